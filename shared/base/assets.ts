@@ -1,0 +1,24 @@
+/** Where the package's own files are (proto, the embedded demo model), whether run from dist/ or from an installed package. */
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+let root: string | undefined;
+
+/** The folder that holds package.json. */
+export function packageRoot(): string {
+  if (root !== undefined) return root;
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, "package.json"))) {
+    const parent = dirname(folder);
+    if (parent === folder) throw new Error("package.json of kindred not found above its own files");
+    folder = parent;
+  }
+  root = folder;
+  return folder;
+}
+
+/** Path of a file of the package, given relative to its root. */
+export function asset(...parts: readonly string[]): string {
+  return join(packageRoot(), ...parts);
+}

@@ -1,0 +1,55 @@
+/**
+ * One interface for whatever executes a graph. A runtime compiles a graph once and runs it many times, off the event loop.
+ * It knows nothing of language models or federated learning.
+ */
+import type { Graph } from "../graph/graph.js";
+
+export type FeedData = Float32Array | Int32Array;
+
+/** A tensor on the caller's side. Integers are int32; a runtime converts where its format needs another width. */
+export interface HostTensor {
+  readonly shape: readonly number[];
+  readonly data: FeedData;
+}
+
+/** A tensor that stays where the runtime keeps it (worker or device) until released. */
+export interface ResidentTensor {
+  readonly id: number;
+  readonly shape: readonly number[];
+}
+
+export type Feed = HostTensor | ResidentTensor;
+
+export interface RunOptions {
+  /** Outputs to leave with the runtime instead of copying them back. */
+  readonly keep?: readonly string[];
+  /** Outputs to compute; all of the graph's outputs unless given. */
+  readonly fetch?: readonly string[];
+}
+
+export interface RunResult {
+  /** Outputs copied back, by name. */
+  readonly tensors: Readonly<Record<string, HostTensor>>;
+  /** Outputs kept, by name. */
+  readonly resident: Readonly<Record<string, ResidentTensor>>;
+}
+
+export interface Executable {
+  readonly graph: Graph;
+  /**
+   * Runs the graph. Runs are queued: one at a time a runtime.
+   * @throws {KindredError} `shape_mismatch` where a feed is missing or does not fit the graph's inputs
+   */
+  run(feeds: Readonly<Record<string, Feed>>, options?: RunOptions): Promise<RunResult>;
+  release(): Promise<void>;
+}
+
+export interface Runtime {
+  readonly name: string;
+  compile(graph: Graph): Promise<Executable>;
+  /** Puts a tensor where the runtime keeps it. */
+  upload(tensor: HostTensor): Promise<ResidentTensor>;
+  download(tensor: ResidentTensor): Promise<HostTensor>;
+  free(...tensors: readonly ResidentTensor[]): void;
+  close(): Promise<void>;
+}

@@ -1,0 +1,34 @@
+/**
+ * What a client reveals for estimation: rows of a logistic regression whose label is always +1.
+ *
+ * A row is a margin h and the sketch g of its gradient; the loss of an example under adapter weights w is
+ * `sum over its rows of log(1 + exp(-(h + g.w)))`. An example has one row (the mean margin of its answer's tokens over the
+ * full vocabulary), or two where it has choices: `format` (are the choices likely at all) and `choice` (which of them).
+ */
+
+/** Which margin a row is. */
+export const ROW_TERMS = { answer: 0, format: 1, choice: 2 } as const;
+
+export interface LogisticRows {
+  /** Width of a sketch. */
+  readonly dim: number;
+  /** Number of examples that the rows belong to. */
+  readonly examples: number;
+  /** [rows] margins h. */
+  readonly margin: Float32Array;
+  /** [rows, dim] sketches g, row-major. */
+  readonly sketch: Float32Array;
+  /** [rows] index of each row's example, 0 .. examples - 1, ascending. */
+  readonly example: Int32Array;
+  /** [rows] a value of ROW_TERMS each. */
+  readonly term: Uint8Array;
+}
+
+/** One client's part of the estimation. */
+export interface ClientSketch {
+  readonly client: string;
+  /** Training rows the client really has; `train.examples` may be fewer (a capped sample). */
+  readonly trainExamples: number;
+  readonly train: LogisticRows;
+  readonly validation: LogisticRows;
+}

@@ -1,0 +1,25 @@
+/**
+ * Runs the compiled tests with node's own runner. `node dist/test/run.js [unit|long|all] [part of a path ...]`
+ * Files ending in `.long.test.js` run in `long` and `all` only. Node 20 takes no glob after --test, hence this file.
+ */
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { dirname, join, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const [kind = "unit", ...parts] = process.argv.slice(2);
+const files = readdirSync(here, { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".test.js"))
+  .filter((name) => kind === "all" || name.endsWith(".long.test.js") === (kind === "long"))
+  .filter((name) => parts.length === 0 || parts.some((part) => name.split(sep).join("/").includes(part)))
+  .map((name) => join(here, name))
+  .sort();
+if (files.length === 0) {
+  console.error(`no ${kind} test matches ${parts.join(", ")}`);
+  process.exit(2);
+}
+const result = spawnSync(process.execPath, ["--enable-source-maps", "--test", "--test-reporter=spec", ...files], {
+  stdio: "inherit",
+});
+process.exit(result.status ?? 1);
