@@ -1,0 +1,187 @@
+/**
+ * The report of a run as a value: what `report.json` holds and what the page, the terminal summary and the CSV files are
+ * rendered from. Field names are a contract with other programs; whoever fills the report knows how a run is made, the
+ * renderers know nothing but this file.
+ *
+ * Client names come from a user's file and are hostile: build the records keyed by them with `byClient`, read them with
+ * `at` (a plain `record[name] = ...` loses a client called `__proto__`).
+ */
+
+/** In the order in which reports show them. */
+export const METHODS = ["base", "shared", "local", "kindred"] as const;
+export type Method = (typeof METHODS)[number];
+
+/** On test rows, as `kindred evaluate` defines them. */
+export interface Score {
+  /** Mean negative log-likelihood a scored token, in nats. */
+  readonly loss: number;
+  /** Share of rows with choices whose right choice is the likeliest, 0 to 1; null where no row has choices. */
+  readonly accuracy: number | null;
+}
+
+export interface MethodResult {
+  readonly clients: Readonly<Record<string, Score>>;
+  /** Unweighted means over clients; the accuracy over the clients that have one, null where none has. */
+  readonly mean: Score;
+}
+
+export interface Cost {
+  /** Floating-point operations, counted from the graphs; sketching and sweeps included. */
+  readonly flops: number;
+  /** Bytes on the wire from the clients to the coordinator. */
+  readonly bytesUp: number;
+  /** Bytes on the wire from the coordinator to the clients. */
+  readonly bytesDown: number;
+  readonly wallSeconds: number;
+}
+
+export interface Planted {
+  /** The groups that the population names: a partition of the clients. */
+  readonly groups: readonly (readonly string[])[];
+  /** Their names, one a group, where the population gives them. */
+  readonly names?: readonly string[] | undefined;
+  /** Agreement of `groups` with the planted ones (Hubert and Arabie 1985): 1 equal, about 0 by chance. */
+  readonly adjustedRandIndex: number;
+}
+
+export interface CurvePoint {
+  /** Position in the curve's unit, rising along the curve. */
+  readonly step: number;
+  /** Nats a token. */
+  readonly trainLoss?: number | undefined;
+  /** Nats a token, over the validation rows of the clients concerned. */
+  readonly validationLoss?: number | undefined;
+}
+
+export interface Curve {
+  /** For example "shared", "group-1", "group-2-boost-1". */
+  readonly name: string;
+  /** What a step is. */
+  readonly unit: "round" | "step";
+  readonly points: readonly CurvePoint[];
+}
+
+/** One model of the ensemble. */
+export interface Member {
+  /** Shown as it is; groups count from 1 by convention: "group-1", "group-1-boost-1". */
+  readonly name: string;
+  /** Index into `groups`, from 0. */
+  readonly group: number;
+  readonly kind: "group" | "boost";
+}
+
+export interface GroupingCandidate {
+  /** How the partition was found, for example "one group", "sdp", "spectral", "sdp + moves". */
+  readonly label: string;
+  /** Number of groups. */
+  readonly groups: number;
+  /** Worth of the partition as the estimator judges it; higher is better, as in `affinity`. Null where it was not judged. */
+  readonly judged: number | null;
+  /** True for exactly one candidate. */
+  readonly chosen: boolean;
+}
+
+export interface Grouping {
+  readonly candidates: readonly GroupingCandidate[];
+  /** One sentence: why the chosen candidate was chosen. */
+  readonly reason: string;
+  /** What `judged` measures, for example "minus the mean estimated validation loss". */
+  readonly measure?: string | undefined;
+}
+
+export interface SweepTrial {
+  readonly learningRate: number;
+  /** Pooled over the clients' validation rows; null where training diverged. */
+  readonly validationLoss: number | null;
+}
+
+/** A fact shown as it is. */
+export type Fact = string | number | boolean | null;
+
+export interface Estimation {
+  /** Random subsets of clients solved. */
+  readonly subsets: number;
+  /** Clients a subset. */
+  readonly subsetSize: number;
+  /** Entries of a sketched gradient. */
+  readonly dim: number;
+  /** In how many subsets a pair of clients is together. */
+  readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
+  /** Anything else worth showing: margin form, lambda, rows sketched, seconds. */
+  readonly facts?: Readonly<Record<string, Fact>> | undefined;
+}
+
+/** Something that went wrong with one client and did not stop the run. */
+export interface Fault {
+  readonly client: string;
+  /** For example "estimate", "train", "weigh". */
+  readonly stage: string;
+  readonly message: string;
+}
+
+export interface ModelFacts {
+  /** As the user named it. */
+  readonly name: string;
+  /** Hash of the base model on which both sides agreed, hexadecimal. */
+  readonly hash?: string | undefined;
+  readonly parameters?: number | undefined;
+  /** Anything else worth showing: layers, hidden size, vocabulary. */
+  readonly facts?: Readonly<Record<string, Fact>> | undefined;
+}
+
+export interface SplitSizes {
+  readonly train: number;
+  readonly validation: number;
+  readonly test: number;
+}
+
+/** A value of JSON. */
+export type Json = Fact | readonly Json[] | { readonly [key: string]: Json };
+
+export interface Report {
+  readonly title: string;
+  /** Names in the population's order. */
+  readonly clients: readonly string[];
+  /** The groups found: a partition of the clients. */
+  readonly groups: readonly (readonly string[])[];
+  /** [clients, clients] in the population's order; higher is better; row i says how i fares with j. */
+  readonly affinity: readonly (readonly number[])[];
+  /** A method not compared is absent. */
+  readonly methods: Readonly<Partial<Record<Method, MethodResult>>>;
+  readonly planted?: Planted | undefined;
+  readonly cost: Readonly<Partial<Record<Method, Cost>>>;
+  readonly learningRate: number;
+  readonly seed: number;
+  /** For example {kindred, node, onnxruntime}. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** Largest resident set of the process, in bytes. */
+  readonly peakRssBytes: number;
+
+  /** Shared, each group, each boosting step. */
+  readonly curves: readonly Curve[];
+  readonly members: readonly Member[];
+  /** Client -> one weight a member, in the members' order; at least 0. */
+  readonly weights: Readonly<Record<string, readonly number[]>>;
+  readonly grouping: Grouping;
+  /** Empty where the learning rate was given. */
+  readonly sweep: readonly SweepTrial[];
+  readonly estimation: Estimation;
+  readonly faults: readonly Fault[];
+  /** The frozen plan of the run. */
+  readonly config: Json;
+  readonly model: ModelFacts;
+  /** Rows of each split of each client. */
+  readonly rows?: Readonly<Record<string, SplitSizes>> | undefined;
+  /** The command that makes this run again, where there is one. */
+  readonly command?: string | undefined;
+}
+
+/** A record keyed by names that nobody vetted: every name, `__proto__` included, becomes an own property. */
+export function byClient<T>(entries: Iterable<readonly [string, T]>): Record<string, T> {
+  return Object.fromEntries(entries);
+}
+
+/** The record's own value for a name; never something inherited. */
+export function at<T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
+  return record !== undefined && Object.hasOwn(record, name) ? record[name] : undefined;
+}
