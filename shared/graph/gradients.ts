@@ -1,0 +1,209 @@
+/**
+ * Reverse-mode differentiation: appends to the graph the nodes of the backward pass. Only nodes between the wanted values and
+ * the output are visited, so nothing is computed below the first adapted layer.
+ */
+import { KindredError } from "../base/errors.js";
+import { type Dim, type Shape, sameShape } from "./dims.js";
+import type { GraphBuilder, Node, Value } from "./graph.js";
+
+/**
+ * Gradients of a scalar with respect to `wrt`, as values of the same graph; zeros where there is no path.
+ * @throws {KindredError} `shape_mismatch` unless `output` is a scalar
+ */
+export function gradients(g: GraphBuilder, output: Value, wrt: readonly Value[]): Value[] {
+  if (output.shape.length !== 0) {
+    throw new KindredError("shape_mismatch", `gradients of shape [${output.shape.join(", ")}], not of a scalar`);
+  }
+  const depends = new Set<number>(wrt.map((value) => value.id));
+  const first = Math.min(...depends);
+  const forward: Node[] = [];
+  for (let id = first; id <= output.id; id++) {
+    const node = g.at(id);
+    if (depends.has(id)) {
+      forward.push(node);
+    } else if (node.inputs.some((input) => depends.has(input.id))) {
+      depends.add(id);
+      forward.push(node);
+    }
+  }
+  const adjoint = new Map<number, Value>();
+  const contribute = (to: Value, grad: Value): void => {
+    const sofar = adjoint.get(to.id);
+    adjoint.set(to.id, sofar === undefined ? grad : g.add(sofar, grad));
+  };
+  const targets = new Set(wrt.map((value) => value.id));
+  if (depends.has(output.id)) adjoint.set(output.id, g.scalar(1));
+  for (const node of forward.reverse()) {
+    const grad = adjoint.get(node.output.id);
+    if (grad === undefined) continue;
+    if (!node.inputs.some((input) => depends.has(input.id))) continue;
+    if (!targets.has(node.output.id)) adjoint.delete(node.output.id);
+    backward(g, node, grad, (position, make) => {
+      const input = node.inputs[position] as Value;
+      if (depends.has(input.id)) contribute(input, make());
+    });
+  }
+  return wrt.map((value) => adjoint.get(value.id) ?? g.zeros(value.shape));
+}
+
+/** Sums a gradient over the axes along which its value was broadcast. */
+function unbroadcast(g: GraphBuilder, grad: Value, shape: Shape): Value {
+  if (sameShape(grad.shape, shape)) return grad;
+  const extra = grad.shape.length - shape.length;
+  const axes: number[] = [];
+  grad.shape.forEach((dim, axis) => {
+    if (axis < extra || (shape[axis - extra] === 1 && dim !== 1)) axes.push(axis);
+  });
+  return g.reshape(axes.length ? g.sum(grad, axes, true) : grad, shape);
+}
+
+type To = (position: number, make: () => Value) => void;
+
+function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to: To): void {
+  const [a, b] = inputs as [Value, Value];
+  const fit = (value: Value, like: Value): Value => unbroadcast(g, value, like.shape);
+  switch (op.kind) {
+    case "input":
+    case "weight":
+    case "constant":
+    case "zeros":
+    case "step":
+      return;
+    case "add":
+      to(0, () => fit(grad, a));
+      to(1, () => fit(grad, b));
+      return;
+    case "sub":
+      to(0, () => fit(grad, a));
+      to(1, () => fit(g.neg(grad), b));
+      return;
+    case "mul":
+      if (a === b) {
+        to(0, () => g.mul(g.scale(grad, 2), a));
+        return;
+      }
+      to(0, () => fit(g.mul(grad, b), a));
+      to(1, () => fit(g.mul(grad, a), b));
+      return;
+    case "div":
+      to(0, () => fit(g.div(grad, b), a));
+      to(1, () => fit(g.neg(g.div(g.mul(grad, output), b)), b));
+      return;
+    case "minimum": {
+      const second = g.step(g.sub(a, b)); // 1 where b is strictly smaller
+      to(0, () => fit(g.sub(grad, g.mul(grad, second)), a));
+      to(1, () => fit(g.mul(grad, second), b));
+      return;
+    }
+    case "neg":
+      to(0, () => g.neg(grad));
+      return;
+    case "exp":
+      to(0, () => g.mul(grad, output));
+      return;
+    case "log":
+      to(0, () => g.div(grad, a));
+      return;
+    case "sqrt":
+      to(0, () => g.div(g.scale(grad, 0.5), output));
+      return;
+    case "reciprocal":
+      to(0, () => g.neg(g.mul(grad, g.square(output))));
+      return;
+    case "sigmoid":
+      to(0, () => g.mul(grad, g.sub(output, g.square(output))));
+      return;
+    case "tanh":
+      to(0, () => g.sub(grad, g.mul(grad, g.square(output))));
+      return;
+    case "relu":
+      to(0, () => g.mul(grad, g.step(a)));
+      return;
+    case "rotateHalf":
+      // The transpose of [x1, x2] -> [-x2, x1] is its negative.
+      to(0, () => g.neg(g.rotateHalf(grad)));
+      return;
+    case "matmul": {
+      const { transA, transB } = op;
+      to(0, () =>
+        fit(transA ? g.matmul(b, grad, { transA: transB, transB: true }) : g.matmul(grad, b, { transB: !transB }), a),
+      );
+      to(1, () =>
+        fit(transB ? g.matmul(grad, a, { transA: true, transB: transA }) : g.matmul(a, grad, { transA: !transA }), b),
+      );
+      return;
+    }
+    case "reshape":
+      to(0, () => g.reshape(grad, a.shape));
+      return;
+    case "expand":
+      to(0, () => fit(grad, a));
+      return;
+    case "transpose": {
+      const inverse = op.perm.map((_, axis) => op.perm.indexOf(axis));
+      to(0, () => g.transpose(grad, inverse));
+      return;
+    }
+    case "sum":
+      to(0, () => {
+        const kept = a.shape.map((dim, axis): Dim => (op.axes.includes(axis) ? 1 : dim));
+        return g.expand(g.reshape(grad, kept), a.shape);
+      });
+      return;
+    case "softmax":
+      to(0, () => {
+        const weighted = g.mul(grad, output);
+        return g.sub(weighted, g.mul(output, g.sum(weighted, [a.shape.length - 1], true)));
+      });
+      return;
+    case "logSumExp":
+      to(0, () => g.mul(g.softmax(a), grad));
+      return;
+    case "gather":
+      to(0, () => {
+        const { axis } = op;
+        // Rows to add at each index: move the gathered axes to the front, add, and move the axis back.
+        const rank = b.shape.length;
+        const front = grad.shape.map((_, at) => at).filter((at) => at >= axis && at < axis + rank);
+        const rest = grad.shape.map((_, at) => at).filter((at) => at < axis || at >= axis + rank);
+        const moved = axis === 0 ? grad : g.transpose(grad, [...front, ...rest]);
+        const flat = g.flattenFront(moved, rank);
+        const indices = g.flattenFront(b, rank);
+        const added = g.scatterRows(flat, indices, a.shape[axis] as Dim);
+        if (axis === 0) return added;
+        const order = a.shape.map((_, at) => (at === axis ? 0 : at < axis ? at + 1 : at));
+        return g.transpose(added, order);
+      });
+      return;
+    case "scatterRows":
+      to(0, () => g.gather(grad, b, 0));
+      return;
+    case "pick":
+      to(0, () => g.place(grad, b, a.shape[1] as Dim));
+      return;
+    case "place":
+      to(0, () => g.pick(grad, b));
+      return;
+    case "fill":
+      to(0, () => g.fill(grad, b, 0));
+      return;
+    case "slice": {
+      const whole = a.shape[op.axis] as number;
+      to(0, () => g.pad(grad, op.axis, op.start, whole - op.start - op.size));
+      return;
+    }
+    case "pad":
+      to(0, () => g.slice(grad, op.axis, op.before, a.shape[op.axis] as number));
+      return;
+    case "concat": {
+      let start = 0;
+      inputs.forEach((part, position) => {
+        const from = start;
+        const size = part.shape[op.axis] as number;
+        to(position, () => g.slice(grad, op.axis, from, size));
+        start += size;
+      });
+      return;
+    }
+  }
+}

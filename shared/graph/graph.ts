@@ -1,0 +1,367 @@
+/**
+ * A typed graph of tensor operations with shape inference. It knows no runtime and no language model: a runtime executes the
+ * nodes, `gradients` derives a backward pass that consists of the same nodes, `flops` counts them.
+ *
+ * A `GraphBuilder` appends nodes in topological order; `build` names the outputs and drops what they do not need.
+ */
+import { KindredError } from "../base/errors.js";
+import { broadcast, type Dim, product, quotient, type Shape, sameShape } from "./dims.js";
+
+/** float32 everywhere but for indices. */
+export type DType = "float32" | "int32";
+
+export interface Value {
+  readonly id: number;
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** Where a frozen weight lies: raw little-endian float32, row-major. */
+export interface WeightSource {
+  /** Absolute path. */
+  readonly path: string;
+  /** Bytes from the start of the file. */
+  readonly offset: number;
+}
+
+/** What a node does. Axes count from 0; `matmul` treats leading axes as batch. */
+export type Op =
+  | { readonly kind: "input"; readonly name: string }
+  | { readonly kind: "weight"; readonly name: string; readonly source: WeightSource }
+  | { readonly kind: "constant"; readonly data: Float32Array | Int32Array }
+  | { readonly kind: "zeros" }
+  | { readonly kind: "add" | "sub" | "mul" | "div" | "minimum" }
+  | {
+      readonly kind:
+        | "neg"
+        | "exp"
+        | "log"
+        | "sqrt"
+        | "reciprocal"
+        | "sigmoid"
+        | "tanh"
+        | "relu"
+        | "step"
+        | "rotateHalf";
+    }
+  | { readonly kind: "matmul"; readonly transA: boolean; readonly transB: boolean }
+  | { readonly kind: "reshape" }
+  | { readonly kind: "expand" }
+  | { readonly kind: "transpose"; readonly perm: readonly number[] }
+  | { readonly kind: "sum"; readonly axes: readonly number[]; readonly keep: boolean }
+  | { readonly kind: "softmax" }
+  | { readonly kind: "logSumExp" }
+  | { readonly kind: "gather"; readonly axis: number }
+  | { readonly kind: "scatterRows" }
+  | { readonly kind: "pick" }
+  | { readonly kind: "place" }
+  | { readonly kind: "fill"; readonly value: number }
+  | { readonly kind: "slice"; readonly axis: number; readonly start: number; readonly size: number }
+  | { readonly kind: "pad"; readonly axis: number; readonly before: number; readonly after: number }
+  | { readonly kind: "concat"; readonly axis: number };
+
+export type OpKind = Op["kind"];
+
+type Unary = "neg" | "exp" | "log" | "sqrt" | "reciprocal" | "sigmoid" | "tanh" | "relu" | "step" | "rotateHalf";
+
+export interface Node {
+  readonly op: Op;
+  readonly inputs: readonly Value[];
+  readonly output: Value;
+}
+
+/** A finished graph: every node is needed by an output, in topological order. */
+export interface Graph {
+  readonly nodes: readonly Node[];
+  readonly inputs: Readonly<Record<string, Value>>;
+  readonly outputs: Readonly<Record<string, Value>>;
+}
+
+export class GraphBuilder {
+  private readonly nodes: Node[] = [];
+  private readonly named = new Set<string>();
+
+  private push(op: Op, inputs: readonly Value[], shape: Shape, dtype: DType = "float32"): Value {
+    const output: Value = { id: this.nodes.length, dtype, shape };
+    this.nodes.push({ op, inputs, output });
+    return output;
+  }
+
+  /** The node with an id: ids count from 0 in the order of building. */
+  at(id: number): Node {
+    const node = this.nodes[id];
+    if (node === undefined) throw new KindredError("internal", `no node ${id}`);
+    return node;
+  }
+
+  /** A tensor fed at every run. A symbol of the shape takes its value from the feed. */
+  input(name: string, shape: Shape, dtype: DType = "float32"): Value {
+    if (this.named.has(name)) throw new KindredError("internal", `two inputs are called ${name}`);
+    this.named.add(name);
+    return this.push({ kind: "input", name }, [], shape, dtype);
+  }
+
+  /** A frozen tensor that stays in its file. */
+  weight(name: string, shape: readonly number[], source: WeightSource): Value {
+    return this.push({ kind: "weight", name, source }, [], shape);
+  }
+
+  constant(data: Float32Array | Int32Array, shape: readonly number[]): Value {
+    const size = shape.reduce((n, dim) => n * dim, 1);
+    if (size !== data.length) {
+      throw new KindredError("shape_mismatch", `constant of ${data.length} numbers has shape [${shape.join(", ")}]`);
+    }
+    return this.push({ kind: "constant", data }, [], shape, data instanceof Int32Array ? "int32" : "float32");
+  }
+
+  scalar(value: number): Value {
+    return this.constant(Float32Array.of(value), []);
+  }
+
+  zeros(shape: Shape): Value {
+    return this.push({ kind: "zeros" }, [], shape);
+  }
+
+  add(a: Value, b: Value): Value {
+    return this.binary("add", a, b);
+  }
+  sub(a: Value, b: Value): Value {
+    return this.binary("sub", a, b);
+  }
+  mul(a: Value, b: Value): Value {
+    return this.binary("mul", a, b);
+  }
+  div(a: Value, b: Value): Value {
+    return this.binary("div", a, b);
+  }
+  /** The smaller of both; where they are equal the gradient goes to `a`. */
+  minimum(a: Value, b: Value): Value {
+    return this.binary("minimum", a, b);
+  }
+  scale(a: Value, factor: number): Value {
+    return factor === 1 ? a : this.mul(a, this.scalar(factor));
+  }
+
+  private binary(kind: "add" | "sub" | "mul" | "div" | "minimum", a: Value, b: Value): Value {
+    return this.push({ kind }, [a, b], broadcast(a.shape, b.shape));
+  }
+
+  private unary(kind: Unary, a: Value): Value {
+    return this.push({ kind }, [a], a.shape);
+  }
+  neg(a: Value): Value {
+    return this.unary("neg", a);
+  }
+  exp(a: Value): Value {
+    return this.unary("exp", a);
+  }
+  log(a: Value): Value {
+    return this.unary("log", a);
+  }
+  sqrt(a: Value): Value {
+    return this.unary("sqrt", a);
+  }
+  reciprocal(a: Value): Value {
+    return this.unary("reciprocal", a);
+  }
+  sigmoid(a: Value): Value {
+    return this.unary("sigmoid", a);
+  }
+  tanh(a: Value): Value {
+    return this.unary("tanh", a);
+  }
+  relu(a: Value): Value {
+    return this.unary("relu", a);
+  }
+  /** 1 where positive, else 0. Its gradient is zero. */
+  step(a: Value): Value {
+    return this.unary("step", a);
+  }
+  /** [x1, x2] -> [-x2, x1] over halves of the last axis (rotary embedding). */
+  rotateHalf(a: Value): Value {
+    return this.unary("rotateHalf", a);
+  }
+
+  /**
+   * Matrix product over the last two axes, batch axes broadcast.
+   * @param a [..., m, k], or [..., k, m] with transA. @param b [..., k, n], or [..., n, k] with transB
+   */
+  matmul(a: Value, b: Value, { transA = false, transB = false } = {}): Value {
+    const [am, ak] = transA ? [-1, -2] : [-2, -1];
+    const [bk, bn] = transB ? [-1, -2] : [-2, -1];
+    const k = a.shape.at(ak);
+    if (a.shape.length < 2 || b.shape.length < 2 || k !== b.shape.at(bk)) {
+      throw new KindredError(
+        "shape_mismatch",
+        `matmul of [${a.shape.join(", ")}]${transA ? "ᵀ" : ""} and [${b.shape.join(", ")}]${transB ? "ᵀ" : ""}`,
+      );
+    }
+    const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
+    return this.push({ kind: "matmul", transA, transB }, [a, b], [...batch, a.shape.at(am)!, b.shape.at(bn)!]);
+  }
+
+  reshape(a: Value, shape: Shape): Value {
+    if (sameShape(a.shape, shape)) return a;
+    if (product(a.shape) !== product(shape)) {
+      throw new KindredError("shape_mismatch", `[${a.shape.join(", ")}] cannot be reshaped to [${shape.join(", ")}]`);
+    }
+    return this.push({ kind: "reshape" }, [a], shape, a.dtype);
+  }
+
+  /** Repeats axes of size 1 (and adds leading ones) up to `shape`. */
+  expand(a: Value, shape: Shape): Value {
+    if (sameShape(a.shape, shape)) return a;
+    if (!sameShape(broadcast(a.shape, shape), shape)) {
+      throw new KindredError("shape_mismatch", `[${a.shape.join(", ")}] cannot be expanded to [${shape.join(", ")}]`);
+    }
+    return this.push({ kind: "expand" }, [a], shape);
+  }
+
+  transpose(a: Value, perm: readonly number[]): Value {
+    return this.push(
+      { kind: "transpose", perm },
+      [a],
+      perm.map((axis) => a.shape[axis] as Dim),
+      a.dtype,
+    );
+  }
+
+  sum(a: Value, axes: readonly number[], keep = false): Value {
+    const shape: Dim[] = [];
+    for (let axis = 0; axis < a.shape.length; axis++) {
+      if (!axes.includes(axis)) shape.push(a.shape[axis] as Dim);
+      else if (keep) shape.push(1);
+    }
+    return this.push({ kind: "sum", axes, keep }, [a], shape);
+  }
+
+  /** Sum over all axes, a scalar. */
+  total(a: Value): Value {
+    return a.shape.length === 0
+      ? a
+      : this.sum(
+          a,
+          a.shape.map((_, axis) => axis),
+        );
+  }
+
+  /** Over the last axis. */
+  softmax(a: Value): Value {
+    return this.push({ kind: "softmax" }, [a], a.shape);
+  }
+
+  /** log(sum(exp)) over the last axis, which stays with size 1; stable. */
+  logSumExp(a: Value): Value {
+    return this.push({ kind: "logSumExp" }, [a], [...a.shape.slice(0, -1), 1]);
+  }
+
+  /** Slices of `a` along `axis` at int32 `indices`: shape a[:axis] + indices + a[axis+1:]. */
+  gather(a: Value, indices: Value, axis = 0): Value {
+    const shape = [...a.shape.slice(0, axis), ...indices.shape, ...a.shape.slice(axis + 1)];
+    return this.push({ kind: "gather", axis }, [a, indices], shape, a.dtype);
+  }
+
+  /** [rows, ...] of zeros to which row i of `updates` [n, ...] is added at `indices[i]` [n]. */
+  scatterRows(updates: Value, indices: Value, rows: Dim): Value {
+    return this.push({ kind: "scatterRows" }, [updates, indices], [rows, ...updates.shape.slice(1)]);
+  }
+
+  /** out[i, j] = a[i, indices[i, j]]: a [n, m], indices [n, k]. */
+  pick(a: Value, indices: Value): Value {
+    return this.push({ kind: "pick" }, [a, indices], indices.shape);
+  }
+
+  /** The adjoint of `pick`: [n, m] zeros with values[i, j] added at [i, indices[i, j]]. */
+  place(values: Value, indices: Value, columns: Dim): Value {
+    return this.push({ kind: "place" }, [values, indices], [values.shape[0] as Dim, columns]);
+  }
+
+  /** A copy of a [n, m] where positions [i, indices[i, j]] hold `value`. */
+  fill(a: Value, indices: Value, value: number): Value {
+    return this.push({ kind: "fill", value }, [a, indices], a.shape);
+  }
+
+  slice(a: Value, axis: number, start: number, size: number): Value {
+    const shape = a.shape.map((dim, at) => (at === axis ? size : dim));
+    const whole = a.shape[axis];
+    if (typeof whole !== "number" || start < 0 || start + size > whole) {
+      throw new KindredError(
+        "shape_mismatch",
+        `slice ${start}..${start + size} of axis ${axis} of [${a.shape.join(", ")}]`,
+      );
+    }
+    if (size === whole) return a;
+    return this.push({ kind: "slice", axis, start, size }, [a], shape, a.dtype);
+  }
+
+  /** Zeros before and after along one axis. */
+  pad(a: Value, axis: number, before: number, after: number): Value {
+    if (before === 0 && after === 0) return a;
+    const whole = a.shape[axis];
+    if (typeof whole !== "number") throw new KindredError("shape_mismatch", `pad of symbolic axis ${axis}`);
+    const shape = a.shape.map((dim, at) => (at === axis ? whole + before + after : dim));
+    return this.push({ kind: "pad", axis, before, after }, [a], shape);
+  }
+
+  concat(parts: readonly Value[], axis: number): Value {
+    if (parts.length === 1) return parts[0] as Value;
+    const sizes = parts.map((part) => part.shape[axis]);
+    if (!sizes.every((size) => typeof size === "number")) {
+      throw new KindredError("shape_mismatch", `concat along symbolic axis ${axis}`);
+    }
+    const whole = (sizes as number[]).reduce((sum, size) => sum + size, 0);
+    const shape = parts[0]!.shape.map((dim, at) => (at === axis ? whole : dim));
+    return this.push({ kind: "concat", axis }, parts, shape);
+  }
+
+  // Compositions that several models share.
+
+  square(a: Value): Value {
+    return this.mul(a, a);
+  }
+
+  /** x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019). @param weight [last] */
+  rmsNorm(x: Value, weight: Value, eps: number): Value {
+    const width = x.shape.at(-1);
+    if (typeof width !== "number") throw new KindredError("shape_mismatch", "rmsNorm over a symbolic axis");
+    const meanSquare = this.scale(this.sum(this.square(x), [x.shape.length - 1], true), 1 / width);
+    const inverse = this.reciprocal(this.sqrt(this.add(meanSquare, this.scalar(eps))));
+    return this.mul(this.mul(x, inverse), weight);
+  }
+
+  /** x * sigmoid(x). */
+  silu(x: Value): Value {
+    return this.mul(x, this.sigmoid(x));
+  }
+
+  /** Leading axes of a merged into rows: [..., n] -> [product, n]. */
+  rows(a: Value): Value {
+    return this.reshape(a, [product(a.shape.slice(0, -1)), a.shape.at(-1)!]);
+  }
+
+  /** The first `count` axes merged into one. */
+  flattenFront(a: Value, count: number): Value {
+    return this.reshape(a, [product(a.shape.slice(0, count)), ...a.shape.slice(count)]);
+  }
+
+  /** Splits axis 0 into [count, rest]. */
+  splitRows(a: Value, count: Dim): Value {
+    return this.reshape(a, [count, quotient(a.shape[0] as Dim, count), ...a.shape.slice(1)]);
+  }
+
+  /** The graph of the named outputs: only nodes that they need. */
+  build(outputs: Readonly<Record<string, Value>>): Graph {
+    const needed = new Set<number>();
+    const stack = Object.values(outputs).map((value) => value.id);
+    while (stack.length > 0) {
+      const id = stack.pop() as number;
+      if (needed.has(id)) continue;
+      needed.add(id);
+      for (const input of this.nodes[id]!.inputs) stack.push(input.id);
+    }
+    const nodes = this.nodes.filter((node) => needed.has(node.output.id));
+    const inputs: Record<string, Value> = {};
+    for (const node of nodes) if (node.op.kind === "input") inputs[node.op.name] = node.output;
+    return { nodes, inputs, outputs };
+  }
+}
