@@ -13,6 +13,7 @@ import { type ErrorCode, type Facts, KindredError } from "../base/errors.js";
 import { type FloatTensor, type NamedTensors, sizeOf } from "../base/tensors.js";
 import { writeAtomically } from "./atomic.js";
 import { bf16FromFloats, f16FromFloats, floatsFromBF16, floatsFromF16 } from "./halves.js";
+import { isObject, reasonOf } from "./json.js";
 
 /** Bits an element, for every dtype the format has. */
 const BITS = {
@@ -83,10 +84,6 @@ function failer(code: ErrorCode, source: string): Fail {
 /** Names come from the file: quoted, and cut so that a hostile one cannot flood a terminal. */
 function shown(name: string): string {
   return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}...` : name);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isCount(value: unknown): value is number {
@@ -244,7 +241,7 @@ async function withFile<T>(path: string, fail: Fail, use: (handle: FileHandle) =
     return await use(handle);
   } catch (error) {
     if (error instanceof KindredError) throw error;
-    return fail(`cannot be read (${(error as NodeJS.ErrnoException).code ?? String(error)})`, {}, error);
+    return fail(`cannot be read (${reasonOf(error)})`, {}, error);
   } finally {
     await handle?.close();
   }
@@ -261,8 +258,7 @@ export async function readSafetensorsHeader(path: string, options: ReadOptions =
   try {
     isFile = (await stat(path)).isFile();
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code;
-    return fail(reason === "ENOENT" ? "no such file" : `cannot be read (${reason})`, {}, error);
+    return fail(`cannot be read (${reasonOf(error)})`, {}, error);
   }
   // Opening a named pipe would wait for ever.
   if (!isFile) return fail("is not a file");

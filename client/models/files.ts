@@ -1,0 +1,323 @@
+/**
+ * A model's folder in Hugging Face's form: config.json, and model.safetensors or shards named by
+ * model.safetensors.index.json. Says where each tensor is and what the base model's hash is. It does not know
+ * architectures: what the fields and tensors mean is for the family's own file.
+ */
+import { createHash, type Hash } from "node:crypto";
+import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { writeAtomically } from "../../shared/adapters/atomic.js";
+import { isObject, readJsonObject, reasonOf } from "../../shared/adapters/json.js";
+import {
+  readSafetensorsHeader,
+  readTensor,
+  type SafetensorsFile,
+  type TensorEntry,
+} from "../../shared/adapters/safetensors.js";
+import { KindredError } from "../../shared/base/errors.js";
+
+/** Real ones are under 100 KB. */
+const MAX_CONFIG_BYTES = 4_000_000;
+/** About 100 bytes a tensor: room for 200,000. */
+const MAX_INDEX_BYTES = 25_000_000;
+
+const SINGLE = "model.safetensors";
+const INDEX = "model.safetensors.index.json";
+
+/** Bytes hashed between two turns of the event loop: a few milliseconds. */
+const HASH_CHUNK_BYTES = 4 * 1024 * 1024;
+
+/** A tensor and where its bytes are. */
+export interface ModelTensor extends TensorEntry {
+  /** Absolute path of the safetensors file that holds it. */
+  readonly file: string;
+}
+
+export interface ModelFolder {
+  /** Absolute. */
+  readonly path: string;
+  /** config.json as it is. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly tensors: ReadonlyMap<string, ModelTensor>;
+  /** The opened headers, by absolute path. */
+  readonly files: ReadonlyMap<string, SafetensorsFile>;
+}
+
+function invalid(message: string, facts: Record<string, string | number> = {}, cause?: unknown): KindredError {
+  return new KindredError("invalid_model", message, facts, cause);
+}
+
+/** What to say of a folder without safetensors. */
+function missingWeights(path: string, names: readonly string[]): KindredError {
+  const pickle = names.find((name) => /^(pytorch_model|consolidated).*\.(bin|pth?)$/.test(name));
+  if (pickle !== undefined)
+    return new KindredError(
+      "unsupported",
+      `${path}: its weights are a pickle (${pickle}), which can run code when loaded; convert it with ` +
+        `python -c "from transformers import AutoModelForCausalLM as M; ` +
+        `M.from_pretrained('${path}').save_pretrained('${path}-safetensors')" and copy the tokenizer's files there`,
+      { file: pickle },
+    );
+  const gguf = names.find((name) => name.endsWith(".gguf"));
+  if (gguf !== undefined) return unsupportedGguf(join(path, gguf));
+  return invalid(`${path}: no weights; looked for ${SINGLE} and ${INDEX}`, { folder: path });
+}
+
+function unsupportedGguf(path: string): KindredError {
+  return new KindredError(
+    "unsupported",
+    `${path}: GGUF files are not supported; give a folder in Hugging Face's form ` +
+      `(transformers converts: AutoModelForCausalLM.from_pretrained(FOLDER, gguf_file=NAME).save_pretrained(OUT))`,
+    { file: path },
+  );
+}
+
+/** Names in a folder; an error that says what the path is where it is none. */
+async function listFolder(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOTDIR") {
+      if (path.endsWith(".gguf")) throw unsupportedGguf(path);
+      throw invalid(`${path}: is a file; a model is a folder with config.json, ${SINGLE} and tokenizer.json`);
+    }
+    if ((error as NodeJS.ErrnoException).code === "ENOENT")
+      throw new KindredError("not_found", `${path}: no such folder`, { folder: path }, error);
+    throw invalid(`${path}: cannot be read (${reasonOf(error)})`, { folder: path }, error);
+  }
+}
+
+/** Tensor name -> name of the shard beside the index. */
+async function readIndex(path: string): Promise<Map<string, string>> {
+  const { weight_map: map } = await readJsonObject(path, { maxBytes: MAX_INDEX_BYTES, code: "invalid_model" });
+  if (!isObject(map)) throw invalid(`${path}: weight_map is not an object`, { file: path });
+  const shards = new Map<string, string>();
+  for (const [name, shard] of Object.entries(map)) {
+    // A path here would let a downloaded index read any file of this machine.
+    if (typeof shard !== "string" || !/^[\w][\w.-]*\.safetensors$/.test(shard))
+      throw invalid(
+        `${path}: tensor ${JSON.stringify(name)} is said to be in ${JSON.stringify(shard)}, ` +
+          `which is not the name of a safetensors file in the folder`,
+        { file: path, tensor: name },
+      );
+    shards.set(name, shard);
+  }
+  if (shards.size === 0) throw invalid(`${path}: weight_map is empty`, { file: path });
+  return shards;
+}
+
+/**
+ * Reads a model's configuration and where its tensors are; no tensor is read.
+ * @throws {KindredError} `not_found`, `invalid_model` or `unsupported` (pickles, GGUF, quantised weights), naming the
+ *   file and what is wrong with it
+ */
+export async function openModelFolder(folder: string): Promise<ModelFolder> {
+  const path = resolve(folder);
+  const names = await listFolder(path);
+  if (!names.includes("config.json")) {
+    if (names.includes("adapter_config.json"))
+      throw invalid(`${path}: is a PEFT adapter, not a model (adapter_config.json is there, config.json is not)`);
+    const gguf = names.find((name) => name.endsWith(".gguf"));
+    if (gguf !== undefined) throw unsupportedGguf(join(path, gguf));
+    throw invalid(
+      `${path}: is not a model's folder; looked for config.json, ${SINGLE} or ${INDEX}, and tokenizer.json`,
+      { folder: path },
+    );
+  }
+  const configPath = join(path, "config.json");
+  const config = await readJsonObject(configPath, { maxBytes: MAX_CONFIG_BYTES, code: "invalid_model" });
+  if (typeof config.model_type !== "string")
+    throw invalid(`${configPath}: model_type is missing; it names the model's family`, { file: configPath });
+  if (isObject(config.quantization_config)) {
+    const method = String(config.quantization_config.quant_method ?? "unknown");
+    throw new KindredError(
+      "unsupported",
+      `${configPath}: the weights are quantised (quantization_config.quant_method ${method}); give the unquantised model`,
+      { file: configPath, method },
+    );
+  }
+
+  const files = new Map<string, SafetensorsFile>();
+  const tensors = new Map<string, ModelTensor>();
+  if (names.includes(SINGLE)) {
+    const file = await readSafetensorsHeader(join(path, SINGLE));
+    files.set(file.path, file);
+    for (const [name, entry] of file.tensors) tensors.set(name, { ...entry, file: file.path });
+  } else if (names.includes(INDEX)) {
+    const indexPath = join(path, INDEX);
+    const shards = await readIndex(indexPath);
+    for (const shard of new Set(shards.values())) {
+      if (!names.includes(shard))
+        throw invalid(`${join(path, shard)}: no such file, but ${INDEX} names it (incomplete download?)`, {
+          file: shard,
+        });
+      const file = await readSafetensorsHeader(join(path, shard));
+      files.set(file.path, file);
+    }
+    for (const [name, shard] of shards) {
+      const file = files.get(join(path, shard))!;
+      const entry = file.tensors.get(name);
+      if (entry === undefined)
+        throw invalid(`${file.path}: has no tensor ${JSON.stringify(name)}, but ${INDEX} says so`, {
+          file: shard,
+          tensor: name,
+        });
+      tensors.set(name, { ...entry, file: file.path });
+    }
+  } else throw missingWeights(path, names);
+  if (tensors.size === 0) throw invalid(`${path}: its safetensors hold no tensor`, { folder: path });
+  return { path, config, tensors, files };
+}
+
+/**
+ * One tensor's values as float32, row-major.
+ * @throws {KindredError} `invalid_model` where it is missing, truncated or not F32, F16 or BF16
+ */
+export async function readModelTensor(folder: ModelFolder, name: string): Promise<Float32Array> {
+  const tensor = folder.tensors.get(name);
+  if (tensor === undefined)
+    throw invalid(`${folder.path}: has no tensor ${JSON.stringify(name)}`, { folder: folder.path, tensor: name });
+  return readTensor(folder.files.get(tensor.file)!, name);
+}
+
+/**
+ * Fields of config.json without influence on logits at inference: provenance, storage, the library's switches, and what
+ * applies only to pretraining. All others count, known or not: a field that nobody here knows may change results.
+ */
+const WITHOUT_INFLUENCE: ReadonlySet<string> = new Set([
+  "_attn_implementation",
+  "_attn_implementation_autoset",
+  "_name_or_path",
+  "architectures",
+  "attention_dropout",
+  "auto_map",
+  "bos_token_id",
+  "dtype",
+  "eos_token_id",
+  "id2label",
+  "initializer_range",
+  "is_llama_config",
+  "label2id",
+  "output_attentions",
+  "output_hidden_states",
+  "pad_token_id",
+  "pretraining_tp",
+  "return_dict",
+  "rope_interleaved",
+  "torch_dtype",
+  "torchscript",
+  "transformers.js_config",
+  "transformers_version",
+  "unk_token_id",
+  "use_cache",
+]);
+
+/** JSON with sorted keys: equal values, equal text. */
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (!isObject(value)) return JSON.stringify(value);
+  const keys = Object.keys(value).sort();
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(",")}}`;
+}
+
+/**
+ * The fields that change results, spelled one way: null is absent, and transformers 5's rope_parameters become the
+ * rope_theta and rope_scaling of earlier versions.
+ */
+function influentialConfig(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const fields: Record<string, unknown> = { ...config };
+  if (isObject(fields.rope_parameters)) {
+    const { rope_theta, ...scaling } = fields.rope_parameters;
+    fields.rope_theta ??= rope_theta;
+    fields.rope_scaling ??= scaling;
+    delete fields.rope_parameters;
+  }
+  if (isObject(fields.rope_scaling)) {
+    const { type, ...scaling } = fields.rope_scaling;
+    const kind = scaling.rope_type ?? type ?? "default";
+    fields.rope_scaling = kind === "default" ? null : { ...scaling, rope_type: kind };
+  }
+  return Object.fromEntries(
+    Object.entries(fields).filter(([key, value]) => value != null && !WITHOUT_INFLUENCE.has(key)),
+  );
+}
+
+async function hashRange(hash: Hash, handle: FileHandle, tensor: ModelTensor, buffer: Uint8Array): Promise<void> {
+  for (let done = 0; done < tensor.byteLength; ) {
+    const length = Math.min(buffer.byteLength, tensor.byteLength - done);
+    const { bytesRead } = await handle.read(buffer, 0, length, tensor.offset + done);
+    if (bytesRead === 0)
+      throw invalid(`${tensor.file}: ends at byte ${tensor.offset + done}, inside a tensor (truncated?)`, {
+        file: tensor.file,
+      });
+    hash.update(buffer.subarray(0, bytesRead));
+    done += bytesRead;
+  }
+}
+
+export interface ModelHashOptions {
+  /**
+   * A JSON file that remembers hashes by the weights' paths, sizes and times, so that a large model is read once. Made
+   * where it is missing; a damaged one is replaced.
+   */
+  readonly cache?: string;
+}
+
+/**
+ * Hash of a base model: SHA-256 (hex) over the sorted list of [name, dtype, shape, SHA-256 of its bytes] of all tensors,
+ * and over the configuration's fields that change results. Neither sharding nor the order in a file counts.
+ *
+ * Reads all weights once, in chunks that leave the event loop free.
+ */
+export async function modelHash(folder: ModelFolder, options: ModelHashOptions = {}): Promise<string> {
+  const config = canonical(influentialConfig(folder.config));
+  const key = options.cache === undefined ? undefined : await cacheKey(folder, config);
+  const known = options.cache === undefined ? {} : await readCache(options.cache);
+  if (key !== undefined && Object.hasOwn(known, key)) return known[key]!;
+
+  const whole = createHash("sha256").update(`kindred model 1\n${config}\n`);
+  const handles = new Map<string, FileHandle>();
+  const buffer = new Uint8Array(HASH_CHUNK_BYTES);
+  try {
+    for (const file of folder.files.keys()) handles.set(file, await open(file, "r"));
+    for (const name of [...folder.tensors.keys()].sort()) {
+      const tensor = folder.tensors.get(name)!;
+      const hash = createHash("sha256");
+      await hashRange(hash, handles.get(tensor.file)!, tensor, buffer);
+      whole.update(`${JSON.stringify([name, tensor.dtype, tensor.shape, hash.digest("hex")])}\n`);
+    }
+  } finally {
+    for (const handle of handles.values()) await handle.close();
+  }
+  const digest = whole.digest("hex");
+  if (options.cache !== undefined && key !== undefined) {
+    // The last thousand: a cache that only grows would be read in full at every start.
+    const kept = [...Object.entries(known).slice(-999), [key, digest]];
+    await writeAtomically(options.cache, `${JSON.stringify(Object.fromEntries(kept), undefined, 1)}\n`);
+  }
+  return digest;
+}
+
+/** Names the weights by what changes when they do. Inode and time in nanoseconds also tell a replaced file apart. */
+async function cacheKey(folder: ModelFolder, config: string): Promise<string> {
+  const hash = createHash("sha256").update(config);
+  for (const file of [...folder.files.keys()].sort()) {
+    const { size, mtimeNs, ctimeNs, ino, dev } = await stat(file, { bigint: true });
+    hash.update(`\n${JSON.stringify(file)} ${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`);
+  }
+  return hash.digest("hex");
+}
+
+/** Only a cache: whatever is wrong with it, the hash is computed anew and the file replaced. */
+async function readCache(path: string): Promise<Record<string, string>> {
+  try {
+    const value: unknown = JSON.parse(await readFile(path, "utf8"));
+    if (!isObject(value)) return {};
+    const pairs = Object.entries(value).filter(([key, hash]) =>
+      [key, hash].every((hex) => /^[0-9a-f]{64}$/.test(String(hex))),
+    );
+    return Object.fromEntries(pairs) as Record<string, string>;
+  } catch {
+    return {};
+  }
+}

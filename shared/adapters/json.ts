@@ -1,0 +1,47 @@
+/** Reads a JSON object from a file of bounded size. Knows nothing of what its fields mean. */
+import { readFile, stat } from "node:fs/promises";
+import { type ErrorCode, KindredError } from "../base/errors.js";
+
+/** The file system's reason, in words where it has a common one. */
+export function reasonOf(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException | null)?.code;
+  if (code === "ENOENT") return "no such file";
+  if (code === "EACCES" || code === "EPERM") return "permission denied";
+  return code ?? (error instanceof Error ? error.message : String(error));
+}
+
+/**
+ * @param maxBytes far above any real file of its kind: a larger one is refused before it is read
+ * @throws {KindredError} `code` where the file is missing, too large, not JSON or not an object
+ */
+export async function readJsonObject(
+  path: string,
+  { maxBytes, code }: { readonly maxBytes: number; readonly code: ErrorCode },
+): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    const info = await stat(path);
+    if (!info.isFile()) throw new KindredError(code, `${path}: is not a file`, { file: path });
+    if (info.size > maxBytes)
+      throw new KindredError(code, `${path}: ${info.size} bytes; at most ${maxBytes} are read`, {
+        file: path,
+        bytes: info.size,
+      });
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    if (error instanceof KindredError) throw error;
+    throw new KindredError(code, `${path}: cannot be read (${reasonOf(error)})`, { file: path }, error);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new KindredError(code, `${path}: is not valid JSON (${(error as Error).message})`, { file: path }, error);
+  }
+  if (!isObject(value)) throw new KindredError(code, `${path}: is not a JSON object`, { file: path });
+  return value;
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
