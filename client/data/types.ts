@@ -1,13 +1,41 @@
-/** What the rest of the client sees of a dataset: token ids, never text. */
+/** What the rest of the client sees of a dataset: token ids, never text; and what a tokenizer must be able to do. */
+
+/** Turns text into token ids, exactly as transformers does with the same tokenizer.json. Knows nothing of rows. */
+export interface Tokenizer {
+  /**
+   * Token ids of a text, verbatim: nothing is trimmed, no end-of-text token is added.
+   * @param specials true puts in front the special tokens that the tokenizer itself puts there (and none behind)
+   */
+  encode(text: string, options: { readonly specials: boolean }): Int32Array;
+}
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+}
+
+/**
+ * The model's chat template as a function: the text of a conversation, its special tokens written out. With
+ * `addGenerationPrompt` it ends where the assistant's next turn would begin.
+ */
+export type RenderChat = (
+  messages: readonly ChatMessage[],
+  options: { readonly addGenerationPrompt: boolean },
+) => string;
 
 /** A completion that a row may have, as tokens without special tokens. */
 export interface EncodedChoices {
   /** Tokens of the prompt: the first `promptLength` of the row's. */
   readonly promptLength: number;
-  /** One token list a choice, in the order given. */
+  /** One token list a choice, in the order given. Never empty lists. */
   readonly tokens: readonly Int32Array[];
   /** Index of the right one. */
   readonly answer: number;
+  /**
+   * The prompt before each choice. Present only where the row was cut to `maxTokens` or a choice longer than the
+   * completion makes it so: choices of different lengths then leave room for different prompts.
+   */
+  readonly prompts?: readonly Int32Array[];
 }
 
 /** One example. */
@@ -21,8 +49,33 @@ export interface EncodedRow {
 
 export type Split = "train" | "validation" | "test";
 
+export const SPLITS: readonly Split[] = ["train", "validation", "test"];
+
 export interface EncodedDataset {
   readonly train: readonly EncodedRow[];
   readonly validation: readonly EncodedRow[];
   readonly test: readonly EncodedRow[];
+}
+
+/** A row that was read and checked, still text. `where` is `file:LINE` (and the row's place in the line) for messages. */
+export type Example =
+  | { readonly kind: "text"; readonly where: string; readonly text: string }
+  | {
+      readonly kind: "answer";
+      readonly where: string;
+      readonly prompt: string;
+      readonly completion: string;
+      /** Distinct, at least two, the completion among them. */
+      readonly choices?: readonly string[];
+    }
+  | { readonly kind: "chat"; readonly where: string; readonly messages: readonly ChatMessage[] };
+
+/** One client's rows as text, every split there. */
+export interface ClientRows {
+  readonly name: string;
+  readonly train: readonly Example[];
+  readonly validation: readonly Example[];
+  readonly test: readonly Example[];
+  /** Splits that were drawn from the training rows because the data had none. */
+  readonly drawn: readonly Split[];
 }

@@ -1,0 +1,67 @@
+/**
+ * Reads a CSV file (RFC 4180, a header line, UTF-8, plain or gzip) row by row as objects of strings. Knows columns, not
+ * what they mean.
+ */
+import { Readable } from "node:stream";
+import { type CsvError, type Info, parse } from "csv-parse";
+import { KindredError } from "../../shared/base/errors.js";
+import { MAX_ROW_BYTES, readLines } from "./lines.js";
+
+export interface CsvRow {
+  /** Line on which the record begins, from 1. */
+  readonly line: number;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** More columns than any table of texts has. */
+const MAX_COLUMNS = 10_000;
+
+/**
+ * The file's records.
+ * @throws {KindredError} `not_found`, or `invalid_data` naming `file:LINE`: bytes that are no text, a quote that does not
+ * close, a record with too many or too few fields, a column named twice
+ */
+export async function* readCsv(path: string): AsyncGenerator<CsvRow> {
+  // Lines are decoded and checked by the reader of lines, and joined again: csv-parse turns wrong bytes into U+FFFD.
+  const text = async function* () {
+    for await (const line of readLines(path)) yield `${line.text}\n`;
+  };
+  let header: string[] | undefined;
+  const source = Readable.from(text());
+  const parser = parse({ info: true, skip_empty_lines: true, max_record_size: MAX_ROW_BYTES });
+  source.on("error", (error) => parser.destroy(error));
+  let last = 0;
+  try {
+    for await (const { record, info } of source.pipe(parser) as AsyncIterable<{ record: string[]; info: Info }>) {
+      // `lines` counts to the record's end, blank lines included; the record's own line breaks lie within its fields.
+      const breaks = record.reduce((sum, field) => sum + field.split("\n").length - 1, 0);
+      const line = info.lines - breaks;
+      last = info.lines;
+      if (header === undefined) {
+        header = checkHeader(record, `${path}:${line}`);
+        continue;
+      }
+      yield { line, fields: Object.fromEntries(header.map((name, column) => [name, record[column] as string])) };
+    }
+  } catch (cause) {
+    if (cause instanceof KindredError) throw cause;
+    const { code, message, lines } = cause as CsvError & { lines?: number };
+    // An open quote runs to the file's end; what helps is where its record begins.
+    const open = code === "CSV_QUOTE_NOT_CLOSED";
+    const where = `${path}:${open ? last + 1 : (lines ?? last + 1)}`;
+    const reason = open ? "a quote in this record is not closed" : message.replace(/\s+/g, " ");
+    throw new KindredError("invalid_data", `${where}: is no sound CSV: ${reason}`, { where }, cause);
+  } finally {
+    parser.destroy();
+    source.destroy();
+  }
+}
+
+function checkHeader(names: readonly string[], where: string): string[] {
+  const fail = (message: string) => new KindredError("invalid_data", `${where}: ${message}`, { where });
+  if (names.length > MAX_COLUMNS) throw fail(`the header has ${names.length} columns, more than ${MAX_COLUMNS}`);
+  const trimmed = names.map((name) => name.trim());
+  const twice = trimmed.find((name, column) => trimmed.indexOf(name) !== column);
+  if (twice !== undefined) throw fail(`the header names the column ${JSON.stringify(twice)} twice; rename one`);
+  return trimmed;
+}

@@ -1,0 +1,187 @@
+/**
+ * Makes tokens of examples: prompt and completion are encoded apart, verbatim, with the tokenizer's own leading special
+ * tokens and no trailing ones, and cut to a length. Knows no file and no model but a tokenizer and a chat template.
+ *
+ * Cutting: a prompt loses tokens on the left, after its leading special tokens. Plain text, which has no prompt, keeps
+ * its first tokens. A conversation loses its oldest tokens and never any of its last assistant turn.
+ */
+import { KindredError } from "../../shared/base/errors.js";
+import type { ClientRows, EncodedDataset, EncodedRow, Example, RenderChat, Tokenizer } from "./types.js";
+
+export interface EncodeOptions {
+  /** Longest row in tokens, special tokens included. At most the model's context. */
+  readonly maxTokens: number;
+  /** The model's chat template; without it rows of messages are refused. */
+  readonly renderChat?: RenderChat | undefined;
+}
+
+type Of<K extends Example["kind"]> = Extract<Example, { kind: K }>;
+
+/** Choices return in every row; free answers do not, and must not pile up. */
+const MAX_REMEMBERED = 2000;
+
+function fail(where: string, message: string, cause?: unknown): KindredError {
+  return new KindredError("invalid_data", `${where}: ${message}`, { where }, cause);
+}
+
+function concat(...parts: readonly Int32Array[]): Int32Array {
+  const whole = new Int32Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** from, from + 1, ..., to - 1. */
+function range(from: number, to: number): Int32Array {
+  return Int32Array.from({ length: Math.max(0, to - from) }, (_, index) => from + index);
+}
+
+/**
+ * A prompt as it stands before a completion of `length` tokens: all of it where there is room, else its `leading` special
+ * tokens and as many of its last tokens as fit.
+ * @throws {RangeError} where the completion alone, with the special tokens before it, is too long
+ */
+export function cutPrompt(prompt: Int32Array, leading: number, length: number, maxTokens: number): Int32Array {
+  const room = maxTokens - length;
+  if (room < leading) throw new RangeError(`${leading} + ${length} tokens, more than ${maxTokens}`);
+  if (prompt.length <= room) return prompt;
+  return concat(prompt.subarray(0, leading), prompt.subarray(prompt.length - (room - leading)));
+}
+
+/** Encodes the rows of one model's tokenizer; remembers the encodings of choices, which return row after row. */
+export class RowEncoder {
+  private readonly completions = new Map<string, Int32Array>();
+
+  constructor(
+    private readonly tokenizer: Tokenizer,
+    private readonly options: EncodeOptions,
+  ) {}
+
+  /**
+   * One example's tokens and what of them counts.
+   * @throws {KindredError} `invalid_data` naming the row: nothing to score, a completion too long; `unsupported` for
+   * messages without a chat template
+   */
+  encode(example: Example): EncodedRow {
+    if (example.kind === "text") return this.encodeText(example);
+    if (example.kind === "answer") return this.encodeAnswer(example);
+    return this.encodeChat(example);
+  }
+
+  private encodeText({ text, where }: Of<"text">): EncodedRow {
+    const tokens = this.tokenizer.encode(text, { specials: true }).slice(0, this.options.maxTokens);
+    if (tokens.length < 2) throw fail(where, "the text has nothing to score: it needs a token with another before it");
+    return { tokens, scored: range(1, tokens.length) };
+  }
+
+  private encodeAnswer({ prompt: text, completion, choices, where }: Of<"answer">): EncodedRow {
+    const cut = this.promptCutter(text, where);
+    const answer = this.encodeCompletion(completion);
+    const before = cut(answer, "the completion");
+    const tokens = concat(before, answer);
+    const scored = range(Math.max(1, before.length), tokens.length);
+    if (scored.length === 0) {
+      throw fail(where, "the completion has nothing to score: it needs a token with another before it");
+    }
+    if (choices === undefined) return { tokens, scored };
+    const encoded = choices.map((choice) => this.encodeCompletion(choice));
+    const prompts = encoded.map((choice, index) => {
+      if (choice.length === 0) throw fail(where, `choices[${index}] has no tokens to score`);
+      return cut(choice, `choices[${index}]`);
+    });
+    const shared = { promptLength: before.length, tokens: encoded, answer: choices.indexOf(completion) };
+    const same = prompts.every((other) => other.length === before.length);
+    return { tokens, scored, choices: same ? shared : { ...shared, prompts } };
+  }
+
+  /**
+   * A conversation is rendered turn by turn: what the template adds beyond its generation prompt is the assistant's turn
+   * (its end-of-turn token included, where the template writes one) and is scored. The template writes special tokens
+   * itself, so the tokenizer adds none, as in transformers.
+   */
+  private encodeChat({ messages, where }: Of<"chat">): EncodedRow {
+    const { renderChat, maxTokens } = this.options;
+    if (renderChat === undefined) {
+      throw new KindredError(
+        "unsupported",
+        `${where}: messages need the model's chat template, and none is available here; write the row as prompt and completion`,
+        { where },
+      );
+    }
+    const segments: { tokens: Int32Array; scored: boolean }[] = [];
+    let rendered = "";
+    const extend = (text: string, scored: boolean): void => {
+      if (!text.startsWith(rendered)) {
+        throw fail(
+          where,
+          "the chat template rewrites earlier turns, so the assistant's cannot be told apart; use prompt and completion",
+        );
+      }
+      segments.push({ tokens: this.tokenizer.encode(text.slice(rendered.length), { specials: false }), scored });
+      rendered = text;
+    };
+    const last = messages.findLastIndex((message) => message.role === "assistant");
+    for (let turn = 0; turn <= last; turn++) {
+      if (messages[turn]?.role !== "assistant") continue;
+      extend(renderChat(messages.slice(0, turn), { addGenerationPrompt: true }), false);
+      extend(renderChat(messages.slice(0, turn + 1), { addGenerationPrompt: false }), true);
+    }
+    const whole = concat(...segments.map((segment) => segment.tokens));
+    const reply = segments.at(-1)?.tokens.length ?? 0;
+    if (reply > maxTokens) {
+      throw fail(
+        where,
+        `the last assistant turn alone has ${reply} tokens, more than maxTokens ${maxTokens}; shorten it`,
+      );
+    }
+    const lost = Math.max(0, whole.length - maxTokens);
+    const scored: number[] = [];
+    let at = -lost;
+    for (const segment of segments) {
+      for (let index = 0; index < segment.tokens.length; index++, at++) if (segment.scored && at >= 1) scored.push(at);
+    }
+    if (scored.length === 0) throw fail(where, "messages has nothing to score: the assistant's turns are empty");
+    return { tokens: whole.slice(lost), scored: Int32Array.from(scored) };
+  }
+
+  /** The prompt before any of its row's completions. */
+  private promptCutter(text: string, where: string): (completion: Int32Array, field: string) => Int32Array {
+    const { maxTokens } = this.options;
+    const prompt = this.tokenizer.encode(text, { specials: true });
+    let leading: number | undefined;
+    return (completion, field) => {
+      if (prompt.length + completion.length <= maxTokens) return prompt;
+      // Found out only where it matters: most rows are short, and encoding twice costs.
+      leading ??= prompt.length - this.tokenizer.encode(text, { specials: false }).length;
+      try {
+        return cutPrompt(prompt, leading, completion.length, maxTokens);
+      } catch (cause) {
+        throw fail(
+          where,
+          `${field} alone is too long: ${(cause as Error).message}; shorten it or raise maxTokens`,
+          cause,
+        );
+      }
+    };
+  }
+
+  private encodeCompletion(text: string): Int32Array {
+    let tokens = this.completions.get(text);
+    if (tokens === undefined) {
+      tokens = this.tokenizer.encode(text, { specials: false });
+      if (this.completions.size >= MAX_REMEMBERED) this.completions.clear();
+      this.completions.set(text, tokens);
+    }
+    return tokens;
+  }
+}
+
+/** All of a client's rows as tokens. Encode a client when its turn comes: text is smaller than tokens and scores. */
+export function encodeClient(rows: ClientRows, tokenizer: Tokenizer, options: EncodeOptions): EncodedDataset {
+  const encoder = new RowEncoder(tokenizer, options);
+  const all = (examples: readonly Example[]) => examples.map((example) => encoder.encode(example));
+  return { train: all(rows.train), validation: all(rows.validation), test: all(rows.test) };
+}

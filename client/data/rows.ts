@@ -1,0 +1,157 @@
+/**
+ * The forms a row may have (docs: plain text; prompt, completion, choices; messages; any other object through a
+ * template) made into one checked value. Knows text and formats; tokens come later.
+ */
+import { KindredError } from "../../shared/base/errors.js";
+import { parseTemplate, type RowFormat, type TemplatePart } from "../../shared/config/format.js";
+import type { ChatMessage, Example } from "./types.js";
+
+/** Turns one parsed row into an example. @throws {KindredError} `invalid_data` naming `where`, the field and the value */
+export type RowReader = (row: unknown, where: string) => Example;
+
+/** A choice list beyond this is not a question that a row asks. CLINC150 has 151. */
+const MAX_CHOICES = 10_000;
+
+/** A value for a message: short, and on one line. */
+export function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
+}
+
+function fail(where: string, message: string): KindredError {
+  return new KindredError("invalid_data", `${where}: ${message}`, { where });
+}
+
+/** A text field's value, refused where it is no text or cannot be written as UTF-8. */
+function textOf(value: unknown, field: string, where: string): string {
+  if (typeof value !== "string") throw fail(where, `${field} must be a string, got ${show(value)}`);
+  if (/\p{Surrogate}/u.test(value)) {
+    throw fail(where, `${field} holds half of a surrogate pair, which is no character; remove it`);
+  }
+  return value;
+}
+
+function templateOf(template: string, field: string): TemplatePart[] {
+  try {
+    return parseTemplate(template);
+  } catch (error) {
+    throw new KindredError("invalid_config", `${field} ${(error as Error).message}`, { field });
+  }
+}
+
+function has(row: object, field: string): boolean {
+  return Object.hasOwn(row, field);
+}
+
+function fill(parts: readonly TemplatePart[], row: Record<string, unknown>, option: string, where: string): string {
+  return parts
+    .map((part) => {
+      if ("text" in part) return part.text;
+      if (!has(row, part.field)) {
+        const known = Object.keys(row).map(show).join(", ");
+        throw fail(where, `no field ${show(part.field)}, which ${option} names; the row has ${known || "no fields"}`);
+      }
+      const value = row[part.field];
+      if (typeof value === "number" || typeof value === "boolean") return String(value);
+      return textOf(value, part.field, where);
+    })
+    .join("");
+}
+
+/** Distinct choices in the order given; a choice written twice would compete with itself. */
+function distinct(choices: readonly string[], where: string): string[] {
+  const set = [...new Set(choices)];
+  if (set.length < 2) throw fail(where, `choices must hold at least two different completions, got ${show(choices)}`);
+  if (set.length > MAX_CHOICES) throw fail(where, `choices holds ${set.length} completions, more than ${MAX_CHOICES}`);
+  if (set.includes("")) throw fail(where, `choices holds an empty completion, which has no token to score`);
+  return set;
+}
+
+function readAnswer(row: Record<string, unknown>, where: string): Example {
+  const prompt = textOf(row.prompt, "prompt", where);
+  const completion = textOf(row.completion, "completion", where);
+  if (!has(row, "choices") || row.choices === null) return { kind: "answer", where, prompt, completion };
+  if (!Array.isArray(row.choices)) {
+    throw fail(where, `choices must be a list of completions, got ${show(row.choices)}`);
+  }
+  const choices = row.choices.map((choice, index) => textOf(choice, `choices[${index}]`, where));
+  if (!choices.includes(completion)) {
+    throw fail(where, `completion ${show(completion)} is not among the choices ${show(choices)}; add it or correct it`);
+  }
+  return { kind: "answer", where, prompt, completion, choices: distinct(choices, where) };
+}
+
+function readMessages(row: Record<string, unknown>, where: string): Example {
+  if (!Array.isArray(row.messages)) throw fail(where, `messages must be a list, got ${show(row.messages)}`);
+  const messages = row.messages.map((message: unknown, index): ChatMessage => {
+    const field = `messages[${index}]`;
+    if (typeof message !== "object" || message === null) {
+      throw fail(where, `${field} must be {"role", "content"}, got ${show(message)}`);
+    }
+    const { role, content } = message as Record<string, unknown>;
+    return { role: textOf(role, `${field}.role`, where), content: textOf(content, `${field}.content`, where) };
+  });
+  if (!messages.some((message) => message.role === "assistant")) {
+    throw fail(where, `messages has no turn of the role "assistant", so there is nothing to score`);
+  }
+  return { kind: "chat", where, messages };
+}
+
+/**
+ * A reader of rows in a given format.
+ * @throws {KindredError} `invalid_config` where the format itself is wrong
+ */
+export function rowReader(format: RowFormat = {}): RowReader {
+  const prompt = format.template === undefined ? undefined : templateOf(format.template, "template");
+  const completion = format.completion === undefined ? undefined : templateOf(format.completion, "completion");
+  const map = format.choices === undefined ? undefined : new Map(Object.entries(format.choices));
+  if (prompt === undefined && (map !== undefined || completion !== undefined)) {
+    throw new KindredError("invalid_config", "choices and completion need a template for the prompt beside them");
+  }
+  if (map !== undefined && completion !== undefined) {
+    throw new KindredError("invalid_config", "choices and completion exclude each other: remove one");
+  }
+  const choices = map && distinct([...map.values()], "the configuration's choices");
+
+  const labelOf = (row: Record<string, unknown>, labels: ReadonlyMap<string, string>, where: string): string => {
+    const fields = format.label === undefined ? ["label", "label_text"] : [format.label];
+    const present = fields.filter((field) => has(row, field));
+    if (present.length === 0) {
+      throw fail(where, `no field ${show(fields[0])} with the label; name its field by the option label`);
+    }
+    for (const field of present) {
+      const value = row[field];
+      const key = typeof value === "number" || typeof value === "boolean" ? String(value) : value;
+      const found = typeof key === "string" ? labels.get(key) : undefined;
+      if (found !== undefined) return found;
+    }
+    const got = present.map((field) => `${field} ${show(row[field])}`).join(" and ");
+    throw fail(where, `${got} is not in the set of labels that choices gives: ${show([...labels.keys()])}`);
+  };
+
+  const readTemplated = (row: Record<string, unknown>, parts: readonly TemplatePart[], where: string): Example => {
+    const text = fill(parts, row, "template", where);
+    if (map !== undefined && choices !== undefined) {
+      return { kind: "answer", where, prompt: text, completion: labelOf(row, map, where), choices };
+    }
+    if (completion === undefined) return { kind: "text", where, text };
+    return { kind: "answer", where, prompt: text, completion: fill(completion, row, "completion", where) };
+  };
+
+  return (row, where) => {
+    if (typeof row === "string") return { kind: "text", where, text: textOf(row, "the text", where) };
+    if (typeof row !== "object" || row === null || Array.isArray(row)) {
+      throw fail(where, `a row must be a string or an object, got ${show(row)}`);
+    }
+    const object = row as Record<string, unknown>;
+    if (has(object, "prompt") && has(object, "completion")) return readAnswer(object, where);
+    if (has(object, "messages")) return readMessages(object, where);
+    if (prompt !== undefined) return readTemplated(object, prompt, where);
+    if (has(object, "prompt")) throw fail(where, "has a prompt and no completion; add it, or give a template");
+    const fields = Object.keys(object).map(show).join(", ") || "none";
+    throw fail(
+      where,
+      `has neither prompt and completion nor messages (its fields: ${fields}); give a template that makes a prompt of them`,
+    );
+  };
+}

@@ -1,0 +1,56 @@
+/**
+ * How rows that are neither text, prompt and completion, nor messages become one: a template with fields in braces, and
+ * a map from a label's value to its completion. Knows the notation; reading rows is the client's.
+ */
+
+export interface RowFormat {
+  /** Text of the prompt, `{field}` standing for a row's field; `{{` and `}}` are braces. Without choices or completion: the whole text. */
+  readonly template?: string;
+  /** Template of the completion, for answers in free text. Not beside `choices`. */
+  readonly completion?: string;
+  /** Completion of each value of the label. At least two. */
+  readonly choices?: Readonly<Record<string, string>>;
+  /** Field that holds the label. Unless given: `label`, or `label_text` where `label` has no value of the map. */
+  readonly label?: string;
+}
+
+/** A template taken apart: literal text and fields in turn. */
+export type TemplatePart = { readonly text: string } | { readonly field: string };
+
+/** Wide enough for any field name in use, narrow enough that a stray brace in prose is seen as the mistake it is. */
+const MAX_FIELD_LENGTH = 100;
+
+/**
+ * Takes a template apart.
+ * @throws {Error} with a message fit for a user where a brace has no partner; the caller says where the template stands
+ */
+export function parseTemplate(template: string): TemplatePart[] {
+  const parts: TemplatePart[] = [];
+  let text = "";
+  for (let at = 0; at < template.length; at++) {
+    const char = template[at] as string;
+    if ((char === "{" || char === "}") && template[at + 1] === char) {
+      text += char;
+      at++;
+    } else if (char === "}") {
+      throw new Error("has a } without a {; write }} for a brace itself");
+    } else if (char === "{") {
+      const end = template.indexOf("}", at);
+      const field = end < 0 ? "" : template.slice(at + 1, end).trim();
+      if (end < 0) throw new Error("has a { without a }; write {{ for a brace itself");
+      if (field === "" || field.includes("{") || field.length > MAX_FIELD_LENGTH) {
+        throw new Error(
+          `has no field name in ${JSON.stringify(template.slice(at, Math.min(end + 1, at + 40)))}; write {{ for a brace itself`,
+        );
+      }
+      if (text !== "") parts.push({ text });
+      text = "";
+      parts.push({ field });
+      at = end;
+    } else {
+      text += char;
+    }
+  }
+  if (text !== "") parts.push({ text });
+  return parts;
+}

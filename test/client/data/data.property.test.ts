@@ -1,0 +1,85 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { cutPrompt } from "../../../client/data/encode.js";
+import { fillSplits } from "../../../client/data/splits.js";
+import { KindredError } from "../../../shared/base/errors.js";
+
+const rows = (n: number, from = 0) => Array.from({ length: n }, (_, index) => from + index);
+const maybe = fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined });
+
+test("splits are a partition of the training rows, each at least one row, in order, the same for the same seed and name", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 3, max: 400 }), maybe, maybe, fc.integer(), fc.string(), (n, v, t, seed, name) => {
+      const given = {
+        train: rows(n),
+        validation: v === undefined ? undefined : rows(v, 1000),
+        test: t === undefined ? undefined : rows(t, 2000),
+      };
+      const full = fillSplits(given, seed, name, "x");
+      const all = [...full.train, ...full.validation, ...full.test];
+      assert.deepEqual(
+        [...all].sort((a, b) => a - b),
+        [...given.train, ...(given.validation ?? []), ...(given.test ?? [])],
+      );
+      for (const part of [full.train, full.validation, full.test]) {
+        assert(part.length >= 1);
+        assert.deepEqual(
+          part,
+          [...part].sort((a, b) => a - b),
+        );
+      }
+      const share = Math.max(1, Math.round(n / 10));
+      assert.equal(full.validation.length, v ?? share);
+      assert.equal(full.test.length, t ?? share);
+      assert.deepEqual(fillSplits(given, seed, name, "x"), full);
+    }),
+  );
+});
+
+test("another seed or another name draws other rows", () => {
+  const draw = (seed: number, name: string) => fillSplits({ train: rows(200) }, seed, name, "x").test;
+  assert.notDeepEqual(draw(0, "a"), draw(1, "a"));
+  assert.notDeepEqual(draw(0, "a"), draw(0, "b"));
+});
+
+test("fewer than three rows and a missing split are refused; complete splits of one row are not", () => {
+  for (const given of [
+    { train: [1, 2] },
+    { train: [1], test: [2] },
+    { train: [1], validation: [2] },
+    { train: [1], test: rows(9) },
+  ]) {
+    assert.throws(
+      () => fillSplits(given, 0, "anna", "p.jsonl:4"),
+      (error) =>
+        error instanceof KindredError &&
+        error.code === "invalid_data" &&
+        /^p\.jsonl:4: client "anna"/.test(error.message),
+    );
+  }
+  assert.deepEqual(fillSplits({ train: [1], validation: [2], test: [3] }, 0, "a", "x").drawn, []);
+});
+
+test("a cut prompt keeps its special tokens and its end, and fills the room exactly", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 50 }),
+      fc.nat(3),
+      fc.nat(30),
+      fc.integer({ min: 1, max: 40 }),
+      (body, leading, length, maxTokens) => {
+        const prompt = Int32Array.from([...new Array<number>(leading).fill(-1), ...body]);
+        if (leading + length > maxTokens) {
+          assert.throws(() => cutPrompt(prompt, leading, length, maxTokens), RangeError);
+          return;
+        }
+        const cut = [...cutPrompt(prompt, leading, length, maxTokens)];
+        assert.equal(cut.length, Math.min(prompt.length, maxTokens - length));
+        assert.deepEqual(cut.slice(0, leading), [...prompt.slice(0, leading)]);
+        const kept = cut.length - leading;
+        assert.deepEqual(cut.slice(leading), body.slice(body.length - kept));
+      },
+    ),
+  );
+});

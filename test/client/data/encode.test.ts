@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { RowEncoder } from "../../../client/data/encode.js";
+import type { ChatMessage, Example, RenderChat } from "../../../client/data/types.js";
+import { KindredError } from "../../../shared/base/errors.js";
+import { characterTokenizer, spell } from "./tokenizers.js";
+
+const where = "rows.jsonl:7";
+
+function encode(example: Example, maxTokens = 512, leading = 1, renderChat?: RenderChat) {
+  const row = new RowEncoder(characterTokenizer(leading), { maxTokens, renderChat }).encode(example);
+  return {
+    ...row,
+    text: spell(row.tokens),
+    scores: [...row.scored].map((at) => spell(row.tokens.slice(at, at + 1))).join(""),
+  };
+}
+
+const answer = (prompt: string, completion: string, choices?: string[]): Example =>
+  choices ? { kind: "answer", where, prompt, completion, choices } : { kind: "answer", where, prompt, completion };
+
+const refuses = (run: () => unknown, code: string, message: RegExp) =>
+  assert.throws(run, (error: unknown) => {
+    assert(error instanceof KindredError);
+    assert.equal(error.code, code);
+    assert.match(error.message, message);
+    assert.match(error.message, /^rows\.jsonl:7: [^\n]+$/);
+    return true;
+  });
+
+test("of plain text every token but the first is scored, the first being a special token where there is one", () => {
+  assert.deepEqual(pick(encode({ kind: "text", where, text: "abc" })), { text: "^abc", scores: "abc" });
+  assert.deepEqual(pick(encode({ kind: "text", where, text: "abc" }, 512, 0)), { text: "abc", scores: "bc" });
+});
+
+test("plain text longer than maxTokens keeps its first tokens", () => {
+  assert.deepEqual(pick(encode({ kind: "text", where, text: "abcdef" }, 4)), { text: "^abc", scores: "abc" });
+});
+
+test("of a prompt and a completion the completion alone is scored, both verbatim", () => {
+  assert.deepEqual(pick(encode(answer("Q: ", " a \n"))), { text: "^Q:  a \n", scores: " a \n" });
+});
+
+test("a completion's first token is not scored where nothing stands before it", () => {
+  assert.deepEqual(pick(encode(answer("", "ab"), 512, 0)), { text: "ab", scores: "b" });
+  assert.deepEqual(pick(encode(answer("", "ab"), 512, 1)), { text: "^ab", scores: "ab" });
+});
+
+test("a long prompt loses tokens on the left, after its leading special tokens", () => {
+  assert.deepEqual(pick(encode(answer("abcdef", "XY"), 6)), { text: "^defXY", scores: "XY" });
+  assert.deepEqual(pick(encode(answer("abcdef", "XY"), 6, 2)), { text: "^^efXY", scores: "XY" });
+  assert.deepEqual(pick(encode(answer("abcdef", "XY"), 6, 0)), { text: "cdefXY", scores: "XY" });
+  assert.deepEqual(pick(encode(answer("abcdef", "XYZ"), 4)), { text: "^XYZ", scores: "XYZ" });
+});
+
+test("a completion that alone is too long is refused by the row's place", () => {
+  refuses(
+    () => encode(answer("a", "XYZW"), 4),
+    "invalid_data",
+    /completion alone is too long: 1 \+ 4 tokens, more than 4/,
+  );
+  refuses(() => encode(answer("a", "X", ["X", "YYYYYY"]), 4), "invalid_data", /choices\[1\] alone is too long/);
+});
+
+test("choices are encoded as completions of the same prompt", () => {
+  const { choices } = encode(answer("Q", " no", [" yes", " no"]));
+  assert.deepEqual(choices?.tokens.map(spell), [" yes", " no"]);
+  assert.equal(choices?.answer, 1);
+  assert.equal(choices?.promptLength, 2);
+  assert.equal(choices?.prompts, undefined);
+});
+
+test("where a row is cut, each choice has the prompt that it would have as the completion", () => {
+  const row = encode(answer("abcdef", "N", ["N", "YES"]), 6);
+  assert.equal(row.text, "^cdefN");
+  assert.equal(row.choices?.promptLength, 5);
+  assert.deepEqual(row.choices?.prompts?.map(spell), ["^cdef", "^ef"]);
+});
+
+test("rows with nothing to score are refused by their place", () => {
+  refuses(() => encode({ kind: "text", where, text: "" }), "invalid_data", /nothing to score/);
+  refuses(() => encode({ kind: "text", where, text: "a" }, 512, 0), "invalid_data", /nothing to score/);
+  refuses(() => encode(answer("a", "")), "invalid_data", /nothing to score/);
+  refuses(() => encode(answer("", "a"), 512, 0), "invalid_data", /nothing to score/);
+});
+
+const renderChat: RenderChat = (messages, { addGenerationPrompt }) =>
+  messages.map(({ role, content }) => `<${role[0]}>${content};`).join("") + (addGenerationPrompt ? "<a>" : "");
+const chat = (...messages: [string, string][]): Example => ({
+  kind: "chat",
+  where,
+  messages: messages.map(([role, content]): ChatMessage => ({ role, content })),
+});
+
+test("of messages the assistant's turns are scored, as the chat template writes them", () => {
+  const row = encode(
+    chat(["user", "hi"], ["assistant", "yo"], ["user", "bye"], ["assistant", "ok"]),
+    512,
+    1,
+    renderChat,
+  );
+  assert.deepEqual(pick(row), { text: "<u>hi;<a>yo;<u>bye;<a>ok;", scores: "yo;ok;" });
+});
+
+test("turns after the assistant's last are left out, and the oldest tokens go where there is no room", () => {
+  const row = encode(
+    chat(["user", "hi"], ["assistant", "yo"], ["user", "b"], ["assistant", "ok"], ["user", "?"]),
+    12,
+    1,
+    renderChat,
+  );
+  assert.deepEqual(pick(row), { text: "o;<u>b;<a>ok;".slice(1), scores: "ok;" });
+});
+
+test("messages without a chat template are refused as unsupported", () => {
+  refuses(() => encode(chat(["user", "hi"], ["assistant", "yo"])), "unsupported", /chat template/);
+});
+
+test("a chat template that rewrites earlier turns is refused", () => {
+  const rewriting: RenderChat = (messages) =>
+    `${messages.length}${messages.map((message) => message.content).join("")}`;
+  refuses(
+    () => encode(chat(["user", "hi"], ["assistant", "yo"]), 512, 1, rewriting),
+    "invalid_data",
+    /rewrites earlier turns/,
+  );
+});
+
+function pick({ text, scores }: { text: string; scores: string }) {
+  return { text, scores };
+}

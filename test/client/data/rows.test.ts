@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { rowReader } from "../../../client/data/rows.js";
+import { KindredError } from "../../../shared/base/errors.js";
+import type { RowFormat } from "../../../shared/config/format.js";
+
+const where = "rows.jsonl:3";
+const read = (row: unknown, format: RowFormat = {}) => rowReader(format)(row, where);
+const refuses = (row: unknown, message: RegExp, format: RowFormat = {}) =>
+  assert.throws(
+    () => read(row, format),
+    (error: unknown) => {
+      assert(error instanceof KindredError);
+      assert.equal(error.code, "invalid_data");
+      assert.match(error.message, message);
+      assert.match(error.message, /^rows\.jsonl:3: [^\n]+$/);
+      return true;
+    },
+  );
+
+const labels: RowFormat = { template: "Text: {text}\nAnswer:", choices: { 0: " no", 1: " yes" } };
+
+test("each form of a row is read as it stands", () => {
+  assert.deepEqual(read(" plain\ttext\n"), { kind: "text", where, text: " plain\ttext\n" });
+  assert.deepEqual(read({ prompt: "p", completion: " c", id: 3 }), {
+    kind: "answer",
+    where,
+    prompt: "p",
+    completion: " c",
+  });
+  assert.deepEqual(read({ prompt: "p", completion: "b", choices: ["a", "b"] }), {
+    kind: "answer",
+    where,
+    prompt: "p",
+    completion: "b",
+    choices: ["a", "b"],
+  });
+  const messages = [
+    { role: "user", content: "hi" },
+    { role: "assistant", content: "yo" },
+  ];
+  assert.deepEqual(read({ messages }), { kind: "chat", where, messages });
+});
+
+test("a template fills in fields, and choices maps the label's value to its completion", () => {
+  for (const label of [1, "1"]) {
+    assert.deepEqual(read({ text: "x {y}", label }, labels), {
+      kind: "answer",
+      where,
+      prompt: "Text: x {y}\nAnswer:",
+      completion: " yes",
+      choices: [" no", " yes"],
+    });
+  }
+  const bool = read({ text: "x", label: true }, { template: "{text}", choices: { false: "n", true: "y" } });
+  assert.equal(bool.kind === "answer" && bool.completion, "y");
+});
+
+test("the label may stand in label_text or in a field that the format names", () => {
+  const choices = { bad: " -", good: " +" };
+  const byText = read({ text: "x", label: 0, label_text: "good" }, { template: "{text}", choices });
+  assert.equal(byText.kind === "answer" && byText.completion, " +");
+  const named = read({ text: "x", verdict: "bad", label: "good" }, { template: "{text}", choices, label: "verdict" });
+  assert.equal(named.kind === "answer" && named.completion, " -");
+});
+
+test("labels that share a completion make one choice", () => {
+  const row = read({ text: "x", label: "c" }, { template: "{text}", choices: { a: "1", b: "2", c: "1" } });
+  assert.deepEqual(row.kind === "answer" && row.choices, ["1", "2"]);
+});
+
+test("without choices a template makes plain text, or an answer by a completion's template", () => {
+  assert.deepEqual(read({ a: "x", n: 4 }, { template: "{{{a}}} {n}" }), { kind: "text", where, text: "{x} 4" });
+  assert.deepEqual(read({ q: "x", a: "y" }, { template: "{q}", completion: " {a}" }), {
+    kind: "answer",
+    where,
+    prompt: "x",
+    completion: " y",
+  });
+});
+
+test("rows that are none of the forms are refused by field and value", () => {
+  refuses(4, /string or an object, got 4/);
+  refuses(["a"], /string or an object/);
+  refuses(null, /got null/);
+  refuses({ text: "a" }, /fields: "text".*template/);
+  refuses({ prompt: "a" }, /prompt and no completion/);
+  refuses({ prompt: 1, completion: "a" }, /prompt must be a string, got 1/);
+  refuses({ prompt: "p", completion: "c", choices: "c" }, /choices must be a list/);
+  refuses({ prompt: "p", completion: "c", choices: ["a", "b"] }, /completion "c" is not among the choices \["a","b"\]/);
+  refuses({ prompt: "p", completion: "c", choices: ["c", "c"] }, /two different/);
+  refuses({ prompt: "p", completion: "c", choices: ["c", ""] }, /empty completion/);
+  refuses({ prompt: "p\ud800", completion: "c" }, /prompt holds half of a surrogate pair/);
+  refuses({ messages: "hi" }, /messages must be a list/);
+  refuses({ messages: [{ role: "user", content: 3 }] }, /messages\[0\]\.content must be a string, got 3/);
+  refuses({ messages: [{ role: "user", content: "a" }] }, /no turn of the role "assistant"/);
+  refuses({ txt: "a", label: 1 }, /no field "text", which template names; the row has "txt", "label"/, labels);
+  refuses({ text: null, label: 1 }, /text must be a string, got null/, labels);
+  refuses({ text: "a", label: 2 }, /label 2 is not in the set of labels that choices gives: \["0","1"\]/, labels);
+  refuses({ text: "a", label: "__proto__" }, /is not in the set of labels/, labels);
+  refuses({ text: "a" }, /no field "label"/, labels);
+  refuses({ label: 1 }, /no field "toString"/, { template: "{toString}" });
+});
+
+test("a format that is wrong in itself is refused as configuration", () => {
+  for (const format of [
+    { template: "{a" },
+    { template: "a}" },
+    { template: "{}" },
+    { choices: { a: "1", b: "2" } },
+    { template: "{a}", completion: "{b}", choices: { a: "1", b: "2" } },
+  ]) {
+    assert.throws(
+      () => rowReader(format),
+      (error) => error instanceof KindredError && error.code === "invalid_config",
+      JSON.stringify(format),
+    );
+  }
+});
