@@ -123,11 +123,18 @@ export class RowEncoder {
       segments.push({ tokens: this.tokenizer.encode(text.slice(rendered.length), { specials: false }), scored });
       rendered = text;
     };
+    const render = (turns: number, addGenerationPrompt: boolean): string => {
+      try {
+        return renderChat(messages.slice(0, turns), { addGenerationPrompt });
+      } catch (cause) {
+        throw fail(where, (cause as Error).message, cause); // a template may refuse messages, and knows no rows
+      }
+    };
     const last = messages.findLastIndex((message) => message.role === "assistant");
     for (let turn = 0; turn <= last; turn++) {
       if (messages[turn]?.role !== "assistant") continue;
-      extend(renderChat(messages.slice(0, turn), { addGenerationPrompt: true }), false);
-      extend(renderChat(messages.slice(0, turn + 1), { addGenerationPrompt: false }), true);
+      extend(render(turn, true), false);
+      extend(render(turn + 1, false), true);
     }
     const whole = concat(...segments.map((segment) => segment.tokens));
     const reply = segments.at(-1)?.tokens.length ?? 0;

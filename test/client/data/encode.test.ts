@@ -126,6 +126,14 @@ test("a chat template that rewrites earlier turns is refused", () => {
   );
 });
 
+test("messages that the chat template refuses are named by their row", () => {
+  const strict: RenderChat = () => {
+    throw new Error("roles must alternate");
+  };
+  const row = chat(["assistant", "yo"]);
+  refuses(() => encode(row, 512, 1, strict), "invalid_data", /roles must alternate/);
+});
+
 function pick({ text, scores }: { text: string; scores: string }) {
   return { text, scores };
 }

@@ -84,7 +84,9 @@ test("archives that are cut or are none are refused", async () => {
 
 test("broken csv is refused by file and line", async () => {
   await refuses(file("width.csv", "a,b\n1,2\n3\n"), ":3", /no sound CSV/, "invalid_data", { template: "{a}" });
-  await refuses(file("quote.csv", 'a,b\n1,"2\n3\n'), ":4", /no sound CSV/, "invalid_data", { template: "{a}" });
+  await refuses(file("quote.csv", 'a,b\n1,"2\n3\n'), ":2", /quote in this record is not closed/, "invalid_data", {
+    template: "{a}",
+  });
   await refuses(file("twice.csv", "a,a\n1,2\n"), ":1", /column "a" twice/);
 });
 
