@@ -7,7 +7,7 @@ import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeAtomically } from "../../shared/adapters/atomic.js";
-import { isObject, readJsonObject, reasonOf } from "../../shared/adapters/json.js";
+import { canonicalJson, isObject, readJsonObject, reasonOf } from "../../shared/adapters/json.js";
 import {
   readSafetensorsHeader,
   readTensor,
@@ -212,14 +212,6 @@ const WITHOUT_INFLUENCE: ReadonlySet<string> = new Set([
   "use_cache",
 ]);
 
-/** JSON with sorted keys: equal values, equal text. */
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
-  if (!isObject(value)) return JSON.stringify(value);
-  const keys = Object.keys(value).sort();
-  return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(",")}}`;
-}
-
 /**
  * The fields that change results, spelled one way: null is absent, and transformers 5's rope_parameters become the
  * rope_theta and rope_scaling of earlier versions.
@@ -270,7 +262,7 @@ export interface ModelHashOptions {
  * Reads all weights once, in chunks that leave the event loop free.
  */
 export async function modelHash(folder: ModelFolder, options: ModelHashOptions = {}): Promise<string> {
-  const config = canonical(influentialConfig(folder.config));
+  const config = canonicalJson(influentialConfig(folder.config));
   const key = options.cache === undefined ? undefined : await cacheKey(folder, config);
   const known = options.cache === undefined ? {} : await readCache(options.cache);
   if (key !== undefined && Object.hasOwn(known, key)) return known[key]!;

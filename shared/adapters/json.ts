@@ -1,4 +1,4 @@
-/** Reads a JSON object from a file of bounded size. Knows nothing of what its fields mean. */
+/** JSON objects from files of bounded size, and one spelling for equal values. Knows nothing of what fields mean. */
 import { readFile, stat } from "node:fs/promises";
 import { type ErrorCode, KindredError } from "../base/errors.js";
 
@@ -44,4 +44,12 @@ export async function readJsonObject(
 
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** JSON with sorted keys and no space: equal values, equal text. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  if (!isObject(value)) return JSON.stringify(value);
+  const keys = Object.keys(value).sort();
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`).join(",")}}`;
 }

@@ -1,0 +1,94 @@
+/**
+ * A model's chat template: Jinja, rendered by @huggingface/jinja as transformers renders it (chat_template.jinja, else
+ * chat_template of tokenizer_config.json). It knows no tokens: which turns are scored is for client/data.
+ */
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { Template } from "@huggingface/jinja";
+import { isObject, readJsonObject, reasonOf } from "../../shared/adapters/json.js";
+import { KindredError } from "../../shared/base/errors.js";
+import type { RenderChat } from "../data/types.js";
+
+const MAX_CONFIG_BYTES = 25_000_000;
+/** The longest seen are under 30 KB. */
+const MAX_TEMPLATE_BYTES = 1_000_000;
+
+/** chat_template is a text, or a list of named ones of which "default" is for plain conversations. */
+function templateIn(value: unknown): string | undefined {
+  if (typeof value === "string") return value;
+  if (!Array.isArray(value)) return undefined;
+  const named = value.find((entry) => isObject(entry) && entry.name === "default");
+  return isObject(named) && typeof named.template === "string" ? named.template : undefined;
+}
+
+/** bos_token and the like, which a template may write: texts, or objects with `content`. */
+function specialTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
+  const tokens: Record<string, string> = {};
+  for (const [key, value] of Object.entries(config)) {
+    if (!/^[a-z]+_token$/.test(key)) continue;
+    const text = isObject(value) ? value.content : value;
+    if (typeof text === "string") tokens[key] = text;
+  }
+  return tokens;
+}
+
+async function templateFile(path: string): Promise<string> {
+  try {
+    const { size } = await stat(path);
+    if (size <= MAX_TEMPLATE_BYTES) return await readFile(path, "utf8");
+    throw new KindredError("invalid_model", `${path}: ${size} bytes; at most ${MAX_TEMPLATE_BYTES} are read`);
+  } catch (error) {
+    if (error instanceof KindredError) throw error;
+    throw new KindredError("invalid_model", `${path}: cannot be read (${reasonOf(error)})`, { file: path }, error);
+  }
+}
+
+/**
+ * The chat template of a model's folder, or undefined where the model has none.
+ * @returns a function that throws `invalid_data` where the template refuses the messages (roles out of order, for example)
+ * @throws {KindredError} `invalid_model` where the template cannot be parsed
+ */
+export async function loadChatTemplate(folder: string): Promise<RenderChat | undefined> {
+  const names = await readdir(folder).catch((): string[] => []);
+  const configPath = join(folder, "tokenizer_config.json");
+  const config = names.includes("tokenizer_config.json")
+    ? await readJsonObject(configPath, { maxBytes: MAX_CONFIG_BYTES, code: "invalid_model" })
+    : {};
+  const inFile = names.includes("chat_template.jinja");
+  const path = inFile ? join(folder, "chat_template.jinja") : configPath;
+  const text = inFile ? await templateFile(path) : templateIn(config.chat_template);
+  if (text === undefined) return undefined;
+
+  let template: Template;
+  try {
+    template = new Template(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new KindredError(
+      "invalid_model",
+      `${path}: the chat template cannot be read (${reason})`,
+      { file: path },
+      error,
+    );
+  }
+  const tokens = specialTokens(config);
+  return (messages, { addGenerationPrompt }) => {
+    try {
+      return template.render({
+        ...tokens,
+        messages: messages.map(({ role, content }) => ({ role, content })),
+        add_generation_prompt: addGenerationPrompt,
+        tools: null,
+        documents: null,
+      });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new KindredError(
+        "invalid_data",
+        `the chat template (${path}) refuses the messages: ${reason}`,
+        { file: path },
+        error,
+      );
+    }
+  };
+}
