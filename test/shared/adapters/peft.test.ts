@@ -1,0 +1,199 @@
+/** PEFT folders: those that PEFT wrote, ours and back, and those that are refused. */
+import assert from "node:assert/strict";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import { type PeftAdapter, readPeftAdapter, scaleOf, writePeftAdapter } from "../../../shared/adapters/peft.js";
+import { writeSafetensors } from "../../../shared/adapters/safetensors.js";
+import { asset } from "../../../shared/base/assets.js";
+import type { FloatTensor } from "../../../shared/base/tensors.js";
+
+const fixtures = asset("test", "fixtures", "peft");
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kindred-peft-"));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+function tensor(shape: readonly number[], start = 1): FloatTensor {
+  return { shape, data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => start + i / 8) };
+}
+
+const module = "model.layers.0.self_attn.q_proj";
+const adapter: PeftAdapter = {
+  rank: 2,
+  alpha: 6,
+  dropout: 0.1,
+  targetModules: ["q_proj"],
+  useRslora: false,
+  tensors: new Map([
+    [`${module}.lora_A.weight`, tensor([2, 5])],
+    [`${module}.lora_B.weight`, tensor([3, 2], 9)],
+  ]),
+};
+
+/** Our adapter with fields of its configuration changed (undefined: left out), in `folder`. */
+async function changed(fields: Readonly<Record<string, unknown>>): Promise<string> {
+  await writePeftAdapter(folder, adapter, { baseModel: "base" });
+  const path = join(folder, "adapter_config.json");
+  await writeFile(path, JSON.stringify({ ...JSON.parse(await readFile(path, "utf8")), ...fields }));
+  return folder;
+}
+
+for (const name of ["init", "adapters/all", "adapters/qv"]) {
+  test(`what PEFT wrote (${name}) is read, and written again byte for byte in its tensors`, async () => {
+    const read = await readPeftAdapter(join(fixtures, name));
+    const config = JSON.parse(await readFile(join(fixtures, name, "adapter_config.json"), "utf8"));
+    assert.equal(read.rank, config.r);
+    assert.equal(read.alpha, config.lora_alpha);
+    assert.deepEqual(read.targetModules, config.target_modules);
+    assert.equal(read.baseModel, config.base_model_name_or_path);
+    assert.equal(scaleOf(read), config.lora_alpha / config.r);
+    assert.ok([...read.tensors.keys()].every((tensor) => tensor.startsWith("model.layers.")));
+    await writePeftAdapter(folder, read, { baseModel: "tied" });
+    assert.deepEqual((await readdir(folder)).sort(), ["adapter_config.json", "adapter_model.safetensors"]);
+    const again = await readPeftAdapter(folder);
+    assert.deepEqual(again, { ...read, tensors: again.tensors });
+    assert.deepEqual([...again.tensors].sort(), [...read.tensors].sort());
+  });
+}
+
+test("scale is alpha over rank, or over its root with rsLoRA", async () => {
+  assert.equal(scaleOf(await readPeftAdapter(await changed({}))), 3);
+  assert.equal(scaleOf(await readPeftAdapter(await changed({ use_rslora: true, r: 2 }))), 6 / Math.SQRT2);
+});
+
+test("fields that are unknown and off, or known and without effect, are ignored", async () => {
+  const read = await readPeftAdapter(
+    await changed({
+      some_later_feature: null,
+      another: false,
+      a_list: [],
+      a_map: {},
+      a_text: "",
+      loftq_config: { loftq_bits: 4 },
+      megatron_core: "megatron.core",
+      qalora_group_size: 16,
+      peft_version: "9.9",
+      init_lora_weights: "gaussian",
+      base_model_name_or_path: "/etc/passwd",
+      revision: "main",
+    }),
+  );
+  assert.deepEqual({ ...read, tensors: null }, { ...adapter, baseModel: "/etc/passwd", tensors: null });
+});
+
+test("missing fields have PEFT's defaults", async () => {
+  await changed({ r: undefined, lora_alpha: undefined, lora_dropout: undefined, bias: undefined });
+  await assert.rejects(readPeftAdapter(folder), /with r 8 it must be \[8, in\]/);
+});
+
+const refused: Readonly<Record<string, unknown>> = {
+  peft_type: "IA3",
+  task_type: "SEQ_CLS",
+  bias: "all",
+  use_dora: true,
+  use_qalora: true,
+  fan_in_fan_out: true,
+  lora_bias: true,
+  modules_to_save: ["lm_head"],
+  rank_pattern: { q_proj: 4 },
+  alpha_pattern: { q_proj: 4 },
+  layers_to_transform: [0],
+  layer_replication: [[0, 1]],
+  exclude_modules: ["k_proj"],
+  target_parameters: ["experts"],
+  trainable_token_indices: [1],
+  alora_invocation_tokens: [1],
+  init_lora_weights: "pissa_niter_4",
+  target_modules: ".*q_proj",
+  arrow_config: { top_k: 3 },
+  some_later_feature: true,
+};
+for (const [field, value] of Object.entries(refused)) {
+  test(`${field} ${JSON.stringify(value)} is refused by name`, async () => {
+    const path = await changed({ [field]: value });
+    await assert.rejects(readPeftAdapter(path), (error: Error & { code?: string }) => {
+      assert.equal(error.code, "unsupported");
+      assert.ok(error.message.includes(`adapter_config.json: ${field} is ${JSON.stringify(value)}`), error.message);
+      return true;
+    });
+  });
+}
+
+const wrong: Readonly<Record<string, unknown>> = {
+  r: 0,
+  lora_alpha: "8",
+  lora_dropout: 1,
+  use_rslora: 1,
+  target_modules: [],
+};
+for (const [field, value] of Object.entries(wrong)) {
+  test(`${field} ${JSON.stringify(value)} is invalid`, async () => {
+    const path = await changed({ [field]: value });
+    await assert.rejects(readPeftAdapter(path), {
+      code: "invalid_adapter",
+      message: new RegExp(`adapter_config\\.json: ${field} must be .*, got`),
+    });
+  });
+}
+
+const a = `base_model.model.${module}.lora_A.weight`;
+const b = `base_model.model.${module}.lora_B.weight`;
+const other = "base_model.model.model.layers.0.self_attn.k_proj.lora_A.weight";
+const badTensors: readonly [name: string, tensors: readonly [string, FloatTensor][], message: RegExp][] = [
+  ["no tensors", [], /has no tensors/],
+  ["an A without its B", [[a, tensor([2, 5])]], /has no lora_B\.weight/],
+  ["another rank", [[a, tensor([3, 5])]], /has the shape \[3, 5\]; with r 2 it must be \[2, in\]/],
+  ["a B lying down", [[b, tensor([2, 3])]], /has the shape \[2, 3\]; with r 2 it must be \[out, 2\]/],
+  ["a vector", [[a, tensor([2])]], /has the shape \[2\]/],
+  [
+    "a module that is no target",
+    [[other, tensor([2, 5])]],
+    /k_proj.* is of a module that target_modules does not name/,
+  ],
+  [
+    "a name without PEFT's prefix",
+    [[`${module}.lora_A.weight`, tensor([2, 5])]],
+    /does not start with base_model\.model\./,
+  ],
+  ["DoRA's vector", [[a.replace("lora_A.weight", "lora_magnitude_vector"), tensor([3])]], /is not a lora_A\.weight/],
+  [
+    "NaN",
+    [
+      [a, { shape: [2, 1], data: Float32Array.of(1, Number.NaN) }],
+      [b, tensor([3, 2])],
+    ],
+    /lora_A\.weight" holds NaN at 1; adapters must be finite/,
+  ],
+];
+for (const [name, tensors, message] of badTensors) {
+  test(`an adapter with ${name} is refused`, async () => {
+    await changed({});
+    await writeSafetensors(join(folder, "adapter_model.safetensors"), new Map(tensors));
+    await assert.rejects(readPeftAdapter(folder), { name: "KindredError", message });
+  });
+}
+
+test("a pickle, a missing file and a folder that is none say what to do", async () => {
+  await changed({});
+  await rm(join(folder, "adapter_model.safetensors"));
+  await assert.rejects(readPeftAdapter(folder), /adapter_model\.safetensors: no such file/);
+  await writeFile(join(folder, "adapter_model.bin"), "");
+  await assert.rejects(readPeftAdapter(folder), {
+    code: "unsupported",
+    message: /is a pickle.*convert it with python/,
+  });
+  await rm(join(folder, "adapter_config.json"));
+  await assert.rejects(readPeftAdapter(folder), /looked for adapter_config\.json/);
+  await assert.rejects(readPeftAdapter(join(folder, "none")), /none: is not an adapter's folder \(no such file\)/);
+});
+
+test("an adapter whose tensors are not what its fields say is not written", async () => {
+  await assert.rejects(writePeftAdapter(folder, { ...adapter, rank: 3 }, { baseModel: "b" }), {
+    code: "invalid_adapter",
+  });
+  assert.deepEqual(await readdir(folder), []);
+});
