@@ -6,7 +6,7 @@
 import { access, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
-import type { RowFormat } from "../../shared/config/format.js";
+import { mergeFormats, type RowFormat } from "../../shared/config/format.js";
 import { MAX_CLIENT_BYTES, readLines } from "./lines.js";
 import { parseJson, ROW_FILE_ENDINGS, readAllRows } from "./readers.js";
 import { type RowReader, rowReader, show } from "./rows.js";
@@ -103,13 +103,6 @@ export async function loadPopulation(
   }
   const planted = plantedOf(clients, groups, typeof population === "string" ? population : "population");
   return planted === undefined ? { clients } : { clients, planted };
-}
-
-/** An entry's fields take the place of the population's; choices and free answers exclude each other. */
-function mergeFormats(all: RowFormat, own: RowFormat = {}): RowFormat {
-  if (own.choices === undefined && own.completion === undefined) return { ...all, ...own };
-  const { choices: _, completion: __, ...rest } = all;
-  return { ...rest, ...own };
 }
 
 /**

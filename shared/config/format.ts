@@ -14,6 +14,13 @@ export interface RowFormat {
   readonly label?: string;
 }
 
+/** The fields of `own` take the place of those of `all`; choices and a completion's template exclude each other. */
+export function mergeFormats(all: RowFormat, own: RowFormat = {}): RowFormat {
+  if (own.choices === undefined && own.completion === undefined) return { ...all, ...own };
+  const { choices: _, completion: __, ...rest } = all;
+  return { ...rest, ...own };
+}
+
 /** A template taken apart: literal text and fields in turn. */
 export type TemplatePart = { readonly text: string } | { readonly field: string };
 

@@ -1,0 +1,155 @@
+/**
+ * The options of a configuration file: their types, bounds, defaults and words, once, for the check, for the plan and
+ * for editors. Knows no file. What a run measures before it can decide (the number of groups, of subsets, the learning
+ * rate) stays "auto" in the plan.
+ */
+import { z } from "zod";
+import { parseTemplate } from "./format.js";
+
+const whole = (min: number, max: number) => z.number().int().min(min).max(max);
+/** A union says in words what it takes: the messages of its branches contradict each other. */
+const auto = <T extends z.ZodType>(other: T, words: string) =>
+  z.union([z.literal("auto"), other], { error: `must be auto or ${words}` });
+/** A block may be left out as a whole, and then has its fields' defaults. */
+const block = <T extends z.ZodRawShape>(shape: T) => z.strictObject(shape).prefault({} as never);
+
+const template = z.string().superRefine((text, context) => {
+  try {
+    parseTemplate(text);
+  } catch (error) {
+    context.addIssue({ code: "custom", message: (error as Error).message });
+  }
+});
+
+/** How objects and CSV rows become prompts and completions. */
+const rowFormat = {
+  template: template.min(1).optional().describe("Prompt of a row, its fields in braces: 'Text: {text}\\nAnswer:'"),
+  completion: template
+    .min(1)
+    .optional()
+    .describe("Completion of a row, its fields in braces; for answers in free text, in place of choices"),
+  choices: z
+    .record(z.string(), z.string().min(1))
+    .refine((map) => new Set(Object.values(map)).size >= 2, "must hold at least two different completions")
+    .optional()
+    .describe("Completion of each value of the label: {0: ' no', 1: ' yes'}"),
+  label: z.string().min(1).optional().describe("Field that holds the label; label, then label_text, unless given"),
+};
+
+const adapter = block({
+  kind: z.literal("lora").default("lora"),
+  rank: whole(1, 1024).default(16),
+  alpha: z.number().positive().max(1e6).default(32).describe("The update is scaled by alpha / rank"),
+  modules: z
+    .array(z.string().min(1))
+    .default([])
+    .describe("Linears to adapt (q_proj, ...); empty: the attention projections of the model's family"),
+  dropout: z.number().min(0).lt(1).default(0).describe("Share of a linear's inputs dropped in training"),
+  freezeA: z
+    .boolean()
+    .default(true)
+    .describe("Train B alone: averages of updates are then exact, and half the bytes travel (FFA-LoRA)"),
+});
+
+const training = block({
+  epochs: z.number().positive().max(10_000).default(3).describe("Passes over each client's training rows"),
+  batch: whole(1, 4096).default(8).describe("Rows a step"),
+  learningRate: auto(z.number().positive().max(10), "a number above 0 and at most 10")
+    .default("auto")
+    .describe("auto: a short sweep on the shared adapter, by pooled validation loss"),
+  localSteps: whole(1, 1_000_000).default(20).describe("Steps a client takes between two averages"),
+  weightDecay: z.number().min(0).max(10).default(0).describe("Decoupled, as in AdamW"),
+  warmup: z.number().min(0).max(1).default(0.1).describe("Share of the steps in which the learning rate rises"),
+  clipNorm: z.number().positive().default(1).describe("Largest L2 norm of a step's gradient"),
+});
+
+const estimation = block({
+  subsets: auto(whole(1, 100_000), "a whole number from 1 to 100000")
+    .default("auto")
+    .describe("Random subsets of clients whose joint training is estimated"),
+  subsetSize: auto(whole(2, 10_000), "a whole number from 2 to 10000").default("auto").describe("Clients a subset"),
+  dim: whole(1, 16_384).default(400).describe("Entries of a sketched gradient"),
+  examplesPerClient: whole(1, 100_000).default(200).describe("Most training rows a client sketches"),
+  lambda: auto(z.number().positive(), "a number above 0")
+    .default("auto")
+    .describe("Ridge penalty, relative to the mean squared norm of the sketched gradients"),
+  margin: z
+    .enum(["auto", "answer", "two-term"])
+    .default("auto")
+    .describe(
+      "answer: over the whole vocabulary; two-term: format and choice apart; auto: two-term where rows have choices",
+    ),
+});
+
+const groups = auto(whole(1, 10_000), "a whole number of groups from 1 to 10000").default("auto");
+const boosting = block({
+  rounds: whole(0, 100).default(1).describe("Boosting adapters, each for the group that fits worst"),
+});
+const ensemble = block({
+  strength: auto(z.number().min(0), "a number of at least 0")
+    .default("auto")
+    .describe("How strongly a client's weights are drawn to its own group's member"),
+});
+
+const runtime = block({
+  device: z.enum(["cpu", "cuda", "webgpu"]).default("cpu").describe("Execution provider of ONNX Runtime"),
+  threads: auto(whole(1, 1024), "a whole number of threads from 1 to 1024")
+    .default("auto")
+    .describe("Threads of a matrix product; auto: one a processor"),
+});
+
+const common = {
+  adapter,
+  training,
+  estimation,
+  groups: groups.describe("Number of groups; auto: chosen by the estimator, one group being a candidate"),
+  boosting,
+  ensemble,
+  seed: whole(0, Number.MAX_SAFE_INTEGER).default(0).describe("Same seed, same result"),
+  maxTokens: whole(2, 1_048_576).default(512).describe("Longest row in tokens; at most the model's context"),
+};
+
+const populationEntry = z.strictObject({
+  name: z.string().min(1).max(200),
+  data: z.string().min(1).describe("Folder with train, validation and test files, or a file of rows"),
+  group: z.union([z.string().min(1), z.number().transform(String)], { error: "must be a name" }).optional(),
+  ...rowFormat,
+});
+
+const COMPARED = ["base", "shared", "local"] as const;
+
+/** A simulation: `kindred simulate`. Paths are relative to the file. */
+export const simulationSchema = z
+  .strictObject({
+    model: z.string().min(1).describe("Folder of a Hugging Face model, or its id on the hub"),
+    population: z
+      .union([z.string().min(1), z.array(populationEntry).min(1)], {
+        error: "must be the path of a .jsonl or .jsonl.gz file, or a list of {name, data}",
+      })
+      .describe("A .jsonl or .jsonl.gz file, one client a line, or a list of folders"),
+    title: z.string().min(1).max(200).optional().describe("Heading of the report; the file's name unless given"),
+    ...rowFormat,
+    ...common,
+    compare: z
+      .array(z.enum([...COMPARED, "kindred"]))
+      .transform((methods) => COMPARED.filter((method) => methods.includes(method)))
+      .default([...COMPARED])
+      .describe("Methods to run beside Kindred's own"),
+    concurrency: whole(1, 1024).default(4).describe("Clients at work at one time; they share one engine"),
+    runtime,
+  })
+  .describe("kindred simulate: options of a simulation");
+
+/** A coordinator: `kindred coordinator`. The clients bring data and model. */
+export const coordinatorSchema = z
+  .strictObject({
+    minClients: whole(1, 100_000).describe("Clients that must have enrolled before the work begins"),
+    model: z
+      .string()
+      .min(1)
+      .optional()
+      .describe("Folder of the base model, or its id on the hub; unless given, the first client's hash is the rule"),
+    ...common,
+    runtime,
+  })
+  .describe("kindred coordinator: options of a deployment");

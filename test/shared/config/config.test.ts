@@ -1,0 +1,201 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { KindredError } from "../../../shared/base/errors.js";
+import {
+  CONFIG_KINDS,
+  configJsonSchema,
+  loadCoordinatorConfig,
+  loadSimulationConfig,
+} from "../../../shared/config/config.js";
+
+const folder = mkdtempSync(join(tmpdir(), "kindred-config-"));
+mkdirSync(join(folder, "model"));
+after(() => rmSync(folder, { recursive: true }));
+
+const path = join(folder, "run.yaml");
+const load = (text: string) => {
+  writeFileSync(path, text);
+  return loadSimulationConfig(path);
+};
+const refuses = (
+  text: string,
+  message: RegExp,
+  code = "invalid_config",
+  read: (text: string) => Promise<unknown> = load,
+) =>
+  assert.rejects(read(text), (error: unknown) => {
+    assert(error instanceof KindredError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert(error.message.startsWith(path), error.message);
+    assert.match(error.message.slice(path.length), message);
+    assert(!error.message.includes("\n"));
+    return true;
+  });
+
+const least = "model: model\npopulation: pop.jsonl\n";
+
+test("model and population suffice, and give a complete plan with absolute paths", async () => {
+  assert.deepEqual(await load(least), {
+    model: join(folder, "model"),
+    population: join(folder, "pop.jsonl"),
+    title: "run",
+    format: {},
+    adapter: { kind: "lora", rank: 16, alpha: 32, modules: [], dropout: 0, freezeA: true },
+    training: { epochs: 3, batch: 8, learningRate: "auto", localSteps: 20, weightDecay: 0, warmup: 0.1, clipNorm: 1 },
+    estimation: {
+      subsets: "auto",
+      subsetSize: "auto",
+      dim: 400,
+      examplesPerClient: 200,
+      lambda: "auto",
+      margin: "auto",
+    },
+    groups: "auto",
+    boosting: { rounds: 1 },
+    ensemble: { strength: "auto" },
+    seed: 0,
+    maxTokens: 512,
+    compare: ["base", "shared", "local"],
+    concurrency: 4,
+    runtime: { device: "cpu", threads: "auto" },
+  });
+});
+
+test("the plan is frozen throughout", async () => {
+  const plan = await load(`${least}adapter: {modules: [q_proj]}\n`);
+  assert.throws(() => Object.assign(plan.adapter, { rank: 1 }), TypeError);
+  assert.throws(() => (plan.adapter.modules as string[]).push("v_proj"), TypeError);
+});
+
+test("a listed client's format takes the place of the configuration's", async () => {
+  const plan = await load(`
+model: HuggingFaceTB/SmolLM2-135M
+template: "{text}"
+choices: {0: " no", yes: " yes"}
+population:
+  - {name: a, data: ../data/a}
+  - {name: b, data: /data/b, group: 3, template: "B {text}", label: verdict}
+  - {name: c, data: c, completion: "{answer}"}
+training: {learningRate: 5e-4, epochs: 2}
+compare: [kindred, local]
+`);
+  assert.equal(plan.model, "HuggingFaceTB/SmolLM2-135M");
+  const choices = { 0: " no", yes: " yes" };
+  assert.deepEqual(plan.population, [
+    { name: "a", data: join(folder, "../data/a"), format: { template: "{text}", choices } },
+    { name: "b", data: "/data/b", group: "3", format: { template: "B {text}", label: "verdict", choices } },
+    { name: "c", data: join(folder, "c"), format: { template: "{text}", completion: "{answer}" } },
+  ]);
+  assert.equal(plan.training.learningRate, 5e-4);
+  assert.deepEqual(plan.compare, ["local"]);
+});
+
+test("an unknown key is refused by line and name, with the one that was probably meant", async () => {
+  await refuses(`${least}epochs: 3\n`, /^:3: epochs is not an option; did you mean training\.epochs\?/);
+  await refuses(`${least}training:\n  epoch: 3\n`, /^:4: training\.epoch is not an option; did you mean epochs\?/);
+  await refuses(
+    `${least}training: {learning_rate: 1}\n`,
+    /^:3: training\.learning_rate .* did you mean learningRate\?/,
+  );
+  await refuses(`${least}boosting: {xyz: 1}\n`, /^:3: boosting\.xyz is not an option; known here: rounds/);
+  await refuses(
+    "model: model\npopulation:\n  - name: a\n    data: a\n    tempalte: x\n",
+    /^:5: population\[0\]\.tempalte is not an option; did you mean template\?/,
+  );
+});
+
+test("an unknown key comes before other mistakes, and these are counted", async () => {
+  await refuses(
+    "popluation: x\nseed: -1\n",
+    /^:1: popluation is not .* did you mean population\? \(and 3 more mistakes\)$/,
+  );
+});
+
+test("a wrong value is refused by line, field and value", async () => {
+  await refuses(`${least}seed: 1.5\n`, /^:3: seed must be a whole number, got 1\.5$/);
+  await refuses(`${least}seed: "7"\n`, /^:3: seed must be a number, got "7"$/);
+  await refuses(`${least}adapter:\n  rank: 0\n`, /^:4: adapter\.rank must be at least 1, got 0$/);
+  await refuses(`${least}adapter: {dropout: 1}\n`, /^:3: adapter\.dropout must be below 1, got 1$/);
+  await refuses(`${least}adapter: {kind: bottleneck}\n`, /adapter\.kind must be lora, got "bottleneck"/);
+  await refuses(`${least}adapter: 16\n`, /^:3: adapter must be a map of options, got 16$/);
+  await refuses(
+    `${least}training: {learningRate: fast}\n`,
+    /learningRate must be auto or a number above 0 .*, got "fast"/,
+  );
+  await refuses(`${least}training: {clipNorm: .nan}\n`, /clipNorm must be a number/);
+  await refuses(`${least}groups: 0\n`, /groups must be at least 1, got 0/);
+  await refuses(
+    `${least}compare: [base, bse]\n`,
+    /^:3: compare\[1\] must be base or shared or local or kindred, got "bse"$/,
+  );
+  await refuses("model: model\n", /: population is missing: it must be the path .* or a list/);
+  await refuses("model: model\npopulation: 3\n", /^:2: population must be the path .*, got 3$/);
+  await refuses("model: model\npopulation: []\n", /^:2: population must .*, got \[\]$/);
+  await refuses("model: model\npopulation: [{name: a}]\n", /population\[0\]\.data is missing: it must be a string/);
+  await refuses(`${least}template: "{text"\n`, /^:3: template has a \{ without a \}.*got "\{text"/);
+  await refuses(`${least}template: "{t}"\nchoices: {a: x}\n`, /^:4: choices must hold at least two different/);
+});
+
+test("mistakes between fields are refused", async () => {
+  await refuses(`${least}choices: {a: x, b: y}\n`, /: choices and completion complete a prompt/);
+  await refuses(`${least}template: "{t}"\ncompletion: "{c}"\nchoices: {a: x, b: y}\n`, /exclude each other/);
+  await refuses(
+    "model: model\npopulation: [{name: a, data: a}, {name: a, data: b}]\n",
+    /population\[1\]: name "a" appears a second time/,
+  );
+});
+
+test("a model that is neither a folder nor an id of the hub is refused", async () => {
+  for (const model of ["./none", "/no/where", "none", "a/b/c"]) {
+    await refuses(`model: ${model}\npopulation: p.jsonl\n`, /: model .*no such folder/, "not_found");
+  }
+});
+
+test("what is no configuration is refused by file and line", async () => {
+  await refuses("", /: is empty/);
+  await refuses("- a\n", /: the configuration must be a map of options/);
+  await refuses("a: 1\na: 2\n", /^:2: is not sound YAML/);
+  await refuses("a: [1\n", /:\d: is not sound YAML/);
+  await refuses("a: *b\n", /is not sound YAML/);
+  await refuses(
+    "x: &a [1,1]\ny: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nz: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nw: [*c,*c,*c,*c,*c]\n",
+    /not sound YAML/,
+  );
+  writeFileSync(path, Buffer.from([0x61, 0x3a, 0xff]));
+  await assert.rejects(loadSimulationConfig(path), /not valid UTF-8/);
+  await assert.rejects(
+    loadSimulationConfig(join(folder, "none.yaml")),
+    (error) => error instanceof KindredError && error.code === "not_found",
+  );
+  await assert.rejects(
+    loadSimulationConfig(folder),
+    (error) => error instanceof KindredError && error.code === "invalid_config",
+  );
+});
+
+test("a coordinator needs minClients, and shares the blocks of a simulation", async () => {
+  const read = (text: string) => {
+    writeFileSync(path, text);
+    return loadCoordinatorConfig(path);
+  };
+  const plan = await read("minClients: 3\nadapter: {rank: 4}\n");
+  assert.equal(plan.minClients, 3);
+  assert.equal(plan.adapter.rank, 4);
+  assert.equal(plan.training.localSteps, 20);
+  assert(!("model" in plan));
+  await refuses("seed: 1\n", /: minClients is missing/, "invalid_config", read);
+  await refuses("minClients: 2\npopulation: x\n", /^:2: population is not an option/, "invalid_config", read);
+});
+
+test("the schema for editors describes what is accepted, with the defaults", () => {
+  for (const kind of CONFIG_KINDS) assert.equal(configJsonSchema(kind).additionalProperties, false);
+  const schema = configJsonSchema("simulate") as {
+    required: string[];
+    properties: Record<string, { properties?: Record<string, { default?: unknown }> }>;
+  };
+  assert.deepEqual(schema.required, ["model", "population"]);
+  assert.equal(schema.properties.adapter?.properties?.rank?.default, 16);
+});
