@@ -1,0 +1,142 @@
+/**
+ * Ensemble weights of one client: the convex fit of w >= 0 in z = z_0 + sum of w_j (z_j - z_0) to validation rows, shrunk
+ * towards a prior by `strength / rows`, so that few rows move the weights little.
+ *
+ * Objective: mean negative log-likelihood a scored token + strength / rows x |w - prior|^2 / 2. Newton's method with exact
+ * curvature (members are few), each step a small quadratic program over w >= 0, safeguarded by halving.
+ */
+import { type Graph, GraphBuilder } from "../../shared/graph/graph.js";
+import type { Score } from "../../shared/wire/tasks.js";
+import type { EncodedRow } from "../data/types.js";
+import type { AdapterLayout, AdapterValues } from "./lora.js";
+import type { Meter, Programs } from "./programs.js";
+import { keepLogits, scoreMixtures } from "./scoring.js";
+
+export interface EnsembleFit {
+  readonly weights: readonly number[];
+  /** Validation scores of the prior and of the weights. */
+  readonly before: Score;
+  readonly after: Score;
+}
+
+/** `nll` (summed), `gradient` [M] and `curvature` [M, M] of the mixture in its weights, on logits [S, V]. */
+function weightsGraph(members: number): Graph {
+  const g = new GraphBuilder();
+  const base = g.input("base", ["S", "V"]);
+  const targets = g.input("targets", ["S", 1], "int32");
+  const weights = g.input("weights", [members]);
+  const differences = Array.from({ length: members }, (_, j) => g.sub(g.input(`member${j}`, ["S", "V"]), base));
+  let mixed = base;
+  differences.forEach((difference, j) => {
+    mixed = g.add(mixed, g.mul(g.slice(weights, 0, j, 1), difference));
+  });
+  const nll = g.total(g.sub(g.logSumExp(mixed), g.pick(mixed, targets)));
+  const p = g.softmax(mixed);
+  // Along member j: d nll = E_p[D_j] - D_j(target); d2 nll = Cov_p(D_j, D_k).
+  const stack = (parts: readonly ReturnType<GraphBuilder["sub"]>[]) =>
+    g.concat(
+      parts.map((part) => g.reshape(part, [1, ...part.shape])),
+      0,
+    );
+  const weighted = differences.map((difference) => g.mul(p, difference));
+  const means = weighted.map((product) => g.reshape(g.sum(product, [1]), ["S"]));
+  const gradient = g.concat(
+    means.map((mean, j) => g.reshape(g.total(g.sub(mean, g.reshape(g.pick(differences[j]!, targets), ["S"]))), [1])),
+    0,
+  );
+  const flat = (parts: typeof differences) => g.reshape(stack(parts), [members, "S*V"]);
+  const mean = g.reshape(stack(means), [members, "S"]);
+  const curvature = g.sub(
+    g.matmul(flat(weighted), flat(differences), { transB: true }),
+    g.matmul(mean, mean, { transB: true }),
+  );
+  return g.build({ nll, gradient, curvature });
+}
+
+/** @param prior one weight a member. @param strength how many rows the prior is worth; at least a little above 0 */
+export async function fitEnsembleWeights(
+  programs: Programs,
+  layout: AdapterLayout,
+  members: readonly AdapterValues[],
+  prior: readonly number[],
+  strength: number,
+  rows: readonly EncodedRow[],
+  meter: Meter,
+): Promise<EnsembleFit> {
+  const count = members.length;
+  const kept = await keepLogits(programs, layout, members, rows, meter);
+  const tokens = kept.reduce((sum, batch) => sum + batch.tokens, 0);
+  const penalty = strength / rows.length;
+  const program = await programs.get(`weights-${count}`, undefined, () => weightsGraph(count));
+  const evaluate = async (weights: readonly number[]) => {
+    let value = 0;
+    const gradient = new Float64Array(count);
+    const curvature = new Float64Array(count * count);
+    for (const { base, members: logits, targets } of kept) {
+      const { tensors } = await meter.run(program, {
+        base,
+        targets,
+        weights: { shape: [count], data: Float32Array.from(weights) },
+        ...Object.fromEntries(logits.map((tensor, j) => [`member${j}`, tensor])),
+      });
+      value += (tensors.nll!.data[0] as number) / tokens;
+      tensors.gradient!.data.forEach((x, j) => {
+        gradient[j] = (gradient[j] as number) + x / tokens;
+      });
+      tensors.curvature!.data.forEach((x, j) => {
+        curvature[j] = (curvature[j] as number) + x / tokens;
+      });
+    }
+    for (let j = 0; j < count; j++) {
+      const away = (weights[j] as number) - (prior[j] as number);
+      value += (penalty * away * away) / 2;
+      gradient[j] = (gradient[j] as number) + penalty * away;
+      curvature[j * count + j] = (curvature[j * count + j] as number) + penalty + 1e-9;
+    }
+    return { value, gradient, curvature };
+  };
+  let weights = [...prior];
+  let here = await evaluate(weights);
+  for (let iteration = 0; iteration < 50; iteration++) {
+    const target = nonnegativeQuadratic(weights, here.gradient, here.curvature);
+    const move = target.map((w, j) => w - (weights[j] as number));
+    const slope = move.reduce((sum, m, j) => sum + m * (here.gradient[j] as number), 0);
+    if (slope > -1e-9) break;
+    let scale = 1;
+    for (;;) {
+      const next = weights.map((w, j) => w + scale * (move[j] as number));
+      const there = await evaluate(next);
+      if (there.value <= here.value + 1e-4 * scale * slope) {
+        weights = next;
+        here = there;
+        break;
+      }
+      scale /= 2;
+      if (scale < 1e-6) break;
+    }
+    if (scale < 1e-6) break; // no descent left at float32's precision
+  }
+  programs.free(...kept.flatMap(({ base, members: logits }) => [base, ...logits]));
+  const [before, after] = await scoreMixtures(programs, layout, members, [prior, weights], rows, meter);
+  return { weights, before: before!, after: after! };
+}
+
+/** argmin over v >= 0 of gradient.(v - w) + (v - w)^T curvature (v - w) / 2, by coordinate descent to convergence. */
+function nonnegativeQuadratic(w: readonly number[], gradient: Float64Array, curvature: Float64Array): number[] {
+  const count = w.length;
+  const v = [...w];
+  for (let sweep = 0; sweep < 1000; sweep++) {
+    let moved = 0;
+    for (let j = 0; j < count; j++) {
+      let slope = gradient[j] as number;
+      for (let k = 0; k < count; k++) {
+        slope += (curvature[j * count + k] as number) * ((v[k] as number) - (w[k] as number));
+      }
+      const next = Math.max(0, (v[j] as number) - slope / (curvature[j * count + j] as number));
+      moved = Math.max(moved, Math.abs(next - (v[j] as number)));
+      v[j] = next;
+    }
+    if (moved < 1e-9) break;
+  }
+  return v;
+}

@@ -1,0 +1,207 @@
+/** The graphs of tuning over one base model and one adapter layout: training, sketching, logits. */
+import { gradients } from "../../shared/graph/gradients.js";
+import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
+import { type TensorProjection, tensorProjection } from "../../shared/sketch/projection.js";
+import type { BaseModel } from "../models/base.js";
+import { type ApplyLinear, type LlamaInputs, llamaHidden, llamaLogits, llamaWeights } from "../models/llama.js";
+import { type AdapterLayout, loraInGraph } from "./lora.js";
+import { marginAgainstRest, marginAmongChoices, negativeLogLikelihood } from "./objective.js";
+
+/** Declares the inputs of a sequence batch: `tokens` [B, T], `cos`, `sin` [T, headDim], `mask` [T, T]. */
+export function sequenceInputs(g: GraphBuilder, headDim: number): LlamaInputs {
+  return {
+    tokens: g.input("tokens", ["B", "T"], "int32"),
+    cos: g.input("cos", ["T", headDim]),
+    sin: g.input("sin", ["T", headDim]),
+    mask: g.input("mask", ["T", "T"]),
+  };
+}
+
+/** The base model's weights as frozen values, each declared when first used. */
+export function frozenWeights(g: GraphBuilder, { config, sources }: BaseModel): (name: string) => Value {
+  const shapes = llamaWeights(config);
+  const made = new Map<string, Value>();
+  return (name) => {
+    let value = made.get(name);
+    if (value === undefined) {
+      value = g.weight(name, shapes.get(name)!, sources.get(name)!);
+      made.set(name, value);
+    }
+    return value;
+  };
+}
+
+/** Logits at `positions` [S] of the flattened batch: nothing is computed for tokens that nobody asks about. */
+function logitsAsked(
+  g: GraphBuilder,
+  model: BaseModel,
+  apply: ApplyLinear,
+  weight = frozenWeights(g, model),
+): { logits: Value; targets: Value } {
+  const hidden = llamaHidden(g, model.config, sequenceInputs(g, model.config.headDim), weight, apply);
+  const positions = g.input("positions", ["S"], "int32");
+  const targets = g.input("targets", ["S", 1], "int32");
+  return { logits: llamaLogits(g, model.config, g.gather(hidden, positions), weight), targets };
+}
+
+/** `logits` [S, V] with the adapter; `nll` [S, 1]. */
+export function forwardGraph(model: BaseModel, layout: AdapterLayout): Graph {
+  const g = new GraphBuilder();
+  const { logits, targets } = logitsAsked(g, model, loraInGraph(g, layout).apply);
+  return g.build({ logits, nll: negativeLogLikelihood(g, logits, targets) });
+}
+
+/**
+ * `loss` and its gradient `grad` [P] in the trained part: loss = sum of `weights` [S, 1] x negative log-likelihood of the
+ * logits (plus `offset` [S, V] where given).
+ */
+export function trainingGraph(model: BaseModel, layout: AdapterLayout, { offset = false } = {}): Graph {
+  const g = new GraphBuilder();
+  const adapter = loraInGraph(g, layout, { training: true });
+  const { logits, targets } = logitsAsked(g, model, adapter.apply);
+  const shifted = offset ? g.add(logits, g.input("offset", ["S", model.config.vocabulary])) : logits;
+  const weights = g.input("weights", ["S", 1]);
+  const loss = g.total(g.mul(weights, negativeLogLikelihood(g, shifted, targets)));
+  const [grad] = gradients(g, loss, [adapter.trained]);
+  return g.build({ loss, grad: grad as Value });
+}
+
+/** Full-parameter training: all weights are one flat input `parameters` [P], in the order of `llamaWeights`. */
+export function fullTrainingGraph(config: BaseModel["config"]): Graph {
+  const g = new GraphBuilder();
+  const shapes = llamaWeights(config);
+  let size = 0;
+  const offsets = new Map<string, number>();
+  for (const [name, shape] of shapes) {
+    offsets.set(name, size);
+    size += shape.reduce((n, dim) => n * dim, 1);
+  }
+  const parameters = g.input("parameters", [size]);
+  const made = new Map<string, Value>();
+  const weight = (name: string): Value => {
+    let value = made.get(name);
+    if (value === undefined) {
+      const shape = shapes.get(name)!;
+      const count = shape.reduce((n, dim) => n * dim, 1);
+      value = g.reshape(g.slice(parameters, 0, offsets.get(name)!, count), shape);
+      made.set(name, value);
+    }
+    return value;
+  };
+  const hidden = llamaHidden(g, config, sequenceInputs(g, config.headDim), weight, (_, __, base) => base());
+  const rows = g.gather(hidden, g.input("positions", ["S"], "int32"));
+  const nll = negativeLogLikelihood(g, llamaLogits(g, config, rows, weight), g.input("targets", ["S", 1], "int32"));
+  const loss = g.total(g.mul(g.input("weights", ["S", 1]), nll));
+  // Per weight, then joined: differentiating the slices would add one vector of all parameters a weight.
+  const wrt = [...shapes.keys()].map(weight);
+  const grads = gradients(g, loss, wrt).map((grad) => g.flattenFront(grad, grad.shape.length));
+  return g.build({ loss, grad: g.concat(grads, 0) });
+}
+
+export interface SketchPlan {
+  readonly dim: number;
+  readonly seed: number | bigint;
+}
+
+/**
+ * Margins and sketches of a batch, one backward pass a term: `margin` [B, 1], `sketch` [B, dim], and with two terms
+ * `choiceMargin`, `choiceSketch`. Examples do not interact, so the gradient of the summed margins at an adapted linear's
+ * output holds every example's own: dB_i = e_i^T (x_i A^T). Only B is sketched: while B is zero, A's gradient is zero.
+ */
+export function sketchGraph(model: BaseModel, layout: AdapterLayout, plan: SketchPlan, twoTerms: boolean): Graph {
+  return marginGraph(model, layout, twoTerms, (g, perExample) => {
+    let sketch: Value | undefined;
+    for (const { name, value } of perExample) {
+      const folded = fold(
+        g,
+        value,
+        tensorProjection(plan.seed, name, (value.shape[1] as number) * (value.shape[2] as number), plan.dim),
+        plan.dim,
+      );
+      sketch = sketch === undefined ? folded : g.add(sketch, folded);
+    }
+    return { Sketch: sketch as Value };
+  });
+}
+
+/** As `sketchGraph`, but with the gradients themselves: `grad:<tensor>` [B, out, rank] (and `choiceGrad:...`). */
+export function perExampleGraph(model: BaseModel, layout: AdapterLayout, twoTerms: boolean): Graph {
+  return marginGraph(model, layout, twoTerms, (_, perExample) =>
+    Object.fromEntries(perExample.map(({ name, value }) => [`Grad:${name}`, value])),
+  );
+}
+
+type Finish = (g: GraphBuilder, perExample: readonly { name: string; value: Value }[]) => Record<string, Value>;
+
+function marginGraph(model: BaseModel, layout: AdapterLayout, twoTerms: boolean, finish: Finish): Graph {
+  const g = new GraphBuilder();
+  const adapter = loraInGraph(g, layout);
+  const { logits, targets } = logitsAsked(g, model, adapter.apply);
+  const members = g.input("members", ["S", "K"], "int32");
+  const repeats = g.input("repeats", ["S", "K"]);
+  const outputs: Record<string, Value> = {};
+  const term = (prefix: string, average: string, tokenMargins: Value): void => {
+    const margin = g.matmul(g.input(average, ["B", "S"]), tokenMargins);
+    outputs[lowerFirst(`${prefix}Margin`)] = margin;
+    const upstream = gradients(
+      g,
+      g.total(margin),
+      adapter.taps.map(({ output }) => output),
+    );
+    const perExample = adapter.taps.map(({ linear, down }, i) => ({
+      name: `${linear.name}.lora_B.weight`,
+      value: g.matmul(g.splitRows(upstream[i] as Value, "B"), g.splitRows(down, "B"), { transA: true }),
+    }));
+    for (const [name, value] of Object.entries(finish(g, perExample))) outputs[lowerFirst(prefix + name)] = value;
+  };
+  term("", "average", marginAgainstRest(g, logits, members, repeats));
+  if (twoTerms) {
+    const others = g.input("others", ["S", "K"]);
+    term("choice", "choiceAverage", marginAmongChoices(g, logits, { targets, choices: members, others }));
+  }
+  return g.build(outputs);
+}
+
+const lowerFirst = (name: string): string => name.charAt(0).toLowerCase() + name.slice(1);
+
+/** Folds per-example gradients [B, out, rank] into [B, dim]. */
+function fold(
+  g: GraphBuilder,
+  value: Value,
+  { size, padded, block, order, signs }: TensorProjection,
+  dim: number,
+): Value {
+  const flat = g.pad(g.reshape(value, ["B", size]), 1, 0, padded - size);
+  const blocks = g.gather(g.reshape(flat, ["B", padded / block, block]), g.constant(order, [order.length]), 1);
+  const signed = g.mul(g.reshape(blocks, ["B", padded]), g.constant(signs, [padded]));
+  return g.sum(g.reshape(signed, ["B", padded / dim, dim]), [1]);
+}
+
+/** The sum of two vectors. */
+export function sumGraph(size: number): Graph {
+  const g = new GraphBuilder();
+  return g.build({ sum: g.add(g.input("a", [size]), g.input("b", [size])) });
+}
+
+/** AdamW (Loshchilov and Hutter 2019) with clipping by the global norm, on one flat vector. */
+export function adamwGraph(
+  size: number,
+  { beta1 = 0.9, beta2 = 0.999, eps = 1e-8 }: { beta1?: number; beta2?: number; eps?: number } = {},
+): Graph {
+  const g = new GraphBuilder();
+  const [values, moment1, moment2, grad] = ["values", "moment1", "moment2", "grad"].map((name) =>
+    g.input(name, [size]),
+  ) as [Value, Value, Value, Value];
+  // [1] each: what changes from step to step.
+  const [rate, decay, correction1, correction2, clip] = ["rate", "decay", "correction1", "correction2", "clip"].map(
+    (name) => g.input(name, [1]),
+  ) as [Value, Value, Value, Value, Value];
+  const norm = g.sqrt(g.sum(g.square(grad), [0], true));
+  const scaled = g.mul(grad, g.minimum(g.constant(Float32Array.of(1), [1]), g.div(clip, g.add(norm, g.scalar(1e-6)))));
+  const first = g.add(g.scale(moment1, beta1), g.scale(scaled, 1 - beta1));
+  const second = g.add(g.scale(moment2, beta2), g.scale(g.square(scaled), 1 - beta2));
+  const spread = g.add(g.sqrt(g.mul(second, correction2)), g.scalar(eps));
+  const decayed = g.sub(values, g.mul(values, decay));
+  const next = g.sub(decayed, g.mul(g.mul(first, correction1), g.div(rate, spread)));
+  return g.build({ values: next, moment1: first, moment2: second, norm });
+}

@@ -1,0 +1,37 @@
+/**
+ * Losses and margins of scored tokens, in the graph. A margin h is chosen so that log(1 + exp(-h)) is a cross-entropy exactly:
+ * h = log of the odds of a set of tokens against the rest, each by a stable logsumexp, never by clipped probabilities.
+ */
+import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
+import { MASKED } from "../models/llama.js";
+
+/** -log p of the targets. @param logits [S, V]. @param targets int32 [S, 1]. @returns [S, 1] */
+export function negativeLogLikelihood(g: GraphBuilder, logits: Value, targets: Value): Value {
+  return g.sub(g.logSumExp(logits), g.pick(logits, targets));
+}
+
+/**
+ * The odds of a set of tokens against all others: logsumexp over the set minus logsumexp over the rest of the vocabulary.
+ * @param members int32 [S, K] tokens of the set; a shorter set repeats one of them
+ * @param repeats [S, K] 0, or a large negative number at repetitions
+ * @returns [S, 1]
+ */
+export function marginAgainstRest(g: GraphBuilder, logits: Value, members: Value, repeats: Value): Value {
+  const inside = g.logSumExp(g.add(g.pick(logits, members), repeats));
+  const outside = g.logSumExp(g.fill(logits, members, MASKED));
+  return g.sub(inside, outside);
+}
+
+/**
+ * The odds of the right choice against the other choices.
+ * @param targets int32 [S, 1]. @param choices int32 [S, K]
+ * @param others [S, K] 0 at the other choices, a large negative number elsewhere
+ * @returns [S, 1]
+ */
+export function marginAmongChoices(
+  g: GraphBuilder,
+  logits: Value,
+  { targets, choices, others }: { targets: Value; choices: Value; others: Value },
+): Value {
+  return g.sub(g.pick(logits, targets), g.logSumExp(g.add(g.pick(logits, choices), others)));
+}

@@ -1,0 +1,77 @@
+/** Compiled graphs of one base model, made when first needed and shared by all clients of a process; and a meter of their work. */
+import { throwIfAborted } from "../../shared/base/errors.js";
+import { bindFeeds, flops } from "../../shared/graph/cost.js";
+import type { Graph } from "../../shared/graph/graph.js";
+import type { Executable, Feed, ResidentTensor, RunOptions, RunResult, Runtime } from "../../shared/runtimes/types.js";
+import type { BaseModel } from "../models/base.js";
+import type { AdapterLayout } from "./lora.js";
+
+/** What work has cost so far. */
+export class Meter {
+  /** Counted from the graphs, a multiply-add as 2. */
+  flops = 0;
+  computeSeconds = 0;
+
+  constructor(private readonly signal?: AbortSignal) {}
+
+  /** Runs and counts. @throws {KindredError} `cancelled` once the signal is aborted */
+  async run(program: Program, feeds: Readonly<Record<string, Feed>>, options?: RunOptions): Promise<RunResult> {
+    throwIfAborted(this.signal);
+    const start = performance.now();
+    const result = await program.executable.run(feeds, options);
+    this.computeSeconds += (performance.now() - start) / 1000;
+    this.flops += program.flops(feeds);
+    return result;
+  }
+}
+
+/** An executable that knows what a run of it costs. */
+export class Program {
+  private readonly counted = new Map<string, number>();
+
+  constructor(readonly executable: Executable) {}
+
+  flops(feeds: Readonly<Record<string, Feed>>): number {
+    const { graph } = this.executable;
+    const shapes = Object.fromEntries(Object.keys(graph.inputs).map((name) => [name, feeds[name]!.shape]));
+    const bindings = bindFeeds(graph, shapes);
+    const key = JSON.stringify(bindings);
+    let count = this.counted.get(key);
+    if (count === undefined) {
+      count = flops(graph, bindings);
+      this.counted.set(key, count);
+    }
+    return count;
+  }
+}
+
+/** The compiled graphs over one base model. */
+export class Programs {
+  private readonly compiled = new Map<string, Promise<Program>>();
+
+  constructor(
+    readonly runtime: Runtime,
+    readonly model: BaseModel,
+  ) {}
+
+  /** The program of that name for that layout, compiled once. @param build makes its graph */
+  get(name: string, layout: AdapterLayout | undefined, build: () => Graph): Promise<Program> {
+    const key = JSON.stringify([name, layout?.spec]);
+    let program = this.compiled.get(key);
+    if (program === undefined) {
+      program = this.runtime.compile(build()).then((executable) => new Program(executable));
+      this.compiled.set(key, program);
+    }
+    return program;
+  }
+
+  free(...tensors: readonly (ResidentTensor | undefined)[]): void {
+    const there = tensors.filter((tensor) => tensor !== undefined);
+    if (there.length > 0) this.runtime.free(...there);
+  }
+
+  async close(): Promise<void> {
+    for (const program of this.compiled.values()) await (await program).executable.release();
+    this.compiled.clear();
+  }
+}

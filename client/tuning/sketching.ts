@@ -1,0 +1,93 @@
+/** Margins and sketched per-example gradients of rows: what a client reveals for estimation. */
+import { KindredError } from "../../shared/base/errors.js";
+import type { ResidentTensor } from "../../shared/runtimes/types.js";
+import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
+import type { EncodedRow } from "../data/types.js";
+import { hasDistinctChoices, marginFeeds, PositionCache } from "./batches.js";
+import { type SketchPlan, sketchGraph } from "./graphs.js";
+import type { AdapterLayout, AdapterValues } from "./lora.js";
+import type { Meter, Programs } from "./programs.js";
+
+/** `answer`: one row an example, over the full vocabulary. `two-term`: format and choice rows where the choices allow it. */
+export type MarginKind = "answer" | "two-term";
+
+export interface SketchingPlan extends SketchPlan {
+  readonly margin: MarginKind;
+  /** Tokens of a batch, padding included; per-example gradients take memory by the example. @default 1024 */
+  readonly tokensPerBatch?: number;
+}
+
+/** Sketches rows, in their order. @throws {KindredError} `task_failed` where a margin or gradient is not finite */
+export async function sketchRows(
+  programs: Programs,
+  layout: AdapterLayout,
+  values: AdapterValues,
+  rows: readonly EncodedRow[],
+  plan: SketchingPlan,
+  meter: Meter,
+  onBatch?: (done: number) => void,
+): Promise<LogisticRows> {
+  const { dim, tokensPerBatch = 1024 } = plan;
+  const { runtime, model } = programs;
+  const positions = new PositionCache(model.config);
+  const upload = (data: Float32Array): Promise<ResidentTensor> => runtime.upload({ shape: [data.length], data });
+  const trained = await upload(values.trained);
+  const frozen = layout.frozenSize > 0 ? await upload(values.frozen) : undefined;
+
+  const margins: { example: number; term: number; margin: number; sketch: Float32Array }[] = [];
+  let done = 0;
+  try {
+    for (const twoTerms of [false, true]) {
+      const chosen = rows
+        .map((row, example) => ({ row, example }))
+        .filter(({ row }) => (plan.margin === "two-term" && hasDistinctChoices(row)) === twoTerms)
+        .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.example - b.example);
+      for (let at = 0; at < chosen.length; ) {
+        let end = at + 1;
+        while (end < chosen.length && (end + 1 - at) * chosen[end]!.row.tokens.length <= tokensPerBatch) end++;
+        const batch = chosen.slice(at, end);
+        const name = `sketch-${dim}-${plan.seed}${twoTerms ? "-two" : ""}`;
+        const program = await programs.get(name, layout, () => sketchGraph(model, layout, plan, twoTerms));
+        const feeds = marginFeeds(
+          batch.map(({ row }) => row),
+          positions,
+          twoTerms,
+        );
+        const { tensors } = await meter.run(program, { ...feeds, trained, ...(frozen ? { frozen } : {}) });
+        const collect = (term: number, margin: string, sketch: string): void => {
+          const h = tensors[margin]!.data as Float32Array;
+          const g = tensors[sketch]!.data as Float32Array;
+          if (!h.every(Number.isFinite) || !g.every(Number.isFinite)) {
+            throw new KindredError(
+              "task_failed",
+              "a margin or its gradient is not finite at the adapter's start values",
+            );
+          }
+          batch.forEach(({ example }, i) => {
+            margins.push({ example, term, margin: h[i] as number, sketch: g.subarray(i * dim, (i + 1) * dim) });
+          });
+        };
+        collect(twoTerms ? ROW_TERMS.format : ROW_TERMS.answer, "margin", "sketch");
+        if (twoTerms) collect(ROW_TERMS.choice, "choiceMargin", "choiceSketch");
+        done += batch.length;
+        onBatch?.(done);
+        at = end;
+      }
+    }
+  } finally {
+    programs.free(trained, frozen);
+  }
+  margins.sort((a, b) => a.example - b.example || a.term - b.term);
+  const sketch = new Float32Array(margins.length * dim);
+  margins.forEach((row, i) => {
+    sketch.set(row.sketch, i * dim);
+  });
+  return {
+    dim,
+    examples: rows.length,
+    margin: Float32Array.from(margins, (row) => row.margin),
+    sketch,
+    example: Int32Array.from(margins, (row) => row.example),
+    term: Uint8Array.from(margins, (row) => row.term),
+  };
+}

@@ -1,0 +1,220 @@
+/** Trains an adapter on a client's rows: AdamW with decoupled weight decay, warm-up and cosine schedule, clipped gradients. */
+import { KindredError } from "../../shared/base/errors.js";
+import { SeededRng } from "../../shared/base/random.js";
+import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
+import type { EncodedRow } from "../data/types.js";
+import { type Feeds, PositionCache, scoredTokens, trainingFeeds } from "./batches.js";
+import { adamwGraph, sumGraph, trainingGraph } from "./graphs.js";
+import type { AdapterLayout, AdapterValues } from "./lora.js";
+import { type Member, MixedLogits } from "./mixing.js";
+import type { Meter, Programs } from "./programs.js";
+
+export interface Schedule {
+  readonly learningRate: number;
+  readonly warmupSteps: number;
+  /** Steps until the learning rate is 0 again. */
+  readonly totalSteps: number;
+}
+
+/** Linear warm-up from 0, then half a cosine down to 0. @param step from 0 */
+export function learningRateAt({ learningRate, warmupSteps, totalSteps }: Schedule, step: number): number {
+  if (step < warmupSteps) return (learningRate * step) / Math.max(1, warmupSteps);
+  const progress = Math.min(1, (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps));
+  return 0.5 * learningRate * (1 + Math.cos(Math.PI * progress));
+}
+
+export interface TrainingPlan extends Schedule {
+  readonly weightDecay: number;
+  /** A step's gradient is the mean over this many equal parts of the batch, one in memory at a time. @default 1 */
+  readonly accumulate?: number;
+  /** Largest L2 norm of a step's gradient; 0 for none. */
+  readonly clipNorm: number;
+  /** Draws the dropout masks. */
+  readonly seed: number | bigint;
+  /** Where in the schedule this stretch begins, and how many steps it has. */
+  readonly firstStep: number;
+  readonly steps: number;
+}
+
+export interface TrainingHooks {
+  /** Called after each step. @param loss nats a scored token */
+  readonly onStep?: (step: number, loss: number) => void;
+  /** Called after steps that are multiples of `every` and after the last, with the values so far. */
+  readonly every?: number;
+  readonly onValues?: (step: number, values: AdapterValues) => Promise<void>;
+}
+
+export interface TrainingOutcome {
+  readonly values: AdapterValues;
+  /** One a step, nats a scored token. */
+  readonly losses: readonly number[];
+}
+
+/** Gives the rows of a step in batches of `batch`: every pass is a new order, drawn from the seed and the pass alone. */
+export function shuffledBatches<T>(rows: readonly T[], batch: number, seed: number | bigint): (step: number) => T[] {
+  const perPass = Math.ceil(rows.length / batch);
+  return (step) => {
+    const order = new SeededRng(seed, "order", Math.floor(step / perPass)).permutation(rows.length);
+    const at = (step % perPass) * batch;
+    return Array.from(order.subarray(at, at + batch), (i) => rows[i] as T);
+  };
+}
+
+/**
+ * @param batchAt the rows of a step of the schedule
+ * @param offset fixed members whose logits' differences to the base are added to the loss's logits (boosting)
+ * @throws {KindredError} `task_failed` where the loss or the gradient is not finite
+ */
+export async function trainAdapter(
+  programs: Programs,
+  layout: AdapterLayout,
+  start: AdapterValues,
+  batchAt: (step: number) => readonly EncodedRow[],
+  plan: TrainingPlan,
+  meter: Meter,
+  { onStep, every = 0, onValues, offset = [] }: TrainingHooks & { readonly offset?: readonly Member[] } = {},
+): Promise<TrainingOutcome> {
+  const { runtime, model } = programs;
+  const boosting = offset.some(({ weight }) => weight !== 0);
+  const step = await programs.get(boosting ? "train-offset" : "train", layout, () =>
+    trainingGraph(model, layout, { offset: boosting }),
+  );
+  const optimizer = await AdamW.start(programs, start.trained, meter);
+  const frozen =
+    layout.frozenSize > 0 ? await runtime.upload({ shape: [layout.frozenSize], data: start.frozen }) : undefined;
+  const positions = new PositionCache(model.config);
+  const mixer = boosting ? await MixedLogits.open(programs, layout, offset, meter) : undefined;
+  const widest = Math.max(...layout.linears.map((linear) => linear.in));
+  const losses: number[] = [];
+  try {
+    for (let s = plan.firstStep; s < plan.firstStep + plan.steps; s++) {
+      const batch = batchAt(s);
+      const share = 1 / scoredTokens(batch);
+      const size = Math.ceil(batch.length / (plan.accumulate ?? 1));
+      let loss = 0;
+      let sum: ResidentTensor | undefined;
+      for (let at = 0; at < batch.length; at += size) {
+        const part = batch.slice(at, at + size);
+        const feeds: Feeds = trainingFeeds(part, positions, share);
+        if (layout.spec.dropout > 0) {
+          const [count, length] = feeds.tokens!.shape as [number, number];
+          feeds.dropout = dropoutMask([count * length, widest], layout.spec.dropout, plan.seed, s, at);
+        }
+        const added = mixer === undefined ? undefined : await mixer.offset(feeds);
+        const run = await meter.run(
+          step,
+          {
+            ...feeds,
+            trained: optimizer.values,
+            ...(frozen ? { frozen } : {}),
+            ...(added ? { offset: added } : {}),
+          },
+          { fetch: ["loss"], keep: ["grad"] },
+        );
+        programs.free(added);
+        loss += run.tensors.loss!.data[0] as number;
+        sum = sum === undefined ? run.resident.grad! : await optimizer.add(sum, run.resident.grad!);
+      }
+      if (!Number.isFinite(loss)) {
+        throw new KindredError(
+          "task_failed",
+          `the training loss is ${loss} at step ${s}; use a smaller learning rate`,
+          { step: s },
+        );
+      }
+      await optimizer.step(sum as ResidentTensor, learningRateAt(plan, s), plan.weightDecay, plan.clipNorm);
+      losses.push(loss);
+      onStep?.(s, loss);
+      const done = s + 1 - plan.firstStep;
+      if (onValues !== undefined && every > 0 && (done % every === 0 || done === plan.steps)) {
+        await onValues(s + 1, { frozen: start.frozen, trained: await optimizer.download() });
+      }
+    }
+    const trained = await optimizer.download();
+    if (!trained.every(Number.isFinite)) {
+      throw new KindredError(
+        "task_failed",
+        "training ended with values that are not finite; use a smaller learning rate",
+      );
+    }
+    return { values: { frozen: start.frozen, trained }, losses };
+  } finally {
+    optimizer.free();
+    programs.free(frozen);
+    mixer?.close();
+  }
+}
+
+/** 0 with the given probability, else 1 / (1 - p). */
+function dropoutMask(shape: [number, number], p: number, ...stream: [number | bigint, number, number]): HostTensor {
+  const [seed, ...labels] = stream;
+  const rng = new SeededRng(seed, "dropout", ...labels);
+  const data = new Float32Array(shape[0] * shape[1]);
+  const threshold = p * 4294967296;
+  for (let i = 0; i < data.length; i++) data[i] = rng.uint32() < threshold ? 0 : 1 / (1 - p);
+  return { shape, data };
+}
+
+/** AdamW whose state stays with the runtime. */
+export class AdamW {
+  private taken = 0;
+
+  private constructor(
+    private readonly programs: Programs,
+    private readonly program: Awaited<ReturnType<Programs["get"]>>,
+    private readonly meter: Meter,
+    public values: ResidentTensor,
+    private moment1: ResidentTensor,
+    private moment2: ResidentTensor,
+  ) {}
+
+  static async start(programs: Programs, values: Float32Array, meter: Meter): Promise<AdamW> {
+    const size = values.length;
+    const program = await programs.get(`adamw-${size}`, undefined, () => adamwGraph(size));
+    const up = (data: Float32Array): Promise<ResidentTensor> => programs.runtime.upload({ shape: [size], data });
+    const zeros = new Float32Array(size);
+    return new AdamW(programs, program, meter, await up(values), await up(zeros), await up(zeros));
+  }
+
+  /** One update by a gradient, which is freed. @param clipNorm 0 for none */
+  async step(grad: ResidentTensor, rate: number, weightDecay: number, clipNorm: number): Promise<void> {
+    this.taken++;
+    const scalar = (value: number): HostTensor => ({ shape: [1], data: Float32Array.of(value) });
+    const { resident } = await this.meter.run(
+      this.program,
+      {
+        values: this.values,
+        moment1: this.moment1,
+        moment2: this.moment2,
+        grad,
+        rate: scalar(rate),
+        decay: scalar(rate * weightDecay),
+        correction1: scalar(1 / (1 - 0.9 ** this.taken)),
+        correction2: scalar(1 / (1 - 0.999 ** this.taken)),
+        clip: scalar(clipNorm > 0 ? clipNorm : 3e38),
+      },
+      { fetch: [], keep: ["values", "moment1", "moment2"] },
+    );
+    this.programs.free(grad, this.values, this.moment1, this.moment2);
+    this.values = resident.values!;
+    this.moment1 = resident.moment1!;
+    this.moment2 = resident.moment2!;
+  }
+
+  /** The sum of two gradients, both freed. */
+  async add(a: ResidentTensor, b: ResidentTensor): Promise<ResidentTensor> {
+    const size = a.shape[0] as number;
+    const program = await this.programs.get(`sum-${size}`, undefined, () => sumGraph(size));
+    const { resident } = await this.meter.run(program, { a, b }, { fetch: [], keep: ["sum"] });
+    this.programs.free(a, b);
+    return resident.sum!;
+  }
+
+  async download(): Promise<Float32Array> {
+    return (await this.programs.runtime.download(this.values)).data as Float32Array;
+  }
+
+  free(): void {
+    this.programs.free(this.values, this.moment1, this.moment2);
+  }
+}

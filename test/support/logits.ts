@@ -1,0 +1,27 @@
+/** Logits of every position, through the same program that scores rows. */
+import { askFeeds, PositionCache, sequenceFeeds } from "../../client/tuning/batches.js";
+import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../client/tuning/lora.js";
+import { Forward } from "../../client/tuning/mixing.js";
+import type { Meter, Programs } from "../../client/tuning/programs.js";
+
+/** @param tokens [B, T]. @returns row-major [B, T, V] */
+export async function allLogits(
+  programs: Programs,
+  layout: AdapterLayout,
+  values: AdapterValues | undefined,
+  tokens: { shape: readonly [number, number]; data: Int32Array },
+  meter: Meter,
+): Promise<Float32Array> {
+  const [rows, length] = tokens.shape;
+  const sequences = Array.from({ length: rows }, (_, i) => tokens.data.slice(i * length, (i + 1) * length));
+  const asks = sequences.flatMap((_, sequence) =>
+    Array.from({ length }, (_, position) => ({ sequence, position, target: 0 })),
+  );
+  const forward = await Forward.open(programs, layout, [values ?? emptyAdapter(layout)], meter);
+  const feeds = { ...sequenceFeeds(sequences, new PositionCache(programs.model.config)), ...askFeeds(asks, length) };
+  const logits = await forward.logits(0, feeds);
+  const host = await programs.runtime.download(logits);
+  programs.free(logits);
+  forward.close();
+  return host.data as Float32Array;
+}
