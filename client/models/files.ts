@@ -87,8 +87,11 @@ async function listFolder(path: string): Promise<string[]> {
   }
 }
 
-/** Tensor name -> name of the shard beside the index. */
-async function readIndex(path: string): Promise<Map<string, string>> {
+/**
+ * Tensor name -> name of the shard beside the index, which is a plain file name.
+ * @throws {KindredError} `invalid_model` naming the tensor whose shard is none
+ */
+export async function readShardIndex(path: string): Promise<Map<string, string>> {
   const { weight_map: map } = await readJsonObject(path, { maxBytes: MAX_INDEX_BYTES, code: "invalid_model" });
   if (!isObject(map)) throw invalid(`${path}: weight_map is not an object`, { file: path });
   const shards = new Map<string, string>();
@@ -145,7 +148,7 @@ export async function openModelFolder(folder: string): Promise<ModelFolder> {
     for (const [name, entry] of file.tensors) tensors.set(name, { ...entry, file: file.path });
   } else if (names.includes(INDEX)) {
     const indexPath = join(path, INDEX);
-    const shards = await readIndex(indexPath);
+    const shards = await readShardIndex(indexPath);
     for (const shard of new Set(shards.values())) {
       if (!names.includes(shard))
         throw invalid(`${join(path, shard)}: no such file, but ${INDEX} names it (incomplete download?)`, {
