@@ -69,8 +69,9 @@ function unknownKey(schema: z.core.$ZodType, path: Path, key: string): string {
   const above = names.length === 0 ? "" : `${names.join(".")}.`;
   const here = [...all].filter(([full, name]) => full === `${above}${name}`).map(([, name]) => name);
   const near = nearest(key, here);
-  const elsewhere = [...all].find(([, name]) => name.toLowerCase() === key.toLowerCase())?.[0];
-  const meant = near ?? elsewhere;
+  // A key of another block, written one level too high or too low.
+  const foreign = near === undefined ? nearest(key, [...new Set(all.values())]) : undefined;
+  const meant = near ?? [...all].find(([, name]) => name === foreign)?.[0];
   const hint = meant === undefined ? `; known here: ${here.join(", ")}` : `; did you mean ${meant}?`;
   return `${pathText([...path, key])} is not an option${hint}`;
 }

@@ -1,0 +1,31 @@
+/** A process that runs one job by `runJob`, for the test of it. Its first argument says how the job behaves. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { KindredError } from "../../../shared/base/errors.js";
+import { printResult, reportError, runJob, stopCode } from "../../../shared/base/process.js";
+
+const [behaviour] = process.argv.slice(2);
+
+const job = runJob({ json: true }, async ({ signal, progress }) => {
+  const stage = progress.stage("work", 10);
+  process.stdout.write("ready\n");
+  if (behaviour === "fail") throw new Error("broken\nin two lines");
+  if (behaviour === "deaf") await sleep(60_000);
+  await sleep(60_000, undefined, { signal }).catch(() => {});
+  if (behaviour === "fail on stop") throw new KindredError("unavailable", "the channel is closed");
+  if (behaviour === "stop") throw new KindredError("cancelled", "stopped");
+  stage.done();
+  return { done: true };
+});
+
+process.exit(
+  await job.then(
+    async (result) => {
+      await printResult(result, { json: true }, () => "");
+      return 0;
+    },
+    (error: unknown) => {
+      const code = reportError(error, false);
+      return code === 130 ? stopCode() : code;
+    },
+  ),
+);

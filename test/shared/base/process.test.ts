@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const script = fileURLToPath(new URL("./process-job.js", import.meta.url));
+
+/** Runs the job, sends the signals once it is ready, each after a pause in ms, and says how it ended. */
+async function run(behaviour: string, ...signals: [NodeJS.Signals, number][]) {
+  const child = spawn(process.execPath, [script, behaviour, "a b"], { stdio: ["ignore", "pipe", "pipe"] });
+  let stdout = "";
+  let stderr = "";
+  child.stderr.on("data", (chunk) => {
+    stderr += chunk;
+  });
+  const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
+  const ready = new Promise<void>((resolve) => {
+    child.stdout.on("data", (chunk) => {
+      stdout += chunk;
+      resolve();
+    });
+  });
+  await Promise.race([ready, ended]);
+  for (const [signal, pauseMs] of signals) {
+    await sleep(pauseMs);
+    child.kill(signal);
+  }
+  const [code] = await ended;
+  return { code, stdout: stdout.replace("ready\n", ""), stderr };
+}
+
+const RESUME = /^kindred: stopped; to resume, run again: kindred .+'a b'$/m;
+
+test("Ctrl-C stops a job, which ends with 130 and says how to resume", async () => {
+  for (const behaviour of ["stop", "fail on stop"]) {
+    const { code, stdout, stderr } = await run(behaviour, ["SIGINT", 0]);
+    assert.equal(code, 130);
+    assert.equal(stdout, "");
+    assert.match(stderr, RESUME);
+    assert.doesNotMatch(stderr, /channel|^ {4}at /m);
+  }
+});
+
+test("a second Ctrl-C ends a job at once, but not one that npm passes on with the first", async () => {
+  const { code, stderr } = await run("deaf", ["SIGINT", 0], ["SIGINT", 600]);
+  assert.equal(code, 130);
+  assert.match(stderr, RESUME);
+  const twin = await run("finish", ["SIGINT", 0], ["SIGINT", 20]);
+  assert.equal(twin.code, 0);
+});
+
+test("a job that ends well in spite of Ctrl-C is done", async () => {
+  const { code, stdout } = await run("finish", ["SIGINT", 0]);
+  assert.equal(code, 0);
+  assert.deepEqual(JSON.parse(stdout), { done: true });
+});
+
+test("an end by another process has its own exit code", async () => {
+  assert.equal((await run("stop", ["SIGTERM", 0])).code, 143);
+});
+
+test("a failure ends with 1, on one line and without a stack", async () => {
+  const { code, stdout, stderr } = await run("fail");
+  assert.equal(code, 1);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^kindred: broken in two lines; --debug shows where$/m);
+  assert.doesNotMatch(stderr, /^ {4}at /m);
+});
