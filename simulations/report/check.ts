@@ -1,0 +1,190 @@
+/**
+ * Checks that a value is a report as the contract has it: the fields that other programs read are there, groups are a
+ * partition, the affinity is square, every number is finite, means are means. What it refuses is a defect of whoever
+ * filled the report, so the error is `internal` and names the field.
+ */
+import { KindredError } from "../../shared/base/errors.js";
+import { at, METHODS, type Report } from "./types.js";
+
+/** Sums of a thousand clients in another order differ by less. */
+const MEAN_TOLERANCE = 1e-9;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function refuse(field: string, wants: string, got: unknown): never {
+  const shown = typeof got === "object" && got !== null ? (Array.isArray(got) ? "a list" : "an object") : String(got);
+  throw new KindredError("internal", `report.${field} must be ${wants}, got ${shown}`, { field });
+}
+
+function object(field: string, value: unknown): Fields {
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as Fields)
+    : refuse(field, "an object", value);
+}
+
+function list(field: string, value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : refuse(field, "a list", value);
+}
+
+function string(field: string, value: unknown): string {
+  return typeof value === "string" ? value : refuse(field, "a string", value);
+}
+
+function number(field: string, value: unknown, least = Number.NEGATIVE_INFINITY): number {
+  if (typeof value !== "number" || !Number.isFinite(value)) return refuse(field, "a finite number", value);
+  return value >= least ? value : refuse(field, `at least ${least}`, value);
+}
+
+function share(field: string, value: unknown): number | null {
+  if (value === null) return null;
+  return number(field, value, 0) <= 1 ? (value as number) : refuse(field, "at most 1", value);
+}
+
+function partition(field: string, value: unknown, clients: ReadonlySet<string>): void {
+  const seen = new Set<string>();
+  list(field, value).forEach((group, g) => {
+    const names = list(`${field}[${g}]`, group);
+    if (names.length === 0) refuse(`${field}[${g}]`, "a group with clients in it", "none");
+    for (const item of names) {
+      const name = string(`${field}[${g}]`, item);
+      if (!clients.has(name)) refuse(`${field}[${g}]`, "a list of clients of the report", JSON.stringify(name));
+      if (seen.has(name)) refuse(field, "a partition", `${JSON.stringify(name)} twice`);
+      seen.add(name);
+    }
+  });
+  for (const name of clients) if (!seen.has(name)) refuse(field, "a partition", `none with ${JSON.stringify(name)}`);
+}
+
+function near(field: string, value: number | null, values: readonly number[]): void {
+  if (values.length === 0) {
+    if (value !== null) refuse(field, "null, for no client has one", value);
+    return;
+  }
+  const mean = values.reduce((sum, x) => sum + x, 0) / values.length;
+  if (value === null || Math.abs(value - mean) > MEAN_TOLERANCE * Math.max(1, Math.abs(mean)))
+    refuse(field, `the mean over clients, ${mean}`, value);
+}
+
+function method(field: string, value: unknown, clients: readonly string[]): void {
+  const result = object(field, value);
+  const scores = object(`${field}.clients`, result.clients);
+  const losses: number[] = [];
+  const accuracies: number[] = [];
+  for (const name of clients) {
+    const path = `${field}.clients[${JSON.stringify(name)}]`;
+    const score = object(path, at(scores, name));
+    losses.push(number(`${path}.loss`, score.loss));
+    const accuracy = share(`${path}.accuracy`, score.accuracy);
+    if (accuracy !== null) accuracies.push(accuracy);
+  }
+  if (Object.keys(scores).length !== clients.length) refuse(`${field}.clients`, "the clients of the report", "others");
+  const mean = object(`${field}.mean`, result.mean);
+  near(`${field}.mean.loss`, number(`${field}.mean.loss`, mean.loss), losses);
+  near(`${field}.mean.accuracy`, share(`${field}.mean.accuracy`, mean.accuracy), accuracies);
+}
+
+/**
+ * @returns the same value, as a report
+ * @throws {KindredError} `internal` naming the first field that is wrong
+ */
+export function checkReport(value: unknown): Report {
+  const report = object("", value);
+  string("title", report.title);
+  const clients = list("clients", report.clients).map((name, i) => string(`clients[${i}]`, name));
+  const names = new Set(clients);
+  if (names.size !== clients.length) refuse("clients", "names that differ", "a name twice");
+  partition("groups", report.groups, names);
+
+  const affinity = list("affinity", report.affinity);
+  if (affinity.length !== clients.length) refuse("affinity", `${clients.length} rows`, affinity.length);
+  affinity.forEach((item, i) => {
+    const row = list(`affinity[${i}]`, item);
+    if (row.length !== clients.length) refuse(`affinity[${i}]`, `${clients.length} numbers`, row.length);
+    row.forEach((x, j) => {
+      number(`affinity[${i}][${j}]`, x);
+    });
+  });
+
+  const methods = object("methods", report.methods);
+  const costs = object("cost", report.cost);
+  for (const [field, record] of Object.entries({ methods, cost: costs }))
+    for (const key of Object.keys(record))
+      if (!(METHODS as readonly string[]).includes(key)) refuse(field, `of ${METHODS.join(", ")}`, JSON.stringify(key));
+  for (const name of METHODS) {
+    if (methods[name] !== undefined) method(`methods.${name}`, methods[name], clients);
+    if (costs[name] === undefined) continue;
+    const cost = object(`cost.${name}`, costs[name]);
+    for (const key of ["flops", "bytesUp", "bytesDown", "wallSeconds"]) number(`cost.${name}.${key}`, cost[key], 0);
+  }
+
+  if (report.planted !== undefined) {
+    const planted = object("planted", report.planted);
+    partition("planted.groups", planted.groups, names);
+    if (number("planted.adjustedRandIndex", planted.adjustedRandIndex, -1) > 1)
+      refuse("planted.adjustedRandIndex", "at most 1", planted.adjustedRandIndex);
+  }
+  number("learningRate", report.learningRate, 0);
+  number("seed", report.seed);
+  for (const [name, version] of Object.entries(object("versions", report.versions)))
+    string(`versions.${name}`, version);
+  number("peakRssBytes", report.peakRssBytes, 0);
+
+  list("curves", report.curves).forEach((item, c) => {
+    const curve = object(`curves[${c}]`, item);
+    string(`curves[${c}].name`, curve.name);
+    let before = Number.NEGATIVE_INFINITY;
+    list(`curves[${c}].points`, curve.points).forEach((entry, p) => {
+      const path = `curves[${c}].points[${p}]`;
+      const point = object(path, entry);
+      const step = number(`${path}.step`, point.step);
+      if (step <= before) refuse(`${path}.step`, `above ${before}`, step);
+      before = step;
+      for (const key of ["trainLoss", "validationLoss"])
+        if (point[key] !== undefined) number(`${path}.${key}`, point[key]);
+    });
+  });
+
+  const members = list("members", report.members);
+  const groups = (report.groups as readonly unknown[]).length;
+  members.forEach((item, m) => {
+    const member = object(`members[${m}]`, item);
+    string(`members[${m}].name`, member.name);
+    if (!Number.isInteger(number(`members[${m}].group`, member.group, 0)) || (member.group as number) >= groups)
+      refuse(`members[${m}].group`, `an index into ${groups} groups`, member.group);
+    if (member.kind !== "group" && member.kind !== "boost") refuse(`members[${m}].kind`, "group or boost", member.kind);
+  });
+  const weights = object("weights", report.weights);
+  for (const name of clients) {
+    const path = `weights[${JSON.stringify(name)}]`;
+    const row = list(path, at(weights, name));
+    if (row.length !== members.length) refuse(path, `${members.length} numbers, one a member`, row.length);
+    row.forEach((weight, m) => {
+      number(`${path}[${m}]`, weight, 0);
+    });
+  }
+
+  const candidates = list("grouping.candidates", object("grouping", report.grouping).candidates);
+  candidates.forEach((item, c) => {
+    const candidate = object(`grouping.candidates[${c}]`, item);
+    string(`grouping.candidates[${c}].label`, candidate.label);
+    number(`grouping.candidates[${c}].groups`, candidate.groups, 1);
+    if (candidate.judged !== null) number(`grouping.candidates[${c}].judged`, candidate.judged);
+  });
+  const chosen = candidates.filter((item) => (item as Fields).chosen === true).length;
+  if (candidates.length > 0 && chosen !== 1) refuse("grouping.candidates", "a list with one chosen", chosen);
+  list("sweep", report.sweep).forEach((item, s) => {
+    const trial = object(`sweep[${s}]`, item);
+    number(`sweep[${s}].learningRate`, trial.learningRate, 0);
+    if (trial.validationLoss !== null) number(`sweep[${s}].validationLoss`, trial.validationLoss);
+  });
+  const estimation = object("estimation", report.estimation);
+  for (const key of ["subsets", "subsetSize", "dim"]) number(`estimation.${key}`, estimation[key], 0);
+  const coverage = object("estimation.pairCoverage", estimation.pairCoverage);
+  for (const key of ["min", "mean", "max"]) number(`estimation.pairCoverage.${key}`, coverage[key], 0);
+  list("faults", report.faults).forEach((item, f) => {
+    const fault = object(`faults[${f}]`, item);
+    for (const key of ["client", "stage", "message"]) string(`faults[${f}].${key}`, fault[key]);
+  });
+  string("model.name", object("model", report.model).name);
+  return value as Report;
+}

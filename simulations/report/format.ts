@@ -1,0 +1,95 @@
+/** Numbers as people read them, the same on the page and on the terminal. What is not a finite number becomes a dash. */
+
+const NOTHING = "–";
+const MINUS = "−";
+
+type Maybe = number | null | undefined;
+
+function finite(value: Maybe): value is number {
+  return typeof value === "number" && Number.isFinite(value);
+}
+
+/** With so many decimals, a true minus sign, and never a negative zero. */
+export function fixed(value: Maybe, digits: number): string {
+  if (!finite(value)) return NOTHING;
+  const text = Math.abs(value).toFixed(digits);
+  return value < 0 && Number(text) !== 0 ? MINUS + text : text;
+}
+
+/** As `fixed`, with a plus sign where the value is above zero. */
+export function signed(value: Maybe, digits: number): string {
+  if (!finite(value)) return NOTHING;
+  const text = fixed(value, digits);
+  return value > 0 && Number(text) !== 0 ? `+${text}` : text;
+}
+
+/** 0.912 -> "91.2". */
+export function percent(share: Maybe, digits = 1): string {
+  return finite(share) ? fixed(share * 100, digits) : NOTHING;
+}
+
+/** Nats: three decimals, fewer for large ones. */
+export function loss(value: Maybe): string {
+  return finite(value) ? fixed(value, Math.abs(value) >= 100 ? 1 : 3) : NOTHING;
+}
+
+/** Three significant digits without an exponent: 12.3, 4560, 0.00789. */
+export function significant(value: Maybe, digits = 3): string {
+  if (!finite(value)) return NOTHING;
+  if (value === 0) return "0";
+  const magnitude = Math.floor(Math.log10(Math.abs(value)));
+  if (magnitude < -6 || magnitude > 14) return value.toExponential(digits - 1).replace("-", MINUS);
+  return fixed(value, Math.min(12, Math.max(0, digits - 1 - magnitude)));
+}
+
+function scaled(value: Maybe, units: readonly string[]): string {
+  if (!finite(value)) return NOTHING;
+  let scale = 0;
+  // 999.5 and above would print as 1000 of the smaller unit.
+  while (Math.abs(value) >= 999.5 * 1000 ** scale && scale < units.length - 1) scale++;
+  const digits = scale === 0 ? Math.max(1, Math.floor(Math.log10(Math.max(1, Math.abs(value)))) + 1) : 3;
+  return `${significant(value / 1000 ** scale, digits)} ${units[scale]}`;
+}
+
+/** Decimal units, as networks count. */
+export function bytes(value: Maybe): string {
+  return scaled(value, ["B", "kB", "MB", "GB", "TB", "PB"]);
+}
+
+export function flops(value: Maybe): string {
+  return scaled(value, ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP"]);
+}
+
+export function count(value: Maybe): string {
+  return finite(value) ? String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u202f") : NOTHING;
+}
+
+export function duration(seconds: Maybe): string {
+  if (!finite(seconds)) return NOTHING;
+  if (seconds < 99.95) return `${fixed(seconds, 1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
+  const minutes = Math.round(seconds / 60);
+  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+}
+
+/** Up to four significant digits, none that say nothing: 0.003, 12.4, 1500. */
+export function plain(value: Maybe): string {
+  if (!finite(value)) return NOTHING;
+  return Number.isInteger(value)
+    ? count(value)
+    : significant(value, 4)
+        .replace(/(\.\d*?)0+($|e)/, "$1$2")
+        .replace(/\.($|e)/, "$1");
+}
+
+/** Labels of an axis, all with the decimals that the finest needs. @param ticks at even distances */
+export function tickLabels(ticks: readonly number[]): string[] {
+  const digits = Math.max(0, ...ticks.map((t) => (String(Number(t.toPrecision(10))).split(".")[1] ?? "").length));
+  return ticks.map((t) => fixed(t, Math.min(6, digits)));
+}
+
+/** "1 client", "4 clients". */
+export function counted(n: number, one: string, many = `${one}s`): string {
+  return `${count(n)} ${n === 1 ? one : many}`;
+}

@@ -1,0 +1,209 @@
+/**
+ * What a report says, before it is drawn: the order of the clients by group, the standardised affinity, gains between
+ * methods, groups found against planted. Knows no HTML and no terminal, so that both show the same numbers.
+ */
+import { at, METHODS, type Method, type Report, type Score } from "./types.js";
+
+export type Metric = "accuracy" | "loss";
+
+export const METHOD_NAMES: Readonly<Record<Method, string>> = {
+  base: "Base",
+  shared: "Shared",
+  local: "Local",
+  kindred: "Kindred",
+};
+
+export interface View {
+  readonly report: Report;
+  /** Methods compared, in the order shown. */
+  readonly methods: readonly Method[];
+  /** Accuracy where at least half the clients have one, else loss. */
+  readonly metric: Metric;
+  /** Indexes into `clients`, group after group. */
+  readonly order: readonly number[];
+  /** Positions in `order` where groups start, and at the end the number of clients: [groups + 1]. */
+  readonly bounds: readonly number[];
+  /** Group of each client, from 0, in the population's order. */
+  readonly groupOf: readonly number[];
+  /** Planted group of each client, or undefined where nothing was planted. */
+  readonly plantedOf: readonly number[] | undefined;
+  /** Row-major [clients, clients] in the population's order: see `standardise`. */
+  readonly standard: Float64Array;
+}
+
+export function viewOf(report: Report): View {
+  const index = new Map(report.clients.map((name, i) => [name, i]));
+  const order: number[] = [];
+  const bounds = [0];
+  for (const group of report.groups) {
+    for (const name of group) {
+      const i = index.get(name);
+      if (i !== undefined) order.push(i);
+    }
+    bounds.push(order.length);
+  }
+  const methods = METHODS.filter((method) => report.methods[method] !== undefined);
+  const last = methods.at(-1);
+  const withAccuracy = report.clients.filter(
+    (name) => (last && at(report.methods[last]?.clients, name)?.accuracy) != null,
+  ).length;
+  return {
+    report,
+    methods,
+    metric: withAccuracy > 0 && 2 * withAccuracy >= report.clients.length ? "accuracy" : "loss",
+    order,
+    bounds,
+    groupOf: membership(report.clients, report.groups),
+    plantedOf: report.planted && membership(report.clients, report.planted.groups),
+    standard: standardise(report.affinity),
+  };
+}
+
+/** Index of the group that holds each client, or -1. */
+function membership(clients: readonly string[], groups: readonly (readonly string[])[]): number[] {
+  const of = new Map<string, number>();
+  groups.forEach((group, g) => {
+    for (const name of group) of.set(name, g);
+  });
+  return clients.map((name) => of.get(name) ?? -1);
+}
+
+/**
+ * Each row less its mean, over its standard deviation, both over the other clients: rows differ in level and scale (some
+ * datasets are simply harder), which would hide who helps whom. The diagonal is a mean over other subsets than the rest of
+ * its row and does not enter the moments. A row without spread gives zeros.
+ */
+export function standardise(affinity: readonly (readonly number[])[]): Float64Array {
+  const n = affinity.length;
+  const out = new Float64Array(n * n);
+  affinity.forEach((row, i) => {
+    const others = row.filter((_, j) => j !== i);
+    const mean = others.reduce((sum, x) => sum + x, 0) / Math.max(1, others.length);
+    const variance = others.reduce((sum, x) => sum + (x - mean) ** 2, 0) / Math.max(1, others.length);
+    const deviation = Math.sqrt(variance);
+    // Below rounding of the mean itself the spread is noise of the arithmetic.
+    if (!(deviation > 1e-12 * Math.max(1, Math.abs(mean)))) return;
+    row.forEach((x, j) => {
+      out[i * n + j] = (x - mean) / deviation;
+    });
+  });
+  return out;
+}
+
+/** Mean standardised affinity of pairs of clients inside one group, and of pairs across groups; null without such pairs. */
+export function contrast(view: View): { inside: number | null; across: number | null } {
+  const n = view.report.clients.length;
+  const sums = { inside: 0, across: 0 };
+  const counts = { inside: 0, across: 0 };
+  for (let i = 0; i < n; i++)
+    for (let j = 0; j < n; j++) {
+      if (i === j) continue;
+      const side = view.groupOf[i] === view.groupOf[j] ? "inside" : "across";
+      sums[side] += view.standard[i * n + j] ?? 0;
+      counts[side]++;
+    }
+  return {
+    inside: counts.inside ? sums.inside / counts.inside : null,
+    across: counts.across ? sums.across / counts.across : null,
+  };
+}
+
+export function scoreOf(report: Report, method: Method, client: string): Score | undefined {
+  return at(report.methods[method]?.clients, client);
+}
+
+/** A score's value in a metric, or null. */
+export function metricOf(score: Score | undefined, metric: Metric): number | null {
+  const value = metric === "accuracy" ? score?.accuracy : score?.loss;
+  return value ?? null;
+}
+
+/** How much better `a` is than `b`: positive is better in either metric. Null where one is missing. */
+export function gain(a: Score | undefined, b: Score | undefined, metric: Metric): number | null {
+  const x = metricOf(a, metric);
+  const y = metricOf(b, metric);
+  if (x === null || y === null) return null;
+  return metric === "accuracy" ? x - y : y - x;
+}
+
+export interface Comparison {
+  /** Difference of the means; positive is better. */
+  readonly mean: number | null;
+  readonly better: number;
+  readonly equal: number;
+  readonly worse: number;
+  /** Smallest gain of a client, and whose. */
+  readonly least: { readonly client: string; readonly gain: number } | undefined;
+}
+
+/** Method `a` against `b`; undefined where one of them was not run. */
+export function compare(view: View, a: Method, b: Method): Comparison | undefined {
+  const { report, metric } = view;
+  if (!report.methods[a] || !report.methods[b]) return undefined;
+  let better = 0;
+  let equal = 0;
+  let worse = 0;
+  let least: { client: string; gain: number } | undefined;
+  for (const client of report.clients) {
+    const difference = gain(scoreOf(report, a, client), scoreOf(report, b, client), metric);
+    if (difference === null) continue;
+    if (difference > 0) better++;
+    else if (difference < 0) worse++;
+    else equal++;
+    if (least === undefined || difference < least.gain) least = { client, gain: difference };
+  }
+  return { mean: gain(report.methods[a].mean, report.methods[b].mean, metric), better, equal, worse, least };
+}
+
+/** Mean score of one group's clients under a method. */
+export function groupMean(view: View, method: Method, group: number): Score {
+  const scores = (view.report.groups[group] ?? []).map((name) => scoreOf(view.report, method, name));
+  const mean = (values: readonly (number | null)[]): number | null => {
+    const known = values.filter((value) => value !== null);
+    return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : null;
+  };
+  return {
+    loss: mean(scores.map((score) => score?.loss ?? null)) ?? Number.NaN,
+    accuracy: mean(scores.map((score) => score?.accuracy ?? null)),
+  };
+}
+
+/** Clients by planted group (rows) and by group found (columns); undefined where nothing was planted. */
+export function contingency(view: View): number[][] | undefined {
+  const { planted, groups, clients } = view.report;
+  const { plantedOf } = view;
+  if (!planted || !plantedOf) return undefined;
+  const table = planted.groups.map(() => groups.map(() => 0));
+  clients.forEach((_, i) => {
+    const row = table[plantedOf[i] ?? -1];
+    const g = view.groupOf[i] ?? -1;
+    if (row && g >= 0) row[g] = (row[g] ?? 0) + 1;
+  });
+  return table;
+}
+
+/** Groups count from 1 wherever people see them. */
+export function groupName(group: number): string {
+  return `Group ${group + 1}`;
+}
+
+export function plantedName(report: Report, group: number): string {
+  return report.planted?.names?.[group] ?? `planted ${group + 1}`;
+}
+
+/** About `wanted` round numbers that cover lo..hi, the ends included. */
+export function ticks(lo: number, hi: number, wanted = 5): number[] {
+  const span = hi > lo ? hi - lo : Math.abs(hi) || 1;
+  const rough = span / Math.max(1, wanted - 1);
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough * 0.999) ?? 10) * power;
+  const first = Math.floor(lo / step + 1e-9);
+  const last = Math.max(first + 1, Math.ceil(hi / step - 1e-9));
+  return Array.from({ length: last - first + 1 }, (_, k) => Number(((first + k) * step).toPrecision(12)));
+}
+
+/** The value at quantile `q` (0..1), nearest rank. */
+export function quantile(values: Iterable<number>, q: number): number {
+  const sorted = Float64Array.from(values).sort();
+  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.round(q * (sorted.length - 1))))] ?? Number.NaN;
+}
