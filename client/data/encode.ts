@@ -54,11 +54,16 @@ export function cutPrompt(prompt: Int32Array, leading: number, length: number, m
 /** Encodes the rows of one model's tokenizer; remembers the encodings of choices, which return row after row. */
 export class RowEncoder {
   private readonly completions = new Map<string, Int32Array>();
+  /** Special tokens in front of a text: the same number whatever the text. */
+  private readonly leading: number;
 
   constructor(
     private readonly tokenizer: Tokenizer,
     private readonly options: EncodeOptions,
-  ) {}
+  ) {
+    const length = (specials: boolean) => tokenizer.encode("a", { specials }).length;
+    this.leading = length(true) - length(false);
+  }
 
   /**
    * One example's tokens and what of them counts.
@@ -158,13 +163,10 @@ export class RowEncoder {
   private promptCutter(text: string, where: string): (completion: Int32Array, field: string) => Int32Array {
     const { maxTokens } = this.options;
     const prompt = this.tokenizer.encode(text, { specials: true });
-    let leading: number | undefined;
     return (completion, field) => {
       if (prompt.length + completion.length <= maxTokens) return prompt;
-      // Found out only where it matters: most rows are short, and encoding twice costs.
-      leading ??= prompt.length - this.tokenizer.encode(text, { specials: false }).length;
       try {
-        return cutPrompt(prompt, leading, completion.length, maxTokens);
+        return cutPrompt(prompt, this.leading, completion.length, maxTokens);
       } catch (cause) {
         throw fail(
           where,

@@ -128,7 +128,7 @@ function isFolder(path: string): boolean {
 }
 
 /**
- * A model as the user names it: the absolute path of a folder, or an id of the hub (`owner/name`) where no such folder is.
+ * A model as the user names it: the absolute path of a folder, or an id of the hub (`owner/name` or `owner/name@revision`) where no such folder is.
  * @param base folder that relative paths start from
  * @param where names the option in messages: `run.yaml: model`, `--model`
  * @throws {KindredError} `not_found` where it is neither
@@ -136,7 +136,7 @@ function isFolder(path: string): boolean {
 export function resolveModel(model: string, base: string, where: string): string {
   const folder = resolve(base, model);
   if (isFolder(folder)) return folder;
-  if (/^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/.test(model) && !isAbsolute(model)) return model;
+  if (/^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$/.test(model) && !isAbsolute(model)) return model;
   throw new KindredError(
     "not_found",
     `${where} ${JSON.stringify(model)}: no such folder (${folder}), and no id of the hub, which is owner/name`,

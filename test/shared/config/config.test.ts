@@ -72,7 +72,7 @@ test("the plan is frozen throughout", async () => {
 
 test("a listed client's format takes the place of the configuration's", async () => {
   const plan = await load(`
-model: HuggingFaceTB/SmolLM2-135M
+model: HuggingFaceTB/SmolLM2-135M@main
 template: "{text}"
 choices: {0: " no", yes: " yes"}
 population:
@@ -82,7 +82,7 @@ population:
 training: {learningRate: 5e-4, epochs: 2}
 compare: [kindred, local]
 `);
-  assert.equal(plan.model, "HuggingFaceTB/SmolLM2-135M");
+  assert.equal(plan.model, "HuggingFaceTB/SmolLM2-135M@main");
   const choices = { 0: " no", yes: " yes" };
   assert.deepEqual(plan.population, [
     { name: "a", data: join(folder, "../data/a"), format: { template: "{text}", choices } },
