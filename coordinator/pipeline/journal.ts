@@ -1,0 +1,65 @@
+/**
+ * Durable execution by memo: a pipeline is an ordinary async function whose steps have names. A step's result is stored
+ * under its name; a restarted coordinator runs the function again and gets stored results back until it reaches the step
+ * that was under way. Right as long as the function between its steps depends on nothing but its arguments and the
+ * steps' results. It knows nothing of what the steps do.
+ */
+import { KindredError } from "../../shared/base/errors.js";
+import type { Store } from "../storage/types.js";
+
+export class Journal {
+  private readonly running = new Map<string, Promise<unknown>>();
+
+  constructor(private readonly store: Pick<Store, "memo" | "saveMemo">) {}
+
+  /**
+   * The result of `fn`, which runs unless a result is stored under `key`. A key that is being worked on is waited for, not
+   * run twice. What fails is not stored, and runs again when asked for again.
+   *
+   * Results pass through JSON the first time as well, so that a first and a resumed run see the same values.
+   * @throws {KindredError} `internal` where a result does not survive JSON (NaN, typed arrays, maps, class instances)
+   */
+  step<T>(key: string, fn: () => Promise<T>): Promise<T> {
+    const known = this.running.get(key);
+    if (known) return known as Promise<T>;
+    const run = this.once(key, fn).finally(() => this.running.delete(key));
+    this.running.set(key, run);
+    return run;
+  }
+
+  private async once<T>(key: string, fn: () => Promise<T>): Promise<T> {
+    const stored = await this.store.memo(key);
+    if (stored !== undefined) return read<T>(stored);
+    const value = await fn();
+    mustSurviveJson(value, key);
+    const json = JSON.stringify({ value });
+    await this.store.saveMemo(key, json);
+    return read<T>(json);
+  }
+}
+
+function read<T>(json: string): T {
+  return (JSON.parse(json) as { value: T }).value;
+}
+
+function mustSurviveJson(value: unknown, path: string): void {
+  if (value === null || value === undefined || typeof value === "string" || typeof value === "boolean") return;
+  if (typeof value === "number" && Number.isFinite(value)) return;
+  if (Array.isArray(value)) {
+    value.forEach((item, i) => {
+      // JSON has no undefined: an element would come back as null.
+      if (item === undefined) throw new KindredError("internal", `journal step ${path}[${i}] is undefined`);
+      mustSurviveJson(item, `${path}[${i}]`);
+    });
+    return;
+  }
+  if (typeof value === "object" && [Object.prototype, null].includes(Object.getPrototypeOf(value))) {
+    for (const [name, item] of Object.entries(value)) mustSurviveJson(item, `${path}.${name}`);
+    return;
+  }
+  const shown = typeof value === "object" ? (value.constructor?.name ?? "object") : String(value);
+  throw new KindredError(
+    "internal",
+    `journal step ${path} gave ${shown}, which JSON cannot keep: make it plain or a blob`,
+  );
+}

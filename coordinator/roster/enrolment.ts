@@ -1,0 +1,57 @@
+/** Who may join: a pure decision. It knows no sessions and no storage. */
+import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
+
+export interface Candidate {
+  readonly protocolVersion: number;
+  readonly name: string;
+  readonly instanceHash: string;
+  readonly modelHash: string;
+}
+
+/** The client that holds the candidate's name. */
+export interface Holder {
+  readonly instanceHash: string;
+  /** Heard from lately, or known from an earlier process of the coordinator and not yet given up. */
+  readonly live: boolean;
+}
+
+export interface House {
+  readonly protocolVersion: number;
+  readonly modelHash: string;
+  /** Clients enrolled. */
+  readonly members: number;
+  readonly maxMembers: number;
+}
+
+export type Verdict =
+  | { readonly admit: true; readonly as: "new" | "returning" | "successor" }
+  | { readonly admit: false; readonly error: KindredError };
+
+export function judgeEnrolment(candidate: Candidate, holder: Holder | undefined, house: House): Verdict {
+  const refuse = (code: ErrorCode, message: string, facts: Record<string, string | number>): Verdict => ({
+    admit: false,
+    error: new KindredError(code, message, facts),
+  });
+  const { name } = candidate;
+  if (candidate.protocolVersion !== house.protocolVersion) {
+    const [theirs, ours] = [candidate.protocolVersion, house.protocolVersion];
+    const older = theirs < ours ? "client" : "coordinator";
+    const message = `client ${name} speaks protocol version ${theirs}, the coordinator ${ours}: update the ${older}`;
+    return refuse("protocol_mismatch", message, { client: name, theirs, ours });
+  }
+  if (candidate.modelHash !== house.modelHash) {
+    const [theirs, ours] = [candidate.modelHash, house.modelHash];
+    const message = `client ${name} has base model ${theirs}, the coordinator ${ours}: give both the same model folder`;
+    return refuse("model_mismatch", message, { client: name, theirs, ours });
+  }
+  if (holder?.instanceHash === candidate.instanceHash) return { admit: true, as: "returning" };
+  if (holder?.live) {
+    const message = `the name ${name} is held by another client that is alive: choose another name, or stop that client first`;
+    return refuse("name_taken", message, { client: name });
+  }
+  if (holder) return { admit: true, as: "successor" };
+  if (house.members >= house.maxMembers) {
+    return refuse("too_large", `the run has ${house.members} clients, its limit`, { limit: house.maxMembers });
+  }
+  return { admit: true, as: "new" };
+}

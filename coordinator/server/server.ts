@@ -1,0 +1,265 @@
+/**
+ * The coordinator on the network: binds the three services to the hub and the store. Handlers authenticate, bound and
+ * translate; every decision is the roster's.
+ */
+import { crc32 } from "node:zlib";
+import { Server } from "@grpc/grpc-js";
+import { asKindredError, KindredError } from "../../shared/base/errors.js";
+import type { Logger } from "../../shared/base/log.js";
+import { blobRef, boundBlob, finite, hash, present, refuse, text, uint53, whole } from "../../shared/wire/checks.js";
+import { decodeResult, encodeTask } from "../../shared/wire/codec.js";
+import { isErrorCode } from "../../shared/wire/errors.js";
+import type { BlobsHandlers } from "../../shared/wire/gen/kindred/v1/Blobs.js";
+import type { Chunk, Chunk__Output } from "../../shared/wire/gen/kindred/v1/Chunk.js";
+import type { DownloadRequest__Output } from "../../shared/wire/gen/kindred/v1/DownloadRequest.js";
+import type { EnrolmentHandlers } from "../../shared/wire/gen/kindred/v1/Enrolment.js";
+import type { NextTaskReply } from "../../shared/wire/gen/kindred/v1/NextTaskReply.js";
+import type { TaskResult__Output } from "../../shared/wire/gen/kindred/v1/TaskResult.js";
+import type { TasksHandlers } from "../../shared/wire/gen/kindred/v1/Tasks.js";
+import type { UploadMessage__Output } from "../../shared/wire/gen/kindred/v1/UploadMessage.js";
+import {
+  DEFAULT_MAX_BLOB_BYTES,
+  LONGEST_WAIT_MS,
+  MAX_CHUNK_BYTES,
+  MAX_ERROR_MESSAGE_LENGTH,
+  MAX_INSTANCE_ID_LENGTH,
+  MAX_MESSAGE_BYTES,
+  MAX_NAME_LENGTH,
+  MIN_INSTANCE_ID_LENGTH,
+  PROTOCOL_VERSION,
+} from "../../shared/wire/limits.js";
+import { parseAddress, type SecurityOptions, serverCredentials } from "../../shared/wire/security.js";
+import { services, weigh } from "../../shared/wire/services.js";
+import { Hub, type Receipt } from "../roster/hub.js";
+import type { ClientPool } from "../roster/pool.js";
+import { openStore } from "../storage/sqlite.js";
+import type { Store } from "../storage/types.js";
+import { type CallContext, type Caller, open, reading, unary, writing } from "./calls.js";
+import { Traffic } from "./traffic.js";
+
+export interface CoordinatorOptions {
+  /** HOST:PORT; port 0 takes a free one. */
+  readonly listen: string;
+  readonly security?: SecurityOptions;
+  /** Folder of the state; made where there is none. */
+  readonly stateDir: string;
+  /** SHA-256 of the base model, 64 hexadecimal digits: clients must have the same. */
+  readonly modelHash: string;
+  readonly log: Logger;
+  /** A clock that never goes back, milliseconds. @default performance.now */
+  readonly now?: () => number;
+  /** A client not heard from for so long is given up. @default 120_000 */
+  readonly silenceMs?: number;
+  /** Largest blob taken from a client. @default 4 GiB */
+  readonly maxBlobBytes?: number;
+}
+
+export interface Coordinator {
+  /** HOST:PORT that clients dial. */
+  readonly address: string;
+  readonly pool: ClientPool;
+  /** For the journal and whatever else the pipeline keeps. */
+  readonly store: Store;
+  readonly traffic: Traffic;
+  /** Ends calls, frees the port, closes the store. Running tasks reject with `cancelled`; a later process takes them up. */
+  close(): Promise<void>;
+}
+
+/** How long calls under way may take to end when the coordinator closes. */
+const CLOSE_GRACE_MS = 2_000;
+
+/** @throws {KindredError} `insecure`, `invalid_option` (address, TLS files, folder), `unsupported` (schema) */
+export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  const credentials = serverCredentials(options.listen, options.security);
+  const { host } = parseAddress(options.listen);
+  const store = await openStore(options.stateDir);
+  const traffic = new Traffic();
+  const hub = await Hub.open({ ...options, store });
+  let closing = false;
+  const context: CallContext = {
+    log: options.log,
+    traffic,
+    authenticate: (token) => hub.authenticate(token),
+    isClosing: () => closing,
+  };
+  const server = new Server({
+    "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
+    "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
+    // Finds peers that vanished without a word. The long timeout forgives an event loop blocked by a long solve.
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 60_000,
+  });
+  server.addService(services.Enrolment.service, enrolment(context, hub));
+  server.addService(services.Tasks.service, tasks(context, hub));
+  server.addService(services.Blobs.service, blobs(context, hub, store, options.maxBlobBytes ?? DEFAULT_MAX_BLOB_BYTES));
+
+  let port: number;
+  try {
+    port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync(options.listen, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
+    });
+  } catch (error) {
+    hub.close();
+    await store.close();
+    const message = `cannot listen at ${options.listen}: ${(error as Error).message}`;
+    throw new KindredError("invalid_option", message, { listen: options.listen }, error);
+  }
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  options.log.info("coordinator listens", { address, state: options.stateDir });
+
+  let closed: Promise<void> | undefined;
+  const close = async () => {
+    closing = true;
+    hub.close();
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        server.forceShutdown();
+        resolve();
+      }, CLOSE_GRACE_MS);
+      server.tryShutdown(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+    await store.close();
+  };
+  return {
+    address,
+    pool: hub,
+    store,
+    traffic,
+    close: () => {
+      closed ??= close();
+      return closed;
+    },
+  };
+}
+
+function enrolment(context: CallContext, hub: Hub): EnrolmentHandlers {
+  return {
+    Enrol: open(
+      context,
+      (request) => request.clientName,
+      async (request) => {
+        const rows = present("rows", request.rows);
+        const protocolVersion = whole("protocol_version", request.protocolVersion, 1, 1_000_000);
+        const sessionToken = await hub.enrol({
+          protocolVersion,
+          name: text("client_name", request.clientName, 1, MAX_NAME_LENGTH),
+          instanceId: text("instance_id", request.instanceId, MIN_INSTANCE_ID_LENGTH, MAX_INSTANCE_ID_LENGTH),
+          modelHash: hash("model_hash", request.modelHash),
+          rows: { train: rows.train, validation: rows.validation, test: rows.test },
+        });
+        return {
+          sessionToken,
+          protocolVersion: PROTOCOL_VERSION,
+          heartbeatMs: hub.heartbeatMs,
+          longestWaitMs: LONGEST_WAIT_MS,
+        };
+      },
+    ),
+  };
+}
+
+function tasks(context: CallContext, hub: Hub): TasksHandlers {
+  return {
+    NextTask: unary(context, async (request, { client, signal }): Promise<NextTaskReply> => {
+      const next = await hub.nextTask(client, request.waitMs, signal);
+      if (next.type === "task") return { task: encodeTask(next.taskId, next.task) };
+      if (next.type === "over") return { over: { finished: next.finished, reason: next.reason } };
+      return { none: {} };
+    }),
+    ReportProgress: unary(context, async (request, { client }) => {
+      const fraction = finite("fraction", request.fraction, 0);
+      if (fraction > 1) refuse("fraction", "0..1", fraction);
+      return { wanted: await hub.progress(client, hash("task_id", request.taskId), fraction) };
+    }),
+    ReportResult: unary(context, (request, { client }) => takeResult(hub, client, request)),
+    ReportFailure: unary(context, (request, { client }) => {
+      const code = isErrorCode(request.code) ? request.code : "task_failed";
+      const message = request.message.slice(0, MAX_ERROR_MESSAGE_LENGTH);
+      return hub.fail(client, hash("task_id", request.taskId), code, message);
+    }),
+  };
+}
+
+/** A result that cannot be read fails its task: the client would send the same again. */
+async function takeResult(hub: Hub, client: string, message: TaskResult__Output): Promise<Receipt> {
+  const taskId = hash("task_id", message.taskId);
+  try {
+    return await hub.report(client, taskId, decodeResult(message), weigh(message));
+  } catch (error) {
+    const { code, message: reason } = asKindredError(error);
+    if (code !== "invalid_message") throw error;
+    return hub.fail(client, taskId, code, `its result cannot be used: ${reason}`);
+  }
+}
+
+function blobs(context: CallContext, hub: Hub, store: Store, maxBlobBytes: number): BlobsHandlers {
+  return {
+    UploadStatus: unary(context, async (request, { client }) => {
+      const taskId = hash("task_id", request.taskId);
+      const ref = boundBlob(blobRef("blob", request.blob), maxBlobBytes);
+      await hub.mayUpload(client, taskId, ref);
+      if (await store.isUploaded(taskId, ref)) return { held: String(ref.size), complete: true };
+      return { held: String(await store.blobs.held(taskId, ref)), complete: false };
+    }),
+    Upload: reading(context, (messages, { client }) => receive(hub, store, maxBlobBytes, client, messages)),
+    Download: writing(context, (request, caller) => send(hub, store, request, caller)),
+  };
+}
+
+async function receive(
+  hub: Hub,
+  store: Store,
+  maxBlobBytes: number,
+  client: string,
+  messages: AsyncIterable<UploadMessage__Output>,
+): Promise<{ size: string }> {
+  const iterator = messages[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  const header = present("header of the upload", first.done ? undefined : first.value.header);
+  const taskId = hash("header.task_id", header.taskId);
+  const ref = boundBlob(blobRef("header.blob", header.blob), maxBlobBytes);
+  await hub.mayUpload(client, taskId, ref);
+  const incoming = await store.blobs.receive(taskId, ref);
+  try {
+    for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
+      const chunk = checkChunk(present("chunk", next.value.chunk), incoming.held, ref.sha256);
+      await incoming.append(chunk);
+    }
+    await incoming.finish();
+  } finally {
+    await incoming.suspend();
+  }
+  await store.completeUpload(taskId, ref);
+  return { size: String(ref.size) };
+}
+
+function checkChunk(chunk: Chunk__Output, expected: number, sha256: string): Buffer {
+  const offset = uint53("chunk.offset", chunk.offset);
+  if (offset !== expected) refuse("chunk.offset", `${expected}, where the blob goes on`, offset);
+  const { data } = chunk;
+  if (data.length < 1 || data.length > MAX_CHUNK_BYTES)
+    refuse("length of chunk.data", `1..${MAX_CHUNK_BYTES}`, data.length);
+  if (crc32(data) !== chunk.crc32) {
+    const message = `blob ${sha256}: the chunk at ${offset} has another CRC-32 than its sender computed; send it again`;
+    throw new KindredError("checksum_mismatch", message, { sha256, offset });
+  }
+  return data;
+}
+
+async function* send(
+  hub: Hub,
+  store: Store,
+  request: DownloadRequest__Output,
+  { client }: Caller,
+): AsyncGenerator<Chunk, void, undefined> {
+  const ref = blobRef("blob", request.blob);
+  await hub.mayDownload(client, hash("task_id", request.taskId), ref);
+  let offset = whole("offset", request.offset, 0, ref.size);
+  for await (const data of store.blobs.read(ref, offset, MAX_CHUNK_BYTES)) {
+    yield { offset: String(offset), data, crc32: crc32(data) };
+    offset += data.length;
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * The store on SQLite (Kysely over libsql, WAL) and a folder of blobs. One process at a time: the database is opened with an
+ * exclusive lock, which the operating system drops when the process dies.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Kysely, type SqliteDatabase, SqliteDialect, sql } from "kysely";
+import Database from "libsql";
+import { KindredError } from "../../shared/base/errors.js";
+import type { BlobRef, RowCounts, TaskSpec } from "../../shared/wire/tasks.js";
+import { FileBlobs } from "./blobs.js";
+import type { BlobStore, Store, StoredClient, StoredTask, TaskOutcome } from "./types.js";
+
+/** Raised when a table changes. A file of another version is refused, not guessed at. */
+const SCHEMA_VERSION = 1;
+
+interface Tables {
+  schema_info: { version: number };
+  clients: { name: string; instance_hash: string; token_hash: string; model_hash: string; rows: string };
+  tasks: { id: string; key: string; client: string; spec: string; outcome: string | null };
+  uploads: { task_id: string; sha256: string; size: number; complete: number };
+  memos: { key: string; value: string };
+}
+
+async function createTables(db: Kysely<Tables>, file: string): Promise<void> {
+  await db.schema
+    .createTable("schema_info")
+    .ifNotExists()
+    .addColumn("version", "integer", (c) => c.notNull())
+    .execute();
+  const found = await db.selectFrom("schema_info").select("version").executeTakeFirst();
+  if (found && found.version !== SCHEMA_VERSION) {
+    const message = `${file} has schema version ${found.version}, this Kindred reads ${SCHEMA_VERSION}: use the Kindred that wrote it, or another folder`;
+    throw new KindredError("unsupported", message, { file, version: found.version });
+  }
+  if (found) return;
+  await db.transaction().execute(async (tx) => {
+    await tx.schema
+      .createTable("clients")
+      .addColumn("name", "text", (c) => c.primaryKey())
+      .addColumn("instance_hash", "text", (c) => c.notNull())
+      .addColumn("token_hash", "text", (c) => c.notNull())
+      .addColumn("model_hash", "text", (c) => c.notNull())
+      .addColumn("rows", "text", (c) => c.notNull())
+      .execute();
+    await tx.schema
+      .createTable("tasks")
+      .addColumn("id", "text", (c) => c.primaryKey())
+      .addColumn("key", "text", (c) => c.notNull())
+      .addColumn("client", "text", (c) => c.notNull())
+      .addColumn("spec", "text", (c) => c.notNull())
+      .addColumn("outcome", "text")
+      .execute();
+    await tx.schema
+      .createTable("uploads")
+      .addColumn("task_id", "text", (c) => c.notNull())
+      .addColumn("sha256", "text", (c) => c.notNull())
+      .addColumn("size", "integer", (c) => c.notNull())
+      .addColumn("complete", "integer", (c) => c.notNull())
+      .addPrimaryKeyConstraint("uploads_key", ["task_id", "sha256"])
+      .execute();
+    await tx.schema
+      .createTable("memos")
+      .addColumn("key", "text", (c) => c.primaryKey())
+      .addColumn("value", "text", (c) => c.notNull())
+      .execute();
+    await tx.insertInto("schema_info").values({ version: SCHEMA_VERSION }).execute();
+  });
+}
+
+/**
+ * Opens the state in `folder`, making it where there is none.
+ * @throws {KindredError} `invalid_option` where another process has it open, `unsupported` for another schema
+ */
+export async function openStore(folder: string): Promise<Store> {
+  const file = join(folder, "state.db");
+  let database: InstanceType<typeof Database>;
+  try {
+    mkdirSync(folder, { recursive: true });
+    database = new Database(file);
+    // One coordinator a folder: two would hand out the same tasks. The lock is taken by the first statement below.
+    database.pragma("locking_mode = EXCLUSIVE");
+    database.pragma("journal_mode = WAL");
+    // A result is acknowledged after its commit, so a commit must reach the disk: 2 ms each on an SSD.
+    database.pragma("synchronous = FULL");
+  } catch (error) {
+    throw openError(folder, error);
+  }
+  const db = new Kysely<Tables>({
+    dialect: new SqliteDialect({ database: database as unknown as SqliteDatabase }),
+  });
+  try {
+    await createTables(db, file);
+    return new SqliteStore(db, await FileBlobs.at(folder));
+  } catch (error) {
+    await db.destroy();
+    throw error instanceof KindredError ? error : openError(folder, error);
+  }
+}
+
+function openError(folder: string, error: unknown): KindredError {
+  const { code, message } = error as { code?: string; message: string };
+  if (code?.startsWith("SQLITE_BUSY")) {
+    const text = `state folder ${folder} is in use by another process: stop that one, or choose another folder`;
+    return new KindredError("invalid_option", text, { folder }, error);
+  }
+  return new KindredError("invalid_option", `state folder ${folder} cannot be opened: ${message}`, { folder }, error);
+}
+
+class SqliteStore implements Store {
+  constructor(
+    private readonly db: Kysely<Tables>,
+    readonly blobs: BlobStore,
+  ) {}
+
+  async clients(): Promise<StoredClient[]> {
+    const found = await this.db.selectFrom("clients").selectAll().orderBy("name").execute();
+    return found.map((row) => ({
+      name: row.name,
+      instanceHash: row.instance_hash,
+      tokenHash: row.token_hash,
+      modelHash: row.model_hash,
+      rows: JSON.parse(row.rows) as RowCounts,
+    }));
+  }
+
+  async saveClient(client: StoredClient): Promise<void> {
+    const row = {
+      name: client.name,
+      instance_hash: client.instanceHash,
+      token_hash: client.tokenHash,
+      model_hash: client.modelHash,
+      rows: JSON.stringify(client.rows),
+    };
+    await this.db
+      .insertInto("clients")
+      .values(row)
+      .onConflict((conflict) => conflict.column("name").doUpdateSet(row))
+      .execute();
+  }
+
+  async task(id: string): Promise<StoredTask | undefined> {
+    const row = await this.db.selectFrom("tasks").selectAll().where("id", "=", id).executeTakeFirst();
+    if (!row) return undefined;
+    return {
+      id: row.id,
+      key: row.key,
+      client: row.client,
+      task: JSON.parse(row.spec) as TaskSpec,
+      ...(row.outcome === null ? {} : { outcome: JSON.parse(row.outcome) as TaskOutcome }),
+    };
+  }
+
+  async addTask({ id, key, client, task }: Omit<StoredTask, "outcome">): Promise<void> {
+    const row = { id, key, client, spec: JSON.stringify(task), outcome: null };
+    await this.db.insertInto("tasks").values(row).execute();
+  }
+
+  async settleTask(id: string, outcome: TaskOutcome): Promise<boolean> {
+    const { numUpdatedRows } = await this.db
+      .updateTable("tasks")
+      .set({ outcome: JSON.stringify(outcome) })
+      .where("id", "=", id)
+      .where("outcome", "is", null)
+      .executeTakeFirst();
+    return numUpdatedRows > 0n;
+  }
+
+  async announceUpload(taskId: string, ref: BlobRef): Promise<number> {
+    await this.db
+      .insertInto("uploads")
+      .values({ task_id: taskId, sha256: ref.sha256, size: ref.size, complete: 0 })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    const { count } = await this.db
+      .selectFrom("uploads")
+      .select(sql<number>`count(*)`.as("count"))
+      .where("task_id", "=", taskId)
+      .executeTakeFirstOrThrow();
+    return Number(count);
+  }
+
+  async completeUpload(taskId: string, ref: BlobRef): Promise<void> {
+    await this.db
+      .updateTable("uploads")
+      .set({ complete: 1, size: ref.size })
+      .where("task_id", "=", taskId)
+      .where("sha256", "=", ref.sha256)
+      .execute();
+  }
+
+  async isUploaded(taskId: string, ref: BlobRef): Promise<boolean> {
+    const row = await this.db
+      .selectFrom("uploads")
+      .select(["complete", "size"])
+      .where("task_id", "=", taskId)
+      .where("sha256", "=", ref.sha256)
+      .executeTakeFirst();
+    return row?.complete === 1 && row.size === ref.size;
+  }
+
+  async memo(key: string): Promise<string | undefined> {
+    const row = await this.db.selectFrom("memos").select("value").where("key", "=", key).executeTakeFirst();
+    return row?.value;
+  }
+
+  async saveMemo(key: string, json: string): Promise<void> {
+    const row = { key, value: json };
+    await this.db
+      .insertInto("memos")
+      .values(row)
+      .onConflict((conflict) => conflict.column("key").doUpdateSet(row))
+      .execute();
+  }
+
+  async close(): Promise<void> {
+    await this.db.destroy();
+  }
+}

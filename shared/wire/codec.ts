@@ -1,0 +1,351 @@
+/**
+ * Tasks and results between protobuf messages and plain values (shared/wire/tasks.ts). Decoding checks every range that
+ * proto/kindred/v1/work.proto documents; what it returns needs no further check of its numbers. It knows no transport.
+ */
+import { blobRef, finite, hash, list, present, refuse, text, uint53, whole } from "./checks.js";
+import type { AdapterSpec__Output } from "./gen/kindred/v1/AdapterSpec.js";
+import type { BlobRef__Output, BlobRef as BlobRefMessage } from "./gen/kindred/v1/BlobRef.js";
+import type { Cost__Output } from "./gen/kindred/v1/Cost.js";
+import type { Score__Output, Score as ScoreMessage } from "./gen/kindred/v1/Score.js";
+import type { Task__Output, Task as TaskMessage } from "./gen/kindred/v1/Task.js";
+import type { TaskResult__Output, TaskResult as TaskResultMessage } from "./gen/kindred/v1/TaskResult.js";
+import type { TrainAdapter__Output } from "./gen/kindred/v1/TrainAdapter.js";
+import type { TrainingSpec__Output } from "./gen/kindred/v1/TrainingSpec.js";
+import type { TrainResult__Output } from "./gen/kindred/v1/TrainResult.js";
+import {
+  MAX_BATCH,
+  MAX_MEMBERS,
+  MAX_MIXTURE_WEIGHTS,
+  MAX_MIXTURES,
+  MAX_MODULES,
+  MAX_NAME_LENGTH,
+  MAX_RANK,
+  MAX_SKETCH_DIM,
+  MAX_STEPS,
+} from "./limits.js";
+import type {
+  AdapterSpec,
+  BlobRef,
+  Cost,
+  Score,
+  SplitName,
+  TaskResult,
+  TaskSpec,
+  TrainAdapter,
+  TrainingSpec,
+  TrainResult,
+} from "./tasks.js";
+
+const UINT32 = 4_294_967_295;
+
+const SPLITS = { train: "SPLIT_TRAIN", validation: "SPLIT_VALIDATION", test: "SPLIT_TEST" } as const;
+
+// ---- encoding -------------------------------------------------------------------------------------------------------
+
+export function encodeBlobRef(ref: BlobRef): BlobRefMessage {
+  return { sha256: ref.sha256, size: String(ref.size) };
+}
+
+function encodeAdapter(adapter: AdapterSpec): Record<string, unknown> {
+  return { ...adapter, modules: [...adapter.modules], initSeed: String(adapter.initSeed) };
+}
+
+export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
+  const adapter = encodeAdapter(task.adapter);
+  switch (task.kind) {
+    case "sketchGradients":
+      return {
+        taskId,
+        sketchGradients: {
+          adapter,
+          start: task.start ? encodeBlobRef(task.start) : null,
+          dim: task.dim,
+          seed: String(task.seed),
+          examplesLimit: task.examplesLimit,
+          twoTerms: task.twoTerms,
+        },
+      };
+    case "trainAdapter":
+      return {
+        taskId,
+        trainAdapter: {
+          adapter,
+          start: task.start ? encodeBlobRef(task.start) : null,
+          offset: task.offset.map((member) => ({ adapter: encodeBlobRef(member.adapter), weight: member.weight })),
+          training: { ...task.training, seed: String(task.training.seed) },
+          validateEvery: task.validateEvery,
+          validateStart: task.validateStart,
+        },
+      };
+    case "evaluate":
+      return {
+        taskId,
+        evaluate: {
+          adapter,
+          members: task.members.map(encodeBlobRef),
+          mixtures: task.mixtures.map((weights) => ({ weights: [...weights] })),
+          split: SPLITS[task.split],
+          examplesLimit: task.examplesLimit,
+        },
+      };
+    case "fitWeights":
+      return {
+        taskId,
+        fitWeights: {
+          adapter,
+          members: task.members.map(encodeBlobRef),
+          prior: [...task.prior],
+          strength: task.strength,
+        },
+      };
+  }
+}
+
+function encodeScore(score: Score): ScoreMessage {
+  return { ...score, tokens: String(score.tokens) };
+}
+
+export function encodeResult(taskId: string, result: TaskResult): TaskResultMessage {
+  const cost = { ...result.cost, peakRssBytes: String(result.cost.peakRssBytes) };
+  switch (result.kind) {
+    case "sketchGradients":
+      return {
+        taskId,
+        cost,
+        sketchGradients: { rows: encodeBlobRef(result.rows), trainExamples: result.trainExamples },
+      };
+    case "trainAdapter":
+      return {
+        taskId,
+        cost,
+        trainAdapter: {
+          values: encodeBlobRef(result.values),
+          losses: [...result.losses],
+          examples: result.examples,
+          ...(result.bestStep === undefined ? {} : { bestStep: result.bestStep }),
+          validation: result.validation.map((point) => ({ ...point, tokens: String(point.tokens) })),
+        },
+      };
+    case "evaluate":
+      return { taskId, cost, evaluate: { scores: result.scores.map(encodeScore) } };
+    case "fitWeights":
+      return {
+        taskId,
+        cost,
+        fitWeights: {
+          weights: [...result.weights],
+          before: encodeScore(result.before),
+          after: encodeScore(result.after),
+        },
+      };
+  }
+}
+
+// ---- decoding -------------------------------------------------------------------------------------------------------
+
+function decodeAdapter(field: string, message: AdapterSpec__Output | null): AdapterSpec {
+  const m = present(field, message);
+  if (m.kind !== "lora") refuse(`${field}.kind`, '"lora"', m.kind);
+  const modules = list(`${field}.modules`, m.modules, 1, MAX_MODULES, (name, value) =>
+    text(name, value, 1, MAX_NAME_LENGTH),
+  );
+  if (new Set(modules).size !== modules.length) refuse(`${field}.modules`, "without repetition", modules.join(", "));
+  if (!(m.dropout >= 0 && m.dropout < 1)) refuse(`${field}.dropout`, "at least 0 and below 1", m.dropout);
+  return {
+    kind: "lora",
+    rank: whole(`${field}.rank`, m.rank, 1, MAX_RANK),
+    alpha: finite(`${field}.alpha`, m.alpha, 0, true),
+    modules,
+    dropout: m.dropout,
+    initSeed: uint53(`${field}.init_seed`, m.initSeed),
+    freezeA: m.freezeA,
+  };
+}
+
+function decodeTraining(field: string, message: TrainingSpec__Output | null): TrainingSpec {
+  const m = present(field, message);
+  const totalSteps = whole(`${field}.total_steps`, m.totalSteps, 1, UINT32);
+  return {
+    learningRate: finite(`${field}.learning_rate`, m.learningRate, 0, true),
+    weightDecay: finite(`${field}.weight_decay`, m.weightDecay, 0),
+    warmupSteps: m.warmupSteps,
+    totalSteps,
+    firstStep: whole(`${field}.first_step`, m.firstStep, 0, totalSteps),
+    steps: whole(`${field}.steps`, m.steps, 1, MAX_STEPS),
+    batch: whole(`${field}.batch`, m.batch, 1, MAX_BATCH),
+    clipNorm: finite(`${field}.clip_norm`, m.clipNorm, 0),
+    seed: uint53(`${field}.seed`, m.seed),
+  };
+}
+
+function decodeMembers(field: string, members: readonly BlobRef__Output[], min: number): BlobRef[] {
+  return list(field, members, min, MAX_MEMBERS, (name, ref) => blobRef(name, ref));
+}
+
+function decodeTrain(m: TrainAdapter__Output): TrainAdapter {
+  return {
+    kind: "trainAdapter",
+    adapter: decodeAdapter("train_adapter.adapter", m.adapter),
+    ...(m.start ? { start: blobRef("train_adapter.start", m.start) } : {}),
+    offset: list("train_adapter.offset", m.offset, 0, MAX_MEMBERS, (name, member) => ({
+      adapter: blobRef(`${name}.adapter`, member.adapter),
+      weight: finite(`${name}.weight`, member.weight),
+    })),
+    training: decodeTraining("train_adapter.training", m.training),
+    validateEvery: m.validateEvery,
+    validateStart: m.validateStart,
+  };
+}
+
+function decodeSplit(field: string, value: string): SplitName {
+  for (const name of ["train", "validation", "test"] as const) if (SPLITS[name] === value) return name;
+  return refuse(field, Object.values(SPLITS).join(", "), value);
+}
+
+/** @throws {KindredError} `invalid_message` naming the field */
+export function decodeTask(message: Task__Output): { taskId: string; task: TaskSpec } {
+  const taskId = hash("task_id", message.taskId);
+  if (message.sketchGradients) {
+    const m = message.sketchGradients;
+    const task: TaskSpec = {
+      kind: "sketchGradients",
+      adapter: decodeAdapter("sketch_gradients.adapter", m.adapter),
+      ...(m.start ? { start: blobRef("sketch_gradients.start", m.start) } : {}),
+      dim: whole("sketch_gradients.dim", m.dim, 1, MAX_SKETCH_DIM),
+      seed: uint53("sketch_gradients.seed", m.seed),
+      examplesLimit: m.examplesLimit,
+      twoTerms: m.twoTerms,
+    };
+    return { taskId, task };
+  }
+  if (message.trainAdapter) return { taskId, task: decodeTrain(message.trainAdapter) };
+  if (message.evaluate) {
+    const m = message.evaluate;
+    const members = decodeMembers("evaluate.members", m.members, 0);
+    if (m.mixtures.length * members.length > MAX_MIXTURE_WEIGHTS) {
+      refuse("evaluate.mixtures times members", `at most ${MAX_MIXTURE_WEIGHTS}`, m.mixtures.length * members.length);
+    }
+    const mixtures = list("evaluate.mixtures", m.mixtures, 1, MAX_MIXTURES, (name, mixture) => {
+      if (mixture.weights.length !== 0 && mixture.weights.length !== members.length) {
+        refuse(`length of ${name}.weights`, `0 or the number of members, ${members.length}`, mixture.weights.length);
+      }
+      return mixture.weights.map((weight, i) => finite(`${name}.weights[${i}]`, weight));
+    });
+    const task: TaskSpec = {
+      kind: "evaluate",
+      adapter: decodeAdapter("evaluate.adapter", m.adapter),
+      members,
+      mixtures,
+      split: decodeSplit("evaluate.split", m.split),
+      examplesLimit: m.examplesLimit,
+    };
+    return { taskId, task };
+  }
+  if (message.fitWeights) {
+    const m = message.fitWeights;
+    const members = decodeMembers("fit_weights.members", m.members, 1);
+    const task: TaskSpec = {
+      kind: "fitWeights",
+      adapter: decodeAdapter("fit_weights.adapter", m.adapter),
+      members,
+      prior: list("fit_weights.prior", m.prior, members.length, members.length, (name, value) =>
+        finite(name, value, 0),
+      ),
+      strength: finite("fit_weights.strength", m.strength, 0),
+    };
+    return { taskId, task };
+  }
+  return refuse("work", "one of the kinds in proto/kindred/v1/tasks.proto", "nothing");
+}
+
+function decodeCost(message: Cost__Output | null): Cost {
+  if (!message) return { flops: 0, computeSeconds: 0, peakRssBytes: 0 };
+  return {
+    flops: finite("cost.flops", message.flops, 0),
+    computeSeconds: finite("cost.compute_seconds", message.computeSeconds, 0),
+    peakRssBytes: uint53("cost.peak_rss_bytes", message.peakRssBytes),
+  };
+}
+
+function decodeScore(field: string, message: Score__Output | null): Score {
+  const m = present(field, message);
+  const choiceRows = whole(`${field}.choice_rows`, m.choiceRows, 0, m.examples);
+  return {
+    nllSum: finite(`${field}.nll_sum`, m.nllSum),
+    tokens: uint53(`${field}.tokens`, m.tokens),
+    correct: whole(`${field}.correct`, m.correct, 0, choiceRows),
+    choiceRows,
+    examples: m.examples,
+  };
+}
+
+function decodeTrainResult(m: TrainResult__Output, cost: Cost): TrainResult<BlobRef> {
+  return {
+    kind: "trainAdapter",
+    values: blobRef("train_adapter.values", m.values),
+    losses: list("train_adapter.losses", m.losses, 0, MAX_STEPS, (name, loss) => finite(name, loss)),
+    examples: m.examples,
+    ...(m._bestStep === undefined || m.bestStep === undefined ? {} : { bestStep: m.bestStep }),
+    validation: list("train_adapter.validation", m.validation, 0, MAX_STEPS + 1, (name, point) => ({
+      step: point.step,
+      nllSum: finite(`${name}.nll_sum`, point.nllSum),
+      tokens: uint53(`${name}.tokens`, point.tokens),
+    })),
+    cost,
+  };
+}
+
+/** @throws {KindredError} `invalid_message` naming the field */
+export function decodeResult(message: TaskResult__Output): TaskResult {
+  const cost = decodeCost(message.cost);
+  if (message.sketchGradients) {
+    const m = message.sketchGradients;
+    return {
+      kind: "sketchGradients",
+      rows: blobRef("sketch_gradients.rows", m.rows),
+      trainExamples: m.trainExamples,
+      cost,
+    };
+  }
+  if (message.trainAdapter) return decodeTrainResult(message.trainAdapter, cost);
+  if (message.evaluate) {
+    const scores = list("evaluate.scores", message.evaluate.scores, 1, MAX_MIXTURES, decodeScore);
+    return { kind: "evaluate", scores, cost };
+  }
+  if (message.fitWeights) {
+    const m = message.fitWeights;
+    return {
+      kind: "fitWeights",
+      weights: list("fit_weights.weights", m.weights, 1, MAX_MEMBERS, (name, value) => finite(name, value, 0)),
+      before: decodeScore("fit_weights.before", m.before),
+      after: decodeScore("fit_weights.after", m.after),
+      cost,
+    };
+  }
+  return refuse("outcome", "one of the kinds in proto/kindred/v1/tasks.proto", "nothing");
+}
+
+/** Does the result answer this task? @throws {KindredError} `invalid_message` saying what does not fit */
+export function checkAnswers(task: TaskSpec, result: TaskResult): void {
+  if (task.kind !== result.kind) refuse("outcome", `of the task's kind, ${task.kind}`, result.kind);
+  const counts = (field: string, got: number, need: number) => {
+    if (got !== need) refuse(`length of ${field}`, String(need), got);
+  };
+  if (task.kind === "evaluate" && result.kind === "evaluate") {
+    counts("evaluate.scores", result.scores.length, task.mixtures.length);
+  }
+  if (task.kind === "fitWeights" && result.kind === "fitWeights") {
+    counts("fit_weights.weights", result.weights.length, task.members.length);
+  }
+  if (task.kind === "trainAdapter" && result.kind === "trainAdapter") {
+    const { steps } = task.training;
+    if (result.losses.length > steps)
+      refuse("length of train_adapter.losses", `at most ${steps}`, result.losses.length);
+    if ((result.bestStep ?? 0) > steps) refuse("train_adapter.best_step", `at most ${steps}`, result.bestStep);
+    let last = -1;
+    for (const { step } of result.validation) {
+      if (step <= last || step > steps) refuse("train_adapter.validation", `in ascending order up to ${steps}`, step);
+      last = step;
+    }
+  }
+}

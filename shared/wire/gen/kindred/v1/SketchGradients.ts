@@ -1,0 +1,23 @@
+// Original file: proto/kindred/v1/work.proto
+
+import type { AdapterSpec as _kindred_v1_AdapterSpec, AdapterSpec__Output as _kindred_v1_AdapterSpec__Output } from '../../kindred/v1/AdapterSpec.js';
+import type { BlobRef as _kindred_v1_BlobRef, BlobRef__Output as _kindred_v1_BlobRef__Output } from '../../kindred/v1/BlobRef.js';
+import type { Long } from '@grpc/proto-loader';
+
+export interface SketchGradients {
+  'adapter'?: (_kindred_v1_AdapterSpec | null);
+  'start'?: (_kindred_v1_BlobRef | null);
+  'dim'?: (number);
+  'seed'?: (number | string | Long);
+  'examplesLimit'?: (number);
+  'twoTerms'?: (boolean);
+}
+
+export interface SketchGradients__Output {
+  'adapter': (_kindred_v1_AdapterSpec__Output | null);
+  'start': (_kindred_v1_BlobRef__Output | null);
+  'dim': (number);
+  'seed': (string);
+  'examplesLimit': (number);
+  'twoTerms': (boolean);
+}

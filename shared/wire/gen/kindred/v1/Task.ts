@@ -1,0 +1,24 @@
+// Original file: proto/kindred/v1/tasks.proto
+
+import type { SketchGradients as _kindred_v1_SketchGradients, SketchGradients__Output as _kindred_v1_SketchGradients__Output } from '../../kindred/v1/SketchGradients.js';
+import type { TrainAdapter as _kindred_v1_TrainAdapter, TrainAdapter__Output as _kindred_v1_TrainAdapter__Output } from '../../kindred/v1/TrainAdapter.js';
+import type { Evaluate as _kindred_v1_Evaluate, Evaluate__Output as _kindred_v1_Evaluate__Output } from '../../kindred/v1/Evaluate.js';
+import type { FitWeights as _kindred_v1_FitWeights, FitWeights__Output as _kindred_v1_FitWeights__Output } from '../../kindred/v1/FitWeights.js';
+
+export interface Task {
+  'taskId'?: (string);
+  'sketchGradients'?: (_kindred_v1_SketchGradients | null);
+  'trainAdapter'?: (_kindred_v1_TrainAdapter | null);
+  'evaluate'?: (_kindred_v1_Evaluate | null);
+  'fitWeights'?: (_kindred_v1_FitWeights | null);
+  'work'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights";
+}
+
+export interface Task__Output {
+  'taskId': (string);
+  'sketchGradients'?: (_kindred_v1_SketchGradients__Output | null);
+  'trainAdapter'?: (_kindred_v1_TrainAdapter__Output | null);
+  'evaluate'?: (_kindred_v1_Evaluate__Output | null);
+  'fitWeights'?: (_kindred_v1_FitWeights__Output | null);
+  'work'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights";
+}

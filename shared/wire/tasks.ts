@@ -1,0 +1,203 @@
+/**
+ * Tasks and results as plain values: what the coordinator's pipeline and the client's task runners speak. It knows no
+ * protobuf; shared/wire/codec.ts translates. Units and ranges are documented in proto/kindred/v1/work.proto.
+ */
+
+/** Names bytes by their content. */
+export interface BlobRef {
+  /** SHA-256, 64 lower-case hexadecimal digits. */
+  readonly sha256: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+export type SplitName = "train" | "validation" | "test";
+
+/** Rows a client holds, a split. */
+export interface RowCounts {
+  readonly train: number;
+  readonly validation: number;
+  readonly test: number;
+}
+
+/** What a piece of work took on the client. */
+export interface Cost {
+  /** Floating-point operations, a multiply-add counted as 2. */
+  readonly flops: number;
+  readonly computeSeconds: number;
+  /** Largest resident memory of the client's process so far; 0 where unknown. */
+  readonly peakRssBytes: number;
+}
+
+export interface AdapterSpec {
+  readonly kind: "lora";
+  readonly rank: number;
+  readonly alpha: number;
+  /** Adapted linears by their names in Hugging Face configurations. */
+  readonly modules: readonly string[];
+  readonly dropout: number;
+  /** Seed of the fresh initial values. */
+  readonly initSeed: number;
+  /** A stays at its initial values; only B is trained. */
+  readonly freezeA: boolean;
+}
+
+export interface SketchGradients {
+  readonly kind: "sketchGradients";
+  readonly adapter: AdapterSpec;
+  /** Values to linearise at; absent: fresh initial values. */
+  readonly start?: BlobRef;
+  /** Width of a sketch. */
+  readonly dim: number;
+  /** Seed of the projection. */
+  readonly seed: number;
+  /** At most so many rows a split; 0: all. */
+  readonly examplesLimit: number;
+  /** Rows whose choices differ in their first tokens give two margins, format and choice; else one over the vocabulary. */
+  readonly twoTerms: boolean;
+}
+
+export interface WeightedAdapter {
+  readonly adapter: BlobRef;
+  readonly weight: number;
+}
+
+export interface TrainingSpec {
+  readonly learningRate: number;
+  readonly weightDecay: number;
+  readonly warmupSteps: number;
+  /** Length of the whole schedule. */
+  readonly totalSteps: number;
+  /** Where in the schedule this stretch starts. */
+  readonly firstStep: number;
+  /** Steps to do now. */
+  readonly steps: number;
+  readonly batch: number;
+  /** Largest L2 norm of a step's gradient; 0: no clipping. */
+  readonly clipNorm: number;
+  readonly seed: number;
+}
+
+export interface TrainAdapter {
+  readonly kind: "trainAdapter";
+  readonly adapter: AdapterSpec;
+  /** Absent: fresh initial values. */
+  readonly start?: BlobRef;
+  /** Fixed members whose logit differences to the base are added (boosting). */
+  readonly offset: readonly WeightedAdapter[];
+  readonly training: TrainingSpec;
+  /** Steps between validations; 0: never. Otherwise the values best by validation are returned. */
+  readonly validateEvery: number;
+  /** Take the validation loss before the first step too. */
+  readonly validateStart: boolean;
+}
+
+export interface Evaluate {
+  readonly kind: "evaluate";
+  readonly adapter: AdapterSpec;
+  readonly members: readonly BlobRef[];
+  /** Each: one weight a member, or empty for the base model. */
+  readonly mixtures: readonly (readonly number[])[];
+  readonly split: SplitName;
+  /** 0: all rows. */
+  readonly examplesLimit: number;
+}
+
+export interface FitWeights {
+  readonly kind: "fitWeights";
+  readonly adapter: AdapterSpec;
+  readonly members: readonly BlobRef[];
+  /** One a member. */
+  readonly prior: readonly number[];
+  readonly strength: number;
+}
+
+export type TaskSpec = SketchGradients | TrainAdapter | Evaluate | FitWeights;
+export type TaskKind = TaskSpec["kind"];
+
+export interface ValidationPoint {
+  readonly step: number;
+  /** Nats. */
+  readonly nllSum: number;
+  readonly tokens: number;
+}
+
+export interface Score {
+  /** Nats, summed over scored tokens. */
+  readonly nllSum: number;
+  readonly tokens: number;
+  /** Rows with choices that were answered right. */
+  readonly correct: number;
+  /** Rows with choices. */
+  readonly choiceRows: number;
+  /** Rows. */
+  readonly examples: number;
+}
+
+/** `B` is how tensors appear: a `BlobRef` at the coordinator, bytes at the client that made them. */
+export interface SketchResult<B> {
+  readonly kind: "sketchGradients";
+  readonly rows: B;
+  /** Training rows the client holds. */
+  readonly trainExamples: number;
+  readonly cost: Cost;
+}
+
+export interface TrainResult<B> {
+  readonly kind: "trainAdapter";
+  readonly values: B;
+  /** One a step, nats a scored token. */
+  readonly losses: readonly number[];
+  /** Training rows the client holds. */
+  readonly examples: number;
+  /** Step whose values are returned; absent: the last. */
+  readonly bestStep?: number;
+  readonly validation: readonly ValidationPoint[];
+  readonly cost: Cost;
+}
+
+export interface EvaluateResult {
+  readonly kind: "evaluate";
+  /** One a mixture. */
+  readonly scores: readonly Score[];
+  readonly cost: Cost;
+}
+
+export interface FitWeightsResult {
+  readonly kind: "fitWeights";
+  /** One a member. */
+  readonly weights: readonly number[];
+  readonly before: Score;
+  readonly after: Score;
+  readonly cost: Cost;
+}
+
+export type ResultOf<B> = SketchResult<B> | TrainResult<B> | EvaluateResult | FitWeightsResult;
+/** A result as the coordinator holds it. */
+export type TaskResult = ResultOf<BlobRef>;
+/** A result as a client's runner makes it. */
+export type TaskResultWithBlobs = ResultOf<Uint8Array>;
+/** The result that a task of this type gets. */
+export type ResultFor<T extends TaskSpec> = Extract<TaskResult, { kind: T["kind"] }>;
+
+/** All blobs a task names, each once, in order of appearance: what its client may download. */
+export function blobsOfTask(task: TaskSpec): BlobRef[] {
+  const named: BlobRef[] = [];
+  if (task.kind === "sketchGradients" || task.kind === "trainAdapter") {
+    if (task.start !== undefined) named.push(task.start);
+  }
+  if (task.kind === "trainAdapter") named.push(...task.offset.map((member) => member.adapter));
+  if (task.kind === "evaluate" || task.kind === "fitWeights") named.push(...task.members);
+  return distinct(named);
+}
+
+/** All blobs a result names, each once. */
+export function blobsOfResult(result: TaskResult): BlobRef[] {
+  if (result.kind === "sketchGradients") return [result.rows];
+  if (result.kind === "trainAdapter") return [result.values];
+  return [];
+}
+
+function distinct(refs: readonly BlobRef[]): BlobRef[] {
+  return [...new Map(refs.map((ref) => [ref.sha256, ref])).values()];
+}

@@ -1,0 +1,139 @@
+/** A coordinator and clients for tests: real gRPC on a free port, real SQLite in a temporary folder, a runner that only counts. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  type ClientOptions,
+  type RunEnd,
+  runClient,
+  type TaskIo,
+  type TaskRunner,
+} from "../../client/session/session.js";
+import { type Coordinator, type CoordinatorOptions, startCoordinator } from "../../coordinator/server/server.js";
+import { silentLog } from "../../shared/base/log.js";
+import { SeededRng } from "../../shared/base/random.js";
+import type {
+  AdapterSpec,
+  BlobRef,
+  Evaluate,
+  TaskResultWithBlobs,
+  TaskSpec,
+  TrainAdapter,
+} from "../../shared/wire/tasks.js";
+
+export const MODEL_HASH = "ab".repeat(32);
+export const ROWS = { train: 5, validation: 2, test: 3 };
+const NO_COST = { flops: 0, computeSeconds: 0, peakRssBytes: 0 };
+
+export const ADAPTER: AdapterSpec = {
+  kind: "lora",
+  rank: 4,
+  alpha: 8,
+  modules: ["q_proj", "v_proj"],
+  dropout: 0.1,
+  initSeed: 7,
+  freezeA: true,
+};
+
+/** A folder that is removed by `remove`. */
+export function temporaryFolder(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), "kindred-test-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** Bytes that no compression or coincidence explains. */
+export function bytesOf(size: number, ...labels: (string | number)[]): Uint8Array {
+  const rng = new SeededRng(1, ...labels);
+  const words = new Uint32Array(Math.ceil(size / 4));
+  for (let i = 0; i < words.length; i++) words[i] = rng.uint32();
+  return new Uint8Array(words.buffer, 0, size);
+}
+
+export function trainTask(start?: BlobRef, steps = 3): TrainAdapter {
+  return {
+    kind: "trainAdapter",
+    adapter: ADAPTER,
+    ...(start ? { start } : {}),
+    offset: [],
+    training: {
+      learningRate: 1e-3,
+      weightDecay: 0,
+      warmupSteps: 0,
+      totalSteps: 10,
+      firstStep: 0,
+      steps,
+      batch: 8,
+      clipNorm: 1,
+      seed: 3,
+    },
+    validateEvery: 0,
+    validateStart: false,
+  };
+}
+
+export function evaluateTask(members: readonly BlobRef[] = [], examplesLimit = 0): Evaluate {
+  return { kind: "evaluate", adapter: ADAPTER, members, mixtures: [[]], split: "test", examplesLimit };
+}
+
+/** What the counting runner makes of a start: every byte one higher. */
+export function incremented(bytes: Uint8Array): Uint8Array {
+  return bytes.map((byte) => (byte + 1) & 255);
+}
+
+/** Fetches every blob of its task; training returns the start's bytes each one higher. */
+export async function count(task: TaskSpec, io: TaskIo): Promise<TaskResultWithBlobs> {
+  switch (task.kind) {
+    case "sketchGradients":
+      return { kind: task.kind, rows: bytesOf(task.dim * 4, "rows"), trainExamples: ROWS.train, cost: NO_COST };
+    case "trainAdapter": {
+      const start = task.start ? await io.download(task.start) : bytesOf(1_000, "fresh");
+      const losses = Array.from({ length: task.training.steps }, (_, i) => 1 / (i + 1));
+      const values = incremented(start);
+      return { kind: task.kind, values, losses, examples: ROWS.train, validation: [], cost: { ...NO_COST, flops: 12 } };
+    }
+    case "evaluate": {
+      for (const member of task.members) await io.download(member);
+      const score = { nllSum: 1.5, tokens: 9, correct: 2, choiceRows: 3, examples: ROWS.test };
+      return { kind: task.kind, scores: task.mixtures.map(() => score), cost: NO_COST };
+    }
+    case "fitWeights": {
+      for (const member of task.members) await io.download(member);
+      const score = { nllSum: 1, tokens: 4, correct: 0, choiceRows: 0, examples: ROWS.validation };
+      return { kind: task.kind, weights: task.prior, before: score, after: score, cost: NO_COST };
+    }
+  }
+}
+
+export const countingRunner: TaskRunner = { run: count };
+
+export function coordinatorAt(stateDir: string, options: Partial<CoordinatorOptions> = {}): Promise<Coordinator> {
+  return startCoordinator({ listen: "127.0.0.1:0", stateDir, modelHash: MODEL_HASH, log: silentLog, ...options });
+}
+
+/** A running client; `stop` ends it and waits. */
+export interface TestClient {
+  readonly end: Promise<RunEnd>;
+  stop(): Promise<void>;
+}
+
+export function clientOf(address: string, name: string, options: Partial<ClientOptions> = {}): TestClient {
+  const controller = new AbortController();
+  const end = runClient({
+    coordinator: address,
+    name,
+    modelHash: MODEL_HASH,
+    rows: ROWS,
+    runner: countingRunner,
+    log: silentLog,
+    signal: controller.signal,
+    ...options,
+  });
+  end.catch(() => undefined); // a test that expects the error awaits `end` itself
+  return {
+    end,
+    stop: async () => {
+      controller.abort();
+      await end.catch(() => undefined);
+    },
+  };
+}
