@@ -35,6 +35,7 @@ import {
   plantedName,
   quantile,
   scoreOf,
+  spreadOf,
   ticks,
   type View,
   viewOf,
@@ -124,8 +125,10 @@ function spread(view: View): Markup | "" {
   if (!shared?.least) return "";
   const clients = shared.better + shared.equal + shared.worse;
   if (shared.better === clients) return html` Every client does better than with the shared adapter.`;
+  if (shared.equal === clients) return html` Every client does as well as with the shared adapter.`;
+  const equal = shared.equal > 0 && `, ${shared.equal} the same`;
   const worst = html` (at most by ${gainText(view, shared.least.gain)}, <bdi>${shared.least.client}</bdi>)`;
-  return html` ${shared.better} of ${format.counted(clients, "client")} ${shared.better === 1 ? "does" : "do"} better than with the shared adapter, ${shared.worse} worse${shared.worse > 0 && worst}.`;
+  return html` ${shared.better} of ${format.counted(clients, "client")} ${shared.better === 1 ? "does" : "do"} better than with the shared adapter${equal}, ${shared.worse} worse${shared.worse > 0 && worst}.`;
 }
 
 function tiles(view: View): Markup {
@@ -194,11 +197,14 @@ function affinitySection(view: View, data: Record<string, MatrixData>): Markup {
   });
   const means = contrast(view);
   const { estimation } = report;
+  // Standardising shows noise at full contrast too, so the reader is told how large a step of colour is.
+  const scale =
+    n > 2 && html` One standard deviation is ${format.significant(spreadOf(report.affinity), 2)} in the median row.`;
   const across =
     means.across !== null &&
     html` With a client of their own group clients fare ${format.signed(means.inside ?? 0, 2)} standard deviations from their mean, with one of another group ${format.signed(means.across, 2)}.`;
   return html`<section id="affinity"><h2>Who helps whom</h2>
-<p class="lead">Row i, column j: how client i is estimated to fare after tuning on random sets of clients that hold i and j. Higher is better.${across}</p>
+<p class="lead">Row i, column j: how client i is estimated to fare after tuning on random sets of clients that hold i and j. Higher is better.${across}${scale}</p>
 <div class="split"><figure class="tabs"><input type="radio" name="view" id="view-standard" checked><label for="view-standard">Standardised by row</label><input type="radio" name="view" id="view-raw"><label for="view-raw">As estimated</label>
 <div class="panes"><div class="scroll">${figure}</div>
 ${legend("standard", DIVERGING, [`${format.fixed(-STANDARD_END, 1)} worse than usual`, `+${format.fixed(STANDARD_END, 1)} better`])}
@@ -308,7 +314,8 @@ ${
 
 function confusionTable(view: View, table: readonly (readonly number[])[]): Markup {
   const largest = Math.max(1, ...table.flat());
-  return html`<div class="scroll"><table class="confusion"><thead><tr><th class="left">Planted \\ found</th>${view.report.groups.map((_, g) => html`<th>${view.report.groups.length > 8 ? g + 1 : groupName(g)}</th>`)}</tr></thead><tbody>${table.map(
+  const dense = view.report.groups.length > 12;
+  return html`<div class="scroll"><table class="confusion${dense && " dense"}"><thead><tr><th class="left">Planted \\ found</th>${view.report.groups.map((_, g) => html`<th>${view.report.groups.length > 8 ? g + 1 : groupName(g)}</th>`)}</tr></thead><tbody>${table.map(
     (row, p) =>
       html`<tr><td class="name left">${plantedName(view.report, p)}</td>${row.map((x) => html`<td class="${x === 0 ? "soft" : `cell heat${Math.ceil((4 * x) / largest)}`}">${x === 0 ? "·" : x}</td>`)}</tr>`,
   )}</tbody></table></div>`;
@@ -535,7 +542,7 @@ function faultsSection(view: View): Markup | "" {
   const { faults } = view.report;
   if (faults.length === 0) return "";
   const shown = faults.slice(0, 200);
-  return html`<section id="faults"><h2>Faults</h2><p class="lead">${format.counted(faults.length, "fault")} of single clients; the run went on without what they could not do.</p>
+  return html`<section id="faults"><h2>Faults</h2><p class="lead">${format.counted(faults.length, "fault")}. Each concerns one client; the run went on without what it could not do.</p>
 <div class="scroll"><table><thead><tr><th>Client</th><th class="left">Stage</th><th class="left">What happened</th></tr></thead><tbody>${shown.map((fault) => html`<tr><td class="name">${fault.client}</td><td class="left">${fault.stage}</td><td class="left">${fault.message}</td></tr>`)}</tbody></table></div>${faults.length > shown.length && html`<p class="lead">The rest is in report.json.</p>`}</section>`;
 }
 

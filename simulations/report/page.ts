@@ -103,7 +103,7 @@ th button { all: unset; cursor: pointer; } th button:focus-visible { outline: 2p
 th[aria-sort=ascending] button::after { content: " ↑"; } th[aria-sort=descending] button::after { content: " ↓"; } th[aria-sort] { color: var(--ink); }
 .tools { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 8px 20px; align-items: center; margin-bottom: 8px; }
 input[type=search] { font: inherit; font-size: 14px; padding: 4px 10px; border: 1px solid var(--line); border-radius: 8px; background: var(--card); color: var(--ink); width: 220px; }
-table.confusion td, table.confusion th { text-align: center; min-width: 44px; } table.confusion td.cell { border: 1px solid var(--card); border-radius: 6px; }
+table.confusion td, table.confusion th { text-align: center; min-width: 44px; } table.confusion.dense td, table.confusion.dense th { min-width: 26px; padding: 2px 4px; font-size: 12.5px; } table.confusion td.cell { border: 1px solid var(--card); border-radius: 6px; }
 .heat1 { background: color-mix(in oklab, var(--kindred) 14%, var(--card)); } .heat2 { background: color-mix(in oklab, var(--kindred) 30%, var(--card)); }
 .heat3 { background: color-mix(in oklab, var(--kindred) 48%, var(--card)); } .heat4 { background: var(--kindred); color: var(--card); font-weight: 640; }
 .score { font-size: 34px; font-weight: 640; letter-spacing: -.02em; line-height: 1.2; } .score small { font-size: 14px; font-weight: 400; color: var(--soft); letter-spacing: 0; display: block; }

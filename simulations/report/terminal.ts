@@ -346,11 +346,13 @@ function clientLines(view: View, brush: Brush, width: number): string[] {
   const number = (value: number | null) => (metric === "accuracy" ? format.percent(value) : format.loss(value));
   const comparable = methods.includes("kindred") && methods.includes("shared");
   const fixedWidth = 7 + methods.length * 9 + (comparable ? 9 : 0);
-  const planted = plantedOf && width >= fixedWidth + 14 + 14;
+  const origins = report.planted?.groups.map((_, p) => printable(plantedName(report, p))) ?? [];
+  const originWidth = Math.min(16, Math.max(7, ...origins.map(columnsOf)));
+  const planted = plantedOf && width >= fixedWidth + originWidth + 2 + 14;
   const names = report.clients.map(printable);
   const nameWidth = Math.min(
     Math.max(6, ...names.map(columnsOf)),
-    Math.max(8, width - fixedWidth - (planted ? 14 : 0)),
+    Math.max(8, width - fixedWidth - (planted ? originWidth + 2 : 0)),
     32,
   );
   const row = (i: number) => {
@@ -368,12 +370,12 @@ function clientLines(view: View, brush: Brush, width: number): string[] {
           : format.signed(difference, 3);
     const paint =
       difference === null || difference === 0 ? (text: string) => text : difference > 0 ? brush.better : brush.worse;
-    const origin = planted ? `  ${fit(printable(plantedName(report, plantedOf[i] ?? -1)), 12)}` : "";
+    const origin = planted ? `  ${fit(origins[plantedOf[i] ?? -1] ?? "", originWidth)}` : "";
     return `${fit(names[i] ?? "", nameWidth)}${right(String((view.groupOf[i] ?? -1) + 1), 7)}${origin}${cells.join("")}${comparable ? paint(right(shown, 9)) : ""}`;
   };
   const unit = metric === "accuracy" ? "Test accuracy, %" : "Test loss, nats a token (gain: less loss)";
   const head = brush.dim(
-    `${fit("client", nameWidth)}${right("group", 7)}${planted ? `  ${fit("planted", 12)}` : ""}${methods.map((method) => right(METHOD_NAMES[method].toLowerCase(), 9)).join("")}${comparable ? right("gain", 9) : ""}`,
+    `${fit("client", nameWidth)}${right("group", 7)}${planted ? `  ${fit("planted", originWidth)}` : ""}${methods.map((method) => right(METHOD_NAMES[method].toLowerCase(), 9)).join("")}${comparable ? right("gain", 9) : ""}`,
   );
   if (order.length <= MOST_CLIENTS) return [brush.bold(unit), head, ...order.map(row)];
   if (!comparable) return [];
@@ -439,7 +441,7 @@ export function terminalReport(report: Report, { color, width = 80 }: TerminalOp
     methodLines(view, brush),
     report.faults.length > 0
       ? [
-          brush.worse(`${format.counted(report.faults.length, "fault")} of single clients`),
+          brush.worse(`${format.counted(report.faults.length, "fault")}, each of one client`),
           ...report.faults
             .slice(0, 5)
             .map((fault) =>

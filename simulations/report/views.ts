@@ -77,10 +77,7 @@ export function standardise(affinity: readonly (readonly number[])[]): Float64Ar
   const n = affinity.length;
   const out = new Float64Array(n * n);
   affinity.forEach((row, i) => {
-    const others = row.filter((_, j) => j !== i);
-    const mean = others.reduce((sum, x) => sum + x, 0) / Math.max(1, others.length);
-    const variance = others.reduce((sum, x) => sum + (x - mean) ** 2, 0) / Math.max(1, others.length);
-    const deviation = Math.sqrt(variance);
+    const { mean, deviation } = moments(row, i);
     // Below rounding of the mean itself the spread is noise of the arithmetic.
     if (!(deviation > 1e-12 * Math.max(1, Math.abs(mean)))) return;
     row.forEach((x, j) => {
@@ -88,6 +85,22 @@ export function standardise(affinity: readonly (readonly number[])[]): Float64Ar
     });
   });
   return out;
+}
+
+/** Mean and standard deviation of row i over the other clients. */
+function moments(row: readonly number[], i: number): { mean: number; deviation: number } {
+  const others = row.filter((_, j) => j !== i);
+  const count = Math.max(1, others.length);
+  const mean = others.reduce((sum, x) => sum + x, 0) / count;
+  return { mean, deviation: Math.sqrt(others.reduce((sum, x) => sum + (x - mean) ** 2, 0) / count) };
+}
+
+/** What one standard deviation is worth, in the affinity's unit: the median over rows. */
+export function spreadOf(affinity: readonly (readonly number[])[]): number {
+  return quantile(
+    affinity.map((row, i) => moments(row, i).deviation),
+    0.5,
+  );
 }
 
 /** Mean standardised affinity of pairs of clients inside one group, and of pairs across groups; null without such pairs. */

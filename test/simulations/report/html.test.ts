@@ -198,6 +198,14 @@ test("what Kindred loses is said as plainly as what it gains", () => {
   assert.match(page, /0 of 8 clients do better than with the shared adapter, 8 worse \(at most by/);
 });
 
+test("clients who fare the same are counted neither among the better nor the worse", () => {
+  const report = sampleReport({ clients: 8, groups: 1 });
+  const { shared } = report.methods;
+  assert.ok(shared);
+  const same = renderReport({ ...report, methods: { ...report.methods, kindred: shared } });
+  assert.match(same, /equal to one shared adapter.*Every client does as well as with the shared adapter/);
+});
+
 test("one client, one method, an even affinity and nothing optional still make a page", () => {
   const report = sampleReport({ clients: 1, groups: 1, planted: false });
   const { kindred } = report.methods;

@@ -5,7 +5,15 @@ import { colourAt, DIVERGING, paletteOf } from "../../../simulations/report/colo
 import * as format from "../../../simulations/report/format.js";
 import { escapeHtml, html, Markup } from "../../../simulations/report/markup.js";
 import { at, byClient } from "../../../simulations/report/types.js";
-import { compare, contrast, groupMean, standardise, ticks, viewOf } from "../../../simulations/report/views.js";
+import {
+  compare,
+  contrast,
+  groupMean,
+  spreadOf,
+  standardise,
+  ticks,
+  viewOf,
+} from "../../../simulations/report/views.js";
 import { sampleReport } from "./sample.js";
 
 test("standardised rows have mean 0 and deviation 1 over the other clients, whatever the row's level and scale", () => {
@@ -46,6 +54,15 @@ test("a row without spread gives zeros", () => {
     ].slice(0, 3),
     [0, 0, 0],
   );
+});
+
+test("the size of a standard deviation is told in the affinity's own unit", () => {
+  const rows = [
+    [99, 1, 3],
+    [2, 99, 6],
+    [5, 5, 99],
+  ];
+  assert.equal(spreadOf(rows), 1, "the median of 1, 2 and 0");
 });
 
 test("inside its group a client fares better than across, as the sample is made", () => {
