@@ -1,0 +1,50 @@
+/**
+ * The affinity matrix: T_ij = mean of f_i(S) over the sampled subsets S that hold both i and j; T_ii over those that hold i
+ * (Li et al. 2025, arXiv 2505.21930). Higher is better. Row i says how i fares with each j, so T is not symmetric.
+ * It knows nothing of where f comes from.
+ */
+import { KindredError } from "../../shared/base/errors.js";
+
+export interface Affinity {
+  /** T: n rows of n values, nats an example, higher is better. */
+  readonly matrix: readonly Float64Array[];
+  /** Subsets that each mean is over: n rows of n. */
+  readonly counts: readonly Int32Array[];
+}
+
+/**
+ * @param values f_i(S) for i in S, in the subset's order
+ * @throws {KindredError} `invalid_option` where a pair is in no subset
+ */
+export function affinityMatrix(
+  clients: number,
+  subsets: readonly ArrayLike<number>[],
+  values: readonly Float64Array[],
+): Affinity {
+  const matrix = Array.from({ length: clients }, () => new Float64Array(clients));
+  const counts = Array.from({ length: clients }, () => new Int32Array(clients));
+  subsets.forEach((subset, k) => {
+    for (let a = 0; a < subset.length; a++) {
+      const i = subset[a]!;
+      for (let b = 0; b < subset.length; b++) {
+        matrix[i]![subset[b]!]! += values[k]![a]!;
+        counts[i]![subset[b]!]!++;
+      }
+    }
+  });
+  for (let i = 0; i < clients; i++)
+    for (let j = 0; j < clients; j++) {
+      const count = counts[i]![j]!;
+      if (count === 0)
+        throw new KindredError(
+          "invalid_option",
+          `no subset holds clients ${i} and ${j}; sample subsets that cover all pairs`,
+          {
+            i,
+            j,
+          },
+        );
+      matrix[i]![j]! /= count;
+    }
+  return { matrix, counts };
+}

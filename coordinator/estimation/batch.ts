@@ -1,0 +1,149 @@
+/**
+ * The graphs of the batched solver and the layout of a batch of subsets on them.
+ *
+ * A client's rows meet all the weight vectors of the batch's subsets that hold it in one matrix product: the sketches stay on
+ * the runtime as G [clients, rows, dim] (padded with rows of weight zero), the weight vectors [subsets, dim] are gathered to
+ * [clients, columns, dim] by membership, and per-pair results are gathered back to [subsets, members, dim] and summed there.
+ * Nothing of size subsets x rows x dim ever exists. Symbolic sizes: K subsets, C columns a client, S members a subset.
+ */
+import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
+
+/** Where a batch's (subset, member) pairs lie in the [clients, columns] grid. */
+export interface Layout {
+  readonly subsets: readonly ArrayLike<number>[];
+  /** C: pairs of the most used client. */
+  readonly columns: number;
+  /** S: members of the largest subset. */
+  readonly members: number;
+  /** [clients, columns] subset of each pair; 0 where there is none (computed, never read). */
+  readonly pairSubset: Int32Array;
+  /** [subsets, members] position of each pair in the grid; 0 where there is none. */
+  readonly slots: Int32Array;
+  /** [subsets, 1, members] 1 where there is a pair. */
+  readonly present: Float32Array;
+}
+
+export function layOut(clients: number, subsets: readonly ArrayLike<number>[]): Layout {
+  const count = new Int32Array(clients);
+  let members = 0;
+  for (const subset of subsets) {
+    members = Math.max(members, subset.length);
+    for (let s = 0; s < subset.length; s++) count[subset[s]!]!++;
+  }
+  const columns = count.reduce((a, b) => Math.max(a, b), 1);
+  const pairSubset = new Int32Array(clients * columns);
+  const slots = new Int32Array(subsets.length * members);
+  const present = new Float32Array(subsets.length * members);
+  count.fill(0);
+  subsets.forEach((subset, k) => {
+    for (let s = 0; s < subset.length; s++) {
+      const i = subset[s]!;
+      const position = i * columns + count[i]!++;
+      pairSubset[position] = k;
+      slots[k * members + s] = position;
+      present[k * members + s] = 1;
+    }
+  });
+  return { subsets, columns, members, pairSubset, slots, present };
+}
+
+/** Grid positions, in `from`, of the pairs of a layout of some of its subsets: what moves a kept [clients, columns, ..] tensor. */
+export function relocate(clients: number, from: Layout, kept: readonly number[], to: Layout): Int32Array {
+  const positions = new Int32Array(clients * to.columns);
+  kept.forEach((old, k) => {
+    for (let s = 0; s < to.subsets[k]!.length; s++)
+      positions[to.slots[k * to.members + s]!] = from.slots[old * from.members + s]!;
+  });
+  return positions;
+}
+
+export interface Sizes {
+  readonly clients: number;
+  /** Rows a client, padded. */
+  readonly rows: number;
+  readonly dim: number;
+}
+
+const column = (dim: number) => ["K", dim] as const;
+
+/** Per-pair vectors [clients, C, width] summed over each subset's members: [K, width]. */
+function sumMembers(g: GraphBuilder, pairs: Value, clients: number, width: number): Value {
+  const slots = g.input("slots", ["K", "S"], "int32");
+  const present = g.input("present", ["K", 1, "S"]);
+  const flat = g.flattenFront(g.reshape(pairs, [clients, "C", width]), 2);
+  return g.reshape(g.matmul(present, g.gather(flat, slots)), column(width));
+}
+
+/**
+ * Gradient of sum over rows of weight * log(1 + exp(-(h + g.w))), its value, the curvature of each row (to be kept for
+ * `productGraph`) and the Hessian's diagonal, for every subset at once.
+ */
+export function gradientGraph({ clients, rows, dim }: Sizes): Graph {
+  const g = new GraphBuilder();
+  const sketch = g.input("sketch", [clients, rows, dim]);
+  const squared = g.input("squared", [clients, rows, dim]);
+  const margin = g.input("margin", [clients, 1, rows]);
+  const weight = g.input("weight", [clients, 1, rows]);
+  const at = g.input("at", column(dim));
+  const majorise = g.input("majorise", ["K", 1]);
+  const pairSubset = g.input("pairSubset", [clients, "C"], "int32");
+  const z = g.add(g.matmul(g.gather(at, pairSubset), sketch, { transB: true }), margin);
+  const { loss, wrong, curvature, size } = logistic(g, z);
+  // 1 / (2 max(2, |z|)): see reference.ts.
+  const bound = g.reciprocal(g.add(g.scalar(4), g.scale(g.relu(g.sub(size, g.scalar(2))), 2)));
+  const blend = g.gather(majorise, pairSubset);
+  const used = g.mul(weight, g.add(curvature, g.mul(blend, g.sub(bound, curvature))));
+  const slope = g.matmul(g.mul(wrong, weight), sketch);
+  const diagonal = g.matmul(used, squared);
+  const lossSum = g.sum(g.mul(loss, weight), [2], true);
+  const all = g.concat([slope, diagonal, lossSum], 2);
+  return g.build({ sums: sumMembers(g, all, clients, 2 * dim + 1), curvature: used });
+}
+
+/** Hessian-vector products of every subset at once, from the kept curvature. */
+export function productGraph({ clients, rows, dim }: Sizes): Graph {
+  const g = new GraphBuilder();
+  const sketch = g.input("sketch", [clients, rows, dim]);
+  const curvature = g.input("curvature", [clients, "C", rows]);
+  const vectors = g.input("vectors", column(dim));
+  const pairSubset = g.input("pairSubset", [clients, "C"], "int32");
+  const along = g.mul(g.matmul(g.gather(vectors, pairSubset), sketch, { transB: true }), curvature);
+  return g.build({ products: sumMembers(g, g.matmul(along, sketch), clients, dim) });
+}
+
+/** Moves the kept curvature of some subsets to a layout of these alone. */
+export function relocateGraph({ clients, rows }: Sizes): Graph {
+  const g = new GraphBuilder();
+  const from = g.input("from", [clients, "B", rows]);
+  const positions = g.input("positions", [clients, "C"], "int32");
+  return g.build({ curvature: g.gather(g.flattenFront(from, 2), positions) });
+}
+
+/** Losses of the rows of each (client, weight vector) pair: [clients, C, rows]. */
+export function lossGraph({ clients, rows, dim }: Sizes): Graph {
+  const g = new GraphBuilder();
+  const sketch = g.input("sketch", [clients, rows, dim]);
+  const margin = g.input("margin", [clients, 1, rows]);
+  const at = g.input("at", column(dim));
+  const pairWeight = g.input("pairWeight", [clients, "C"], "int32");
+  const z = g.add(g.matmul(g.gather(at, pairWeight), sketch, { transB: true }), margin);
+  return g.build({ losses: logistic(g, z).loss });
+}
+
+/** G Q: sketches in another basis, and their squares. */
+export function rotationGraph({ clients, rows, dim }: Sizes): Graph {
+  const g = new GraphBuilder();
+  const sketch = g.input("sketch", [clients, rows, dim]);
+  const basis = g.input("basis", [dim, dim]);
+  const rotated = g.matmul(sketch, basis);
+  return g.build({ rotated, squared: g.square(rotated) });
+}
+
+/** log(1 + exp(-z)) = relu(-z) + log(1 + exp(-|z|)), stable; its slope's size sigmoid(-z), curvature, and |z|. */
+function logistic(g: GraphBuilder, z: Value): { loss: Value; wrong: Value; curvature: Value; size: Value } {
+  const below = g.relu(g.neg(z));
+  const size = g.add(g.relu(z), below);
+  const loss = g.add(below, g.log(g.add(g.scalar(1), g.exp(g.neg(size)))));
+  const wrong = g.sigmoid(g.neg(z));
+  return { loss, wrong, curvature: g.mul(wrong, g.sigmoid(z)), size };
+}

@@ -1,0 +1,166 @@
+/**
+ * Betters a partition by what a judge says: moves of one client to another group (or to one of its own), swaps of two clients,
+ * merges of two groups. Knows nothing of what the judge looks at.
+ *
+ * Only changes that promise something are put to the judge: by its outlook (how a client would fare in the other groups as
+ * they are), or all of them for small n. What a round approves is applied together where the groups are distinct, and the whole
+ * is judged again before it is kept, so the value never falls.
+ */
+import type { PartitionJudge } from "./judge.js";
+import { labelsOf, type Partition, partitionKey, partitionOf } from "./partition.js";
+
+export interface RefineOptions {
+  /** Partitions put to the judge at most. */
+  readonly budget: number;
+  /** Keep the number of groups: no merges, no new groups. */
+  readonly fixedGroups: boolean;
+  /** A change that makes a new group must gain this many of its standard errors; others need only gain. */
+  readonly margin: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Refined {
+  readonly partition: Partition;
+  readonly value: number;
+  /** Partitions put to the judge. */
+  readonly judged: number;
+  /** Changes made. */
+  readonly changes: number;
+}
+
+interface Change {
+  readonly labels: Int32Array;
+  /** Groups that it touches. */
+  readonly groups: readonly number[];
+  /** What the outlook promises. */
+  readonly promise: number;
+}
+
+/** Changes put to the judge in a round. */
+const A_ROUND = 48;
+const LEAST_GAIN = 1e-9;
+
+export async function refinePartition(
+  judge: PartitionJudge,
+  start: Partition,
+  clients: number,
+  { budget, fixedGroups, margin, signal }: RefineOptions,
+): Promise<Refined> {
+  let partition = start;
+  let value = (await judge.values([start]))[0]!;
+  let judged = 1;
+  let changes = 0;
+  const refused = new Set<string>();
+  while (judged < budget) {
+    signal?.throwIfAborted();
+    const proposals = (await propose(judge, partition, clients, fixedGroups))
+      .map((change) => ({ change, after: partitionOf(change.labels) }))
+      .filter(({ after }) => !refused.has(partitionKey(after)))
+      .sort((a, b) => b.change.promise - a.change.promise)
+      .slice(0, Math.min(A_ROUND, budget - judged));
+    if (proposals.length === 0) break;
+    const values = await judge.values(proposals.map(({ after }) => after));
+    judged += proposals.length;
+    const approved: { change: Change; after: Partition; gain: number }[] = [];
+    for (const [at, { change, after }] of proposals.entries()) {
+      const gain = values[at]! - value;
+      const splits = after.length > partition.length;
+      if (gain > LEAST_GAIN && (!splits || gain > margin * (await judge.compare(after, partition)).standardError))
+        approved.push({ change, after, gain });
+      else refused.add(partitionKey(after));
+    }
+    if (approved.length === 0) {
+      // A round that asked about everything there is has found a local optimum; otherwise the next proposals get their turn.
+      if (proposals.length < A_ROUND) break;
+      continue;
+    }
+    approved.sort((a, b) => b.gain - a.gain);
+    const together = combine(partition, approved, clients);
+    const next =
+      together !== undefined && (await judge.values([together]))[0]! > value + approved[0]!.gain
+        ? together
+        : approved[0]!.after;
+    partition = next;
+    value = (await judge.values([next]))[0]!;
+    changes++;
+    refused.clear();
+  }
+  return { partition, value, judged, changes };
+}
+
+/** The approved changes that touch distinct groups, applied at once; undefined where only one can be. */
+function combine(
+  partition: Partition,
+  approved: readonly { change: Change }[],
+  clients: number,
+): Partition | undefined {
+  const before = labelsOf(partition, clients);
+  const labels = before.slice();
+  const touched = new Set<number>();
+  let applied = 0;
+  for (const { change } of approved) {
+    if (change.groups.some((group) => touched.has(group) || group >= partition.length)) continue;
+    for (const group of change.groups) touched.add(group);
+    for (let i = 0; i < clients; i++) if (change.labels[i] !== before[i]) labels[i] = change.labels[i]!;
+    applied++;
+  }
+  return applied > 1 ? partitionOf(labels) : undefined;
+}
+
+async function propose(
+  judge: PartitionJudge,
+  partition: Partition,
+  clients: number,
+  fixedGroups: boolean,
+): Promise<Change[]> {
+  const labels = labelsOf(partition, clients);
+  const m = partition.length;
+  const outlook = await judge.outlook?.(partition);
+  const changes: Change[] = [];
+  const promised = (i: number, to: number) => (outlook === undefined ? 0 : outlook[i]![to]! - outlook[i]![labels[i]!]!);
+  const add = (promise: number, groups: readonly number[], edit: (labels: Int32Array) => void) => {
+    const after = labels.slice();
+    edit(after);
+    changes.push({ labels: after, groups, promise });
+  };
+  for (let i = 0; i < clients; i++) {
+    const from = labels[i]!;
+    const alone = partition[from]!.length === 1;
+    if (!(alone && fixedGroups)) {
+      for (let to = 0; to < m; to++)
+        if (to !== from)
+          add(promised(i, to), [from, to], (after) => {
+            after[i] = to;
+          });
+    }
+    // On its own: for small n alone, where everything is tried. A larger population's lone clients come from the candidates.
+    if (!alone && !fixedGroups && outlook === undefined)
+      add(0, [from, m], (after) => {
+        after[i] = m;
+      });
+    for (let j = 0; j < i; j++) {
+      const to = labels[j]!;
+      if (to === from) continue;
+      const promise = promised(i, to) + promised(j, from);
+      if (outlook === undefined || promise > 0)
+        add(promise, [from, to], (after) => {
+          after[i] = to;
+          after[j] = from;
+        });
+    }
+  }
+  if (!fixedGroups)
+    for (let a = 0; a < m; a++)
+      for (let b = 0; b < a; b++) {
+        // What both groups' members would gain in the other as it is; the larger group has little to gain, so halves count.
+        let promise = 0;
+        if (outlook !== undefined)
+          for (let i = 0; i < clients; i++)
+            if (labels[i] === a) promise += promised(i, b);
+            else if (labels[i] === b) promise += promised(i, a);
+        add(promise / 2, [a, b], (after) => {
+          for (let i = 0; i < clients; i++) if (after[i] === a) after[i] = b;
+        });
+      }
+  return changes;
+}

@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { affinityMatrix } from "../../../coordinator/estimation/affinity.js";
+import { createBatchedSolver } from "../../../coordinator/estimation/batched.js";
+import { fitFolds, mean, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
+import { buildProblem, crossFit, defaultFolds } from "../../../coordinator/estimation/problem.js";
+import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
+import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
+import { groupClients } from "../../../coordinator/grouping/group.js";
+import { labelsOf } from "../../../coordinator/grouping/partition.js";
+import { adjustedRandIndex } from "../../../coordinator/grouping/rand-index.js";
+import { SeededRng } from "../../../shared/base/random.js";
+import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
+import { type PlantedSketchOptions, plantedSketches } from "../../../simulations/benchmarks/planted-sketches.js";
+import { randomSketches } from "./sketches.js";
+
+const runtime = new OnnxRuntime();
+after(() => runtime.close());
+
+test("affinities are means over the subsets that hold both clients", () => {
+  const { matrix, counts } = affinityMatrix(
+    3,
+    [
+      [0, 1],
+      [1, 2],
+      [0, 2],
+      [0, 1, 2],
+    ],
+    [Float64Array.of(1, 2), Float64Array.of(3, 4), Float64Array.of(5, 6), Float64Array.of(7, 8, 9)],
+  );
+  assert.deepEqual(
+    matrix.map((row) => [...row]),
+    [
+      [13 / 3, 4, 6],
+      [5, 13 / 3, 5.5],
+      [7.5, 6.5, 19 / 3],
+    ],
+  );
+  assert.deepEqual([...counts[0]!], [3, 2, 2]);
+  assert.throws(() => affinityMatrix(3, [[0, 1]], [Float64Array.of(1, 1)]), /no subset holds clients 0 and 2/);
+});
+
+test("permuting the clients permutes the affinities", async () => {
+  const sketches = randomSketches(7, { dim: 9, twoTerm: true });
+  const { subsets } = sampleSubsets(7, { size: 3, subsets: 20 });
+  const affinity = async (order: readonly number[]) => {
+    const solver = createReferenceSolver(buildProblem(order.map((i) => sketches[i]!)));
+    const renamed = subsets.map((subset) => Int32Array.from(subset, (i) => order.indexOf(i)).sort());
+    return affinityMatrix(7, renamed, await memberValues(solver, renamed, await fitFolds(solver, renamed))).matrix;
+  };
+  const straight = await affinity([0, 1, 2, 3, 4, 5, 6]);
+  const order = [...new SeededRng(5).permutation(7)];
+  const permuted = await affinity(order);
+  for (let a = 0; a < 7; a++)
+    for (let b = 0; b < 7; b++) assert.ok(Math.abs(permuted[a]![b]! - straight[order[a]!]![order[b]!]!) < 1e-6);
+});
+
+test("a partition's value is the weighted mean of its clients' values", async () => {
+  const solver = createReferenceSolver(buildProblem(randomSketches(5, { dim: 6 })));
+  const weights = [1, 2, 3, 4, 5];
+  const judge = new EstimatorJudge(solver, { weights });
+  const partition = [
+    [0, 3],
+    [4, 1, 2],
+  ];
+  const [value] = await judge.values([partition]);
+  const fits = await solver.fit(partition);
+  let expected = 0;
+  for (const [k, group] of partition.entries())
+    for (const i of group) {
+      const [losses] = await solver.exampleLosses(fits.weights, { client: Int32Array.of(i), weight: Int32Array.of(k) });
+      expected -= (weights[i]! / 15) * mean(losses!);
+    }
+  assert.ok(Math.abs(value! - expected) < 1e-12);
+  const clients = await judge.clientValues(partition);
+  assert.ok(Math.abs(clients.reduce((sum, f, i) => sum + (weights[i]! / 15) * f, 0) - expected) < 1e-12);
+});
+
+test("groups are solved once, whatever partition they are in", async () => {
+  const judge = new EstimatorJudge(createReferenceSolver(buildProblem(randomSketches(5, { dim: 6 }))));
+  await judge.values([
+    [
+      [0, 1],
+      [2, 3, 4],
+    ],
+    [[1, 0], [2], [3, 4]],
+  ]);
+  assert.equal(judge.solved, 4);
+  await judge.compare(
+    [[2], [0, 1], [4, 3]],
+    [
+      [0, 1],
+      [2, 3, 4],
+    ],
+  );
+  assert.equal(judge.solved, 4);
+});
+
+test("the standard error of a difference is the bootstrap's over held-out examples", async () => {
+  const { sketches } = plantedSketches({ clients: 6, groups: 2, train: 20, validation: 30, dim: 10, seed: 1 });
+  const solver = createReferenceSolver(buildProblem(sketches));
+  const judge = new EstimatorJudge(solver);
+  const one = [[0, 1, 2, 3, 4, 5]];
+  const two = [
+    [0, 2, 4],
+    [1, 3, 5],
+  ];
+  const { gain, standardError } = await judge.compare(two, one);
+  const losses = async (partition: number[][]) => {
+    const fits = await solver.fit(partition);
+    const result: Float64Array[] = [];
+    for (const [k, group] of partition.entries())
+      for (const i of group)
+        result[i] = (
+          await solver.exampleLosses(fits.weights, { client: Int32Array.of(i), weight: Int32Array.of(k) })
+        )[0]!;
+    return result;
+  };
+  const a = await losses(two);
+  const b = await losses(one);
+  const rng = new SeededRng(9, "bootstrap");
+  const draws = Float64Array.from({ length: 4000 }, () => {
+    let sum = 0;
+    for (let i = 0; i < 6; i++)
+      for (let s = 0; s < 30; s++) {
+        const e = rng.int(30);
+        sum += (b[i]![e]! - a[i]![e]!) / 30 / 6;
+      }
+    return sum;
+  });
+  const centre = mean(draws);
+  const deviation = Math.sqrt(mean(draws.map((x) => (x - centre) ** 2)));
+  // 4000 draws: the deviation is known to 1.1 %; n - 1 in place of n adds 1.7 %.
+  assert.ok(Math.abs(standardError / deviation - 1) < 0.06, `${standardError} against ${deviation}`);
+  assert.ok(Math.abs(gain - centre) < 4 * (deviation / Math.sqrt(4000)));
+});
+
+test("folds are as many as keep the fitted share, and none where validation rows are plenty", () => {
+  const folds = (train: number, validation: number) =>
+    defaultFolds(buildProblem(plantedSketches({ clients: 2, groups: 1, train, validation, dim: 4 }).sketches));
+  assert.equal(folds(16, 8), 3);
+  assert.equal(folds(100, 20), 5);
+  assert.equal(folds(100, 60), 1);
+  assert.equal(folds(4, 40), 2);
+});
+
+async function groupPlanted(options: PlantedSketchOptions) {
+  const { sketches, labels } = plantedSketches(options);
+  const n = options.clients;
+  const solver = await createBatchedSolver(crossFit(buildProblem(sketches)), runtime);
+  const { subsets } = sampleSubsets(n, { seed: options.seed });
+  const { matrix } = affinityMatrix(n, subsets, await memberValues(solver, subsets, await fitFolds(solver, subsets)));
+  const grouping = await groupClients(matrix, { judge: new EstimatorJudge(solver), seed: options.seed });
+  await solver.close();
+  return { grouping, ari: adjustedRandIndex(labelsOf(grouping.partition, n), labels) };
+}
+
+test("planted groups with conflicting labels are found from 16 training and 8 validation examples a client", async () => {
+  for (const seed of [1, 2]) {
+    const { grouping, ari } = await groupPlanted({ clients: 24, groups: 4, train: 16, validation: 8, dim: 100, seed });
+    // Of ten seeds eight end at 1; in two one client of 24 is elsewhere (0.88), where the judge prefers it.
+    assert.ok(ari > 0.85, `seed ${seed}: ARI ${ari}; ${grouping.why}`);
+  }
+});
+
+test("clients without conflict end in one group", async () => {
+  for (const seed of [1, 2]) {
+    const { grouping } = await groupPlanted({ clients: 16, groups: 1, train: 16, validation: 8, dim: 100, seed });
+    assert.equal(grouping.partition.length, 1, grouping.why);
+  }
+});
+
+test("one client and two clients go through all stages", async () => {
+  for (const clients of [1, 2]) {
+    const { grouping } = await groupPlanted({ clients, groups: 1, train: 12, validation: 6, dim: 20 });
+    assert.equal(grouping.partition.flat().length, clients);
+  }
+});

@@ -1,0 +1,46 @@
+/** Small random sketches for the estimation tests: ragged, with one or two rows an example. */
+import { SeededRng } from "../../../shared/base/random.js";
+import { type ClientSketch, type LogisticRows, ROW_TERMS } from "../../../shared/sketch/types.js";
+
+export interface Draw {
+  readonly examples: number;
+  readonly dim: number;
+  readonly twoTerm?: boolean;
+  /** Mean of the margins. */
+  readonly margin?: number;
+  /** Size of a sketch's entries. */
+  readonly size?: number;
+}
+
+export function randomRows(
+  rng: SeededRng,
+  { examples, dim, twoTerm = false, margin = 0, size = 1 }: Draw,
+): LogisticRows {
+  const terms = twoTerm ? [ROW_TERMS.format, ROW_TERMS.choice] : [ROW_TERMS.answer];
+  const rows = examples * terms.length;
+  return {
+    dim,
+    examples,
+    margin: Float32Array.from({ length: rows }, () => margin + rng.normal()),
+    sketch: Float32Array.from(
+      { length: rows * dim },
+      (_, x) => (size * rng.normal()) / Math.sqrt(dim * (1 + (x % dim))),
+    ),
+    example: Int32Array.from({ length: rows }, (_, r) => Math.floor(r / terms.length)),
+    term: Uint8Array.from({ length: rows }, (_, r) => terms[r % terms.length]!),
+  };
+}
+
+/** Clients with 1 to 12 training examples and 1 to 4 validation examples; every third has capped rows. */
+export function randomSketches(clients: number, draw: Omit<Draw, "examples">, seed = 0): ClientSketch[] {
+  return Array.from({ length: clients }, (_, i) => {
+    const rng = new SeededRng(seed, "sketch", i);
+    const examples = 1 + ((i * 5) % 12);
+    return {
+      client: `client-${i}`,
+      trainExamples: i % 3 === 0 ? examples * 4 : examples,
+      train: randomRows(rng, { ...draw, examples }),
+      validation: randomRows(rng, { ...draw, examples: 1 + (i % 4) }),
+    };
+  });
+}
