@@ -1,7 +1,7 @@
 /** Compiled graphs of one base model, made when first needed and shared by all clients of a process; and a meter of their work. */
 import { throwIfAborted } from "../../shared/base/errors.js";
-import { bindFeeds, flops } from "../../shared/graph/cost.js";
 import type { Graph } from "../../shared/graph/graph.js";
+import { FlopCounter } from "../../shared/runtimes/metered.js";
 import type { Executable, Feed, ResidentTensor, RunOptions, RunResult, Runtime } from "../../shared/runtimes/types.js";
 import type { BaseModel } from "../models/base.js";
 import type { AdapterLayout } from "./lora.js";
@@ -27,21 +27,14 @@ export class Meter {
 
 /** An executable that knows what a run of it costs. */
 export class Program {
-  private readonly counted = new Map<string, number>();
+  private readonly counter: FlopCounter;
 
-  constructor(readonly executable: Executable) {}
+  constructor(readonly executable: Executable) {
+    this.counter = new FlopCounter(executable.graph);
+  }
 
   flops(feeds: Readonly<Record<string, Feed>>): number {
-    const { graph } = this.executable;
-    const shapes = Object.fromEntries(Object.keys(graph.inputs).map((name) => [name, feeds[name]!.shape]));
-    const bindings = bindFeeds(graph, shapes);
-    const key = JSON.stringify(bindings);
-    let count = this.counted.get(key);
-    if (count === undefined) {
-      count = flops(graph, bindings);
-      this.counted.set(key, count);
-    }
-    return count;
+    return this.counter.of(feeds);
   }
 }
 

@@ -41,10 +41,10 @@ function layoutOf(row: EncodedRow): Layout {
   const sequences: Int32Array[] = [];
   const known = new Map<string, number>();
   const asks: (Ask & { candidate: number })[] = [];
-  const prompt = tokens.subarray(0, choices.promptLength);
   choices.tokens.forEach((choice, candidate) => {
+    const prompt = choices.prompts?.[candidate] ?? tokens.subarray(0, choices.promptLength);
     const beginning = choice.subarray(0, choice.length - 1);
-    const key = beginning.join(",");
+    const key = `${prompt.length},${beginning.join(",")}`;
     let sequence = known.get(key);
     if (sequence === undefined) {
       sequence = sequences.length;
@@ -52,7 +52,7 @@ function layoutOf(row: EncodedRow): Layout {
       sequences.push(Int32Array.from([...prompt, ...beginning]));
     }
     choice.forEach((target, k) => {
-      const position = choices.promptLength + k - 1;
+      const position = prompt.length + k - 1;
       if (position >= 0) asks.push({ sequence: sequence as number, position, target, candidate });
     });
   });
@@ -156,7 +156,10 @@ export async function scoreMixtures(
   mixtures: readonly (readonly number[])[],
   rows: readonly EncodedRow[],
   meter: Meter,
-  { limits = DEFAULT_LIMITS, onBatch }: { limits?: ScoringLimits; onBatch?: (done: number, of: number) => void } = {},
+  {
+    limits = DEFAULT_LIMITS,
+    onBatch,
+  }: { limits?: ScoringLimits; onBatch?: (rows: number, done: number, of: number) => void } = {},
 ): Promise<Score[]> {
   const positions = new PositionCache(programs.model.config);
   const forward = await Forward.open(programs, layout, members, meter);
@@ -176,7 +179,7 @@ export async function scoreMixtures(
           if (score.right) total.correct++;
         }
       });
-      onBatch?.(at + 1, plan.length);
+      onBatch?.(batch.rows.length, at + 1, plan.length);
     }
   } finally {
     forward.close();

@@ -14,6 +14,7 @@ import type { TrainingSpec__Output } from "./gen/kindred/v1/TrainingSpec.js";
 import type { TrainResult__Output } from "./gen/kindred/v1/TrainResult.js";
 import {
   MAX_BATCH,
+  MAX_MEMBER_NAME_LENGTH,
   MAX_MEMBERS,
   MAX_MIXTURE_WEIGHTS,
   MAX_MIXTURES,
@@ -98,6 +99,14 @@ export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
           strength: task.strength,
         },
       };
+    case "receiveEnsemble":
+      return {
+        taskId,
+        receiveEnsemble: {
+          adapter,
+          members: task.members.map((member) => ({ ...member, adapter: encodeBlobRef(member.adapter) })),
+        },
+      };
   }
 }
 
@@ -138,6 +147,8 @@ export function encodeResult(taskId: string, result: TaskResult): TaskResultMess
           after: encodeScore(result.after),
         },
       };
+    case "receiveEnsemble":
+      return { taskId, cost, receiveEnsemble: {} };
   }
 }
 
@@ -146,7 +157,7 @@ export function encodeResult(taskId: string, result: TaskResult): TaskResultMess
 function decodeAdapter(field: string, message: AdapterSpec__Output | null): AdapterSpec {
   const m = present(field, message);
   if (m.kind !== "lora") refuse(`${field}.kind`, '"lora"', m.kind);
-  const modules = list(`${field}.modules`, m.modules, 1, MAX_MODULES, (name, value) =>
+  const modules = list(`${field}.modules`, m.modules, 0, MAX_MODULES, (name, value) =>
     text(name, value, 1, MAX_NAME_LENGTH),
   );
   if (new Set(modules).size !== modules.length) refuse(`${field}.modules`, "without repetition", modules.join(", "));
@@ -255,7 +266,23 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
     };
     return { taskId, task };
   }
+  if (message.receiveEnsemble) {
+    const m = message.receiveEnsemble;
+    const members = list("receive_ensemble.members", m.members, 1, MAX_MEMBERS, (name, member) => ({
+      name: memberName(`${name}.name`, member.name),
+      adapter: blobRef(`${name}.adapter`, member.adapter),
+      weight: finite(`${name}.weight`, member.weight, 0),
+    }));
+    const adapter = decodeAdapter("receive_ensemble.adapter", m.adapter);
+    return { taskId, task: { kind: "receiveEnsemble", adapter, members } };
+  }
   return refuse("work", "one of the kinds in proto/kindred/v1/tasks.proto", "nothing");
+}
+
+/** A name that a client uses for a folder: nothing that leads elsewhere. */
+function memberName(field: string, value: string): string {
+  const name = text(field, value, 1, MAX_MEMBER_NAME_LENGTH);
+  return /^\w[\w.-]*$/.test(name) ? name : refuse(field, "letters, digits, dots, hyphens and underscores", name);
 }
 
 function decodeCost(message: Cost__Output | null): Cost {
@@ -322,6 +349,7 @@ export function decodeResult(message: TaskResult__Output): TaskResult {
       cost,
     };
   }
+  if (message.receiveEnsemble) return { kind: "receiveEnsemble", cost };
   return refuse("outcome", "one of the kinds in proto/kindred/v1/tasks.proto", "nothing");
 }
 

@@ -37,6 +37,9 @@ export const MAX_STEPS = 262_144;
 /** Members of an ensemble. Hundreds of groups would be needed to come near it. */
 export const MAX_MEMBERS = 4_096;
 
+/** A member's name is a folder's name at its clients. */
+export const MAX_MEMBER_NAME_LENGTH = 100;
+
 /** Mixtures in one evaluation, times members, at 8 bytes each: must fit a message. */
 export const MAX_MIXTURE_WEIGHTS = 131_072;
 export const MAX_MIXTURES = 16_384;

@@ -112,7 +112,21 @@ export interface FitWeights {
   readonly strength: number;
 }
 
-export type TaskSpec = SketchGradients | TrainAdapter | Evaluate | FitWeights;
+export interface EnsembleMember {
+  /** Letters, digits, dots, hyphens and underscores. */
+  readonly name: string;
+  readonly adapter: BlobRef;
+  readonly weight: number;
+}
+
+/** Hands a client its ensemble. */
+export interface ReceiveEnsemble {
+  readonly kind: "receiveEnsemble";
+  readonly adapter: AdapterSpec;
+  readonly members: readonly EnsembleMember[];
+}
+
+export type TaskSpec = SketchGradients | TrainAdapter | Evaluate | FitWeights | ReceiveEnsemble;
 export type TaskKind = TaskSpec["kind"];
 
 export interface ValidationPoint {
@@ -172,7 +186,12 @@ export interface FitWeightsResult {
   readonly cost: Cost;
 }
 
-export type ResultOf<B> = SketchResult<B> | TrainResult<B> | EvaluateResult | FitWeightsResult;
+export interface ReceiveEnsembleResult {
+  readonly kind: "receiveEnsemble";
+  readonly cost: Cost;
+}
+
+export type ResultOf<B> = SketchResult<B> | TrainResult<B> | EvaluateResult | FitWeightsResult | ReceiveEnsembleResult;
 /** A result as the coordinator holds it. */
 export type TaskResult = ResultOf<BlobRef>;
 /** A result as a client's runner makes it. */
@@ -188,6 +207,7 @@ export function blobsOfTask(task: TaskSpec): BlobRef[] {
   }
   if (task.kind === "trainAdapter") named.push(...task.offset.map((member) => member.adapter));
   if (task.kind === "evaluate" || task.kind === "fitWeights") named.push(...task.members);
+  if (task.kind === "receiveEnsemble") named.push(...task.members.map((member) => member.adapter));
   return distinct(named);
 }
 

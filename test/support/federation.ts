@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type ClientOptions,
   type RunEnd,
@@ -9,6 +10,7 @@ import {
   type TaskIo,
   type TaskRunner,
 } from "../../client/session/session.js";
+import type { ClientPool } from "../../coordinator/roster/pool.js";
 import { type Coordinator, type CoordinatorOptions, startCoordinator } from "../../coordinator/server/server.js";
 import { silentLog } from "../../shared/base/log.js";
 import { SeededRng } from "../../shared/base/random.js";
@@ -101,6 +103,9 @@ export async function count(task: TaskSpec, io: TaskIo): Promise<TaskResultWithB
       const score = { nllSum: 1, tokens: 4, correct: 0, choiceRows: 0, examples: ROWS.validation };
       return { kind: task.kind, weights: task.prior, before: score, after: score, cost: NO_COST };
     }
+    case "receiveEnsemble":
+      for (const member of task.members) await io.download(member.adapter);
+      return { kind: task.kind, cost: NO_COST };
   }
 }
 
@@ -108,6 +113,11 @@ export const countingRunner: TaskRunner = { run: count };
 
 export function coordinatorAt(stateDir: string, options: Partial<CoordinatorOptions> = {}): Promise<Coordinator> {
   return startCoordinator({ listen: "127.0.0.1:0", stateDir, modelHash: MODEL_HASH, log: silentLog, ...options });
+}
+
+/** Resolves once the client of this name is enrolled. */
+export async function arrived(pool: ClientPool, name: string): Promise<void> {
+  while (!(await pool.clients()).some((client) => client.name === name)) await sleep(5);
 }
 
 /** A running client; `stop` ends it and waits. */

@@ -4,6 +4,7 @@ import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-load
 import type { AdapterSpec as _kindred_v1_AdapterSpec, AdapterSpec__Output as _kindred_v1_AdapterSpec__Output } from './kindred/v1/AdapterSpec.js';
 import type { BlobRef as _kindred_v1_BlobRef, BlobRef__Output as _kindred_v1_BlobRef__Output } from './kindred/v1/BlobRef.js';
 import type { Cost as _kindred_v1_Cost, Cost__Output as _kindred_v1_Cost__Output } from './kindred/v1/Cost.js';
+import type { EnsembleMember as _kindred_v1_EnsembleMember, EnsembleMember__Output as _kindred_v1_EnsembleMember__Output } from './kindred/v1/EnsembleMember.js';
 import type { Evaluate as _kindred_v1_Evaluate, Evaluate__Output as _kindred_v1_Evaluate__Output } from './kindred/v1/Evaluate.js';
 import type { EvaluateResult as _kindred_v1_EvaluateResult, EvaluateResult__Output as _kindred_v1_EvaluateResult__Output } from './kindred/v1/EvaluateResult.js';
 import type { FitWeights as _kindred_v1_FitWeights, FitWeights__Output as _kindred_v1_FitWeights__Output } from './kindred/v1/FitWeights.js';
@@ -12,6 +13,8 @@ import type { Mixture as _kindred_v1_Mixture, Mixture__Output as _kindred_v1_Mix
 import type { NextTaskReply as _kindred_v1_NextTaskReply, NextTaskReply__Output as _kindred_v1_NextTaskReply__Output } from './kindred/v1/NextTaskReply.js';
 import type { NextTaskRequest as _kindred_v1_NextTaskRequest, NextTaskRequest__Output as _kindred_v1_NextTaskRequest__Output } from './kindred/v1/NextTaskRequest.js';
 import type { NoTask as _kindred_v1_NoTask, NoTask__Output as _kindred_v1_NoTask__Output } from './kindred/v1/NoTask.js';
+import type { ReceiveEnsemble as _kindred_v1_ReceiveEnsemble, ReceiveEnsemble__Output as _kindred_v1_ReceiveEnsemble__Output } from './kindred/v1/ReceiveEnsemble.js';
+import type { ReceiveEnsembleResult as _kindred_v1_ReceiveEnsembleResult, ReceiveEnsembleResult__Output as _kindred_v1_ReceiveEnsembleResult__Output } from './kindred/v1/ReceiveEnsembleResult.js';
 import type { RowCounts as _kindred_v1_RowCounts, RowCounts__Output as _kindred_v1_RowCounts__Output } from './kindred/v1/RowCounts.js';
 import type { RunOver as _kindred_v1_RunOver, RunOver__Output as _kindred_v1_RunOver__Output } from './kindred/v1/RunOver.js';
 import type { Score as _kindred_v1_Score, Score__Output as _kindred_v1_Score__Output } from './kindred/v1/Score.js';
@@ -40,6 +43,7 @@ export interface ProtoGrpcType {
       AdapterSpec: MessageTypeDefinition<_kindred_v1_AdapterSpec, _kindred_v1_AdapterSpec__Output>
       BlobRef: MessageTypeDefinition<_kindred_v1_BlobRef, _kindred_v1_BlobRef__Output>
       Cost: MessageTypeDefinition<_kindred_v1_Cost, _kindred_v1_Cost__Output>
+      EnsembleMember: MessageTypeDefinition<_kindred_v1_EnsembleMember, _kindred_v1_EnsembleMember__Output>
       Evaluate: MessageTypeDefinition<_kindred_v1_Evaluate, _kindred_v1_Evaluate__Output>
       EvaluateResult: MessageTypeDefinition<_kindred_v1_EvaluateResult, _kindred_v1_EvaluateResult__Output>
       FitWeights: MessageTypeDefinition<_kindred_v1_FitWeights, _kindred_v1_FitWeights__Output>
@@ -48,6 +52,8 @@ export interface ProtoGrpcType {
       NextTaskReply: MessageTypeDefinition<_kindred_v1_NextTaskReply, _kindred_v1_NextTaskReply__Output>
       NextTaskRequest: MessageTypeDefinition<_kindred_v1_NextTaskRequest, _kindred_v1_NextTaskRequest__Output>
       NoTask: MessageTypeDefinition<_kindred_v1_NoTask, _kindred_v1_NoTask__Output>
+      ReceiveEnsemble: MessageTypeDefinition<_kindred_v1_ReceiveEnsemble, _kindred_v1_ReceiveEnsemble__Output>
+      ReceiveEnsembleResult: MessageTypeDefinition<_kindred_v1_ReceiveEnsembleResult, _kindred_v1_ReceiveEnsembleResult__Output>
       RowCounts: MessageTypeDefinition<_kindred_v1_RowCounts, _kindred_v1_RowCounts__Output>
       RunOver: MessageTypeDefinition<_kindred_v1_RunOver, _kindred_v1_RunOver__Output>
       Score: MessageTypeDefinition<_kindred_v1_Score, _kindred_v1_Score__Output>

@@ -4,11 +4,14 @@ import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-load
 import type { AdapterSpec as _kindred_v1_AdapterSpec, AdapterSpec__Output as _kindred_v1_AdapterSpec__Output } from './kindred/v1/AdapterSpec.js';
 import type { BlobRef as _kindred_v1_BlobRef, BlobRef__Output as _kindred_v1_BlobRef__Output } from './kindred/v1/BlobRef.js';
 import type { Cost as _kindred_v1_Cost, Cost__Output as _kindred_v1_Cost__Output } from './kindred/v1/Cost.js';
+import type { EnsembleMember as _kindred_v1_EnsembleMember, EnsembleMember__Output as _kindred_v1_EnsembleMember__Output } from './kindred/v1/EnsembleMember.js';
 import type { Evaluate as _kindred_v1_Evaluate, Evaluate__Output as _kindred_v1_Evaluate__Output } from './kindred/v1/Evaluate.js';
 import type { EvaluateResult as _kindred_v1_EvaluateResult, EvaluateResult__Output as _kindred_v1_EvaluateResult__Output } from './kindred/v1/EvaluateResult.js';
 import type { FitWeights as _kindred_v1_FitWeights, FitWeights__Output as _kindred_v1_FitWeights__Output } from './kindred/v1/FitWeights.js';
 import type { FitWeightsResult as _kindred_v1_FitWeightsResult, FitWeightsResult__Output as _kindred_v1_FitWeightsResult__Output } from './kindred/v1/FitWeightsResult.js';
 import type { Mixture as _kindred_v1_Mixture, Mixture__Output as _kindred_v1_Mixture__Output } from './kindred/v1/Mixture.js';
+import type { ReceiveEnsemble as _kindred_v1_ReceiveEnsemble, ReceiveEnsemble__Output as _kindred_v1_ReceiveEnsemble__Output } from './kindred/v1/ReceiveEnsemble.js';
+import type { ReceiveEnsembleResult as _kindred_v1_ReceiveEnsembleResult, ReceiveEnsembleResult__Output as _kindred_v1_ReceiveEnsembleResult__Output } from './kindred/v1/ReceiveEnsembleResult.js';
 import type { RowCounts as _kindred_v1_RowCounts, RowCounts__Output as _kindred_v1_RowCounts__Output } from './kindred/v1/RowCounts.js';
 import type { Score as _kindred_v1_Score, Score__Output as _kindred_v1_Score__Output } from './kindred/v1/Score.js';
 import type { SketchGradients as _kindred_v1_SketchGradients, SketchGradients__Output as _kindred_v1_SketchGradients__Output } from './kindred/v1/SketchGradients.js';
@@ -29,11 +32,14 @@ export interface ProtoGrpcType {
       AdapterSpec: MessageTypeDefinition<_kindred_v1_AdapterSpec, _kindred_v1_AdapterSpec__Output>
       BlobRef: MessageTypeDefinition<_kindred_v1_BlobRef, _kindred_v1_BlobRef__Output>
       Cost: MessageTypeDefinition<_kindred_v1_Cost, _kindred_v1_Cost__Output>
+      EnsembleMember: MessageTypeDefinition<_kindred_v1_EnsembleMember, _kindred_v1_EnsembleMember__Output>
       Evaluate: MessageTypeDefinition<_kindred_v1_Evaluate, _kindred_v1_Evaluate__Output>
       EvaluateResult: MessageTypeDefinition<_kindred_v1_EvaluateResult, _kindred_v1_EvaluateResult__Output>
       FitWeights: MessageTypeDefinition<_kindred_v1_FitWeights, _kindred_v1_FitWeights__Output>
       FitWeightsResult: MessageTypeDefinition<_kindred_v1_FitWeightsResult, _kindred_v1_FitWeightsResult__Output>
       Mixture: MessageTypeDefinition<_kindred_v1_Mixture, _kindred_v1_Mixture__Output>
+      ReceiveEnsemble: MessageTypeDefinition<_kindred_v1_ReceiveEnsemble, _kindred_v1_ReceiveEnsemble__Output>
+      ReceiveEnsembleResult: MessageTypeDefinition<_kindred_v1_ReceiveEnsembleResult, _kindred_v1_ReceiveEnsembleResult__Output>
       RowCounts: MessageTypeDefinition<_kindred_v1_RowCounts, _kindred_v1_RowCounts__Output>
       Score: MessageTypeDefinition<_kindred_v1_Score, _kindred_v1_Score__Output>
       SketchGradients: MessageTypeDefinition<_kindred_v1_SketchGradients, _kindred_v1_SketchGradients__Output>

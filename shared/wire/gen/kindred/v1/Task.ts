@@ -4,6 +4,7 @@ import type { SketchGradients as _kindred_v1_SketchGradients, SketchGradients__O
 import type { TrainAdapter as _kindred_v1_TrainAdapter, TrainAdapter__Output as _kindred_v1_TrainAdapter__Output } from '../../kindred/v1/TrainAdapter.js';
 import type { Evaluate as _kindred_v1_Evaluate, Evaluate__Output as _kindred_v1_Evaluate__Output } from '../../kindred/v1/Evaluate.js';
 import type { FitWeights as _kindred_v1_FitWeights, FitWeights__Output as _kindred_v1_FitWeights__Output } from '../../kindred/v1/FitWeights.js';
+import type { ReceiveEnsemble as _kindred_v1_ReceiveEnsemble, ReceiveEnsemble__Output as _kindred_v1_ReceiveEnsemble__Output } from '../../kindred/v1/ReceiveEnsemble.js';
 
 export interface Task {
   'taskId'?: (string);
@@ -11,7 +12,8 @@ export interface Task {
   'trainAdapter'?: (_kindred_v1_TrainAdapter | null);
   'evaluate'?: (_kindred_v1_Evaluate | null);
   'fitWeights'?: (_kindred_v1_FitWeights | null);
-  'work'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights";
+  'receiveEnsemble'?: (_kindred_v1_ReceiveEnsemble | null);
+  'work'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights"|"receiveEnsemble";
 }
 
 export interface Task__Output {
@@ -20,5 +22,6 @@ export interface Task__Output {
   'trainAdapter'?: (_kindred_v1_TrainAdapter__Output | null);
   'evaluate'?: (_kindred_v1_Evaluate__Output | null);
   'fitWeights'?: (_kindred_v1_FitWeights__Output | null);
-  'work'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights";
+  'receiveEnsemble'?: (_kindred_v1_ReceiveEnsemble__Output | null);
+  'work'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights"|"receiveEnsemble";
 }

@@ -5,6 +5,7 @@ import type { SketchResult as _kindred_v1_SketchResult, SketchResult__Output as 
 import type { TrainResult as _kindred_v1_TrainResult, TrainResult__Output as _kindred_v1_TrainResult__Output } from '../../kindred/v1/TrainResult.js';
 import type { EvaluateResult as _kindred_v1_EvaluateResult, EvaluateResult__Output as _kindred_v1_EvaluateResult__Output } from '../../kindred/v1/EvaluateResult.js';
 import type { FitWeightsResult as _kindred_v1_FitWeightsResult, FitWeightsResult__Output as _kindred_v1_FitWeightsResult__Output } from '../../kindred/v1/FitWeightsResult.js';
+import type { ReceiveEnsembleResult as _kindred_v1_ReceiveEnsembleResult, ReceiveEnsembleResult__Output as _kindred_v1_ReceiveEnsembleResult__Output } from '../../kindred/v1/ReceiveEnsembleResult.js';
 
 export interface TaskResult {
   'taskId'?: (string);
@@ -13,7 +14,8 @@ export interface TaskResult {
   'trainAdapter'?: (_kindred_v1_TrainResult | null);
   'evaluate'?: (_kindred_v1_EvaluateResult | null);
   'fitWeights'?: (_kindred_v1_FitWeightsResult | null);
-  'outcome'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights";
+  'receiveEnsemble'?: (_kindred_v1_ReceiveEnsembleResult | null);
+  'outcome'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights"|"receiveEnsemble";
 }
 
 export interface TaskResult__Output {
@@ -23,5 +25,6 @@ export interface TaskResult__Output {
   'trainAdapter'?: (_kindred_v1_TrainResult__Output | null);
   'evaluate'?: (_kindred_v1_EvaluateResult__Output | null);
   'fitWeights'?: (_kindred_v1_FitWeightsResult__Output | null);
-  'outcome'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights";
+  'receiveEnsemble'?: (_kindred_v1_ReceiveEnsembleResult__Output | null);
+  'outcome'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights"|"receiveEnsemble";
 }

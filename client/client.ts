@@ -1,0 +1,88 @@
+/** `kindred client`: one client of a federation, with its own data, model and GPU or processor. */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { writeAtomically } from "../shared/adapters/atomic.js";
+import { writePeftAdapter } from "../shared/adapters/peft.js";
+import type { JobContext } from "../shared/base/command.js";
+import { KindredError } from "../shared/base/errors.js";
+import type { RowFormat } from "../shared/config/format.js";
+import { OnnxRuntime } from "../shared/runtimes/onnx/runtime.js";
+import type { SecurityOptions } from "../shared/wire/security.js";
+import { encodeClient } from "./data/encode.js";
+import { loadClient } from "./data/population.js";
+import { openModel } from "./models/open.js";
+import { runClient as runSession } from "./session/session.js";
+import { ClientWork, type ReceivedEnsemble } from "./tasks/runner.js";
+import { Programs } from "./tuning/programs.js";
+
+export interface ClientJob {
+  readonly coordinator: string;
+  readonly name: string;
+  /** Draws the splits that the data lacks. */
+  readonly seed: number;
+  /** Folder or hub id. */
+  readonly model: string;
+  readonly data: string;
+  readonly format: RowFormat;
+  readonly security: SecurityOptions;
+  /** Keeps the client's identity and, at the end, its ensemble. */
+  readonly state?: string;
+}
+
+/** Longest row in tokens, unless the model's context is shorter. */
+const MAX_TOKENS = 512;
+
+export async function runClient(job: ClientJob, context: JobContext): Promise<void> {
+  const { log, signal } = context;
+  const rows = await loadClient(job.data, { name: job.name, seed: job.seed, format: job.format });
+  const { base, tokenizer, renderChat } = await openModel(job.model, context);
+  const maxTokens = Math.min(MAX_TOKENS, base.config.context);
+  // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
+  const dataset = encodeClient(rows, tokenizer, { maxTokens, renderChat });
+  const runtime = new OnnxRuntime();
+  const programs = new Programs(runtime, base);
+  const { state } = job;
+  if (state === undefined) log.warn("no --state given: the ensemble that this client is returned will not be kept");
+  const onEnsemble =
+    state === undefined ? {} : { onEnsemble: (e: ReceivedEnsemble) => keepEnsemble(join(state, "ensemble"), job, e) };
+  try {
+    const end = await runSession({
+      coordinator: job.coordinator,
+      security: job.security,
+      name: job.name,
+      modelHash: base.hash,
+      rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
+      runner: new ClientWork({ programs, dataset: () => dataset, ...onEnsemble }),
+      ...(state === undefined ? {} : { stateDir: state }),
+      signal,
+      log,
+    });
+    if (!end.finished) throw new KindredError("cancelled", `the coordinator gave the run up: ${end.reason}`);
+    log.info("run finished", {
+      reason: end.reason,
+      ...(state === undefined ? {} : { ensemble: join(state, "ensemble") }),
+    });
+  } finally {
+    await runtime.close();
+  }
+}
+
+/** Writes the members as PEFT folders, and this client's weights, as `kindred export` does for all clients. */
+async function keepEnsemble(folder: string, job: ClientJob, { adapter, members }: ReceivedEnsemble): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const { name, tensors } of members) {
+    const targetModules = [...new Set([...tensors.keys()].map((tensor) => tensor.split(".").at(-3) as string))];
+    const { rank, alpha, dropout } = adapter;
+    await writePeftAdapter(
+      join(folder, "members", name),
+      { rank, alpha, dropout, targetModules, useRslora: false, tensors },
+      { baseModel: job.model },
+    );
+  }
+  const ensemble = {
+    members: members.map(({ name }) => name),
+    weights: { [job.name]: members.map(({ weight }) => weight) },
+    rule: "base + sum of w (member - base), on logits",
+  };
+  await writeAtomically(join(folder, "ensemble.json"), `${JSON.stringify(ensemble, null, 2)}\n`);
+}

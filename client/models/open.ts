@@ -1,0 +1,38 @@
+/** Opens all that a client needs of a model: weights, tokenizer, chat template. An id on the hub is fetched first. */
+import type { JobContext } from "../../shared/base/command.js";
+import type { RenderChat } from "../data/types.js";
+import { type BaseModel, openBaseModel } from "./base.js";
+import { loadChatTemplate } from "./chat.js";
+import { resolveModel } from "./hub.js";
+import { checkTokenizerFits, loadTokenizer, type ModelTokenizer } from "./tokenizer.js";
+
+export interface OpenedModel {
+  readonly base: BaseModel;
+  readonly tokenizer: ModelTokenizer;
+  readonly renderChat: RenderChat | undefined;
+}
+
+/** @param model a folder, or an id such as `HuggingFaceTB/SmolLM2-135M` */
+export async function openModel(
+  model: string,
+  { progress, signal }: Pick<JobContext, "progress" | "signal">,
+): Promise<OpenedModel> {
+  const stages = new Map<string, { stage: ReturnType<typeof progress.stage>; done: number }>();
+  const folder = await resolveModel(model, {
+    signal,
+    progress: ({ file, doneBytes, totalBytes }) => {
+      let entry = stages.get(file);
+      if (entry === undefined) {
+        entry = { stage: progress.stage(`fetch ${file}`, totalBytes), done: 0 };
+        stages.set(file, entry);
+      }
+      entry.stage.tick(doneBytes - entry.done);
+      entry.done = doneBytes;
+    },
+  });
+  for (const { stage } of stages.values()) stage.done();
+  const base = await openBaseModel(folder);
+  const tokenizer = await loadTokenizer(folder);
+  checkTokenizerFits(tokenizer, base.folder);
+  return { base, tokenizer, renderChat: await loadChatTemplate(folder) };
+}

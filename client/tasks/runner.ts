@@ -1,0 +1,215 @@
+/**
+ * Does a client's tasks on its own rows: decodes what the task names, computes, and gives back what leaves the client. The
+ * rows themselves never leave this folder's callers.
+ */
+import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
+import { SeededRng } from "../../shared/base/random.js";
+import { encodeSketches } from "../../shared/sketch/codec.js";
+import type {
+  AdapterSpec,
+  BlobRef,
+  Cost,
+  Evaluate,
+  FitWeights,
+  ReceiveEnsemble,
+  SketchGradients,
+  TaskResultWithBlobs,
+  TaskSpec,
+  TrainAdapter,
+  ValidationPoint,
+} from "../../shared/wire/tasks.js";
+import type { EncodedDataset, EncodedRow, Split } from "../data/types.js";
+import type { TaskIo, TaskRunner } from "../session/session.js";
+import { fitEnsembleWeights } from "../tuning/ensemble.js";
+import {
+  type AdapterLayout,
+  type AdapterValues,
+  adapterFromTensors,
+  adapterTensors,
+  initialAdapter,
+  loraLayout,
+} from "../tuning/lora.js";
+import type { Member } from "../tuning/mixing.js";
+import { Meter, type Programs } from "../tuning/programs.js";
+import { scoreMixtures } from "../tuning/scoring.js";
+import { sketchRows } from "../tuning/sketching.js";
+import { shuffledBatches, trainAdapter } from "../tuning/training.js";
+
+/** What a client is given at the end: its members and their weights. */
+export interface ReceivedEnsemble {
+  readonly adapter: AdapterSpec;
+  readonly members: readonly {
+    readonly name: string;
+    readonly weight: number;
+    readonly tensors: ReturnType<typeof adapterTensors>;
+  }[];
+}
+
+export interface ClientWorkOptions {
+  readonly programs: Programs;
+  /** The client's rows as tokens; called once, when the first task needs them. */
+  readonly dataset: () => EncodedDataset;
+  /** Keeps the ensemble that the coordinator returns; it is dropped unless given. */
+  readonly onEnsemble?: (ensemble: ReceivedEnsemble) => Promise<void>;
+}
+
+export class ClientWork implements TaskRunner {
+  private data: EncodedDataset | undefined;
+
+  constructor(private readonly options: ClientWorkOptions) {}
+
+  async run(task: TaskSpec, io: TaskIo): Promise<TaskResultWithBlobs> {
+    const meter = new Meter(io.signal);
+    const layout = this.layout(task.adapter);
+    const cost = (): Cost => ({
+      flops: meter.flops,
+      computeSeconds: meter.computeSeconds,
+      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    });
+    switch (task.kind) {
+      case "sketchGradients":
+        return { kind: task.kind, ...(await this.sketch(task, layout, meter, io)), cost: cost() };
+      case "trainAdapter":
+        return { kind: task.kind, ...(await this.train(task, layout, meter, io)), cost: cost() };
+      case "evaluate":
+        return { kind: task.kind, ...(await this.evaluate(task, layout, meter, io)), cost: cost() };
+      case "fitWeights":
+        return { kind: task.kind, ...(await this.fit(task, layout, meter, io)), cost: cost() };
+      case "receiveEnsemble":
+        await this.receive(task, layout, io);
+        return { kind: task.kind, cost: cost() };
+    }
+  }
+
+  private rows(split: Split, limit = 0, seed = 0): readonly EncodedRow[] {
+    this.data ??= this.options.dataset();
+    const rows = this.data[split];
+    if (limit === 0 || rows.length <= limit) return rows;
+    // A sample drawn by seed, in the rows' own order.
+    const chosen = new SeededRng(seed, "sample", split).permutation(rows.length).slice(0, limit).sort();
+    return Array.from(chosen, (i) => rows[i] as EncodedRow);
+  }
+
+  private layout(spec: AdapterSpec): AdapterLayout {
+    return loraLayout(this.options.programs.model.config, spec);
+  }
+
+  private async adapter(
+    layout: AdapterLayout,
+    spec: AdapterSpec,
+    ref: BlobRef | undefined,
+    io: TaskIo,
+  ): Promise<AdapterValues> {
+    const fresh = initialAdapter(layout, spec.initSeed);
+    if (ref === undefined) return fresh;
+    const { tensors } = parseSafetensors(await io.download(ref), { source: `adapter ${ref.sha256.slice(0, 12)}` });
+    return adapterFromTensors(layout, tensors, `adapter ${ref.sha256.slice(0, 12)}`, fresh);
+  }
+
+  private async adapters(
+    layout: AdapterLayout,
+    spec: AdapterSpec,
+    refs: readonly BlobRef[],
+    io: TaskIo,
+  ): Promise<AdapterValues[]> {
+    const values: AdapterValues[] = [];
+    for (const ref of refs) values.push(await this.adapter(layout, spec, ref, io));
+    return values;
+  }
+
+  private async sketch(task: SketchGradients, layout: AdapterLayout, meter: Meter, io: TaskIo) {
+    const start = await this.adapter(layout, task.adapter, task.start, io);
+    const plan = {
+      dim: task.dim,
+      seed: task.seed,
+      margin: task.twoTerms ? ("two-term" as const) : ("answer" as const),
+    };
+    const train = this.rows("train", task.examplesLimit, task.seed);
+    const validation = this.rows("validation", task.examplesLimit, task.seed);
+    const total = train.length + validation.length;
+    const sketched = {
+      train: await sketchRows(this.options.programs, layout, start, train, plan, meter, (done) =>
+        io.progress(done / total),
+      ),
+      validation: await sketchRows(this.options.programs, layout, start, validation, plan, meter, (done) =>
+        io.progress((train.length + done) / total),
+      ),
+    };
+    return { rows: encodeSketches(sketched), trainExamples: this.rows("train").length };
+  }
+
+  private async train(task: TrainAdapter, layout: AdapterLayout, meter: Meter, io: TaskIo) {
+    const { programs } = this.options;
+    const { training } = task;
+    const rows = this.rows("train");
+    const start = await this.adapter(layout, task.adapter, task.start, io);
+    const offset: Member[] = [];
+    for (const { adapter, weight } of task.offset) {
+      offset.push({ values: await this.adapter(layout, task.adapter, adapter, io), weight });
+    }
+    const validation: ValidationPoint[] = [];
+    let best = { step: -1, loss: Number.POSITIVE_INFINITY, values: start };
+    const validate = async (step: number, values: AdapterValues): Promise<void> => {
+      const members = [values, ...offset.map((member) => member.values)];
+      const mixture = [1, ...offset.map((member) => member.weight)];
+      const [score] = await scoreMixtures(programs, layout, members, [mixture], this.rows("validation"), meter);
+      const { nllSum, tokens } = score!;
+      validation.push({ step, nllSum, tokens });
+      if (nllSum / tokens < best.loss) best = { step, loss: nllSum / tokens, values };
+    };
+    if (task.validateStart) await validate(0, start);
+    const { values, losses } = await trainAdapter(
+      programs,
+      layout,
+      start,
+      shuffledBatches(rows, training.batch, training.seed),
+      training,
+      meter,
+      {
+        offset,
+        every: task.validateEvery,
+        onStep: (step) => io.progress((step + 1 - training.firstStep) / (training.steps + 1)),
+        onValues: (step, values) => validate(step - training.firstStep, values),
+      },
+    );
+    const chosen = task.validateEvery > 0 ? best : { step: undefined, values };
+    const tensors = adapterTensors(layout, chosen.values);
+    // Whoever gave no start has no A yet; afterwards only what training changes travels.
+    if (task.start !== undefined)
+      for (const { name, part } of layout.tensors) if (part === "frozen") tensors.delete(name);
+    return {
+      values: encodeSafetensors(tensors),
+      losses,
+      examples: rows.length,
+      ...(chosen.step === undefined ? {} : { bestStep: chosen.step }),
+      validation,
+    };
+  }
+
+  private async evaluate(task: Evaluate, layout: AdapterLayout, meter: Meter, io: TaskIo) {
+    const members = await this.adapters(layout, task.adapter, task.members, io);
+    const rows = this.rows(task.split, task.examplesLimit);
+    const scores = await scoreMixtures(this.options.programs, layout, members, task.mixtures, rows, meter, {
+      onBatch: (_, done, of) => io.progress(done / of),
+    });
+    return { scores };
+  }
+
+  private async fit(task: FitWeights, layout: AdapterLayout, meter: Meter, io: TaskIo) {
+    const members = await this.adapters(layout, task.adapter, task.members, io);
+    const rows = this.rows("validation");
+    const { programs } = this.options;
+    return await fitEnsembleWeights(programs, layout, members, task.prior, task.strength, rows, meter);
+  }
+
+  private async receive(task: ReceiveEnsemble, layout: AdapterLayout, io: TaskIo): Promise<void> {
+    const { onEnsemble } = this.options;
+    if (onEnsemble === undefined) return;
+    const members = [];
+    for (const { name, adapter, weight } of task.members) {
+      const values = await this.adapter(layout, task.adapter, adapter, io);
+      members.push({ name, weight, tensors: adapterTensors(layout, values) });
+    }
+    await onEnsemble({ adapter: task.adapter, members });
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * Decisions about an ensemble, from validation scores alone: how far a boosting step goes, and whether a group keeps the weights
+ * that its clients fitted.
+ */
+import type { Score } from "../../shared/wire/tasks.js";
+
+/** Step lengths tried for a boosting adapter; 0 drops it. */
+export const BOOSTING_STEPS: readonly number[] = [0, 0.1, 0.2, 0.35, 0.5, 0.75, 1];
+
+/** Pooled loss of several clients' scores, nats a token. */
+export function pooledLoss(scores: readonly Score[]): number {
+  let nll = 0;
+  let tokens = 0;
+  for (const score of scores) {
+    nll += score.nllSum;
+    tokens += score.tokens;
+  }
+  return tokens > 0 ? nll / tokens : Number.POSITIVE_INFINITY;
+}
+
+/** Index of the alternative with the lowest pooled loss; the earlier one where they are equal. @param scores [clients][alternatives] */
+export function bestAlternative(scores: readonly (readonly Score[])[]): number {
+  const alternatives = Math.min(...scores.map((client) => client.length));
+  let best = 0;
+  let lowest = Number.POSITIVE_INFINITY;
+  for (let at = 0; at < alternatives; at++) {
+    const loss = pooledLoss(scores.map((client) => client[at] as Score));
+    if (loss < lowest) {
+      lowest = loss;
+      best = at;
+    }
+  }
+  return best;
+}

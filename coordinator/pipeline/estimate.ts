@@ -1,0 +1,163 @@
+/**
+ * From sketches to groups: how every client would fare in every sampled company, without training, and the partition that this
+ * suggests. The sketches are asked of the clients; the rest is computed once and kept in the journal.
+ */
+import { KindredError } from "../../shared/base/errors.js";
+import { MeteredRuntime } from "../../shared/runtimes/metered.js";
+import { decodeSketches } from "../../shared/sketch/codec.js";
+import type { ClientSketch } from "../../shared/sketch/types.js";
+import type { BlobRef, SketchGradients } from "../../shared/wire/tasks.js";
+import { affinityMatrix } from "../estimation/affinity.js";
+import { createBatchedSolver } from "../estimation/batched.js";
+import { fitFolds, memberValues } from "../estimation/evaluate.js";
+import { EstimatorJudge } from "../estimation/judge.js";
+import { buildProblem, checkClientSketch, crossFit } from "../estimation/problem.js";
+import { sampleSubsets } from "../estimation/sampler.js";
+import { groupClients } from "../grouping/group.js";
+import type { PipelineContext } from "./context.js";
+
+export interface GroupingCandidateNote {
+  readonly label: string;
+  readonly groups: number;
+  readonly judged: number;
+  readonly gainOverOne: number | null;
+  readonly standardError: number | null;
+  readonly chosen: boolean;
+}
+
+export interface EstimateOutcome {
+  /** Whom the estimation covers, in the run's order: all whose sketches are good. */
+  readonly clients: readonly string[];
+  /** [clients, clients]; higher is better. */
+  readonly affinity: readonly (readonly number[])[];
+  /** Partition of the clients' indices. */
+  readonly partition: readonly (readonly number[])[];
+  readonly candidates: readonly GroupingCandidateNote[];
+  readonly reason: string;
+  readonly facts: {
+    readonly subsets: number;
+    readonly subsetSize: number;
+    readonly dim: number;
+    readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
+    readonly twoTerms: boolean;
+    readonly folds: number;
+    readonly lambda: number;
+    readonly largestGradientNorm: number;
+  };
+  /** Operations of the coordinator's own solves. */
+  readonly flops: number;
+}
+
+export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOutcome> {
+  const { plan } = ctx;
+  const names = ctx.clients.map(({ name }) => name);
+  const task: SketchGradients = {
+    kind: "sketchGradients",
+    adapter: ctx.adapterSpec(),
+    dim: plan.estimation.dim,
+    seed: plan.seed,
+    examplesLimit: plan.estimation.examplesPerClient,
+    twoTerms: plan.estimation.margin !== "answer",
+  };
+  const stage = ctx.progress.stage("sketch gradients", names.length);
+  const results = await ctx.ask(
+    "estimate",
+    ["kindred"],
+    "sketch",
+    names,
+    () => task,
+    () => stage.tick(),
+  );
+  stage.done();
+
+  const outcome = await ctx.journal.step("estimate", async () => {
+    const refs = new Map([...results].map(([client, { rows }]) => [client, rows]));
+    return await solve(ctx, refs);
+  });
+  for (const { client, reason } of outcome.rejected) ctx.fault(client, "estimate", reason);
+  ctx.costs.kindred.flops += outcome.flops;
+  return outcome;
+}
+
+interface Solved extends EstimateOutcome {
+  readonly rejected: readonly { readonly client: string; readonly reason: string }[];
+}
+
+async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): Promise<Solved> {
+  const { estimation, groups, seed } = ctx.plan;
+  const sketches: ClientSketch[] = [];
+  const rejected: { client: string; reason: string }[] = [];
+  for (const [client, ref] of refs) {
+    try {
+      const rows = decodeSketches(await ctx.pool.getBlob(ref), estimation.dim, client);
+      const sketch = { client, trainExamples: ctx.info(client).rows.train, ...rows };
+      checkClientSketch(sketch, estimation.dim);
+      sketches.push(sketch);
+    } catch (error) {
+      if (!(error instanceof KindredError)) throw error;
+      rejected.push({ client, reason: error.message });
+    }
+  }
+  if (sketches.length === 0) {
+    throw new KindredError("quorum_not_met", "no client sent usable sketches; see the faults above", {
+      stage: "estimate",
+    });
+  }
+  const stage = ctx.progress.stage("estimate and group", 3);
+  const problem = crossFit(buildProblem(sketches), undefined, seed);
+  const clients = sketches.map(({ client }) => client);
+  const subsets = sampleSubsets(clients.length, {
+    size: chosen(estimation.subsetSize),
+    subsets: chosen(estimation.subsets),
+    seed,
+  });
+  const runtime = new MeteredRuntime(ctx.runtime);
+  const solver = await createBatchedSolver(problem, runtime, {
+    lambda: chosen(estimation.lambda),
+    signal: ctx.signal,
+  });
+  try {
+    const fits = await fitFolds(solver, subsets.subsets);
+    stage.tick(1);
+    const values = await memberValues(solver, subsets.subsets, fits);
+    const { matrix } = affinityMatrix(clients.length, subsets.subsets, values);
+    stage.tick(1);
+    const grouping = await groupClients(matrix, {
+      groups: groups === "auto" ? "auto" : Math.min(groups, clients.length),
+      judge: new EstimatorJudge(solver),
+      seed,
+      signal: ctx.signal,
+    });
+    stage.done({ groups: grouping.partition.length });
+    return {
+      clients,
+      affinity: matrix.map((row) => Array.from(row)),
+      partition: grouping.partition.map((group) => [...group]),
+      candidates: grouping.candidates.map((candidate, at) => ({
+        label: candidate.source,
+        groups: candidate.partition.length,
+        judged: candidate.value,
+        gainOverOne: candidate.gainOverOne,
+        standardError: candidate.standardError,
+        chosen: at === grouping.chosen,
+      })),
+      reason: grouping.why,
+      facts: {
+        subsets: subsets.subsets.length,
+        subsetSize: subsets.size,
+        dim: estimation.dim,
+        pairCoverage: subsets.pairCoverage,
+        twoTerms: problem.twoTerm,
+        folds: problem.folds?.count ?? 1,
+        lambda: solver.plan.lambda,
+        largestGradientNorm: Math.max(...fits.flatMap((fit) => Array.from(fit.gradientNorm))),
+      },
+      flops: runtime.flops,
+      rejected,
+    };
+  } finally {
+    await solver.close();
+  }
+}
+
+const chosen = (value: "auto" | number): number | undefined => (value === "auto" ? undefined : value);

@@ -1,0 +1,66 @@
+/** `kindred export`: a run's adapters as PEFT folders, and the ensemble's weights. */
+import { existsSync } from "node:fs";
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { writeAtomically } from "../../shared/adapters/atomic.js";
+import { writePeftAdapter } from "../../shared/adapters/peft.js";
+import { parseSafetensors } from "../../shared/adapters/safetensors.js";
+import type { JobContext } from "../../shared/base/command.js";
+import { KindredError } from "../../shared/base/errors.js";
+import { openStore } from "../storage/sqlite.js";
+import { PUBLISHED, type Published } from "./run.js";
+
+export interface ExportJob {
+  /** A simulation's folder, or a coordinator's state. */
+  readonly run: string;
+  readonly out: string;
+  readonly force: boolean;
+}
+
+/** How an ensemble's logits are made, for whoever reads `ensemble.json`. */
+const RULE = "base + sum of w (member - base), on logits";
+
+/** @throws {KindredError} `not_found` where there is no run or an unfinished one, `already_exists` where `out` has files */
+export async function exportRun(
+  { run, out, force }: ExportJob,
+  { log }: Pick<JobContext, "log">,
+): Promise<{ members: string[] }> {
+  const state = [join(run, "state"), run].find((folder) => existsSync(join(folder, "state.db")));
+  if (state === undefined) {
+    throw new KindredError(
+      "not_found",
+      `${run}: is no run (no state.db there or in state/); give the folder of kindred simulate --out or kindred coordinator --state`,
+    );
+  }
+  const there = await readdir(out).catch(() => []);
+  if (there.length > 0 && !force) {
+    throw new KindredError("already_exists", `${out}: is not empty; choose another folder or add --force`, { out });
+  }
+  const store = await openStore(state);
+  try {
+    const memo = await store.memo(PUBLISHED);
+    if (memo === undefined) {
+      throw new KindredError("not_found", `${run}: the run has not published its adapters yet; let it finish first`);
+    }
+    const { adapter, members, weights, model } = (JSON.parse(memo) as { value: Published }).value;
+    await mkdir(out, { recursive: true });
+    await rm(join(out, "members"), { recursive: true, force: true });
+    for (const { name, values } of members) {
+      const { tensors } = parseSafetensors(await store.blobs.get(values), { code: "invalid_adapter", source: name });
+      const targetModules = [...new Set([...tensors.keys()].map((tensor) => tensor.split(".").at(-3) as string))];
+      const { rank, alpha, dropout } = adapter;
+      await writePeftAdapter(
+        join(out, "members", name),
+        { rank, alpha, dropout, targetModules, useRslora: false, tensors },
+        { baseModel: model },
+      );
+      log.info("member written", { name });
+    }
+    const names = members.map(({ name }) => name);
+    const ensemble = { members: names, weights: Object.fromEntries(weights), rule: RULE };
+    await writeAtomically(join(out, "ensemble.json"), `${JSON.stringify(ensemble, null, 2)}\n`);
+    return { members: names };
+  } finally {
+    await store.close();
+  }
+}

@@ -1,0 +1,227 @@
+/**
+ * The whole run: learning rate -> (baselines) -> estimate -> group -> train -> boost -> weigh -> publish -> score. An ordinary
+ * function whose tasks and steps are stored under names: a restarted coordinator runs it again and gets stored results until
+ * it reaches what was under way.
+ */
+import type { BlobRef, Evaluate, ReceiveEnsemble, Score } from "../../shared/wire/tasks.js";
+import type { MethodName, PipelineContext } from "./context.js";
+import { buildEnsemble, type EnsembleMember, type NamedCurve } from "./ensemble.js";
+import { type EstimateOutcome, estimateAndGroup } from "./estimate.js";
+import { chooseLearningRate, type SweepOutcome } from "./sweep.js";
+import { trainFederated } from "./train.js";
+
+export interface RunOptions {
+  /** The base model as the user named it. */
+  readonly model: string;
+  /** Baselines to run beside the method itself. */
+  readonly compare: readonly Exclude<MethodName, "kindred">[];
+}
+
+/** What `kindred export` writes. */
+export interface Published {
+  readonly model: string;
+  readonly adapter: {
+    readonly rank: number;
+    readonly alpha: number;
+    readonly modules: readonly string[];
+    readonly dropout: number;
+  };
+  readonly members: readonly { readonly name: string; readonly values: BlobRef }[];
+  /** Pairs of a client and its weights, one a member. */
+  readonly weights: readonly (readonly [string, readonly number[]])[];
+}
+
+/** The journal's name for what is published. */
+export const PUBLISHED = "published";
+
+export interface MethodScores {
+  /** Test scores by client. */
+  readonly clients: ReadonlyMap<string, Score>;
+}
+
+export interface RunOutcome {
+  /** Whom the run served, in its order. */
+  readonly clients: readonly string[];
+  readonly groups: readonly (readonly string[])[];
+  readonly estimate: EstimateOutcome;
+  readonly sweep: SweepOutcome;
+  readonly members: readonly EnsembleMember[];
+  readonly weights: ReadonlyMap<string, readonly number[]>;
+  readonly curves: readonly NamedCurve[];
+  readonly methods: ReadonlyMap<MethodName, MethodScores>;
+}
+
+export async function runPipeline(ctx: PipelineContext, { compare, model }: RunOptions): Promise<RunOutcome> {
+  const trained = compare.filter((method) => method !== "base");
+  const names = ctx.clients.map(({ name }) => name);
+  const sweeping = [...trained, "kindred"] as const;
+  const sweep = await ctx.timed(sweeping, () => chooseLearningRate(ctx, sweeping));
+  const { learningRate } = sweep;
+  const curves: NamedCurve[] = [];
+
+  let shared: BlobRef | undefined;
+  if (compare.includes("shared")) {
+    const stage = ctx.progress.stage("train shared", 0);
+    const result = await ctx.timed(["shared"], () =>
+      trainFederated(ctx, {
+        name: names.length === 1 ? "local-0" : "shared",
+        stage: "train shared",
+        methods: ["shared"],
+        clients: names,
+        adapter: ctx.adapterSpec(),
+        learningRate,
+        onRound: (round, of, loss) => stage.tick(1, { round, of, ...(loss === undefined ? {} : { loss }) }),
+      }),
+    );
+    stage.done();
+    shared = result.values;
+    curves.push({ name: "shared", unit: result.unit, points: result.curve });
+  }
+  const local = new Map<string, BlobRef>();
+  if (compare.includes("local")) {
+    const stage = ctx.progress.stage("train local", names.length);
+    await ctx.timed(["local"], () =>
+      Promise.all(
+        names.map(async (client, at) => {
+          const { values } = await trainFederated(ctx, {
+            name: `local-${at}`,
+            stage: "train local",
+            methods: ["local"],
+            clients: [client],
+            adapter: ctx.adapterSpec(),
+            learningRate,
+          });
+          if (values !== undefined) local.set(client, values);
+          stage.tick();
+        }),
+      ),
+    );
+    stage.done();
+  }
+
+  const { estimate, groups, ensemble } = await ctx.timed(["kindred"], async () => {
+    const estimate = await estimateAndGroup(ctx);
+    const groups = estimate.partition.map((group) => group.map((i) => estimate.clients[i] as string));
+    return { estimate, groups, ensemble: await buildEnsemble(ctx, groups, learningRate) };
+  });
+  const { rank, alpha, modules, dropout } = ctx.plan.adapter;
+  await ctx.journal.step(
+    PUBLISHED,
+    async (): Promise<Published> => ({
+      model,
+      adapter: { rank, alpha, modules: [...modules], dropout },
+      members: ensemble.members.map(({ name, values }) => ({ name, values })),
+      weights: [...ensemble.weights].map(([client, weights]) => [client, [...weights]] as const),
+    }),
+  );
+  await deliver(ctx, ensemble.members, ensemble.weights);
+  const methods = await scoreMethods(ctx, compare, {
+    shared,
+    local,
+    members: ensemble.members,
+    weights: ensemble.weights,
+  });
+  // A client that could not be scored cannot be reported on.
+  const served = estimate.clients.filter((client) => methods.get("kindred")?.clients.has(client));
+  return {
+    clients: served,
+    groups,
+    estimate,
+    sweep,
+    members: ensemble.members,
+    weights: ensemble.weights,
+    curves: [...curves, ...ensemble.curves],
+    methods,
+  };
+}
+
+/** Gives every client its ensemble: the members that it uses. */
+async function deliver(
+  ctx: PipelineContext,
+  members: readonly EnsembleMember[],
+  weights: ReadonlyMap<string, readonly number[]>,
+): Promise<void> {
+  const clients = [...weights.keys()].filter((client) => weights.get(client)?.some((weight) => weight !== 0));
+  await ctx.timed(["kindred"], () =>
+    ctx.ask(
+      "publish",
+      ["kindred"],
+      "publish",
+      clients,
+      (client): ReceiveEnsemble => ({
+        kind: "receiveEnsemble",
+        adapter: ctx.adapterSpec(),
+        members: members
+          .map(({ name, values }, j) => ({ name, adapter: values, weight: weights.get(client)?.[j] ?? 0 }))
+          .filter(({ weight }) => weight !== 0),
+      }),
+    ),
+  );
+}
+
+interface Trained {
+  readonly shared: BlobRef | undefined;
+  readonly local: ReadonlyMap<string, BlobRef>;
+  readonly members: readonly EnsembleMember[];
+  readonly weights: ReadonlyMap<string, readonly number[]>;
+}
+
+/** Every method's score on each client's test rows, in one task a client. It is the report's cost, no method's. */
+async function scoreMethods(
+  ctx: PipelineContext,
+  compare: RunOptions["compare"],
+  { shared, local, members, weights }: Trained,
+): Promise<Map<MethodName, MethodScores>> {
+  const clients = [...weights.keys()];
+  const stage = ctx.progress.stage("score test rows", clients.length);
+  const mixturesOf = (client: string): { method: MethodName; parts: { values: BlobRef; weight: number }[] }[] => {
+    const of = (values: BlobRef | undefined) => (values === undefined ? [] : [{ values, weight: 1 }]);
+    const own = weights.get(client) as readonly number[];
+    return [
+      ...(compare.includes("base") ? [{ method: "base" as const, parts: [] }] : []),
+      ...(compare.includes("shared") ? [{ method: "shared" as const, parts: of(shared) }] : []),
+      ...(compare.includes("local") ? [{ method: "local" as const, parts: of(local.get(client)) }] : []),
+      {
+        method: "kindred" as const,
+        parts: members
+          .map(({ values }, j) => ({ values, weight: own[j] as number }))
+          .filter(({ weight }) => weight !== 0),
+      },
+    ];
+  };
+  const results = await ctx.ask(
+    "score",
+    [],
+    "score",
+    clients,
+    (client): Evaluate => {
+      const mixtures = mixturesOf(client);
+      const refs = [
+        ...new Map(mixtures.flatMap(({ parts }) => parts.map(({ values }) => [values.sha256, values]))).values(),
+      ];
+      return {
+        kind: "evaluate",
+        adapter: ctx.adapterSpec(),
+        members: refs,
+        mixtures: mixtures.map(({ parts }) =>
+          parts.length === 0
+            ? []
+            : refs.map((ref) => parts.find(({ values }) => values.sha256 === ref.sha256)?.weight ?? 0),
+        ),
+        split: "test",
+        examplesLimit: 0,
+      };
+    },
+    () => stage.tick(),
+  );
+  stage.done();
+  const methods = new Map<MethodName, { clients: Map<string, Score> }>();
+  for (const [client, { scores }] of results) {
+    mixturesOf(client).forEach(({ method }, at) => {
+      const entry = methods.get(method) ?? { clients: new Map<string, Score>() };
+      entry.clients.set(client, scores[at] as Score);
+      methods.set(method, entry);
+    });
+  }
+  return methods;
+}

@@ -1,0 +1,70 @@
+/**
+ * The learning rate, where it is not given: a short sweep on the shared adapter, judged by pooled validation loss. Its result
+ * serves every method alike.
+ */
+import { KindredError } from "../../shared/base/errors.js";
+import { SeededRng } from "../../shared/base/random.js";
+import type { MethodName, PipelineContext } from "./context.js";
+import { trainFederated } from "./train.js";
+
+export interface SweepOutcome {
+  readonly learningRate: number;
+  readonly trials: readonly { readonly learningRate: number; readonly validationLoss: number | null }[];
+}
+
+/** Rates tried first, about a factor of 3 apart; the sweep goes on beyond an end that is best. */
+const FIRST_RATES = [1e-3, 3e-3, 1e-2] as const;
+const LADDER = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1] as const;
+/** Clients that take part: enough for a pooled loss, few enough to be short. */
+const MOST_CLIENTS = 8;
+/** Share of the training's passes that a trial takes. */
+const SHARE = 1 / 2;
+
+export async function chooseLearningRate(ctx: PipelineContext, methods: readonly MethodName[]): Promise<SweepOutcome> {
+  const { learningRate, epochs } = ctx.plan.training;
+  if (learningRate !== "auto") return { learningRate, trials: [] };
+  const names = ctx.clients.map(({ name }) => name);
+  const rng = new SeededRng(ctx.plan.seed, "sweep");
+  const clients = names.length <= MOST_CLIENTS ? names : rng.shuffle([...names]).slice(0, MOST_CLIENTS);
+  const stage = ctx.progress.stage("learning rate", FIRST_RATES.length);
+  const losses = new Map<number, number>();
+  const attempt = async (rate: number): Promise<void> => {
+    const trained = await trainFederated(ctx, {
+      name: `sweep-${rate}`,
+      stage: "sweep",
+      methods,
+      clients,
+      adapter: ctx.adapterSpec(),
+      learningRate: rate,
+      epochs: epochs * SHARE,
+    });
+    // What the training ends with, not its best round: a rate that overshoots must not hide behind its start.
+    const last = trained.curve.at(-1)?.validationLoss;
+    losses.set(rate, last ?? Number.POSITIVE_INFINITY);
+    stage.tick(1, { rate, loss: last ?? "diverged" });
+  };
+  for (const rate of FIRST_RATES) await attempt(rate);
+  for (;;) {
+    const best = [...losses].reduce((a, b) => (b[1] < a[1] ? b : a))[0];
+    const at = (LADDER as readonly number[]).indexOf(best);
+    const next = [LADDER[at - 1], LADDER[at + 1]].find((rate) => rate !== undefined && !losses.has(rate));
+    if (next === undefined) {
+      stage.done({ chosen: best });
+      const trials = [...losses].sort((a, b) => a[0] - b[0]);
+      if (!Number.isFinite(losses.get(best))) {
+        throw new KindredError(
+          "task_failed",
+          "training diverged at every learning rate tried; set training.learningRate",
+        );
+      }
+      return {
+        learningRate: best,
+        trials: trials.map(([rate, loss]) => ({
+          learningRate: rate,
+          validationLoss: Number.isFinite(loss) ? loss : null,
+        })),
+      };
+    }
+    await attempt(next);
+  }
+}

@@ -1,0 +1,244 @@
+/**
+ * Trains one adapter on some clients in federated rounds, and keeps the round that is best by the clients' pooled validation
+ * loss. A training is named: the same name gives the stored result, also after a restart.
+ */
+import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
+import { asKindredError } from "../../shared/base/errors.js";
+import type { NamedTensors } from "../../shared/base/tensors.js";
+import type { AdapterSpec, BlobRef, Evaluate, TrainAdapter, WeightedAdapter } from "../../shared/wire/tasks.js";
+import { aggregate, type Update } from "../rounds/aggregate.js";
+import { roundSchedule } from "../rounds/schedule.js";
+import type { MethodName, PipelineContext } from "./context.js";
+
+export interface TrainingJob {
+  /** Names the training: part of the tasks' keys. */
+  readonly name: string;
+  readonly stage: string;
+  /** Whose books the cost goes to. */
+  readonly methods: readonly MethodName[];
+  readonly clients: readonly string[];
+  readonly adapter: AdapterSpec;
+  readonly learningRate: number;
+  /** Passes over each client's rows. @default the plan's */
+  readonly epochs?: number;
+  /** Fixed members that the new adapter is added to (boosting). */
+  readonly offset?: readonly WeightedAdapter[];
+  readonly onRound?: (round: number, of: number, validationLoss: number | undefined) => void;
+}
+
+export interface CurvePoint {
+  /** Rounds done (steps, where one client trains alone). */
+  readonly step: number;
+  readonly trainLoss?: number;
+  readonly validationLoss?: number;
+}
+
+export interface TrainedAdapter {
+  /** All tensors of the best round; absent where no client gave an update. */
+  readonly values: BlobRef | undefined;
+  /** Pooled over the clients' validation rows, nats a token; infinity where nobody validated. */
+  readonly validationLoss: number;
+  /** What the start (the base, or the offset) had. */
+  readonly startLoss: number;
+  readonly unit: "round" | "step";
+  readonly curve: readonly CurvePoint[];
+}
+
+interface Pooled {
+  nllSum: number;
+  tokens: number;
+}
+
+const lossOf = ({ nllSum, tokens }: Pooled): number => (tokens > 0 ? nllSum / tokens : Number.POSITIVE_INFINITY);
+
+export async function trainFederated(ctx: PipelineContext, job: TrainingJob): Promise<TrainedAdapter> {
+  return job.clients.length === 1 ? trainAlone(ctx, job) : trainTogether(ctx, job);
+}
+
+function trainingOf(ctx: PipelineContext, job: TrainingJob, totalSteps: number, firstStep: number, steps: number) {
+  const { weightDecay, warmup, batch, clipNorm } = ctx.plan.training;
+  return {
+    learningRate: job.learningRate,
+    weightDecay,
+    warmupSteps: Math.floor(warmup * totalSteps),
+    totalSteps,
+    firstStep,
+    steps,
+    batch,
+    clipNorm,
+    seed: ctx.plan.seed,
+  };
+}
+
+function schedule(ctx: PipelineContext, job: TrainingJob) {
+  const { epochs, batch, localSteps } = ctx.plan.training;
+  const rows = job.clients.map((client) => ctx.info(client).rows.train);
+  return roundSchedule({ rows, epochs: job.epochs ?? epochs, batch, localSteps });
+}
+
+/** One client: its whole schedule in one task, validated once a pass. */
+async function trainAlone(ctx: PipelineContext, job: TrainingJob): Promise<TrainedAdapter> {
+  const [client] = job.clients as [string];
+  const totalSteps = schedule(ctx, job).totalSteps[0] as number;
+  const every = Math.max(1, Math.ceil(ctx.info(client).rows.train / ctx.plan.training.batch));
+  const task: TrainAdapter = {
+    kind: "trainAdapter",
+    adapter: job.adapter,
+    offset: job.offset ?? [],
+    training: trainingOf(ctx, job, totalSteps, 0, totalSteps),
+    validateEvery: every,
+    validateStart: true,
+  };
+  const results = await ctx.ask(job.stage, job.methods, `train/${job.name}`, [client], () => task);
+  const result = results.get(client);
+  job.onRound?.(1, 1, undefined);
+  if (result === undefined) return nothing("step");
+  const curve = result.validation.map(({ step, nllSum, tokens }) => {
+    const recent = result.losses.slice(Math.max(0, step - every), step);
+    return {
+      step,
+      ...(recent.length > 0 ? { trainLoss: mean(recent) } : {}),
+      validationLoss: nllSum / tokens,
+    };
+  });
+  const losses = result.validation.map(lossOf);
+  return {
+    values: result.values,
+    validationLoss: Math.min(...losses),
+    startLoss: losses[0] ?? Number.POSITIVE_INFINITY,
+    unit: "step",
+    curve,
+  };
+}
+
+const nothing = (unit: "round" | "step"): TrainedAdapter => ({
+  values: undefined,
+  validationLoss: Number.POSITIVE_INFINITY,
+  startLoss: Number.POSITIVE_INFINITY,
+  unit,
+  curve: [],
+});
+
+/** The state between two rounds, as the journal keeps it. */
+interface RoundEnd {
+  /** What travels: the trained tensors. */
+  readonly start: BlobRef | null;
+  /** All tensors, for members. */
+  readonly full: BlobRef | null;
+}
+
+async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<TrainedAdapter> {
+  const plan = schedule(ctx, job);
+  const curve: CurvePoint[] = [];
+  let end: RoundEnd = { start: null, full: null };
+  let best: { loss: number; values: BlobRef | undefined } = { loss: Number.POSITIVE_INFINITY, values: undefined };
+  let startLoss = Number.POSITIVE_INFINITY;
+  let trainLoss: number | undefined;
+  const record = (round: number, pooled: Pooled): void => {
+    const validationLoss = lossOf(pooled);
+    if (round === 0) startLoss = validationLoss;
+    curve.push({
+      step: round,
+      ...(trainLoss === undefined ? {} : { trainLoss }),
+      ...(Number.isFinite(validationLoss) ? { validationLoss } : {}),
+    });
+    // The first round's start is no adapter; a later one that is no better than none is kept all the same.
+    if (round > 0 && validationLoss < best.loss) best = { loss: validationLoss, values: end.full ?? undefined };
+    job.onRound?.(round, plan.rounds, Number.isFinite(validationLoss) ? validationLoss : undefined);
+  };
+  for (let round = 0; round < plan.rounds; round++) {
+    const { start } = end;
+    const results = await ctx.ask(job.stage, job.methods, `train/${job.name}/${round}`, job.clients, (client) => {
+      const at = job.clients.indexOf(client);
+      const { firstStep, steps } = plan.stretch(at, round);
+      return {
+        kind: "trainAdapter",
+        adapter: job.adapter,
+        ...(start === null ? {} : { start }),
+        offset: job.offset ?? [],
+        training: trainingOf(ctx, job, plan.totalSteps[at] as number, firstStep, steps),
+        validateEvery: 0,
+        validateStart: true,
+      } satisfies TrainAdapter;
+    });
+    const pooled: Pooled = { nllSum: 0, tokens: 0 };
+    for (const { validation } of results.values()) {
+      pooled.nllSum += validation[0]?.nllSum ?? 0;
+      pooled.tokens += validation[0]?.tokens ?? 0;
+    }
+    record(round, pooled);
+    const before = end;
+    const step = await ctx.journal.step(`round/${job.name}/${round}`, async () => {
+      const updates: Update[] = [];
+      const rejected: { client: string; reason: string }[] = [];
+      for (const [client, { values }] of results) {
+        try {
+          const { tensors } = parseSafetensors(await ctx.pool.getBlob(values), { source: `update of ${client}` });
+          updates.push({ client, examples: ctx.info(client).rows.train, tensors });
+        } catch (error) {
+          rejected.push({ client, reason: asKindredError(error).message });
+        }
+      }
+      const expected = before.start === null ? undefined : await tensorsOf(ctx, before.start);
+      const merged = aggregate(updates, expected);
+      rejected.push(...merged.rejected);
+      return { ...(await ended(ctx, job, before, merged.mean)), rejected };
+    });
+    for (const { client, reason } of step.rejected) ctx.fault(client, job.stage, reason);
+    end = { start: step.start, full: step.full };
+    const losses = [...results.values()].map((result) => mean(result.losses)).filter(Number.isFinite);
+    trainLoss = losses.length > 0 ? mean(losses) : undefined;
+  }
+  if (end.full === null) return nothing("round");
+  record(plan.rounds, await validate(ctx, job, end.full));
+  return {
+    values: best.values ?? end.full,
+    validationLoss: best.loss,
+    startLoss,
+    unit: "round",
+    curve,
+  };
+}
+
+/** Stores a round's average: what travels, and together with the frozen tensors what a member is. */
+async function ended(
+  ctx: PipelineContext,
+  job: TrainingJob,
+  before: RoundEnd,
+  average: NamedTensors,
+): Promise<RoundEnd> {
+  if (average.size === 0) return before;
+  const full = before.full === null ? average : new Map([...(await tensorsOf(ctx, before.full)), ...average]);
+  const travels = job.adapter.freezeA ? new Map([...full].filter(([name]) => !name.endsWith(".lora_A.weight"))) : full;
+  return {
+    start: await ctx.pool.putBlob(encodeSafetensors(travels)),
+    full: await ctx.pool.putBlob(encodeSafetensors(full)),
+  };
+}
+
+async function tensorsOf(ctx: PipelineContext, ref: BlobRef): Promise<NamedTensors> {
+  return parseSafetensors(await ctx.pool.getBlob(ref)).tensors;
+}
+
+async function validate(ctx: PipelineContext, job: TrainingJob, values: BlobRef): Promise<Pooled> {
+  const offset = job.offset ?? [];
+  const task: Evaluate = {
+    kind: "evaluate",
+    adapter: job.adapter,
+    members: [values, ...offset.map((member) => member.adapter)],
+    mixtures: [[1, ...offset.map((member) => member.weight)]],
+    split: "validation",
+    examplesLimit: 0,
+  };
+  const results = await ctx.ask(job.stage, job.methods, `train/${job.name}/validate`, job.clients, () => task);
+  const pooled: Pooled = { nllSum: 0, tokens: 0 };
+  for (const { scores } of results.values()) {
+    pooled.nllSum += scores[0]?.nllSum ?? 0;
+    pooled.tokens += scores[0]?.tokens ?? 0;
+  }
+  return pooled;
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,269 @@
+#!/usr/bin/env node
+/**
+ * The one command line: words into options, options into a job. Results go to stdout, all else to stderr; how a process
+ * behaves and ends is in shared/base/process.ts. Jobs are imported when they are asked for, so that a mistake costs no
+ * start-up time.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { asset } from "./shared/base/assets.js";
+import { KindredError } from "./shared/base/errors.js";
+import { type Manners, printResult, reportError, runJob, stopCode, wantsColour } from "./shared/base/process.js";
+import type { Report } from "./simulations/report/types.js";
+
+function integer(min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value >= min) return value;
+    throw new InvalidArgumentError(`It must be a whole number of at least ${min}.`);
+  };
+}
+
+function choiceMap(text: string): Record<string, string> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Reported below, with what it should be.
+  }
+  const sound =
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((completion) => typeof completion === "string");
+  if (!sound) throw new InvalidArgumentError(`It must be a JSON object like {"0": " no", "1": " yes"}.`);
+  return value as Record<string, string>;
+}
+
+/** What `evaluate` prints, as the contract has it. */
+interface Evaluation {
+  readonly examples: number;
+  readonly tokens: number;
+  readonly loss: number;
+  readonly accuracy: number | null;
+}
+
+interface FormatOptions {
+  readonly template?: string;
+  readonly choices?: Record<string, string>;
+  readonly label?: string;
+}
+
+interface TlsOptions {
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  readonly tls?: boolean;
+  readonly insecure?: boolean;
+}
+
+/** A command with the options that all have. */
+function command(program: Command, words: string, description: string): Command {
+  return program
+    .command(words)
+    .description(description)
+    .option("--debug", "show details and stack traces")
+    .option("--quiet", "no progress, and no log but errors");
+}
+
+const jsonOption = () => new Option("--json", "print the result as one JSON document");
+const forceOption = () => new Option("--force", "replace what is there");
+
+const formatOptions = (to: Command): Command =>
+  to
+    .option("--template <text>", "prompt of rows that are objects, fields in braces: 'Text: {text} Answer:'")
+    .option("--choices <json>", `completion of each label: '{"0": " no", "1": " yes"}'`, choiceMap)
+    .option("--label <field>", "field that holds the label");
+
+const tlsOptions = (to: Command): Command =>
+  to
+    .option("--ca <pem>", "authorities to trust")
+    .option("--cert <pem>", "certificate chain of this side")
+    .option("--key <pem>", "private key of the certificate")
+    .option("--insecure", "permit plain text off the loopback");
+
+const screen = () => ({ color: wantsColour(process.stdout), width: process.stdout.columns ?? 80 });
+
+const formatOf = ({ template, choices, label }: FormatOptions) => ({
+  ...(template === undefined ? {} : { template }),
+  ...(choices === undefined ? {} : { choices }),
+  ...(label === undefined ? {} : { label }),
+});
+
+const securityOf = ({ ca, cert, key, tls, insecure }: TlsOptions) => ({
+  ...(ca === undefined ? {} : { ca }),
+  ...(cert === undefined ? {} : { cert }),
+  ...(key === undefined ? {} : { key }),
+  tls: tls === true,
+  insecure: insecure === true,
+});
+
+function buildProgram(): Command {
+  const { version, description } = JSON.parse(readFileSync(asset("package.json"), "utf8")) as Record<string, string>;
+  const program = new Command("kindred")
+    .description(description ?? "")
+    .version(version ?? "")
+    .exitOverride()
+    .configureOutput({ outputError: () => {} }); // printed by reportError, on one line
+
+  command(program, "simulate <config>", "run the whole method on a population, on this machine")
+    .requiredOption("--out <dir>", "folder of the run: report, state, adapters")
+    .addOption(jsonOption())
+    .addOption(forceOption())
+    .action(async (config: string, options: Manners & { out: string; force?: boolean }) => {
+      const { loadSimulationConfig } = await import("./shared/config/config.js");
+      const plan = await loadSimulationConfig(config);
+      const { runSimulation } = await import("./simulations/simulate.js");
+      const { terminalReport } = await import("./simulations/report/terminal.js");
+      const run = { out: resolve(options.out), force: options.force === true };
+      const report = await runJob<Report>(options, (context) => runSimulation(plan, { ...run, ...context }));
+      await printResult(report, options, () => terminalReport(report, screen()));
+    });
+
+  command(program, "demo", "run the embedded model on a generated population; under five minutes")
+    .option("--seed <n>", "another population, another run", integer(0), 0)
+    .option("--out <dir>", "folder of the run", "runs/demo")
+    .addOption(jsonOption())
+    .addOption(forceOption())
+    .action(async (options: Manners & { seed: number; out: string; force?: boolean }) => {
+      const { runDemo } = await import("./simulations/demo/demo.js");
+      const { terminalReport } = await import("./simulations/report/terminal.js");
+      const out = resolve(options.out);
+      // A demo is run to be seen: a finished one is run anew, an unfinished one resumed.
+      const force = options.force === true || existsSync(join(out, "report.json"));
+      const report = await runJob<Report>(options, (context) =>
+        runDemo({ seed: options.seed, out, force, ...context }),
+      );
+      await printResult(report, options, () => terminalReport(report, screen()));
+    });
+
+  formatOptions(command(program, "evaluate", "loss and accuracy of a model, with an adapter or without, on rows"))
+    .requiredOption("--model <dir>", "folder of the model, or its id on the hub")
+    .option("--adapter <peft-dir>", "PEFT folder of an adapter")
+    .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
+    .option("--max-tokens <n>", "longest row in tokens", integer(2), 512)
+    .addOption(jsonOption())
+    .action(
+      async (
+        options: Manners & FormatOptions & { model: string; adapter?: string; data: string; maxTokens: number },
+      ) => {
+        const { resolveModel } = await import("./shared/config/config.js");
+        const model = resolveModel(options.model, process.cwd(), "--model");
+        const { evaluateFile } = await import("./client/tasks/evaluate.js");
+        const { data, maxTokens, adapter } = options;
+        const job = {
+          model,
+          data,
+          maxTokens,
+          format: formatOf(options),
+          ...(adapter === undefined ? {} : { adapter }),
+        };
+        const result = await runJob<Evaluation>(options, (context) => evaluateFile(job, context));
+        await printResult(result, options, () =>
+          Object.entries(result)
+            .map(([name, value]) => `${name.padEnd(9)} ${value ?? "none: no row has choices"}`)
+            .join("\n"),
+        );
+      },
+    );
+
+  command(program, "export <run>", "write a run's adapters as PEFT folders, and the ensemble's weights")
+    .requiredOption("--out <dir>", "folder to write")
+    .addOption(jsonOption())
+    .addOption(forceOption())
+    .action(async (run: string, options: Manners & { out: string; force?: boolean }) => {
+      const { exportRun } = await import("./coordinator/pipeline/export.js");
+      const job = { run: resolve(run), out: resolve(options.out), force: options.force === true };
+      const result = await runJob<{ members: readonly string[] }>(options, (context) => exportRun(job, context));
+      await printResult(
+        result,
+        options,
+        () => `${result.members.length} adapters and ensemble.json written to ${options.out}`,
+      );
+    });
+
+  tlsOptions(command(program, "coordinator", "serve a federation: enrol clients, group them, train their adapters"))
+    .requiredOption("--config <file>", "options; minClients is needed")
+    .requiredOption("--listen <host:port>", "address to listen on")
+    .requiredOption("--state <dir>", "folder of the state, from which a killed coordinator resumes")
+    .action(async (options: Manners & TlsOptions & { config: string; listen: string; state: string }) => {
+      const { loadCoordinatorConfig } = await import("./shared/config/config.js");
+      const plan = await loadCoordinatorConfig(options.config);
+      const { runCoordinator } = await import("./coordinator/coordinator.js");
+      const job = { listen: options.listen, state: resolve(options.state), security: securityOf(options) };
+      await runJob<void>(options, (context) => runCoordinator(plan, job, context));
+    });
+
+  formatOptions(tlsOptions(command(program, "client", "take part in a federation with the data of one client")))
+    .requiredOption("--coordinator <host:port>", "address of the coordinator")
+    .requiredOption("--model <dir>", "folder of the base model, or its id on the hub")
+    .requiredOption("--data <path>", "folder with train, validation and test files, or a file of rows")
+    .requiredOption("--name <name>", "name of this client, unique in the federation")
+    .option("--state <dir>", "folder to resume from after an end")
+    .option("--tls", "TLS with the system's authorities")
+    .option("--seed <n>", "draws the splits that the data lacks", integer(0), 0)
+    .action(
+      async (
+        options: Manners &
+          FormatOptions &
+          TlsOptions & { coordinator: string; model: string; data: string; name: string; state?: string; seed: number },
+      ) => {
+        const { resolveModel } = await import("./shared/config/config.js");
+        const model = resolveModel(options.model, process.cwd(), "--model");
+        const { runClient } = await import("./client/client.js");
+        const { coordinator, name, seed, state } = options;
+        const job = {
+          coordinator,
+          name,
+          seed,
+          model,
+          data: resolve(options.data),
+          format: formatOf(options),
+          security: securityOf(options),
+          ...(state === undefined ? {} : { state: resolve(state) }),
+        };
+        await runJob<void>(options, (context) => runClient(job, context));
+      },
+    );
+
+  command(program, "schema [kind]", "print the JSON schema of a configuration file, for editors")
+    .description("print the JSON schema of a configuration file (simulate or coordinator), for editors")
+    .action(async (kind: string | undefined, options: Manners) => {
+      const { CONFIG_KINDS, configJsonSchema } = await import("./shared/config/config.js");
+      const known = CONFIG_KINDS.find((name) => name === (kind ?? "simulate"));
+      if (known === undefined) {
+        throw new KindredError("invalid_option", `schema ${kind}: there is one for ${CONFIG_KINDS.join(" and for ")}`);
+      }
+      await printResult(configJsonSchema(known), { ...options, json: true }, () => "");
+    });
+
+  return program;
+}
+
+/** A mistake in the command's words, as the error that it is. */
+function asMistake(error: unknown): unknown {
+  if (!(error instanceof CommanderError)) return error;
+  return new KindredError("invalid_option", `${error.message.replace(/^error: /, "")} (see kindred --help)`, {}, error);
+}
+
+async function main(): Promise<number> {
+  const debug = process.argv.includes("--debug");
+  // Whoever reads our output may stop reading (`| head`): that is no error of ours.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  for (const event of ["uncaughtException", "unhandledRejection"]) {
+    process.on(event, (error: unknown) => process.exit(reportError(error, debug)));
+  }
+  try {
+    if (process.argv.length <= 2) throw new KindredError("invalid_option", "no command given (see kindred --help)");
+    await buildProgram().parseAsync();
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0; // --help and --version
+    const code = reportError(asMistake(error), debug);
+    return code === 130 ? stopCode() : code;
+  }
+}
+
+// Not left to node: a worker or a socket that a failed job forgot would keep the process alive.
+process.exit(await main());

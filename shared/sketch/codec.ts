@@ -1,0 +1,68 @@
+/** A client's sketches as bytes: safetensors with one set of tensors a split. What is read is hostile until checked. */
+import { encodeSafetensors, parseSafetensors } from "../adapters/safetensors.js";
+import { KindredError } from "../base/errors.js";
+import type { FloatTensor, NamedTensors } from "../base/tensors.js";
+import { type LogisticRows, ROW_TERMS } from "./types.js";
+
+export interface SketchedSplits {
+  readonly train: LogisticRows;
+  readonly validation: LogisticRows;
+}
+
+const SPLITS = ["train", "validation"] as const;
+
+export function encodeSketches(sketches: SketchedSplits): Uint8Array {
+  const tensors = new Map<string, FloatTensor>();
+  for (const split of SPLITS) {
+    const { dim, examples, margin, sketch, example, term } = sketches[split];
+    const rows = margin.length;
+    tensors.set(`${split}.examples`, { shape: [1], data: Float32Array.of(examples) });
+    tensors.set(`${split}.margin`, { shape: [rows], data: margin });
+    tensors.set(`${split}.sketch`, { shape: [rows, dim], data: sketch });
+    tensors.set(`${split}.example`, { shape: [rows], data: Float32Array.from(example) });
+    tensors.set(`${split}.term`, { shape: [rows], data: Float32Array.from(term) });
+  }
+  return encodeSafetensors(tensors);
+}
+
+/**
+ * @param who names the client in messages
+ * @throws {KindredError} `invalid_message` naming the tensor, where bytes, shapes or numbers do not hold together
+ */
+export function decodeSketches(bytes: Uint8Array, dim: number, who: string): SketchedSplits {
+  const { tensors } = parseSafetensors(bytes, { source: `sketches of ${who}` });
+  return { train: decodeSplit(tensors, "train", dim, who), validation: decodeSplit(tensors, "validation", dim, who) };
+}
+
+function decodeSplit(tensors: NamedTensors, split: (typeof SPLITS)[number], dim: number, who: string): LogisticRows {
+  const fail = (message: string): never => {
+    throw new KindredError("invalid_message", `sketches of ${who}: ${message}`, { client: who });
+  };
+  const take = (name: string, shape?: readonly number[]): FloatTensor => {
+    const tensor = tensors.get(`${split}.${name}`) ?? fail(`tensor ${split}.${name} is missing`);
+    if (shape && (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis]))) {
+      fail(`tensor ${split}.${name} has shape [${tensor.shape.join(", ")}], should be [${shape.join(", ")}]`);
+    }
+    if (!tensor.data.every(Number.isFinite)) fail(`tensor ${split}.${name} holds a number that is not finite`);
+    return tensor;
+  };
+  const examples = take("examples", [1]).data[0] as number;
+  const margin = take("margin");
+  const rows = margin.data.length;
+  const sketch = take("sketch", [rows, dim]);
+  const example = Int32Array.from(take("example", [rows]).data);
+  const term = Uint8Array.from(take("term", [rows]).data);
+  if (!Number.isInteger(examples) || examples < 1) fail(`${split}.examples is ${examples}, should be at least 1`);
+  const terms = new Set<number>(Object.values(ROW_TERMS));
+  let last = 0;
+  for (let row = 0; row < rows; row++) {
+    const at = example[row] as number;
+    if (at < last || at > last + 1 || at >= examples)
+      fail(`${split}.example[${row}] is ${at}, should ascend to ${examples - 1}`);
+    if (!terms.has(term[row] as number))
+      fail(`${split}.term[${row}] is ${term[row]}, should be ${[...terms].join(", ")}`);
+    last = at;
+  }
+  if (last !== examples - 1) fail(`${split} has rows of ${last + 1} examples, not of ${examples}`);
+  return { dim, examples, margin: margin.data, sketch: sketch.data, example, term };
+}

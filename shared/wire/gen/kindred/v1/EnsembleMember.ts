@@ -1,0 +1,15 @@
+// Original file: proto/kindred/v1/work.proto
+
+import type { BlobRef as _kindred_v1_BlobRef, BlobRef__Output as _kindred_v1_BlobRef__Output } from '../../kindred/v1/BlobRef.js';
+
+export interface EnsembleMember {
+  'name'?: (string);
+  'adapter'?: (_kindred_v1_BlobRef | null);
+  'weight'?: (number | string);
+}
+
+export interface EnsembleMember__Output {
+  'name': (string);
+  'adapter': (_kindred_v1_BlobRef__Output | null);
+  'weight': (number);
+}

@@ -1,0 +1,120 @@
+/** Fills a report from what a run came to. */
+import type { Population } from "../../client/data/population.js";
+import type { BaseModel } from "../../client/models/base.js";
+import { adjustedRandIndex } from "../../coordinator/grouping/rand-index.js";
+import type { PipelineContext } from "../../coordinator/pipeline/context.js";
+import type { RunOutcome } from "../../coordinator/pipeline/run.js";
+import type { SimulationPlan } from "../../shared/config/config.js";
+import type { Score as RawScore } from "../../shared/wire/tasks.js";
+import {
+  byClient,
+  type Cost,
+  type Json,
+  METHODS,
+  type Method,
+  type MethodResult,
+  type Planted,
+  type Report,
+  type Score,
+} from "./types.js";
+
+export interface ReportSources {
+  readonly plan: SimulationPlan;
+  readonly outcome: RunOutcome;
+  readonly ctx: PipelineContext;
+  readonly population: Population;
+  readonly base: BaseModel;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly command?: string;
+}
+
+export function assembleReport({ plan, outcome, ctx, population, base, versions, command }: ReportSources): Report {
+  const { clients, estimate, sweep } = outcome;
+  const served = new Set(clients);
+  const groups = outcome.groups.map((group) => group.filter((name) => served.has(name)));
+  const order = clients.map((name) => estimate.clients.indexOf(name));
+  const methods: Partial<Record<Method, MethodResult>> = {};
+  const cost: Partial<Record<Method, Cost>> = {};
+  for (const method of METHODS) {
+    const scores = outcome.methods.get(method);
+    if (scores === undefined) continue;
+    methods[method] = methodResult(clients.map((name) => [name, scores.clients.get(name) as RawScore]));
+    cost[method] = ctx.costs[method];
+  }
+  const { layers, hidden, vocabulary } = base.config;
+  return {
+    title: plan.title,
+    clients,
+    groups: groups.filter((group) => group.length > 0),
+    affinity: order.map((i) => order.map((j) => estimate.affinity[i]![j]!)),
+    methods,
+    planted: planted(population, clients, groups),
+    cost,
+    learningRate: sweep.learningRate,
+    seed: plan.seed,
+    versions,
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    curves: outcome.curves,
+    members: outcome.members.map(({ name, group, kind }) => ({ name, group, kind })),
+    weights: byClient(clients.map((name) => [name, outcome.weights.get(name) as readonly number[]])),
+    grouping: {
+      candidates: estimate.candidates.map(({ label, groups, judged, chosen }) => ({ label, groups, judged, chosen })),
+      reason: estimate.reason,
+      measure: "minus the mean estimated loss on held-out rows, nats an example",
+    },
+    sweep: sweep.trials,
+    estimation: {
+      subsets: estimate.facts.subsets,
+      subsetSize: estimate.facts.subsetSize,
+      dim: estimate.facts.dim,
+      pairCoverage: estimate.facts.pairCoverage,
+      facts: {
+        margin: estimate.facts.twoTerms ? "format and choice" : "answer over the vocabulary",
+        lambda: estimate.facts.lambda,
+        folds: estimate.facts.folds,
+        "largest gradient norm": estimate.facts.largestGradientNorm,
+      },
+    },
+    faults: ctx.faults,
+    config: plan as unknown as Json,
+    model: { name: plan.model, hash: base.hash, parameters: base.parameters, facts: { layers, hidden, vocabulary } },
+    rows: byClient(clients.map((name) => [name, ctx.info(name).rows])),
+    ...(command === undefined ? {} : { command }),
+  };
+}
+
+function methodResult(entries: readonly (readonly [string, RawScore])[]): MethodResult {
+  const scores = entries.map(([name, { nllSum, tokens, correct, choiceRows }]): readonly [string, Score] => [
+    name,
+    { loss: nllSum / tokens, accuracy: choiceRows > 0 ? correct / choiceRows : null },
+  ]);
+  const accuracies = scores.flatMap(([, { accuracy }]) => (accuracy === null ? [] : [accuracy]));
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  return {
+    clients: byClient(scores),
+    mean: {
+      loss: mean(scores.map(([, { loss }]) => loss)),
+      accuracy: accuracies.length > 0 ? mean(accuracies) : null,
+    },
+  };
+}
+
+function planted(
+  population: Population,
+  clients: readonly string[],
+  found: readonly (readonly string[])[],
+): Planted | undefined {
+  if (population.planted === undefined) return undefined;
+  const { names, groups } = population.planted;
+  const served = groups
+    .map((group, at) => ({ name: names[at] as string, clients: group.filter((client) => clients.includes(client)) }))
+    .filter((group) => group.clients.length > 0);
+  const labels = (partition: readonly (readonly string[])[]): number[] =>
+    clients.map((client) => partition.findIndex((group) => group.includes(client)));
+  const adjusted = adjustedRandIndex(labels(found), labels(served.map((group) => group.clients)));
+  return {
+    groups: served.map((group) => group.clients),
+    names: served.map((group) => group.name),
+    adjustedRandIndex: adjusted,
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * `kindred simulate`: a coordinator and all clients of a population in one process, over real gRPC on the loopback. Clients
+ * share one engine and one copy of the base model; everything else is what a deployment runs.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { encodeClient } from "../client/data/encode.js";
+import { loadPopulation, type Population } from "../client/data/population.js";
+import { type OpenedModel, openModel } from "../client/models/open.js";
+import { runClient, type TaskRunner } from "../client/session/session.js";
+import { ClientWork } from "../client/tasks/runner.js";
+import { Programs } from "../client/tuning/programs.js";
+import { PipelineContext } from "../coordinator/pipeline/context.js";
+import { Journal } from "../coordinator/pipeline/journal.js";
+import { type RunOutcome, runPipeline } from "../coordinator/pipeline/run.js";
+import { startCoordinator } from "../coordinator/server/server.js";
+import { writeAtomically } from "../shared/adapters/atomic.js";
+import { asset } from "../shared/base/assets.js";
+import type { JobContext } from "../shared/base/command.js";
+import { asKindredError, KindredError } from "../shared/base/errors.js";
+import { Semaphore } from "../shared/base/semaphore.js";
+import type { SimulationPlan } from "../shared/config/config.js";
+import { OnnxRuntime } from "../shared/runtimes/onnx/runtime.js";
+import { assembleReport } from "./report/assemble.js";
+import { checkReport } from "./report/check.js";
+import { affinityCsv, clientsCsv } from "./report/csv.js";
+import { renderReport } from "./report/html.js";
+import type { Report } from "./report/types.js";
+
+export interface SimulationRun extends JobContext {
+  /** Folder of the run. */
+  readonly out: string;
+  /** Replace a finished run, or one of another configuration. */
+  readonly force: boolean;
+  /** The command that makes this run again, for the report. */
+  readonly command?: string;
+}
+
+const FILES = ["report.json", "report.html", "clients.csv", "affinity.csv", "run.json"] as const;
+
+/**
+ * Runs or resumes a simulation and writes its report.
+ * @throws {KindredError} `already_exists` for a finished run or one of another configuration, without `force`
+ */
+export async function runSimulation(plan: SimulationPlan, run: SimulationRun): Promise<Report> {
+  await claim(plan, run);
+  const population = await loadPopulation(
+    typeof plan.population === "string" ? plan.population : plan.population.map((entry) => ({ ...entry })),
+    { seed: plan.seed, format: plan.format },
+  );
+  const model = await openModel(plan.model, run);
+  const { device, threads } = plan.runtime;
+  const runtime = new OnnxRuntime({ provider: device, ...(threads === "auto" ? {} : { threads }) });
+  try {
+    const { outcome, ctx } = await federate(plan, run, population, model, runtime);
+    const report = assembleReport({
+      plan,
+      outcome,
+      ctx,
+      population,
+      base: model.base,
+      versions: versions(),
+      ...(run.command === undefined ? {} : { command: run.command }),
+    });
+    // The report itself first: whatever fails afterwards, the run's result is there.
+    await writeAtomically(join(run.out, "clients.csv"), clientsCsv(report));
+    await writeAtomically(join(run.out, "affinity.csv"), affinityCsv(report));
+    await writeAtomically(join(run.out, "report.html"), renderReport(report));
+    await writeAtomically(join(run.out, "report.json"), `${JSON.stringify(report, null, 1)}\n`);
+    return checkReport(report);
+  } finally {
+    await runtime.close();
+  }
+}
+
+/** Makes the folder this run's, or says why it is not. */
+async function claim(plan: SimulationPlan, { out, force, log }: SimulationRun): Promise<void> {
+  const fingerprint = createHash("sha256").update(JSON.stringify(plan)).digest("hex");
+  if (existsSync(out) && !force) {
+    if (existsSync(join(out, "report.json"))) {
+      throw new KindredError(
+        "already_exists",
+        `${out}: holds a finished run; choose another --out, or add --force to replace it`,
+        { out },
+      );
+    }
+    const known = await readFile(join(out, "run.json"), "utf8").catch(() => undefined);
+    if (known !== undefined && (JSON.parse(known) as { plan?: string }).plan !== fingerprint) {
+      throw new KindredError(
+        "already_exists",
+        `${out}: holds an unfinished run of another configuration; choose another --out, or add --force to replace it`,
+        { out },
+      );
+    }
+    if (known !== undefined) log.info("resuming", { out });
+  }
+  await mkdir(out, { recursive: true });
+  if (force) {
+    await rm(join(out, "state"), { recursive: true, force: true });
+    for (const file of FILES) await rm(join(out, file), { force: true });
+  }
+  await writeAtomically(join(out, "run.json"), `${JSON.stringify({ plan: fingerprint })}\n`);
+}
+
+/** Starts coordinator and clients, runs the pipeline, and ends both. */
+async function federate(
+  plan: SimulationPlan,
+  run: SimulationRun,
+  population: Population,
+  { base, tokenizer, renderChat }: OpenedModel,
+  runtime: OnnxRuntime,
+): Promise<{ outcome: RunOutcome; ctx: PipelineContext }> {
+  const programs = new Programs(runtime, base);
+  const coordinator = await startCoordinator({
+    listen: "127.0.0.1:0",
+    stateDir: join(run.out, "state"),
+    modelHash: base.hash,
+    log: run.log,
+  });
+  const stop = new AbortController();
+  const abort = (): void => stop.abort();
+  run.signal.addEventListener("abort", abort, { once: true });
+  const gate = new Semaphore(plan.concurrency);
+  const maxTokens = Math.min(plan.maxTokens, base.config.context);
+  let broken: unknown;
+  const sessions = population.clients.map((rows) => {
+    const work = new ClientWork({ programs, dataset: () => encodeClient(rows, tokenizer, { maxTokens, renderChat }) });
+    const runner: TaskRunner = { run: (task, io) => gate.run(() => work.run(task, io)) };
+    return runClient({
+      coordinator: coordinator.address,
+      name: rows.name,
+      // The same in a resumed run, so that the client is known again.
+      instanceId: createHash("sha256").update(`simulated\n${plan.seed}\n${rows.name}`).digest("hex"),
+      modelHash: base.hash,
+      rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
+      runner,
+      signal: stop.signal,
+      log: run.log,
+    }).catch((error: unknown) => {
+      if (!stop.signal.aborted) {
+        broken ??= error;
+        stop.abort();
+      }
+    });
+  });
+  try {
+    await coordinator.pool.whenEnrolled(population.clients.length, stop.signal);
+    const known = new Map((await coordinator.pool.clients()).map((client) => [client.name, client]));
+    const ctx = new PipelineContext({
+      pool: coordinator.pool,
+      journal: new Journal(coordinator.store),
+      plan,
+      clients: population.clients.map(({ name }) => known.get(name)!),
+      runtime,
+      log: run.log,
+      progress: run.progress,
+      signal: stop.signal,
+      deadlineMs: 0,
+    });
+    const outcome = await runPipeline(ctx, { compare: plan.compare, model: plan.model });
+    await coordinator.pool.finish("the run is complete");
+    await Promise.all(sessions);
+    return { outcome, ctx };
+  } catch (error) {
+    throw asKindredError(broken ?? error);
+  } finally {
+    run.signal.removeEventListener("abort", abort);
+    stop.abort();
+    await Promise.all(sessions);
+    await coordinator.close();
+    await programs.close();
+  }
+}
+
+function versions(): Record<string, string> {
+  const own = JSON.parse(readFileSync(asset("package.json"), "utf8")) as { version: string };
+  const engine = JSON.parse(readFileSync(asset("node_modules", "onnxruntime-node", "package.json"), "utf8")) as {
+    version: string;
+  };
+  return { kindred: own.version, node: process.versions.node, onnxruntime: engine.version };
+}

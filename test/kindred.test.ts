@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const program = fileURLToPath(new URL("../kindred.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "kindred-cli-"));
+after(() => rmSync(folder, { recursive: true }));
+
+function kindred(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+    cwd: folder,
+    encoding: "utf8",
+    timeout: 30_000,
+  });
+  return { status, stdout, stderr };
+}
+
+/** A user's mistake: exit code 2, nothing on stdout, one line on stderr. */
+function refuses(args: string[], message: RegExp) {
+  const { status, stdout, stderr } = kindred(...args);
+  assert.match(stderr, message);
+  assert.match(stderr, /^kindred: [^\n]+\n$/);
+  assert.equal(stdout, "");
+  assert.equal(status, 2);
+}
+
+function config(text: string): string {
+  writeFileSync(join(folder, "run.yaml"), text);
+  return "run.yaml";
+}
+
+test("words that are no command or option are a user's mistake, on one line", () => {
+  refuses([], /no command given/);
+  refuses(["simulte"], /unknown command 'simulte' \(Did you mean simulate\?\)/);
+  refuses(["simulate", "a.yaml", "--out", "x", "--jsno"], /unknown option '--jsno' \(Did you mean --json\?\)/);
+  refuses(["simulate", "--out", "x"], /missing required argument 'config'/);
+  refuses(["simulate", "a.yaml"], /required option '--out <dir>' not specified/);
+  refuses(["simulate", "a.yaml", "b.yaml", "--out", "x"], /too many arguments/);
+  refuses(["demo", "--seed", "-1"], /'-1'|argument missing/);
+  refuses(["demo", "--seed", "1.5"], /'1\.5' is invalid.*whole number/);
+  refuses(["evaluate", "--model", "m", "--data", "d.jsonl", "--choices", "yes"], /JSON object/);
+  refuses(["schema", "cilent"], /schema cilent: there is one for simulate and for coordinator/);
+});
+
+test("a mistake in a file names file, line, field and value, before anything is read or written", () => {
+  refuses(["simulate", "none.yaml", "--out", "x"], /^kindred: none\.yaml: no such configuration file/);
+  const unknown = config("model: m\npopulation: p.jsonl\nepoch: 3\n");
+  refuses(["simulate", unknown, "--out", "x", "--json"], /^kindred: run\.yaml:3: epoch is not an option; did you mean/);
+  const coordinator = ["coordinator", "--listen", "127.0.0.1:0", "--state", "s", "--config"];
+  refuses([...coordinator, config("seed: 1\n")], /^kindred: run\.yaml: minClients is missing/);
+  refuses(["evaluate", "--model", "./none", "--data", "d.jsonl"], /^kindred: --model "\.\/none": no such folder/);
+});
+
+test("what a file holds cannot steer the terminal", () => {
+  refuses(["simulate", config('"\\u001b[2J": 1\n'), "--out", "x"], /^\P{Cc}+\n$/u);
+});
+
+test("a stack trace is shown with --debug alone", () => {
+  assert.doesNotMatch(kindred("simulate", "none.yaml", "--out", "x").stderr, /^ {4}at /m);
+  const { status, stderr } = kindred("simulate", "none.yaml", "--out", "x", "--debug");
+  assert.match(stderr, /^ {4}at /m);
+  assert.equal(status, 2);
+});
+
+test("help and version are results: on stdout, exit code 0", () => {
+  for (const args of [["simulate", "--help"], ["--version"]]) {
+    const { status, stdout, stderr } = kindred(...args);
+    assert.equal(status, 0);
+    assert.equal(stderr, "");
+    assert.notEqual(stdout, "");
+  }
+  const { stdout } = kindred("--help");
+  for (const command of ["simulate", "evaluate", "export", "coordinator", "client", "demo", "schema"]) {
+    assert.match(stdout, new RegExp(`^ {2}${command} `, "m"));
+  }
+});
+
+test("the schema is one JSON document on stdout", () => {
+  for (const args of [[], ["coordinator"]]) {
+    const { status, stdout, stderr } = kindred("schema", ...args);
+    assert.equal(status, 0);
+    assert.equal(stderr, "");
+    assert.equal(JSON.parse(stdout).type, "object");
+  }
+});

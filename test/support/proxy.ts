@@ -1,0 +1,72 @@
+/** A TCP relay that can cut connections after so many bytes and counts what passed: the network's faults, for tests. */
+import { connect, createServer, type Socket } from "node:net";
+
+export interface Relay {
+  readonly address: string;
+  /** Bytes that passed towards the target (up) and back (down). */
+  readonly passed: { up: number; down: number };
+  /** Connections cut so far. */
+  readonly cuts: () => number;
+  /** Cuts the connection on which so many more bytes have passed in this direction. */
+  cutAfter(direction: "up" | "down", bytes: number): void;
+  close(): Promise<void>;
+}
+
+export async function relayTo(target: string): Promise<Relay> {
+  const [host, port] = target.split(":");
+  const passed = { up: 0, down: 0 };
+  const sockets = new Set<Socket>();
+  let plan: { direction: "up" | "down"; left: number } | undefined;
+  let cuts = 0;
+
+  const server = createServer((near) => {
+    const far = connect(Number(port), host);
+    const destroy = () => {
+      near.destroy();
+      far.destroy();
+    };
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on("error", destroy);
+      socket.on("close", () => {
+        sockets.delete(socket);
+        destroy();
+      });
+    }
+    const carry = (from: Socket, to: Socket, direction: "up" | "down") => {
+      from.on("data", (bytes) => {
+        passed[direction] += bytes.length;
+        if (plan?.direction === direction) {
+          plan.left -= bytes.length;
+          if (plan.left <= 0) {
+            plan = undefined;
+            cuts++;
+            destroy();
+            return;
+          }
+        }
+        if (!to.write(bytes)) {
+          from.pause();
+          to.once("drain", () => from.resume());
+        }
+      });
+    };
+    carry(near, far, "up");
+    carry(far, near, "down");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const bound = server.address();
+  if (bound === null || typeof bound === "string") throw new Error("the relay has no port");
+  return {
+    address: `127.0.0.1:${bound.port}`,
+    passed,
+    cuts: () => cuts,
+    cutAfter: (direction, bytes) => {
+      plan = { direction, left: bytes };
+    },
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      return new Promise((resolve) => server.close(() => resolve()));
+    },
+  };
+}
