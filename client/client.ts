@@ -1,8 +1,8 @@
 /** `kindred client`: one client of a federation, with its own data, model and GPU or processor. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { writeAtomically } from "../shared/adapters/atomic.js";
 import { writePeftAdapter } from "../shared/adapters/peft.js";
+import { writeAtomically } from "../shared/base/atomic.js";
 import type { JobContext } from "../shared/base/command.js";
 import { KindredError } from "../shared/base/errors.js";
 import type { RowFormat } from "../shared/config/format.js";

@@ -7,8 +7,8 @@ import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
 import type { WeightSource } from "../../shared/graph/graph.js";
-import { type ModelFolder, modelHash, openModelFolder, readModelTensor } from "./files.js";
-import { defaultCache } from "./hub.js";
+import { type ModelFolder, modelHash, openModelFolder, readModelTensor } from "../../shared/models/files.js";
+import { defaultCache } from "../../shared/models/hub.js";
 import { type LlamaConfig, llamaConfig, llamaWeights } from "./llama.js";
 
 export interface BaseModel {

@@ -5,8 +5,8 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Template } from "@huggingface/jinja";
-import { isObject, readJsonObject, reasonOf } from "../../shared/adapters/json.js";
 import { KindredError } from "../../shared/base/errors.js";
+import { isObject, readJsonObject, reasonOf } from "../../shared/base/json.js";
 import type { RenderChat } from "../data/types.js";
 
 const MAX_CONFIG_BYTES = 25_000_000;

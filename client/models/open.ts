@@ -1,9 +1,9 @@
 /** Opens all that a client needs of a model: weights, tokenizer, chat template. An id on the hub is fetched first. */
 import type { JobContext } from "../../shared/base/command.js";
+import { resolveModel } from "../../shared/models/hub.js";
 import type { RenderChat } from "../data/types.js";
 import { type BaseModel, openBaseModel } from "./base.js";
 import { loadChatTemplate } from "./chat.js";
-import { resolveModel } from "./hub.js";
 import { checkTokenizerFits, loadTokenizer, type ModelTokenizer } from "./tokenizer.js";
 
 export interface OpenedModel {

@@ -9,10 +9,10 @@ import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
-import { canonicalJson, isObject, readJsonObject } from "../../shared/adapters/json.js";
 import { KindredError } from "../../shared/base/errors.js";
+import { canonicalJson, isObject, readJsonObject } from "../../shared/base/json.js";
+import type { ModelFolder } from "../../shared/models/files.js";
 import type { Tokenizer } from "../data/types.js";
-import type { ModelFolder } from "./files.js";
 
 /** The largest known (256,000 entries with merges) are near 35 MB. */
 const MAX_TOKENIZER_BYTES = 200_000_000;

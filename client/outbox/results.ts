@@ -28,6 +28,21 @@ export async function sendResult(
   result: TaskResultWithBlobs,
   retry: RetryOptions,
 ): Promise<Receipt> {
+  try {
+    return await uploadAndReport(connection, taskId, result, retry);
+  } catch (error) {
+    // A machine that died after it took the blob and before the result may have forgotten that it has it.
+    if (!(error instanceof KindredError) || error.code !== "not_found" || error.facts.what !== "blob") throw error;
+    return uploadAndReport(connection, taskId, result, retry);
+  }
+}
+
+async function uploadAndReport(
+  connection: Connection,
+  taskId: string,
+  result: TaskResultWithBlobs,
+  retry: RetryOptions,
+): Promise<Receipt> {
   const send = async (bytes: Uint8Array) => {
     const ref = refOf(bytes);
     await uploadBlob(connection, taskId, ref, bytes, retry);

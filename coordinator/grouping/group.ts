@@ -2,7 +2,7 @@
  * From affinities to groups: candidates for every number of groups, the judge's choice among them, and why.
  *
  * 1. T is standardised and symmetrised; the relaxation is solved for each number of groups m and rounded; spectral clustering
- *    gives a second candidate for each m. One group for all is always a candidate.
+ *    gives a second candidate for each m. One group for all is always a candidate. m rises until it no longer pays.
  * 2. The judge values every candidate as a whole; the best few are refined by moves, swaps and merges that it approves.
  * 3. Parsimony: of all candidates the one with the fewest groups that is within `margin` standard errors of the best is chosen
  *    (the one-standard-error rule of Breiman et al. 1984, paired: the standard error is that of the difference between the
@@ -48,7 +48,7 @@ export interface Grouping {
 export interface GroupingOptions {
   /** Forces the number of groups; "auto" lets the judge choose. @default "auto" */
   groups?: number | "auto" | undefined;
-  /** Largest number of groups tried. @default 1.5 sqrt(clients) rounded up, at most 20 */
+  /** Largest number of groups tried; the path ends earlier once more groups no longer pay. @default 1.5 sqrt(clients) rounded up, at most 20 */
   maxGroups?: number | undefined;
   /** Without a judge the candidate with the highest density is taken: for a forced number of groups, or for tests. */
   judge?: PartitionJudge | undefined;
@@ -66,10 +66,13 @@ export interface GroupingOptions {
 }
 
 /** Above this many clients a decomposition an iteration takes too long (0.4 s at 400): spectral candidates alone. */
-const SDP_CLIENTS = 160;
-/** The relaxation is only to be rounded: this is where roundings no longer change. */
+const SDP_CLIENTS = 200;
+/** The relaxation is only to be rounded: beyond these, roundings no longer change. */
 const SDP_TOLERANCE = 1e-3;
 const SDP_ITERATIONS = 200;
+const SDP_STRETCH = 20;
+/** Numbers of groups beyond the best so far that are tried before the path ends. */
+const PATIENCE = 4;
 /** Candidates that are refined: the best by value, of distinct numbers of groups. */
 const REFINED = 3;
 
@@ -103,46 +106,51 @@ export async function groupClients(
   const add = (partition: Partition, source: CandidateSource) => {
     checkPartition(partition, n);
     const key = partitionKey(partition);
-    if (!found.has(key)) found.set(key, { partition, source });
+    if (found.has(key)) return false;
+    found.set(key, { partition, source });
+    return true;
   };
+  const values = new Map<Partition, number>();
   let state: SdpState | undefined;
+  let best = Number.NEGATIVE_INFINITY;
+  let bestGroups = 1;
   for (const m of wanted) {
     throwIfAborted(signal);
-    if (m === 1) {
-      add(one, "one");
-      continue;
-    }
-    if (m === n) {
-      add(
+    const fresh: Partition[] = [];
+    const propose = (partition: Partition, source: CandidateSource) => {
+      if (add(partition, source)) fresh.push(partition);
+    };
+    if (m === 1) propose(one, "one");
+    else if (m === n)
+      propose(
         one[0]!.map((i) => [i]),
         "apart",
       );
-      continue;
+    else {
+      if (method === "sdp" && n <= SDP_CLIENTS) {
+        const relaxed = await relaxAndRound(standardised, m, seed, state, signal);
+        state = relaxed.state;
+        propose(relaxed.partition, "sdp");
+      }
+      propose(spectralGroups(standardised, m, seed), "spectral");
     }
-    if (method === "sdp" && n <= SDP_CLIENTS) {
-      const relaxed = solveGroupingSdp(standardised, {
-        groups: m,
-        tolerance: SDP_TOLERANCE,
-        maxIterations: SDP_ITERATIONS,
-        start: state,
-      });
-      state = relaxed.state;
-      add(roundToGroups(relaxed.matrix, standardised, m, seed), "sdp");
-    }
-    add(spectralGroups(standardised, m, seed), "spectral");
-    await new Promise((resume) => setImmediate(resume));
+    if (judge === undefined) continue;
+    const judged = await judge.values(fresh);
+    fresh.forEach((partition, at) => {
+      values.set(partition, judged[at]!);
+      if (judged[at]! > best) {
+        best = judged[at]!;
+        bestGroups = m;
+      }
+    });
+    if (m >= bestGroups + PATIENCE) break;
   }
   if (judge === undefined) return byDensity(standardised, [...found.values()]);
 
   const budget = options.budget ?? Math.min(2000, 40 * n);
-  const start = [...found.values()];
-  const values = await judge.values(start.map(({ partition }) => partition));
-  const best = start
-    .map(({ partition }, at) => ({ partition, value: values[at]! }))
-    .filter(({ partition }) => partition.length > 1)
-    .sort((a, b) => b.value - a.value);
+  const splits = [...values].filter(([partition]) => partition.length > 1).sort((a, b) => b[1] - a[1]);
   const counts = new Set<number>();
-  for (const { partition } of best) {
+  for (const [partition] of splits) {
     if (counts.size === REFINED || counts.has(partition.length)) continue;
     counts.add(partition.length);
     throwIfAborted(signal);
@@ -159,6 +167,32 @@ export async function groupClients(
     oneGroupMargin,
     forced: groups !== "auto",
   });
+}
+
+/** Solves the relaxation only as far as its rounding needs: until two roundings in a row are the same. */
+async function relaxAndRound(
+  standardised: SquareMatrix,
+  groups: number,
+  seed: number,
+  start: SdpState | undefined,
+  signal: AbortSignal | undefined,
+): Promise<{ partition: Partition; state: SdpState }> {
+  let state = start;
+  let last: string | undefined;
+  for (let iterations = SDP_STRETCH; ; iterations += SDP_STRETCH) {
+    const relaxed = await solveGroupingSdp(standardised, {
+      groups,
+      tolerance: SDP_TOLERANCE,
+      maxIterations: SDP_STRETCH,
+      start: state,
+      signal,
+    });
+    state = relaxed.state;
+    const partition = roundToGroups(relaxed.matrix, standardised, groups, seed);
+    const key = partitionKey(partition);
+    if (key === last || relaxed.residual <= SDP_TOLERANCE || iterations >= SDP_ITERATIONS) return { partition, state };
+    last = key;
+  }
 }
 
 function byDensity(

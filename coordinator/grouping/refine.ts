@@ -6,6 +6,7 @@
  * they are), or all of them for small n. What a round approves is applied together where the groups are distinct, and the whole
  * is judged again before it is kept, so the value never falls.
  */
+import { throwIfAborted } from "../../shared/base/errors.js";
 import type { PartitionJudge } from "./judge.js";
 import { labelsOf, type Partition, partitionKey, partitionOf } from "./partition.js";
 
@@ -38,6 +39,7 @@ interface Change {
 
 /** Changes put to the judge in a round. */
 const A_ROUND = 48;
+const BARREN_ROUNDS = 2;
 const LEAST_GAIN = 1e-9;
 
 export async function refinePartition(
@@ -50,9 +52,10 @@ export async function refinePartition(
   let value = (await judge.values([start]))[0]!;
   let judged = 1;
   let changes = 0;
+  let barren = 0;
   const refused = new Set<string>();
   while (judged < budget) {
-    signal?.throwIfAborted();
+    throwIfAborted(signal);
     const proposals = (await propose(judge, partition, clients, fixedGroups))
       .map((change) => ({ change, after: partitionOf(change.labels) }))
       .filter(({ after }) => !refused.has(partitionKey(after)))
@@ -70,8 +73,10 @@ export async function refinePartition(
       else refused.add(partitionKey(after));
     }
     if (approved.length === 0) {
-      // A round that asked about everything there is has found a local optimum; otherwise the next proposals get their turn.
-      if (proposals.length < A_ROUND) break;
+      // A local optimum where everything there is was asked about. Where an outlook ranks the proposals, the next ones promise
+      // less than these, and two rounds in vain are enough.
+      barren++;
+      if (proposals.length < A_ROUND || (judge.outlook !== undefined && barren === BARREN_ROUNDS)) break;
       continue;
     }
     approved.sort((a, b) => b.gain - a.gain);
@@ -84,6 +89,7 @@ export async function refinePartition(
     value = (await judge.values([next]))[0]!;
     changes++;
     refused.clear();
+    barren = 0;
   }
   return { partition, value, judged, changes };
 }

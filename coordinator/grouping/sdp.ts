@@ -8,7 +8,7 @@
  * eigenvalue decomposition, Z nonnegative. An iteration costs one n x n decomposition.
  */
 import type { Matrix } from "ml-matrix";
-import { KindredError } from "../../shared/base/errors.js";
+import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
 import type { SquareMatrix } from "./density.js";
 import { eigen } from "./spectral.js";
 
@@ -23,6 +23,7 @@ export interface SdpOptions {
   maxIterations?: number | undefined;
   /** State of an earlier solve of the same size to start from. */
   start?: SdpState | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 export interface SdpState {
@@ -46,11 +47,14 @@ export interface SdpSolution {
   readonly state: SdpState;
 }
 
+/** The event loop gets its turn between iterations: a coordinator has connections to answer. */
+const LONGEST_STRETCH_MS = 20;
+
 /**
  * @param affinity T, symmetric
  * @throws {KindredError} `invalid_option` unless exactly one of lambda and groups is given, groups in 1 .. n
  */
-export function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptions): SdpSolution {
+export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptions): Promise<SdpSolution> {
   const n = affinity.length;
   const { lambda, groups, tolerance = 1e-4, maxIterations = 500, start } = options;
   if ((lambda === undefined) === (groups === undefined))
@@ -79,8 +83,14 @@ export function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptions): S
   let iterations = 0;
   let residual = Number.POSITIVE_INFINITY;
   const previous = new Float64Array(size);
+  let yielded = performance.now();
   while (iterations < maxIterations && residual > tolerance) {
     iterations++;
+    if (performance.now() - yielded > LONGEST_STRETCH_MS) {
+      await new Promise((resume) => setImmediate(resume));
+      throwIfAborted(options.signal);
+      yielded = performance.now();
+    }
     for (let e = 0; e < size; e++) x[e] = (y[e]! - u[e]! + z[e]! - v[e]!) / 2 + t[e]! / (2 * rho);
     projectAffine(x, n, groups);
     for (let e = 0; e < size; e++) previous[e] = y[e]! + z[e]!;
@@ -102,7 +112,7 @@ export function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptions): S
     primal = Math.sqrt(primal);
     dual = (rho * Math.sqrt(dual)) / n;
     residual = Math.max(primal, dual);
-    if (iterations % 10 === 0 && iterations < 0.8 * maxIterations) {
+    if (iterations % 10 === 0 && (maxIterations < 100 || iterations < 0.8 * maxIterations)) {
       const factor = primal > 5 * dual ? 2 : dual > 5 * primal ? 0.5 : 1;
       if (factor !== 1) {
         rho *= factor;

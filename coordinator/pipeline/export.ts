@@ -2,9 +2,9 @@
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writeAtomically } from "../../shared/adapters/atomic.js";
 import { writePeftAdapter } from "../../shared/adapters/peft.js";
 import { parseSafetensors } from "../../shared/adapters/safetensors.js";
+import { writeAtomically } from "../../shared/base/atomic.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { openStore } from "../storage/sqlite.js";

@@ -11,15 +11,15 @@ import { chooseLearningRate, type SweepOutcome } from "./sweep.js";
 import { trainFederated } from "./train.js";
 
 export interface RunOptions {
-  /** The base model as the user named it. */
-  readonly model: string;
+  /** The base model as the user named it, where the coordinator was told. */
+  readonly model: string | null;
   /** Baselines to run beside the method itself. */
   readonly compare: readonly Exclude<MethodName, "kindred">[];
 }
 
 /** What `kindred export` writes. */
 export interface Published {
-  readonly model: string;
+  readonly model: string | null;
   readonly adapter: {
     readonly rank: number;
     readonly alpha: number;

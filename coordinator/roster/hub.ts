@@ -26,7 +26,7 @@ import type { ClientInfo, ClientPool, FinishOptions, RunTaskOptions } from "./po
 export interface HubOptions {
   readonly store: Store;
   /** SHA-256 of the base model. */
-  readonly modelHash: string;
+  readonly modelHash?: string | undefined;
   readonly log: Logger;
   /** A clock that never goes back, milliseconds. @default performance.now */
   readonly now?: () => number;
@@ -122,6 +122,12 @@ export class Hub implements ClientPool {
     return hub;
   }
 
+  /** The hash that clients must have: the coordinator's own, else that of the first client. */
+  private modelHash(): string | undefined {
+    const [first] = this.members.values();
+    return this.options.modelHash ?? first?.record.modelHash;
+  }
+
   get heartbeatMs(): number {
     return Math.max(1, Math.min(LONGEST_HEARTBEAT_MS, Math.floor(this.policy.silenceMs / HEARTBEATS_PER_SILENCE)));
   }
@@ -148,7 +154,7 @@ export class Hub implements ClientPool {
       holder && { instanceHash: holder.record.instanceHash, live: isLive(holder.ledger, this.now(), this.policy) },
       {
         protocolVersion: PROTOCOL_VERSION,
-        modelHash: this.options.modelHash,
+        modelHash: this.modelHash() ?? request.modelHash,
         members: this.members.size,
         maxMembers: MAX_CLIENTS,
       },
@@ -234,23 +240,24 @@ export class Hub implements ClientPool {
     return stored?.client === name && stored.outcome === undefined;
   }
 
-  /** Takes a result. @param messageBytes of the result on the wire */
+  /**
+   * Takes a result. @param messageBytes of the result on the wire
+   * @throws {KindredError} `not_found` where a blob it names is not uploaded
+   */
   async report(name: string, taskId: string, result: TaskResult, messageBytes: number): Promise<Receipt> {
     const stored = await this.ownTask(name, taskId);
     if (!stored) return { accepted: false, reason: "no such task of this client" };
     if (stored.outcome) return receiptOf(stored.outcome);
     try {
       checkAnswers(stored.task, result);
-      for (const ref of blobsOfResult(result)) {
-        if (await this.options.store.isUploaded(taskId, ref)) continue;
-        throw new KindredError(
-          "invalid_message",
-          `the result names blob ${ref.sha256}, which was not uploaded for the task`,
-        );
-      }
     } catch (error) {
       if (!(error instanceof KindredError)) throw error;
-      return this.fail(name, taskId, error.code, error.message);
+      return this.fail(name, taskId, error.code, `its result cannot be used: ${error.message}`);
+    }
+    for (const ref of blobsOfResult(result)) {
+      if (await this.options.store.isUploaded(taskId, ref)) continue;
+      const message = `the result names blob ${ref.sha256}, which is not uploaded for the task: upload it, then report`;
+      throw new KindredError("not_found", message, { what: "blob", sha256: ref.sha256 });
     }
     const blobs = blobsOfResult(result).reduce((sum, ref) => sum + transferBytes(ref.size), 0);
     return this.settle(stored, { ok: true, result, bytesUp: messageBytes + blobs, bytesDown: bytesDown(stored) });

@@ -43,8 +43,8 @@ export interface CoordinatorOptions {
   readonly security?: SecurityOptions;
   /** Folder of the state; made where there is none. */
   readonly stateDir: string;
-  /** SHA-256 of the base model, 64 hexadecimal digits: clients must have the same. */
-  readonly modelHash: string;
+  /** SHA-256 of the base model, 64 hexadecimal digits: clients must have the same. @default that of the first client */
+  readonly modelHash?: string | undefined;
   readonly log: Logger;
   /** A clock that never goes back, milliseconds. @default performance.now */
   readonly now?: () => number;

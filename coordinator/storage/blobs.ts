@@ -50,10 +50,10 @@ export class FileBlobs implements BlobStore {
 
   private async install(temporary: string, ref: BlobRef): Promise<void> {
     const target = this.path(ref);
-    await mkdir(dirname(target), { recursive: true });
+    const made = await mkdir(dirname(target), { recursive: true });
     await rename(temporary, target);
     await syncFolder(dirname(target));
-    await syncFolder(this.whole);
+    if (made !== undefined) await syncFolder(this.whole);
   }
 
   async put(bytes: Uint8Array): Promise<BlobRef> {

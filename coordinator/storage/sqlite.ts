@@ -1,7 +1,4 @@
-/**
- * The store on SQLite (Kysely over libsql, WAL) and a folder of blobs. One process at a time: the database is opened with an
- * exclusive lock, which the operating system drops when the process dies.
- */
+/** The store on SQLite (Kysely over libsql, WAL) and a folder of blobs. One process at a time may write. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Kysely, type SqliteDatabase, SqliteDialect, sql } from "kysely";
@@ -13,6 +10,8 @@ import type { BlobStore, Store, StoredClient, StoredTask, TaskOutcome } from "./
 
 /** Raised when a table changes. A file of another version is refused, not guessed at. */
 const SCHEMA_VERSION = 1;
+
+type Lock = InstanceType<typeof Database>;
 
 interface Tables {
   schema_info: { version: number };
@@ -74,28 +73,46 @@ async function createTables(db: Kysely<Tables>, file: string): Promise<void> {
  */
 export async function openStore(folder: string): Promise<Store> {
   const file = join(folder, "state.db");
-  let database: InstanceType<typeof Database>;
+  const lock = takeLock(folder);
+  try {
+    // An outcome and a memo are acknowledged after their commit, so that must reach the disk: 2 to 10 ms of waiting. The rest
+    // (clients, open tasks, uploads) can be made again; it survives the death of the process, and that of the machine from
+    // the next commit of the first kind on, for both write one log.
+    const [durable, fast] = [connect(file, "FULL"), connect(file, "NORMAL")];
+    await createTables(durable, file);
+    return new SqliteStore(durable, fast, await FileBlobs.at(folder), lock);
+  } catch (error) {
+    dropLock(lock);
+    throw error instanceof KindredError ? error : openError(folder, error);
+  }
+}
+
+function connect(file: string, synchronous: "FULL" | "NORMAL"): Kysely<Tables> {
+  const database = new Database(file);
+  database.pragma("journal_mode = WAL");
+  database.pragma(`synchronous = ${synchronous}`);
+  return new Kysely<Tables>({ dialect: new SqliteDialect({ database: database as unknown as SqliteDatabase }) });
+}
+
+/**
+ * One coordinator a folder: two would hand out the same tasks. The lock is a transaction held open on a file of its own, so
+ * that others may read the state, and so that the operating system drops it when the process dies. (Exclusive locking of the
+ * state itself outlives `close`, because libsql keeps statements until they are collected.)
+ */
+function takeLock(folder: string): Lock {
   try {
     mkdirSync(folder, { recursive: true });
-    database = new Database(file);
-    // One coordinator a folder: two would hand out the same tasks. The lock is taken by the first statement below.
-    database.pragma("locking_mode = EXCLUSIVE");
-    database.pragma("journal_mode = WAL");
-    // A result is acknowledged after its commit, so a commit must reach the disk: 2 ms each on an SSD.
-    database.pragma("synchronous = FULL");
+    const lock = new Database(join(folder, "lock.db"));
+    lock.exec("begin exclusive");
+    return lock;
   } catch (error) {
     throw openError(folder, error);
   }
-  const db = new Kysely<Tables>({
-    dialect: new SqliteDialect({ database: database as unknown as SqliteDatabase }),
-  });
-  try {
-    await createTables(db, file);
-    return new SqliteStore(db, await FileBlobs.at(folder));
-  } catch (error) {
-    await db.destroy();
-    throw error instanceof KindredError ? error : openError(folder, error);
-  }
+}
+
+function dropLock(lock: Lock): void {
+  lock.exec("commit");
+  lock.close();
 }
 
 function openError(folder: string, error: unknown): KindredError {
@@ -109,8 +126,11 @@ function openError(folder: string, error: unknown): KindredError {
 
 class SqliteStore implements Store {
   constructor(
+    /** Waits for the disk. */
+    private readonly durable: Kysely<Tables>,
     private readonly db: Kysely<Tables>,
     readonly blobs: BlobStore,
+    private readonly lock: Lock,
   ) {}
 
   async clients(): Promise<StoredClient[]> {
@@ -157,7 +177,7 @@ class SqliteStore implements Store {
   }
 
   async settleTask(id: string, outcome: TaskOutcome): Promise<boolean> {
-    const { numUpdatedRows } = await this.db
+    const { numUpdatedRows } = await this.durable
       .updateTable("tasks")
       .set({ outcome: JSON.stringify(outcome) })
       .where("id", "=", id)
@@ -206,7 +226,7 @@ class SqliteStore implements Store {
 
   async saveMemo(key: string, json: string): Promise<void> {
     const row = { key, value: json };
-    await this.db
+    await this.durable
       .insertInto("memos")
       .values(row)
       .onConflict((conflict) => conflict.column("key").doUpdateSet(row))
@@ -215,5 +235,7 @@ class SqliteStore implements Store {
 
   async close(): Promise<void> {
     await this.db.destroy();
+    await this.durable.destroy();
+    dropLock(this.lock);
   }
 }

@@ -1,6 +1,7 @@
 /**
  * What the coordinator keeps: clients, tasks with their outcomes, memos of the pipeline, and blobs. When a promise of a
- * writing method resolves, what it wrote survives the death of the process and of the machine. It knows no decisions.
+ * writing method resolves, what it wrote survives the death of the process; outcomes, memos and blobs that of the machine as
+ * well. It knows no decisions.
  */
 import type { ErrorCode } from "../../shared/base/errors.js";
 import type { BlobRef, RowCounts, TaskResult, TaskSpec } from "../../shared/wire/tasks.js";

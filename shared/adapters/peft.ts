@@ -7,10 +7,10 @@
  */
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { writeAtomically } from "../base/atomic.js";
 import { type Facts, KindredError } from "../base/errors.js";
+import { readJsonObject, reasonOf } from "../base/json.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
-import { writeAtomically } from "./atomic.js";
-import { readJsonObject, reasonOf } from "./json.js";
 import { readSafetensorsHeader, readTensor, writeSafetensors } from "./safetensors.js";
 
 const CONFIG = "adapter_config.json";
@@ -264,7 +264,7 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
 
 export interface WritePeftOptions {
   /** What base_model_name_or_path says: the base model's name or folder. */
-  readonly baseModel: string;
+  readonly baseModel: string | null;
 }
 
 /**

@@ -9,11 +9,11 @@
  * Words are little-endian in the format and taken as such: big-endian hosts are not supported (nor by onnxruntime).
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
+import { writeAtomically } from "../base/atomic.js";
 import { type ErrorCode, type Facts, KindredError } from "../base/errors.js";
+import { isObject, reasonOf } from "../base/json.js";
 import { type FloatTensor, type NamedTensors, sizeOf } from "../base/tensors.js";
-import { writeAtomically } from "./atomic.js";
 import { bf16FromFloats, f16FromFloats, floatsFromBF16, floatsFromF16 } from "./halves.js";
-import { isObject, reasonOf } from "./json.js";
 
 /** Bits an element, for every dtype the format has. */
 const BITS = {

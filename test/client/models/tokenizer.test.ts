@@ -5,9 +5,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { openModelFolder } from "../../../client/models/files.js";
 import { checkTokenizerFits, loadTokenizer } from "../../../client/models/tokenizer.js";
 import { asset } from "../../../shared/base/assets.js";
+import { openModelFolder } from "../../../shared/models/files.js";
 
 interface Reference {
   readonly strings: readonly string[];

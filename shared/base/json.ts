@@ -1,6 +1,6 @@
 /** JSON objects from files of bounded size, and one spelling for equal values. Knows nothing of what fields mean. */
 import { readFile, stat } from "node:fs/promises";
-import { type ErrorCode, KindredError } from "../base/errors.js";
+import { type ErrorCode, KindredError } from "./errors.js";
 
 /** The file system's reason, in words where it has a common one. */
 export function reasonOf(error: unknown): string {

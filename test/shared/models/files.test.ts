@@ -4,9 +4,9 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { type ModelFolder, modelHash, openModelFolder, readModelTensor } from "../../../client/models/files.js";
 import { encodeSafetensors, writeSafetensors } from "../../../shared/adapters/safetensors.js";
 import type { FloatTensor, NamedTensors } from "../../../shared/base/tensors.js";
+import { type ModelFolder, modelHash, openModelFolder, readModelTensor } from "../../../shared/models/files.js";
 
 let root: string;
 let count = 0;

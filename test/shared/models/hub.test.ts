@@ -10,9 +10,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { openModelFolder } from "../../../client/models/files.js";
-import { defaultCache, type HubOptions, type HubProgress, resolveModel } from "../../../client/models/hub.js";
 import { encodeSafetensors } from "../../../shared/adapters/safetensors.js";
+import { openModelFolder } from "../../../shared/models/files.js";
+import { defaultCache, type HubOptions, type HubProgress, resolveModel } from "../../../shared/models/hub.js";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 

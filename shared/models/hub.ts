@@ -17,9 +17,9 @@ import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { downloadFile, HUB_URL, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
-import { syncFolder, writeAtomically } from "../../shared/adapters/atomic.js";
-import { reasonOf } from "../../shared/adapters/json.js";
-import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
+import { syncFolder, writeAtomically } from "../base/atomic.js";
+import { KindredError, throwIfAborted } from "../base/errors.js";
+import { reasonOf } from "../base/json.js";
 import { readShardIndex } from "./files.js";
 import { withLock } from "./lock.js";
 

@@ -6,15 +6,10 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { writeAtomically } from "../../shared/adapters/atomic.js";
-import { canonicalJson, isObject, readJsonObject, reasonOf } from "../../shared/adapters/json.js";
-import {
-  readSafetensorsHeader,
-  readTensor,
-  type SafetensorsFile,
-  type TensorEntry,
-} from "../../shared/adapters/safetensors.js";
-import { KindredError } from "../../shared/base/errors.js";
+import { readSafetensorsHeader, readTensor, type SafetensorsFile, type TensorEntry } from "../adapters/safetensors.js";
+import { writeAtomically } from "../base/atomic.js";
+import { KindredError } from "../base/errors.js";
+import { canonicalJson, isObject, readJsonObject, reasonOf } from "../base/json.js";
 
 /** Real ones are under 100 KB. */
 const MAX_CONFIG_BYTES = 4_000_000;
