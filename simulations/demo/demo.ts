@@ -1,0 +1,34 @@
+/**
+ * `kindred demo`: the embedded model on a generated population of tickets whose houses follow conflicting rules. Needs nothing
+ * but the package.
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { writeAtomically } from "../../shared/base/atomic.js";
+import type { JobContext } from "../../shared/base/command.js";
+import { simulationPlan } from "../../shared/config/config.js";
+import { plantedPopulation, populationLines } from "../population/planted.js";
+import type { Report } from "../report/types.js";
+import { runSimulation } from "../simulate.js";
+import { DEMO_MODEL } from "./pretrain.js";
+
+export interface DemoJob extends JobContext {
+  readonly seed: number;
+  /** Folder of the run; the population is written into it. */
+  readonly out: string;
+  readonly force: boolean;
+}
+
+export async function runDemo({ seed, out, force, ...context }: DemoJob): Promise<Report> {
+  await mkdir(out, { recursive: true });
+  const population = join(out, "population.jsonl");
+  await writeAtomically(population, populationLines(plantedPopulation({ seed })));
+  const plan = simulationPlan({
+    title: `Demo: 24 houses, four rules, seed ${seed}`,
+    model: DEMO_MODEL,
+    population,
+    training: { epochs: 12 },
+    seed,
+  });
+  return await runSimulation(plan, { out, force, ...context, command: `npm run demo -- --seed ${seed}` });
+}

@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { test } from "node:test";
+import { loadTokenizer } from "../../../client/models/tokenizer.js";
+import { corpus } from "../../../simulations/demo/corpus.js";
+import { DEMO_MODEL, demoConfig, pretrainingBatches } from "../../../simulations/demo/pretrain.js";
+import { demoTokenizer } from "../../../simulations/demo/tokenizer.js";
+import { plantedPopulation } from "../../../simulations/population/planted.js";
+import { DESKS, TOPIC_NAMES, TOPICS } from "../../../simulations/population/tickets.js";
+
+function take<T>(items: Iterable<T>, count: number): T[] {
+  const taken: T[] = [];
+  for (const item of items) {
+    taken.push(item);
+    if (taken.length === count) break;
+  }
+  return taken;
+}
+
+test("the same seed gives the same corpus, another seed another", () => {
+  assert.deepEqual(take(corpus(3), 200), take(corpus(3), 200));
+  assert.notDeepEqual(take(corpus(3), 200), take(corpus(4), 200));
+});
+
+test("topics have sixteen things each, and no word stands for two", () => {
+  const words = [...Object.values(TOPICS).flat(), ...TOPIC_NAMES, ...DESKS];
+  assert.equal(words.length, 16 * 16 + 16 + 4);
+  assert.equal(new Set(words).size, words.length);
+});
+
+test("the corpus holds no house rule: a topic's tickets go to each desk equally often", () => {
+  // Some 100 desk rows a topic: with 4 desks evenly drawn, the largest share's chance of passing 45 % is below 1e-5.
+  const counts = new Map<string, number[]>();
+  for (const row of take(corpus(0), 16_000)) {
+    const text = typeof row === "string" ? row : row.prompt + row.completion;
+    const desk = /Desk: (\w+)$/.exec(text)?.[1];
+    const topic = TOPIC_NAMES.find((name) => TOPICS[name]?.some((thing) => new RegExp(`\\b${thing}\\b`).test(text)));
+    if (desk === undefined || !DESKS.includes(desk) || topic === undefined) continue;
+    const of = counts.get(topic) ?? DESKS.map(() => 0);
+    of[DESKS.indexOf(desk)] = (of[DESKS.indexOf(desk)] as number) + 1;
+    counts.set(topic, of);
+  }
+  assert.equal(counts.size, TOPIC_NAMES.length);
+  for (const [topic, of] of counts) {
+    const rows = of.reduce((a, b) => a + b, 0);
+    assert.ok(rows > 100 && Math.max(...of) / rows < 0.45, `${topic}: ${of}`);
+  }
+});
+
+test("tokenizer and configuration in the repository are what the scripts make", async () => {
+  const read = async (name: string) => JSON.parse(await readFile(`${DEMO_MODEL}/${name}`, "utf8"));
+  const made = demoTokenizer();
+  assert.deepEqual(await read("tokenizer.json"), made.tokenizer);
+  assert.deepEqual(await read("tokenizer_config.json"), made.config);
+  const { vocabularySize } = await loadTokenizer(DEMO_MODEL);
+  assert.deepEqual(await read("config.json"), demoConfig(vocabularySize));
+});
+
+test("every word of corpus and populations is one token, and an unknown word is spelt in letters", async () => {
+  const tokenizer = await loadTokenizer(DEMO_MODEL);
+  const texts = [
+    ...take(corpus(9), 3000).map((row) => (typeof row === "string" ? row : row.prompt + row.completion)),
+    ...plantedPopulation({ seed: 9 }).clients.flatMap(({ train }) => train.map((row) => row.prompt + row.completion)),
+  ];
+  for (const text of texts) {
+    const words = text.match(/\w+|[^\w\s]+/g) ?? [];
+    const ids = tokenizer.encode(text, { specials: true });
+    assert.equal(ids.length, words.length + 1, text);
+    assert.equal(ids[0], 1);
+    assert.ok(!ids.includes(0), text);
+  }
+  assert.equal(tokenizer.decode(tokenizer.encode("Zebra", { specials: false })), "zebra");
+});
+
+test("pretraining batches are full, reproducible, within the model's context, and score the completion alone", async () => {
+  const tokenizer = await loadTokenizer(DEMO_MODEL);
+  const plan = { seed: 4, batch: 8, maxTokens: 64 };
+  const batches = take(pretrainingBatches(tokenizer, plan), 50);
+  assert.deepEqual(batches, take(pretrainingBatches(tokenizer, plan), 50));
+  const rows = batches.flat();
+  assert.equal(rows.length, 400);
+  const source = take(corpus(4), 400);
+  rows.forEach((row, i) => {
+    const text = source[i] as (typeof source)[number];
+    assert.ok(row.tokens.length < 64);
+    const prompt = typeof text === "string" ? 1 : tokenizer.encode(text.prompt, { specials: true }).length;
+    assert.equal(row.scored[0], prompt);
+    assert.equal(row.scored.length, row.tokens.length - prompt);
+  });
+});
