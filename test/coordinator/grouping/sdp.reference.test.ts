@@ -16,11 +16,11 @@ interface Case {
 const cases = JSON.parse(readFileSync(asset("test", "fixtures", "estimation", "sdp.json"), "utf8")) as Case[];
 
 for (const { name, affinity, planted, solutions } of cases)
-  test(`the relaxation reaches Clarabel's optimum and holds the constraints: ${name}`, () => {
+  test(`the relaxation reaches Clarabel's optimum and holds the constraints: ${name}`, async () => {
     const matrix = affinity.map((row) => Float64Array.from(row));
     const n = matrix.length;
     for (const { lambda, trace, objective } of solutions) {
-      const solved = solveGroupingSdp(matrix, { lambda, groups: trace, tolerance: 1e-6, maxIterations: 20_000 });
+      const solved = await solveGroupingSdp(matrix, { lambda, groups: trace, tolerance: 1e-6, maxIterations: 20_000 });
       const what = `lambda ${lambda}, trace ${trace}`;
       assert.ok(
         Math.abs(solved.objective - objective) < 1e-4 * Math.max(1, Math.abs(objective)),
@@ -35,6 +35,6 @@ for (const { name, affinity, planted, solutions } of cases)
     }
     if (planted === null || name === "planted-10-2") return;
     const m = new Set(planted).size;
-    const rounded = roundToGroups(solveGroupingSdp(matrix, { groups: m }).matrix, matrix, m, 0);
+    const rounded = roundToGroups((await solveGroupingSdp(matrix, { groups: m })).matrix, matrix, m, 0);
     assert.equal(adjustedRandIndex(labelsOf(rounded, n), planted), 1);
   });
