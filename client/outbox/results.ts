@@ -2,7 +2,7 @@
  * The last step before anything leaves a client: a result's tensors become uploaded blobs, its numbers a message; a failure
  * becomes a code and a sentence without data.
  */
-import type { ErrorCode, KindredError } from "../../shared/base/errors.js";
+import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
 import { encodeResult } from "../../shared/wire/codec.js";
 import { MAX_ERROR_MESSAGE_LENGTH } from "../../shared/wire/limits.js";
 import type { TaskResult, TaskResultWithBlobs } from "../../shared/wire/tasks.js";

@@ -5,7 +5,7 @@ import { isRetryable } from "../../shared/wire/errors.js";
 
 const FIRST_WAIT_MS = 100;
 /** Long enough not to burden a coordinator that is coming back, short enough that nobody notices. */
-const LONGEST_WAIT_MS = 5_000;
+const LONGEST_WAIT_MS = 3_000;
 /** Checksums that fail so often in a row are no accident of the network. */
 const CHECKSUM_ATTEMPTS = 3;
 
