@@ -130,12 +130,12 @@ export function lossGraph({ clients, rows, dim }: Sizes): Graph {
   return g.build({ losses: logistic(g, z).loss });
 }
 
-/** G Q: sketches in another basis, and their squares. */
-export function rotationGraph({ clients, rows, dim }: Sizes): Graph {
+/** G Q, sketches in another basis, and their squares; `rotate` false leaves the basis as it is. */
+export function rotationGraph({ clients, rows, dim }: Sizes, rotate: boolean): Graph {
   const g = new GraphBuilder();
   const sketch = g.input("sketch", [clients, rows, dim]);
-  const basis = g.input("basis", [dim, dim]);
-  const rotated = g.matmul(sketch, basis);
+  if (!rotate) return g.build({ squared: g.square(sketch) });
+  const rotated = g.matmul(sketch, g.input("basis", [dim, dim]));
   return g.build({ rotated, squared: g.square(rotated) });
 }
 

@@ -46,10 +46,17 @@ import {
 const BATCH_NUMBERS = 16_000_000;
 /** Rows of the pooled sample that gives the principal axes: more would not change the count of products. */
 const AXES_ROWS = 1600;
+/** Above this width the axes would take longer to find (dim^3: 3 s at 800) than they save. */
+const MOST_ROTATED = 1024;
 /** Subsets finished without a break: 64 x 400^2 multiplications are about 15 ms. */
 const SUBSETS_A_STRETCH = 64;
 /** Steps without halving the gradient after which float32 is taken to be at its end. */
 const PATIENCE = 4;
+
+export interface BatchedOptions extends SurrogateOptions {
+  /** Numbers of the largest tensor [clients, columns, max(rows, dim)] of a batch. @default 16 million, 64 MB */
+  batchNumbers?: number | undefined;
+}
 
 /**
  * The solver on a runtime. Uploads the sketches (twice their size: with their squares); `close` frees them.
@@ -58,29 +65,32 @@ const PATIENCE = 4;
 export async function createBatchedSolver(
   problem: EstimationProblem,
   runtime: Runtime,
-  options: SurrogateOptions = {},
+  options: BatchedOptions = {},
 ): Promise<BatchedSolver> {
   const plan = compileSurrogate(problem, options);
   const { dim, scale } = problem;
-  const basis = principalAxes(problem);
+  const basis = dim <= MOST_ROTATED ? principalAxes(problem) : undefined;
   const train = await uploadRows(runtime, problem.train, dim, 1 / scale);
   const validation = await uploadRows(runtime, problem.validation, dim, 1);
   const weights: ResidentTensor[] = [];
   for (let fold = 0; fold < (problem.folds?.count ?? 1); fold++)
     weights.push(await uploadWeights(runtime, problem, train.sizes, problem.folds && fold));
-  const rotation = await runtime.compile(rotationGraph(train.sizes));
-  const rotated = await rotation.run(
-    { sketch: train.sketch, basis: { shape: [dim, dim], data: Float32Array.from(basis) } },
-    { keep: ["rotated", "squared"] },
-  );
+  const rotation = await runtime.compile(rotationGraph(train.sizes, basis !== undefined));
+  const rotated =
+    basis === undefined
+      ? await rotation.run({ sketch: train.sketch }, { keep: ["squared"] })
+      : await rotation.run(
+          { sketch: train.sketch, basis: { shape: [dim, dim], data: Float32Array.from(basis) } },
+          { keep: ["rotated", "squared"] },
+        );
   await rotation.release();
-  runtime.free(train.sketch);
+  if (basis !== undefined) runtime.free(train.sketch);
   return new BatchedSolver(
     problem,
     plan,
     runtime,
     basis,
-    { ...train, sketch: rotated.resident.rotated!, squared: rotated.resident.squared!, weights },
+    { ...train, sketch: rotated.resident.rotated ?? train.sketch, squared: rotated.resident.squared!, weights },
     validation,
     {
       gradient: await runtime.compile(gradientGraph(train.sizes)),
@@ -88,6 +98,7 @@ export async function createBatchedSolver(
       relocate: await runtime.compile(relocateGraph(train.sizes)),
       loss: await runtime.compile(lossGraph(validation.sizes)),
     },
+    options.batchNumbers ?? BATCH_NUMBERS,
   );
 }
 
@@ -178,10 +189,11 @@ export class BatchedSolver implements SurrogateSolver {
     readonly problem: EstimationProblem,
     readonly plan: SurrogatePlan,
     private readonly runtime: Runtime,
-    private readonly basis: Float64Array,
+    private readonly basis: Float64Array | undefined,
     private readonly train: TrainRows,
     private readonly validation: Rows,
     private readonly programs: Programs,
+    private readonly batchNumbers: number,
   ) {}
 
   async fit(subsets: readonly ArrayLike<number>[], fold?: number): Promise<SubsetFits> {
@@ -209,7 +221,7 @@ export class BatchedSolver implements SurrogateSolver {
   /** Consecutive ranges of subsets that fit the memory bound. */
   private batches(subsets: readonly ArrayLike<number>[]): [number, number][] {
     const { clients, rows, dim } = this.train.sizes;
-    const mostColumns = Math.max(1, Math.floor(BATCH_NUMBERS / (clients * Math.max(rows, dim))));
+    const mostColumns = Math.max(1, Math.floor(this.batchNumbers / (clients * Math.max(rows, dim))));
     const count = new Int32Array(clients);
     const ranges: [number, number][] = [];
     let from = 0;
@@ -246,11 +258,13 @@ export class BatchedSolver implements SurrogateSolver {
       if (k % SUBSETS_A_STRETCH === SUBSETS_A_STRETCH - 1) await new Promise((resume) => setImmediate(resume));
       throwIfAborted(plan.signal);
       const base = k * dim;
-      for (let i = 0; i < dim; i++) {
-        let sum = 0;
-        for (let j = 0; j < dim; j++) sum += basis[i * dim + j]! * fits.weights[base + j]!;
-        own[i] = sum;
-      }
+      if (basis === undefined) own.set(fits.weights.subarray(base, base + dim));
+      else
+        for (let i = 0; i < dim; i++) {
+          let sum = 0;
+          for (let j = 0; j < dim; j++) sum += basis[i * dim + j]! * fits.weights[base + j]!;
+          own[i] = sum;
+        }
       let best: Float64Array = own;
       if (fits.gradientNorm[k]! > plan.tolerance) {
         const exact = fitExactly(gatherRows(problem, plan, subsets[from + k]!, fold), plan, own);
@@ -264,7 +278,7 @@ export class BatchedSolver implements SurrogateSolver {
 
   async exampleLosses(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]> {
     const { clients, rows, dim } = this.validation.sizes;
-    const mostColumns = Math.max(1, Math.floor(BATCH_NUMBERS / (clients * Math.max(rows, dim))));
+    const mostColumns = Math.max(1, Math.floor(this.batchNumbers / (clients * Math.max(rows, dim))));
     const result: Float64Array[] = new Array(pairs.client.length);
     const at = { shape: [weights.length / dim, dim], data: Float32Array.from(weights) };
     // Pairs by client; a round takes at most `mostColumns` of each.

@@ -13,7 +13,10 @@ import { type ClientSketch, type LogisticRows, ROW_TERMS } from "../../shared/sk
 export interface EstimationProblem {
   readonly clients: readonly string[];
   readonly dim: number;
-  /** Root mean squared norm of the training sketches, each example counted with its client's weight; 1 where all are zero. */
+  /**
+   * Root mean squared norm of the training sketches, each example counted with its client's weight (see LARGEST_SHARE for one that
+   * stands out); 1 where all are zero.
+   */
   readonly scale: number;
   readonly train: readonly LogisticRows[];
   readonly validation: readonly LogisticRows[];
@@ -169,6 +172,25 @@ function checkRows(client: string, split: string, rows: LogisticRows, dim: numbe
 }
 
 /**
+ * A client's mean squared norm counts for at most this many times the clients' median: one client with sketches a million times
+ * too large would otherwise regularise all others to nothing.
+ */
+const LARGEST_SHARE = 10;
+
+function robustMean(values: Float64Array, weights: Float64Array): number {
+  const sorted = values.toSorted();
+  const median = (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
+  const most = median > 0 ? LARGEST_SHARE * median : Number.POSITIVE_INFINITY;
+  let sum = 0;
+  let total = 0;
+  values.forEach((value, i) => {
+    sum += weights[i]! * Math.min(value, most);
+    total += weights[i]!;
+  });
+  return sum / total;
+}
+
+/**
  * Checks all sketches and gathers what the estimator shares. The sketches are not copied.
  *
  * @throws {KindredError} as `checkClientSketch`, and `invalid_data` where there is no client or two share a name
@@ -183,8 +205,8 @@ export function buildProblem(sketches: readonly ClientSketch[]): EstimationProbl
       client: first.client,
     });
   const names = new Set<string>();
-  let squares = 0;
-  let rows = 0;
+  const meanSquare = new Float64Array(sketches.length);
+  const rows = new Float64Array(sketches.length);
   let twoTerm = false;
   const trainExamples = new Float64Array(sketches.length);
   sketches.forEach((sketch, i) => {
@@ -193,18 +215,16 @@ export function buildProblem(sketches: readonly ClientSketch[]): EstimationProbl
       throw new KindredError("name_taken", `two sketches are named ${sketch.client}`, { client: sketch.client });
     names.add(sketch.client);
     trainExamples[i] = sketch.trainExamples;
-    const weight = sketch.trainExamples / sketch.train.examples;
     let sum = 0;
     for (const x of sketch.train.sketch) sum += x * x;
-    squares += weight * sum;
-    rows += weight * sketch.train.margin.length;
+    meanSquare[i] = sum / sketch.train.margin.length;
+    rows[i] = (sketch.trainExamples / sketch.train.examples) * sketch.train.margin.length;
     twoTerm ||= sketch.train.term.some((term) => term === ROW_TERMS.choice);
   });
-  const scale = Math.sqrt(squares / rows);
   return {
     clients: sketches.map((sketch) => sketch.client),
     dim,
-    scale: scale > 0 ? scale : 1,
+    scale: Math.sqrt(robustMean(meanSquare, rows)) || 1,
     train: sketches.map((sketch) => sketch.train),
     validation: sketches.map((sketch) => sketch.validation),
     trainExamples,

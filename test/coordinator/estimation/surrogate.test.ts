@@ -157,6 +157,50 @@ test("every example is held out in exactly one fold, and training rows and valid
   });
 });
 
+test("a small memory bound cuts the work into batches without changing the result", async () => {
+  const problem = buildProblem(randomSketches(8, { dim: 10 }));
+  const { subsets } = sampleSubsets(8, { size: 3, subsets: 25 });
+  const results = [];
+  for (const batchNumbers of [undefined, 8 * 12 * 3]) {
+    const solver = await createBatchedSolver(problem, runtime, { batchNumbers });
+    const fits = await solver.fit(subsets);
+    const client = Int32Array.from({ length: 80 }, (_, p) => p % 8);
+    const weight = Int32Array.from({ length: 80 }, (_, p) => p % 25);
+    results.push({ fits, losses: await solver.exampleLosses(fits.weights, { client, weight }) });
+    await solver.close();
+  }
+  const [whole, cut] = results;
+  whole!.fits.weights.forEach((w, x) => {
+    assert.ok(Math.abs(w - cut!.fits.weights[x]!) < 1e-3 * (1 + Math.abs(w)));
+  });
+  whole!.losses.forEach((losses, p) => {
+    losses.forEach((loss, e) => {
+      assert.ok(Math.abs(loss - cut!.losses[p]![e]!) < 1e-4 * (1 + loss));
+    });
+  });
+});
+
+test("a sketch too wide for the principal axes is solved without them", async () => {
+  await compare(
+    buildProblem(
+      randomSketches(3, { dim: 1100 }).map((sketch) => ({ ...sketch, train: sketch.validation, trainExamples: 4 })),
+    ),
+    [[0, 1, 2]],
+    { tolerance: 1e-5 },
+  );
+});
+
+test("one client's huge sketches do not regularise the others to nothing", () => {
+  const sketches = randomSketches(6, { dim: 8 });
+  const { scale } = buildProblem(sketches);
+  sketches[4] = {
+    ...sketches[4]!,
+    train: { ...sketches[4]!.train, sketch: sketches[4]!.train.sketch.map((x) => x * 1e6) },
+  };
+  const spoiled = buildProblem(sketches).scale;
+  assert.ok(spoiled < 4 * scale, `${spoiled} against ${scale}`);
+});
+
 test("separable rows are bounded by lambda, and a larger lambda gives smaller weights", async () => {
   const rng = new SeededRng(4, "separable");
   const train = randomRows(rng, { examples: 8, dim: 60 });
