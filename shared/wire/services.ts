@@ -114,7 +114,9 @@ export function checkTask(task: TaskSpec): void {
   } catch (error) {
     throw new KindredError("invalid_option", `task ${task.kind}: ${asKindredError(error).message}`, {}, error);
   }
+  // Both through JSON, which knows no -0 and drops what is undefined.
   const plain = JSON.parse(JSON.stringify(task));
+  arrived = JSON.parse(JSON.stringify(arrived ?? null));
   if (!isDeepStrictEqual(arrived, plain)) {
     const fields = Object.keys(plain).filter((key) => !isDeepStrictEqual(plain[key], arrived?.[key as keyof TaskSpec]));
     const message = `task ${task.kind}: ${fields.join(", ")} cannot be sent exactly (a fraction or a sign where a count belongs?)`;
