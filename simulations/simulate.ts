@@ -3,6 +3,7 @@
  * share one engine and one copy of the base model; everything else is what a deployment runs.
  */
 import { createHash } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -120,6 +121,7 @@ async function federate(
     log: run.log,
   });
   const stop = new AbortController();
+  setMaxListeners(0, stop.signal); // every client and every task under way listens
   const abort = (): void => stop.abort();
   run.signal.addEventListener("abort", abort, { once: true });
   const gate = new Semaphore(plan.concurrency);

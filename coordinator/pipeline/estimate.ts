@@ -128,6 +128,7 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
       seed,
       signal: ctx.signal,
     });
+    stage.tick(1);
     stage.done({ groups: grouping.partition.length });
     return {
       clients,

@@ -70,7 +70,8 @@ export async function runPipeline(ctx: PipelineContext, { compare, model }: RunO
         clients: names,
         adapter: ctx.adapterSpec(),
         learningRate,
-        onRound: (round, of, loss) => stage.tick(1, { round, of, ...(loss === undefined ? {} : { loss }) }),
+        onRound: (round, of, loss) =>
+          stage.tick(round > 0 ? 1 : 0, { round, of, ...(loss === undefined ? {} : { loss }) }),
       }),
     );
     stage.done();

@@ -26,7 +26,7 @@ export async function chooseLearningRate(ctx: PipelineContext, methods: readonly
   const names = ctx.clients.map(({ name }) => name);
   const rng = new SeededRng(ctx.plan.seed, "sweep");
   const clients = names.length <= MOST_CLIENTS ? names : rng.shuffle([...names]).slice(0, MOST_CLIENTS);
-  const stage = ctx.progress.stage("learning rate", FIRST_RATES.length);
+  const stage = ctx.progress.stage("learning rate", 0);
   const losses = new Map<number, number>();
   const attempt = async (rate: number): Promise<void> => {
     const trained = await trainFederated(ctx, {

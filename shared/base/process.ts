@@ -2,6 +2,7 @@
  * What a process owes the person at its terminal: results on stdout and all else on stderr, one line for a mistake, a stop
  * on Ctrl-C that says how to go on, an exit code that tells the truth. Knows no command.
  */
+import { setMaxListeners } from "node:events";
 import type { JobContext } from "./command.js";
 import { exitCodeOf, KindredError } from "./errors.js";
 import { createProgress } from "./progress.js";
@@ -51,6 +52,7 @@ export async function runJob<T>(manners: Manners, job: (context: JobContext) => 
   const log = createLog({ level: manners.debug ? "debug" : manners.quiet ? "error" : usual });
   const progress = createProgress({ quiet: manners.quiet === true });
   const abort = new AbortController();
+  setMaxListeners(0, abort.signal); // every task under way listens: node would take a run of many clients for a leak
   let firstMs = 0;
   const end = (): never => {
     progress.close();
