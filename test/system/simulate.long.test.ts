@@ -1,0 +1,166 @@
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import type { Report } from "../../simulations/report/types.js";
+import { temporaryFolder } from "../support/federation.js";
+import { type Ended, kindred } from "../support/processes.js";
+import { comparable } from "../support/reports.js";
+import { tinyClients, writeTinyRun } from "../support/tiny.js";
+
+const readReport = (out: string): Report => JSON.parse(readFileSync(join(out, "report.json"), "utf8")) as Report;
+const finite = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value);
+const partition = (groups: readonly (readonly string[])[], names: readonly string[]): void => {
+  assert.deepEqual(groups.flat().toSorted(), names.toSorted());
+  for (const group of groups) assert.ok(group.length > 0);
+};
+
+describe("kindred simulate on six clients in two planted groups", () => {
+  const folder = temporaryFolder();
+  after(() => folder.remove());
+  const clients = tinyClients();
+  const names = clients.map(({ client }) => client);
+  const out = join(folder.path, "out");
+  const config = writeTinyRun(join(folder.path, "input"), clients, { seed: 5 });
+  let ended: Ended;
+  before(async () => {
+    ended = await kindred(["simulate", config, "--out", out, "--json"]);
+  });
+
+  it("ends with exit code 0 and one JSON document on stdout, the report", () => {
+    assert.equal(ended.code, 0, ended.stderr);
+    assert.deepEqual(JSON.parse(ended.stdout), readReport(out));
+    assert.equal(ended.stdout.indexOf("{"), 0);
+    assert.ok(ended.stdout.endsWith("}\n"));
+    assert.doesNotMatch(ended.stderr, /Warning:|^\s+at /m);
+  });
+
+  it("writes every field of the contract, each of its type", () => {
+    const report = readReport(out);
+    assert.deepEqual(report.clients, names);
+    partition(report.groups, names);
+    assert.equal(report.affinity.length, names.length);
+    for (const row of report.affinity) assert.ok(row.length === names.length && row.every(finite));
+    for (const method of ["base", "shared", "local", "kindred"] as const) {
+      const result = report.methods[method];
+      assert.ok(result, method);
+      assert.deepEqual(Object.keys(result.clients).toSorted(), names);
+      const scores = Object.values(result.clients);
+      for (const { loss, accuracy } of scores) {
+        assert.ok(finite(loss) && loss > 0);
+        assert.ok(accuracy !== null && accuracy >= 0 && accuracy <= 1);
+      }
+      const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+      assert.ok(Math.abs(result.mean.loss - mean(scores.map(({ loss }) => loss))) < 1e-9);
+      assert.ok(Math.abs((result.mean.accuracy ?? -1) - mean(scores.map((score) => score.accuracy ?? -1))) < 1e-9);
+      const cost = report.cost[method];
+      assert.ok(cost, method);
+      for (const field of ["flops", "bytesUp", "bytesDown", "wallSeconds"] as const) {
+        assert.ok(finite(cost[field]), `cost.${method}.${field}`);
+        assert.ok(method === "base" || cost[field] > 0, `cost.${method}.${field}`);
+      }
+    }
+    assert.ok(report.planted);
+    const plantedGroups = [0, 1].map((group) => names.filter((_, at) => at % 2 === group));
+    assert.deepEqual(report.planted.groups, plantedGroups);
+    assert.ok(report.planted.adjustedRandIndex <= 1);
+    assert.equal(report.learningRate, 0.03);
+    assert.equal(report.seed, 5);
+    for (const part of ["kindred", "node", "onnxruntime"]) assert.match(report.versions[part] ?? "", /^\d+\.\d+\.\d+/);
+    assert.ok(report.peakRssBytes > 20e6);
+    assert.deepEqual(report.faults, []);
+  });
+
+  it("finds the planted groups, and serves their clients better than one shared adapter", () => {
+    const { planted, methods } = readReport(out);
+    assert.equal(planted?.adjustedRandIndex, 1);
+    assert.ok((methods.kindred?.mean.loss ?? 9) < (methods.shared?.mean.loss ?? 0));
+    assert.ok((methods.kindred?.mean.accuracy ?? 0) > (methods.shared?.mean.accuracy ?? 1));
+  });
+
+  it("writes a page that loads nothing", () => {
+    const html = readFileSync(join(out, "report.html"), "utf8");
+    assert.match(html, /^<!doctype html>/i);
+    for (const name of names) assert.ok(html.includes(name));
+    assert.doesNotMatch(html, /<(script|link|iframe|img|object|embed)\b[^>]*(src|href|data)\s*=\s*["']?(?!data:|#)/i);
+    assert.doesNotMatch(html, /@import|url\(\s*["']?(?!data:|#)/i);
+    assert.doesNotMatch(html, /\bfetch\(|XMLHttpRequest/);
+  });
+
+  it("refuses a finished folder, and leaves it as it was", async () => {
+    const before = readFileSync(join(out, "report.json"), "utf8");
+    const again = await kindred(["simulate", config, "--out", out, "--json"]);
+    assert.equal(again.code, 2);
+    assert.equal(again.stdout, "");
+    assert.match(again.stderr, /^kindred: [^\n]*out: holds a finished run[^\n]*--force[^\n]*\n$/);
+    assert.equal(readFileSync(join(out, "report.json"), "utf8"), before);
+  });
+
+  it("replaces it with --force, and the same seed gives the same report but for times and memory", async () => {
+    const before = readReport(out);
+    const again = await kindred(["simulate", config, "--out", out, "--force"]);
+    assert.equal(again.code, 0, again.stderr);
+    assert.deepEqual(comparable(readReport(out)), comparable(before));
+    // Without --json a person reads stdout.
+    assert.match(again.stdout, /kindred/i);
+    assert.throws(() => JSON.parse(again.stdout));
+  });
+
+  it("gives another report for another seed", async () => {
+    const other = join(folder.path, "other");
+    const changed = writeTinyRun(join(folder.path, "input-6"), clients, { seed: 6 });
+    const run = await kindred(["simulate", changed, "--out", other]);
+    assert.equal(run.code, 0, run.stderr);
+    assert.notDeepEqual(readReport(other).methods.kindred, readReport(out).methods.kindred);
+  });
+});
+
+describe("kindred simulate", () => {
+  const folder = temporaryFolder();
+  after(() => folder.remove());
+
+  it("refuses an unknown key by name before it reads any data", async () => {
+    const config = join(folder.path, "unknown.yaml");
+    writeFileSync(config, "model: nowhere\npopulation: nothing.jsonl\nestimation: {dims: 3}\n");
+    const out = join(folder.path, "unknown");
+    const { code, stdout, stderr } = await kindred(["simulate", config, "--out", out, "--json"]);
+    assert.equal(code, 2);
+    assert.equal(stdout, "");
+    assert.match(stderr, /^kindred: \S+unknown\.yaml:3: estimation\.dims is not an option; did you mean dim\?\n$/);
+    assert.ok(!existsSync(out), "nothing was written");
+  });
+
+  it("leaves out what is not compared", async () => {
+    const config = writeTinyRun(join(folder.path, "only"), tinyClients({ clients: 3 }), { compare: [] });
+    const out = join(folder.path, "only-out");
+    const { code, stderr } = await kindred(["simulate", config, "--out", out]);
+    assert.equal(code, 0, stderr);
+    const { methods, cost } = readReport(out);
+    assert.deepEqual(Object.keys(methods), ["kindred"]);
+    assert.deepEqual(Object.keys(cost), ["kindred"]);
+    assert.ok((cost.kindred?.flops ?? 0) > 0);
+  });
+
+  it("works for one client, for two, and for rows without choices", async () => {
+    const plain = tinyClients({ clients: 2 }).map(({ client, train }) => ({
+      client,
+      train: train.map(({ prompt, completion }) => ({ prompt, completion })),
+    }));
+    for (const [label, population] of [
+      ["one", tinyClients({ clients: 1 })],
+      ["two", plain],
+    ] as const) {
+      const config = writeTinyRun(join(folder.path, label), population);
+      const out = join(folder.path, `${label}-out`);
+      const { code, stderr } = await kindred(["simulate", config, "--out", out]);
+      assert.equal(code, 0, stderr);
+      const report = readReport(out);
+      partition(report.groups, report.clients);
+      assert.equal(report.clients.length, population.length);
+      const { loss, accuracy } = report.methods.kindred?.mean ?? {};
+      assert.ok(finite(loss));
+      assert.equal(accuracy === null, label === "two");
+      assert.ok(readdirSync(out).includes("report.html"));
+    }
+  });
+});
