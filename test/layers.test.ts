@@ -1,0 +1,224 @@
+/**
+ * Holds who may import whom. Every folder of sources has a line here; a new folder without one fails. It reads the sources,
+ * not the compiled files: imports of types vanish in compilation, and they are dependencies all the same.
+ */
+import assert from "node:assert/strict";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { posix, sep } from "node:path";
+import { test } from "node:test";
+import { asset } from "../shared/base/assets.js";
+
+/**
+ * Folder -> folders it may import besides itself. `x/*` is x and all below it. A key `x/*` serves every folder below x that
+ * has no line of its own.
+ */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  // kindred.ts
+  "": ["client/*", "coordinator/*", "shared/*", "simulations/*"],
+
+  "shared/base": [],
+  "shared/adapters": ["shared/base"],
+  "shared/config": ["shared/base"],
+  "shared/graph": ["shared/base"],
+  "shared/models": ["shared/base", "shared/adapters"],
+  "shared/runtimes": ["shared/base", "shared/graph"],
+  "shared/runtimes/onnx": ["shared/base", "shared/graph", "shared/runtimes"],
+  "shared/sketch": ["shared/base", "shared/adapters"],
+  "shared/wire": ["shared/base", "shared/wire/gen", "shared/wire/gen/kindred/v1"],
+  "shared/wire/gen": ["shared/wire/gen/kindred/v1"],
+  "shared/wire/gen/kindred/v1": [],
+
+  client: ["client/*", "shared/*"],
+  "client/data": ["shared/base", "shared/config"],
+  "client/models": ["client/data", "shared/base", "shared/adapters", "shared/graph", "shared/models"],
+  "client/outbox": ["shared/base", "shared/wire", "shared/wire/gen/kindred/v1"],
+  "client/session": ["client/outbox", "shared/base", "shared/wire", "shared/wire/gen/kindred/v1"],
+  "client/tasks": ["client/data", "client/models", "client/session", "client/tuning", "shared/*"],
+  "client/tuning": ["client/data", "client/models", "shared/*"],
+
+  coordinator: ["coordinator/*", "shared/*"],
+  "coordinator/ensemble": ["shared/base", "shared/wire"],
+  "coordinator/estimation": ["shared/base", "shared/graph", "shared/runtimes", "shared/sketch"],
+  "coordinator/grouping": ["shared/base", "shared/graph", "shared/runtimes"],
+  "coordinator/pipeline": [
+    "coordinator/ensemble",
+    "coordinator/estimation",
+    "coordinator/grouping",
+    "coordinator/roster",
+    "coordinator/rounds",
+    "coordinator/storage",
+    "shared/*",
+  ],
+  "coordinator/roster": ["coordinator/storage", "shared/base", "shared/wire"],
+  "coordinator/rounds": ["shared/base", "shared/adapters"],
+  "coordinator/server": [
+    "coordinator/roster",
+    "coordinator/storage",
+    "shared/base",
+    "shared/wire",
+    "shared/wire/gen/kindred/v1",
+  ],
+  "coordinator/storage": ["shared/base", "shared/wire"],
+
+  "simulations/*": ["client/*", "coordinator/*", "shared/*", "simulations/*"],
+  "test/*": ["client/*", "coordinator/*", "shared/*", "simulations/*", "test/*"],
+};
+
+/** A rule about single files: whoever imports a target that matches must match `by`. */
+interface Rule {
+  readonly name: string;
+  readonly target: RegExp;
+  readonly by: RegExp;
+}
+
+const RULES: readonly Rule[] = [
+  {
+    name: "rows as text are for the client's own edge; models and tuning see token ids (client/data/types.ts)",
+    target: /^client\/data\/(?!types\.ts$)/,
+    by: /^(client\/data\/|client\/tasks\/|client\/client\.ts$|simulations\/|test\/)/,
+  },
+  {
+    name: "gRPC is spoken in client/outbox, client/session, coordinator/server and shared/wire alone",
+    target: /^(@grpc\/|grpc-)/,
+    by: /^(client\/outbox|client\/session|coordinator\/server|shared\/wire|test)\//,
+  },
+  {
+    name: "a client's bytes reach the network through client/outbox alone",
+    target: /^(node:)?(net|tls|dgram|http|https|http2)$/,
+    by: /^(client\/outbox|coordinator|simulations|test)\//,
+  },
+  {
+    name: "models come from the hub through shared/models alone",
+    target: /^@huggingface\/hub$/,
+    by: /^(shared\/models|test)\//,
+  },
+  {
+    name: "a compute engine is behind shared/runtimes",
+    target: /^(onnxruntime-|@tensorflow\/)/,
+    by: /^(shared\/runtimes|simulations\/benchmarks|test)\//,
+  },
+  {
+    name: "the database is behind coordinator/storage",
+    target: /^(kysely|libsql|better-sqlite3|pg)$/,
+    by: /^(coordinator\/storage|test)\//,
+  },
+  { name: "kindred.ts is imported by nobody", target: /^kindred\.ts$/, by: /^$/ },
+];
+
+/** The specifiers that a source imports, types included; `import()` too. */
+function importsOf(source: string): string[] {
+  const code = source.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  return [...code.matchAll(/\b(?:from|import)\s*\(?\s*"([^"\n]+)"/g)].map((match) => match[1] as string);
+}
+
+/** A specifier as a path from the root, in sources; a package's or node's name as it is. */
+function resolveImport(file: string, specifier: string): string {
+  if (!specifier.startsWith(".")) return specifier;
+  return posix.join(posix.dirname(file), specifier).replace(/\.js$/, ".ts");
+}
+
+const folderOf = (file: string): string => (posix.dirname(file) === "." ? "" : posix.dirname(file));
+
+const covers = (pattern: string, folder: string): boolean =>
+  pattern.endsWith("/*")
+    ? folder === pattern.slice(0, -2) || folder.startsWith(pattern.slice(0, -1))
+    : folder === pattern;
+
+function lineOf(folder: string): readonly string[] | undefined {
+  const exact = MAY_IMPORT[folder];
+  if (exact !== undefined) return exact;
+  const wide = Object.keys(MAY_IMPORT).find((key) => key.endsWith("/*") && covers(key, folder));
+  return wide === undefined ? undefined : MAY_IMPORT[wide];
+}
+
+/** What is wrong with the imports of a source. */
+function violations(file: string, source: string): string[] {
+  const folder = folderOf(file);
+  const allowed = lineOf(folder);
+  if (allowed === undefined) return [`${folder}: has no line in test/layers.test.ts; say what it may import`];
+  return importsOf(source).flatMap((specifier) => {
+    const target = resolveImport(file, specifier);
+    const own = specifier.startsWith(".");
+    const to = folderOf(target);
+    const broken = RULES.filter((rule) => rule.target.test(target) && !rule.by.test(file)).map(
+      (rule) => `${file} imports ${target}: ${rule.name}`,
+    );
+    if (own && to !== folder && !allowed.some((pattern) => covers(pattern, to))) {
+      broken.push(`${file} imports ${target}: ${folder || "the root"} may import ${allowed.join(", ") || "nothing"}`);
+    }
+    return broken;
+  });
+}
+
+/** This file's controls are text that looks like imports. */
+const SELF = "test/layers.test.ts";
+
+/** All sources of the project, from the root. */
+function sources(): string[] {
+  const below = ["client", "coordinator", "shared", "simulations", "test"].flatMap((top) =>
+    readdirSync(asset(top), { recursive: true, encoding: "utf8" }).map((name) => `${top}/${name.split(sep).join("/")}`),
+  );
+  const root = readdirSync(asset()).filter((name) => /\.(ts|mjs|js)$/.test(name));
+  return [...root, ...below].filter(
+    (name) => /\.(ts|mjs|js)$/.test(name) && !name.includes("/node_modules/") && name !== SELF,
+  );
+}
+
+test("every import keeps to the table", () => {
+  const files = sources();
+  assert.ok(files.length > 100, `only ${files.length} sources found`);
+  assert.deepEqual(
+    files.flatMap((file) => violations(file, readFileSync(asset(file), "utf8"))),
+    [],
+  );
+});
+
+test("every line of the table is of a folder that is there", () => {
+  const stale = Object.keys(MAY_IMPORT).filter((key) => !existsSync(asset(key.replace(/\/\*$/, ""))));
+  assert.deepEqual(stale, []);
+});
+
+test("positive control: each kind of forbidden import is seen", () => {
+  const forbidden: readonly (readonly [file: string, source: string, why: RegExp])[] = [
+    ["client/tasks/x.ts", `import { Hub } from "../../coordinator/roster/hub.js";`, /may import/],
+    ["coordinator/pipeline/x.ts", `import type { EncodedRow } from "../../client/data/types.js";`, /may import/],
+    ["shared/wire/x.ts", `export * from "../../client/session/session.js";`, /may import/],
+    ["shared/graph/x.ts", `import type { Runtime } from "../runtimes/types.js";`, /may import/],
+    ["shared/runtimes/onnx/x.ts", `import { readTensor } from "../../models/files.js";`, /may import/],
+    ["coordinator/rounds/x.ts", `import {\n  sample,\n} from "../estimation/sampler.js";`, /may import/],
+    ["coordinator/estimation/x.ts", `import { encode } from "../../shared/wire/codec.js";`, /may import/],
+    ["coordinator/x.ts", `const late = await import("../simulations/simulate.js");`, /may import/],
+    ["client/tuning/x.ts", `import { readRows } from "../data/readers.js";`, /rows as text/],
+    ["client/models/x.ts", `import type { Example } from "../data/rows.js";`, /rows as text/],
+    ["client/tasks/x.ts", `import { Client } from "@grpc/grpc-js";`, /gRPC/],
+    ["client/tuning/x.ts", `import { connect } from "node:net";`, /network/],
+    ["client/tasks/x.ts", `import { uploadFile } from "@huggingface/hub";`, /hub/],
+    ["coordinator/estimation/x.ts", `import ort from "onnxruntime-node";`, /compute engine/],
+    ["simulations/x.ts", `import "../kindred.js";`, /nobody/],
+    ["shared/novelty/x.ts", "", /has no line/],
+    ["client/data/deeper/x.ts", "", /has no line/],
+    ["novelty/x.ts", "", /has no line/],
+  ];
+  for (const [file, source, why] of forbidden) assert.match(violations(file, source).join("\n"), why, file);
+});
+
+test("negative control: what the table permits, and words that are no imports, pass", () => {
+  const permitted: readonly (readonly [file: string, source: string])[] = [
+    ["client/tuning/x.ts", `import type { EncodedRow } from "../data/types.js";`],
+    ["client/client.ts", `import { loadClient } from "./data/population.js";`],
+    ["coordinator/pipeline/x.ts", `import { sampleSubsets } from "../estimation/sampler.js";`],
+    ["client/tuning/x.ts", `// as in: import { a } from "../../coordinator/a.js"\n/* from "../session/session.js" */`],
+    ["test/client/data/x.ts", `import { readRows } from "../../../client/data/readers.js";`],
+  ];
+  for (const [file, source] of permitted) assert.deepEqual(violations(file, source), [], file);
+});
+
+test("a client calls no fetch, which would be a second way out", () => {
+  const calls = /(?<![\w.])fetch\s*\(/;
+  assert.match("await fetch(url)", calls);
+  const files = sources().filter((file) => file.startsWith("client/"));
+  assert.deepEqual(
+    files.filter((file) => calls.test(readFileSync(asset(file), "utf8"))),
+    [],
+  );
+});
