@@ -136,6 +136,7 @@ export class FileBlobs implements BlobStore {
     if (held > 0) for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
     const handle = await open(path, "a");
     const incoming = new Incoming(ref, handle, hash, held, {
+      isStored: () => this.has(ref),
       install: () => this.install(path, ref),
       discard: () => rm(path, { force: true }),
       closed: () => {
@@ -156,6 +157,7 @@ export class FileBlobs implements BlobStore {
 }
 
 interface Ends {
+  isStored(): Promise<boolean>;
   install(): Promise<void>;
   discard(): Promise<void>;
   closed(): void;
@@ -201,10 +203,12 @@ class Incoming implements IncomingBlob {
       throw new KindredError("unavailable", message, { sha256: this.ref.sha256, held: this.size });
     }
     const right = this.hash.digest("hex") === this.ref.sha256;
-    if (right) await this.handle.sync();
+    const known = right && (await this.ends.isStored());
+    if (right && !known) await this.handle.sync();
     await this.end();
-    if (right) return this.ends.install();
+    if (right && !known) return this.ends.install();
     await this.ends.discard();
+    if (known) return;
     const message = `blob ${this.ref.sha256}: the ${this.size} bytes that arrived have another SHA-256; nothing was kept, send it again`;
     throw new KindredError("checksum_mismatch", message, { sha256: this.ref.sha256, size: this.ref.size });
   }

@@ -1,7 +1,7 @@
 /** The store on SQLite (Kysely over libsql, WAL) and a folder of blobs. One process at a time may write. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { Kysely, type SqliteDatabase, SqliteDialect, sql } from "kysely";
+import { type CompiledQuery, Kysely, type SqliteDatabase, SqliteDialect, sql } from "kysely";
 import Database from "libsql";
 import { KindredError } from "../../shared/base/errors.js";
 import type { BlobRef, RowCounts, TaskSpec } from "../../shared/wire/tasks.js";
@@ -75,23 +75,19 @@ export async function openStore(folder: string): Promise<Store> {
   const file = join(folder, "state.db");
   const lock = takeLock(folder);
   try {
-    // An outcome and a memo are acknowledged after their commit, so that must reach the disk: 2 to 10 ms of waiting. The rest
-    // (clients, open tasks, uploads) can be made again; it survives the death of the process, and that of the machine from
-    // the next commit of the first kind on, for both write one log.
-    const [durable, fast] = [connect(file, "FULL"), connect(file, "NORMAL")];
-    await createTables(durable, file);
-    return new SqliteStore(durable, fast, await FileBlobs.at(folder), lock);
+    const database = new Database(file);
+    database.pragma("journal_mode = WAL");
+    // What can be made again (clients, open tasks, uploads) does not wait for the disk; see `flush` for what does.
+    database.pragma("synchronous = NORMAL");
+    const db = new Kysely<Tables>({
+      dialect: new SqliteDialect({ database: database as unknown as SqliteDatabase }),
+    });
+    await createTables(db, file);
+    return new SqliteStore(database, db, await FileBlobs.at(folder), lock);
   } catch (error) {
     dropLock(lock);
     throw error instanceof KindredError ? error : openError(folder, error);
   }
-}
-
-function connect(file: string, synchronous: "FULL" | "NORMAL"): Kysely<Tables> {
-  const database = new Database(file);
-  database.pragma("journal_mode = WAL");
-  database.pragma(`synchronous = ${synchronous}`);
-  return new Kysely<Tables>({ dialect: new SqliteDialect({ database: database as unknown as SqliteDatabase }) });
 }
 
 /**
@@ -124,14 +120,53 @@ function openError(folder: string, error: unknown): KindredError {
   return new KindredError("invalid_option", `state folder ${folder} cannot be opened: ${message}`, { folder }, error);
 }
 
+/** A write that is acknowledged once it is on the disk. */
+interface DurableWrite {
+  readonly query: CompiledQuery;
+  done(changedRows: number): void;
+  failed(error: unknown): void;
+}
+
 class SqliteStore implements Store {
+  private waiting: DurableWrite[] = [];
+
   constructor(
-    /** Waits for the disk. */
-    private readonly durable: Kysely<Tables>,
+    private readonly database: InstanceType<typeof Database>,
     private readonly db: Kysely<Tables>,
     readonly blobs: BlobStore,
     private readonly lock: Lock,
   ) {}
+
+  /** Runs a write and waits for the disk. Resolves to the number of rows it changed. */
+  private durably(query: CompiledQuery): Promise<number> {
+    return new Promise((done, failed) => {
+      this.waiting.push({ query, done, failed });
+      if (this.waiting.length === 1) setImmediate(() => this.flush());
+    });
+  }
+
+  /**
+   * Commits all waiting writes at once: reaching the disk costs 2 to 10 ms, during which libsql blocks the event loop, so a
+   * hundred results that arrive together wait once. Synchronous from begin to commit: no other statement comes between.
+   */
+  private flush(): void {
+    const writes = this.waiting;
+    this.waiting = [];
+    if (writes.length === 0) return;
+    try {
+      this.database.pragma("synchronous = FULL");
+      this.database.exec("begin immediate");
+      const changed = writes.map(({ query }) => this.database.prepare(query.sql).run(...query.parameters).changes);
+      this.database.exec("commit");
+      this.database.pragma("synchronous = NORMAL");
+      writes.forEach(({ done }, i) => {
+        done(changed[i] ?? 0);
+      });
+    } catch (error) {
+      if (this.database.inTransaction) this.database.exec("rollback");
+      for (const { failed } of writes) failed(error);
+    }
+  }
 
   async clients(): Promise<StoredClient[]> {
     const found = await this.db.selectFrom("clients").selectAll().orderBy("name").execute();
@@ -177,13 +212,12 @@ class SqliteStore implements Store {
   }
 
   async settleTask(id: string, outcome: TaskOutcome): Promise<boolean> {
-    const { numUpdatedRows } = await this.durable
+    const query = this.db
       .updateTable("tasks")
       .set({ outcome: JSON.stringify(outcome) })
       .where("id", "=", id)
-      .where("outcome", "is", null)
-      .executeTakeFirst();
-    return numUpdatedRows > 0n;
+      .where("outcome", "is", null);
+    return (await this.durably(query.compile())) > 0;
   }
 
   async announceUpload(taskId: string, ref: BlobRef): Promise<number> {
@@ -226,16 +260,16 @@ class SqliteStore implements Store {
 
   async saveMemo(key: string, json: string): Promise<void> {
     const row = { key, value: json };
-    await this.durable
+    const query = this.db
       .insertInto("memos")
       .values(row)
-      .onConflict((conflict) => conflict.column("key").doUpdateSet(row))
-      .execute();
+      .onConflict((conflict) => conflict.column("key").doUpdateSet(row));
+    await this.durably(query.compile());
   }
 
   async close(): Promise<void> {
+    this.flush();
     await this.db.destroy();
-    await this.durable.destroy();
     dropLock(this.lock);
   }
 }

@@ -66,6 +66,24 @@ describe("a store", () => {
     assert.equal(await store.settleTask("no such task", DONE), false);
   });
 
+  it("takes many outcomes and memos at once, and those that a closing store is still asked to take", async () => {
+    const ids = Array.from({ length: 200 }, (_, i) => `many-${i}`);
+    await Promise.all(ids.map((id) => store.addTask({ id, key: id, client: "ada", task: trainTask() })));
+    const settled = ids.flatMap((id) => [
+      store.settleTask(id, DONE),
+      store.settleTask(id, { ...DONE, message: "late" }),
+    ]);
+    const memos = ids.map((id) => store.saveMemo(id, `"${id}"`));
+    const later = reopened();
+    assert.equal((await Promise.all(settled)).filter((first) => first).length, ids.length);
+    await Promise.all(memos);
+    await later;
+    for (const id of ids) {
+      assert.deepEqual((await store.task(id))?.outcome, DONE);
+      assert.equal(await store.memo(id), `"${id}"`);
+    }
+  });
+
   it("counts the distinct blobs announced for a task", async () => {
     const counts: number[] = [];
     for (const sha256 of ["a", "b", "a", "c"]) counts.push(await store.announceUpload("counting", { sha256, size: 1 }));
