@@ -33,7 +33,7 @@ export interface AdapterSpec {
   readonly kind: "lora";
   readonly rank: number;
   readonly alpha: number;
-  /** Adapted linears by their names in Hugging Face configurations. */
+  /** Adapted linears by their names in Hugging Face configurations; empty: the attention projections of the family. */
   readonly modules: readonly string[];
   readonly dropout: number;
   /** Seed of the fresh initial values. */
