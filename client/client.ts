@@ -7,7 +7,7 @@ import type { JobContext } from "../shared/base/command.js";
 import { KindredError } from "../shared/base/errors.js";
 import type { RowFormat } from "../shared/config/format.js";
 import { OnnxRuntime } from "../shared/runtimes/onnx/runtime.js";
-import type { SecurityOptions } from "../shared/wire/security.js";
+import { channelCredentials, type SecurityOptions } from "../shared/wire/security.js";
 import { encodeClient } from "./data/encode.js";
 import { loadClient } from "./data/population.js";
 import { openModel } from "./models/open.js";
@@ -34,6 +34,7 @@ const MAX_TOKENS = 512;
 
 export async function runClient(job: ClientJob, context: JobContext): Promise<void> {
   const { log, signal } = context;
+  channelCredentials(job.coordinator, job.security); // an address that cannot be dialled is refused before the model is read
   const rows = await loadClient(job.data, { name: job.name, seed: job.seed, format: job.format });
   const { base, tokenizer, renderChat } = await openModel(job.model, context);
   const maxTokens = Math.min(MAX_TOKENS, base.config.context);

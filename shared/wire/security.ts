@@ -67,7 +67,7 @@ function withPems<T>(options: SecurityOptions, make: () => T): T {
 }
 
 function refusePlain(side: string, host: string, remedy: string): never {
-  const message = `${side} ${host} is not the loopback and no TLS is set up: give ${remedy}, or insecure to send everything in clear`;
+  const message = `${side} ${host} is not the loopback and no TLS is set up: give ${remedy}, or --insecure to send everything in clear`;
   throw new KindredError("insecure", message, { host });
 }
 
@@ -76,18 +76,18 @@ export function channelCredentials(address: string, options: SecurityOptions = {
   const { host } = parseAddress(address);
   if (options.tls || options.ca !== undefined || options.cert !== undefined || options.key !== undefined) {
     if ((options.cert === undefined) !== (options.key === undefined)) {
-      throw new KindredError("invalid_option", "a client's certificate needs both cert and key");
+      throw new KindredError("invalid_option", "a client's certificate needs both --cert and --key");
     }
     return withPems(options, () =>
       ChannelCredentials.createSsl(
-        readPem("ca", options.ca),
-        readPem("key", options.key),
-        readPem("cert", options.cert),
+        readPem("--ca", options.ca),
+        readPem("--key", options.key),
+        readPem("--cert", options.cert),
       ),
     );
   }
   if (!isLoopback(host) && !options.insecure)
-    refusePlain("coordinator", host, "ca (the coordinator's authority) or tls");
+    refusePlain("coordinator", host, "--ca (the coordinator's authority) or --tls");
   return ChannelCredentials.createInsecure();
 }
 
@@ -95,17 +95,17 @@ export function channelCredentials(address: string, options: SecurityOptions = {
 export function serverCredentials(address: string, options: SecurityOptions = {}): ServerCredentials {
   const { host } = parseAddress(address);
   if (options.tls || options.ca !== undefined || options.cert !== undefined || options.key !== undefined) {
-    const cert = readPem("cert", options.cert);
-    const key = readPem("key", options.key);
-    if (!cert || !key) throw new KindredError("invalid_option", "TLS at a coordinator needs both cert and key");
+    const cert = readPem("--cert", options.cert);
+    const key = readPem("--key", options.key);
+    if (!cert || !key) throw new KindredError("invalid_option", "TLS at a coordinator needs both --cert and --key");
     return withPems(options, () =>
       ServerCredentials.createSsl(
-        readPem("ca", options.ca),
+        readPem("--ca", options.ca),
         [{ cert_chain: cert, private_key: key }],
         options.ca !== undefined,
       ),
     );
   }
-  if (!isLoopback(host) && !options.insecure) refusePlain("listening address", host, "cert and key");
+  if (!isLoopback(host) && !options.insecure) refusePlain("listening address", host, "--cert and --key");
   return ServerCredentials.createInsecure();
 }
