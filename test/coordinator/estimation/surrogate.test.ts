@@ -9,7 +9,7 @@ import {
 } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
 import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
-import { compileSurrogate, type SurrogateOptions } from "../../../coordinator/estimation/surrogate.js";
+import { compileSurrogate, type SurrogateOptions, subsetLambda } from "../../../coordinator/estimation/surrogate.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
@@ -248,6 +248,14 @@ test("sketches of zeros give weights of zero", async () => {
   const rows = randomRows(new SeededRng(1), { examples: 4, dim: 5, size: 0 });
   const fits = await compare(buildProblem([{ client: "a", trainExamples: 4, train: rows, validation: rows }]), [[0]]);
   assert.ok(fits.weights.every((w) => w === 0));
+});
+
+test("lambda falls with a subset's examples and with the passes of the real training", () => {
+  const problem = buildProblem(randomSketches(2, { dim: 3 }));
+  const plan = compileSurrogate(problem, { lambda: 1e-2 });
+  assert.ok(Math.abs(subsetLambda(plan, 120) - 1e-2) < 1e-12);
+  assert.ok(Math.abs(subsetLambda(plan, 1200) - 1e-3) < 1e-12);
+  assert.ok(Math.abs(subsetLambda(compileSurrogate(problem, { lambda: 1e-2, passes: 30 }), 120) - 1e-3) < 1e-12);
 });
 
 test("lambda's default follows the form of the rows", () => {
