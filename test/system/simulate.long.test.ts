@@ -6,7 +6,7 @@ import type { Report } from "../../simulations/report/types.js";
 import { temporaryFolder } from "../support/federation.js";
 import { type Ended, kindred } from "../support/processes.js";
 import { comparable } from "../support/reports.js";
-import { tinyClients, writeTinyRun } from "../support/tiny.js";
+import { jsonLines, TINY_MODEL, tinyClients, writeTinyRun } from "../support/tiny.js";
 
 const readReport = (out: string): Report => JSON.parse(readFileSync(join(out, "report.json"), "utf8")) as Report;
 const finite = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value);
@@ -87,6 +87,21 @@ describe("kindred simulate on six clients in two planted groups", () => {
     assert.doesNotMatch(html, /\bfetch\(|XMLHttpRequest/);
   });
 
+  it("is exported, its members as PEFT folders and its weights", async () => {
+    const report = readReport(out);
+    const exported = join(folder.path, "exported");
+    const { code, stdout, stderr } = await kindred(["export", out, "--out", exported, "--json"]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(JSON.parse(stdout), { members: report.members.map(({ name }) => name) });
+    const ensemble = JSON.parse(readFileSync(join(exported, "ensemble.json"), "utf8"));
+    assert.deepEqual(Object.keys(ensemble), ["members", "weights", "rule"]);
+    assert.deepEqual(ensemble.weights, report.weights);
+    for (const name of ensemble.members) {
+      const files = readdirSync(join(exported, "members", name)).toSorted();
+      assert.deepEqual(files, ["adapter_config.json", "adapter_model.safetensors"]);
+    }
+  });
+
   it("refuses a finished folder, and leaves it as it was", async () => {
     const before = readFileSync(join(out, "report.json"), "utf8");
     const again = await kindred(["simulate", config, "--out", out, "--json"]);
@@ -130,15 +145,33 @@ describe("kindred simulate", () => {
     assert.ok(!existsSync(out), "nothing was written");
   });
 
-  it("leaves out what is not compared", async () => {
-    const config = writeTinyRun(join(folder.path, "only"), tinyClients({ clients: 3 }), { compare: [] });
+  it("leaves out what is not compared, and exports what it scored", async () => {
+    const clients = tinyClients({ clients: 3 });
+    // Weights that stay at the client's own group: its one member, exported, is then what was scored.
+    const options = { compare: [], boosting: { rounds: 0 }, ensemble: { strength: 1e9 } };
+    const config = writeTinyRun(join(folder.path, "only"), clients, options);
     const out = join(folder.path, "only-out");
     const { code, stderr } = await kindred(["simulate", config, "--out", out]);
     assert.equal(code, 0, stderr);
-    const { methods, cost } = readReport(out);
+    const { methods, cost, members, weights } = readReport(out);
     assert.deepEqual(Object.keys(methods), ["kindred"]);
     assert.deepEqual(Object.keys(cost), ["kindred"]);
     assert.ok((cost.kindred?.flops ?? 0) > 0);
+
+    const exported = join(folder.path, "exported");
+    assert.equal((await kindred(["export", out, "--out", exported])).code, 0);
+    for (const { client, test } of clients) {
+      const at = (weights[client] ?? []).findIndex((weight) => Math.abs(weight - 1) < 1e-4);
+      const rows = join(folder.path, `${client}.jsonl`);
+      writeFileSync(rows, jsonLines(test));
+      const adapter = join(exported, "members", members[at]?.name ?? "none");
+      const run = await kindred(["evaluate", "--model", TINY_MODEL, "--adapter", adapter, "--data", rows, "--json"]);
+      assert.equal(run.code, 0, run.stderr);
+      const score = JSON.parse(run.stdout);
+      const reported = methods.kindred?.clients[client];
+      assert.ok(Math.abs(score.loss - (reported?.loss ?? 0)) < 1e-3 * score.loss, `${score.loss} ${reported?.loss}`);
+      assert.equal(score.accuracy, reported?.accuracy);
+    }
   });
 
   it("works for one client, for two, and for rows without choices", async () => {
