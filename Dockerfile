@@ -1,0 +1,24 @@
+# One image for both sides: `kindred coordinator` or `kindred client`. Node's slim image has the glibc that the native parts
+# (onnxruntime-node, libsql) are built for; Alpine's libc would not do.
+FROM node:22-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY . .
+RUN npm run build
+
+FROM node:22-slim
+WORKDIR /app
+ENV NODE_ENV=production
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci --omit=dev && npm cache clean --force
+COPY --from=build /app/dist ./dist
+COPY proto ./proto
+COPY simulations/demo/model ./simulations/demo/model
+# State and cache are volumes; the process needs no right to write elsewhere.
+RUN mkdir -p /state /cache && chown node:node /state /cache
+ENV KINDRED_CACHE=/cache
+USER node
+VOLUME ["/state", "/cache"]
+ENTRYPOINT ["node", "/app/dist/kindred.js"]
+CMD ["--help"]

@@ -1,0 +1,180 @@
+/** The documents say what is there: commands, options, scripts, configuration fields, tasks, files. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { loadPopulation } from "../client/data/population.js";
+import { asset } from "../shared/base/assets.js";
+import { configJsonSchema, loadCoordinatorConfig, loadSimulationConfig } from "../shared/config/config.js";
+
+const program = fileURLToPath(new URL("../kindred.js", import.meta.url));
+const read = (path: string): string => readFileSync(asset(path), "utf8");
+
+const DOCUMENTS = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "PRIVACY.md",
+  "CONTRIBUTING.md",
+  ...readdirSync(asset("docs", "decisions")).map((name) => `docs/decisions/${name}`),
+];
+
+const helps = new Map<string, string>();
+
+/** What a command's --help says; that of the program without one. */
+function help(command: string): string {
+  const known = helps.get(command);
+  if (known !== undefined) return known;
+  const words = command === "" ? ["--help"] : [command, "--help"];
+  const { stdout, status } = spawnSync(process.execPath, [program, ...words], { encoding: "utf8", timeout: 30_000 });
+  assert.equal(status, 0, `kindred ${words.join(" ")}`);
+  helps.set(command, stdout);
+  return stdout;
+}
+
+const commands = (): string[] => [...help("").matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1] as string);
+const optionsOf = (command: string): Set<string> =>
+  new Set([...help(command).matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map((match) => match[1] as string));
+
+/** What is wrong with a command line of a document. */
+function flaws(line: string): string[] {
+  const [, command = "", ...words] = line.slice(line.indexOf("kindred")).split(/\s+/);
+  if (!commands().includes(command)) return [`${line}: there is no command ${command}`];
+  const options = optionsOf(command);
+  const given = words.filter((word) => word.startsWith("--"));
+  const required = [...help(command).matchAll(/^Usage: .*$/gm)].join("").match(/<(\w+)>/g) ?? [];
+  return [
+    ...given.filter((word) => !options.has(word)).map((word) => `${line}: kindred ${command} has no option ${word}`),
+    ...(required.length > 0 && (words[0] ?? "--").startsWith("--") ? [`${line}: ${required[0]} is missing`] : []),
+  ];
+}
+
+/** Command lines of a document's sh blocks. */
+const shellLines = (text: string): string[] =>
+  [...text.matchAll(/^```sh\n([\s\S]*?)^```/gm)].flatMap((block) => (block[1] as string).split("\n")).filter(Boolean);
+
+test("every kindred command in the documents has the words and options that the program has", () => {
+  const lines = DOCUMENTS.flatMap((path) => shellLines(read(path))).filter((line) => /\bnpx kindred /.test(line));
+  assert.ok(lines.length >= 9, `only ${lines.length} commands found`);
+  assert.deepEqual(lines.flatMap(flaws), []);
+  // Controls: what the check is for.
+  assert.match(flaws("npx kindred simulat a.yaml --out x").join(), /no command simulat/);
+  assert.match(flaws("npx kindred export run --into x").join(), /no option --into/);
+  assert.match(flaws("npx kindred simulate --out x").join(), /<config> is missing/);
+});
+
+test("every option that the README names in its text is an option of some command", () => {
+  const known = new Set(commands().flatMap((command) => [...optionsOf(command)]));
+  const named = [...read("README.md").matchAll(/`(--[a-z-]+)`/g)].map((match) => match[1] as string);
+  assert.ok(named.length > 3);
+  assert.deepEqual(
+    named.filter((option) => !known.has(option)),
+    [],
+  );
+});
+
+test("every npm script that the documents name exists", () => {
+  const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+  const named = DOCUMENTS.flatMap((path) =>
+    [...read(path).matchAll(/\bnpm run ([a-z:]+)/g)].map((match) => match[1] as string),
+  );
+  assert.ok(named.includes("demo"));
+  assert.deepEqual(
+    named.filter((name) => scripts[name] === undefined),
+    [],
+  );
+});
+
+interface JsonSchema {
+  readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly default?: unknown;
+}
+
+/** Field -> default, blocks opened. */
+function fieldsOf(schema: JsonSchema, prefix = ""): [string, unknown][] {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) =>
+    field.properties === undefined
+      ? [[prefix + name, field.default] as [string, unknown]]
+      : fieldsOf(field, `${prefix}${name}.`),
+  );
+}
+
+test("the README's configuration table has every field, no other, and the defaults", () => {
+  const table = read("README.md").match(/^\| field \| default[\s\S]*?\n\n/m)?.[0] ?? "";
+  const rows = table
+    .trim()
+    .split("\n")
+    .slice(2)
+    .flatMap((row) => {
+      const [, names = "", given = ""] = row.split("|").map((cell) => cell.trim());
+      return [...names.matchAll(/`([\w.]+)`/g)].map(
+        (match) => [match[1] as string, given.replaceAll("`", "")] as const,
+      );
+    });
+  const kinds = ["simulate", "coordinator"] as const;
+  const fields = new Map(kinds.flatMap((kind) => fieldsOf(configJsonSchema(kind) as JsonSchema)));
+  assert.deepEqual(rows.map(([name]) => name).sort(), [...fields.keys()].sort());
+  const shown = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
+  for (const [name, given] of rows) {
+    const value = fields.get(name);
+    // The schema cannot show what compare's filter gives where nothing was given, nor a title made of the file's name.
+    if (value !== undefined && name !== "compare") assert.equal(given, shown(value), name);
+  }
+});
+
+test("the examples load, and the README shows the simulation's as it is", async () => {
+  const yaml = read("docs/example/simulate.yaml").replace(/^#.*\n/gm, "");
+  assert.ok(read("README.md").includes(`\`\`\`yaml\n${yaml}\`\`\``));
+  const plan = await loadSimulationConfig(asset("docs", "example", "simulate.yaml"));
+  assert.deepEqual(plan.compare, ["base", "shared", "local"]);
+  assert.ok(typeof plan.population !== "string");
+  const { clients } = await loadPopulation(plan.population, { seed: plan.seed, format: plan.format });
+  assert.deepEqual(
+    clients.map(({ name, drawn }) => [name, drawn]),
+    [
+      ["harbour", []],
+      ["meadow", []],
+    ],
+  );
+  assert.equal((await loadCoordinatorConfig(asset("docs", "example", "coordinator.yaml"))).minClients, clients.length);
+});
+
+test("PRIVACY.md has a line for every kind of task, and names only fields that the messages have", () => {
+  const privacy = read("PRIVACY.md");
+  const protos = readdirSync(asset("proto", "kindred", "v1")).map((name) => read(`proto/kindred/v1/${name}`));
+  const work = protos.join("\n").match(/oneof work \{([\s\S]*?)\}/)?.[1] ?? "";
+  const tasks = [...work.matchAll(/^\s*(\w+) \w+ = \d+;/gm)].map((match) => match[1] as string);
+  assert.ok(tasks.length >= 5);
+  const lines = [...privacy.matchAll(/^\| `([A-Z]\w+)` \|/gm)].map((match) => match[1] as string);
+  assert.deepEqual(lines, tasks);
+  const request = protos.join("\n").match(/message EnrolRequest \{([\s\S]*?)\n\}/)?.[1] ?? "";
+  const enrolled = [...request.matchAll(/^\s*\w+ (\w+) = \d+;/gm)].map((match) => match[1] as string);
+  const told = [...privacy.matchAll(/^\| `([a-z]\w+)` \|/gm)].map((match) => match[1] as string);
+  assert.deepEqual(told.sort(), enrolled.sort());
+});
+
+test("every file that a document links to is there, and so is every folder of the layout", () => {
+  for (const path of DOCUMENTS) {
+    for (const [, target = ""] of read(path).matchAll(/\]\(([^)#:]+)\)/g)) {
+      assert.ok(existsSync(asset(join(dirname(path), target))), `${path} links to ${target}`);
+    }
+    for (const [, target = ""] of read(path).matchAll(
+      /`((?:client|coordinator|shared|simulations|test|proto|docs)\/[\w./-]+)`/g,
+    )) {
+      assert.ok(existsSync(asset(target)), `${path} names ${target}`);
+    }
+  }
+  const layout = read("ARCHITECTURE.md").match(/^## Layout\n([\s\S]*?)^## /m)?.[1] ?? "";
+  let top = "";
+  for (const [, indent = "", name = ""] of layout.matchAll(/^ {4}( *)([\w./]+)/gm)) {
+    if (indent === "") top = name;
+    assert.ok(existsSync(asset(indent === "" ? name : join(top, name))), `ARCHITECTURE.md lists ${top} ${name}`);
+  }
+  // And back: every folder of the sources is listed.
+  for (const side of ["client", "coordinator", "shared"]) {
+    for (const entry of readdirSync(asset(side), { withFileTypes: true })) {
+      if (entry.isDirectory()) assert.match(layout, new RegExp(`^ {6}${entry.name}/`, "m"), `${side}/${entry.name}`);
+    }
+  }
+});
