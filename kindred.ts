@@ -116,7 +116,7 @@ function buildProgram(): Command {
       const plan = await loadSimulationConfig(config);
       const { runSimulation } = await import("./simulations/simulate.js");
       const { terminalReport } = await import("./simulations/report/terminal.js");
-      const run = { out: resolve(options.out), force: options.force === true };
+      const run = { out: resolve(options.out), force: options.force === true, source: config };
       const report = await runJob<Report>(options, (context) => runSimulation(plan, { ...run, ...context }));
       await printResult(report, options, () => terminalReport(report, screen()));
     });

@@ -9,9 +9,11 @@ import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { encodeClient } from "../client/data/encode.js";
 import { loadPopulation, type Population } from "../client/data/population.js";
+import type { EncodedDataset } from "../client/data/types.js";
 import { type OpenedModel, openModel } from "../client/models/open.js";
 import { runClient, type TaskRunner } from "../client/session/session.js";
 import { ClientWork } from "../client/tasks/runner.js";
+import { loraLayout } from "../client/tuning/lora.js";
 import { Programs } from "../client/tuning/programs.js";
 import { PipelineContext } from "../coordinator/pipeline/context.js";
 import { Journal } from "../coordinator/pipeline/journal.js";
@@ -35,6 +37,8 @@ export interface SimulationRun extends JobContext {
   readonly out: string;
   /** Replace a finished run, or one of another configuration. */
   readonly force: boolean;
+  /** The file that the plan was read from, for messages. */
+  readonly source?: string;
   /** The command that makes this run again, for the report. */
   readonly command?: string;
 }
@@ -46,16 +50,19 @@ const FILES = ["report.json", "report.html", "clients.csv", "affinity.csv", "run
  * @throws {KindredError} `already_exists` for a finished run or one of another configuration, without `force`
  */
 export async function runSimulation(plan: SimulationPlan, run: SimulationRun): Promise<Report> {
-  await claim(plan, run);
+  const begun = await checkFolder(plan, run);
   const population = await loadPopulation(
     typeof plan.population === "string" ? plan.population : plan.population.map((entry) => ({ ...entry })),
     { seed: plan.seed, format: plan.format },
   );
   const model = await openModel(plan.model, run);
+  checkModules(plan, run, model);
+  const datasets = encodeAll(plan, population, model);
+  await claim(plan, run, begun, inputsHash(population, model));
   const { device, threads } = plan.runtime;
   const runtime = new OnnxRuntime({ provider: device, ...(threads === "auto" ? {} : { threads }) });
   try {
-    const { outcome, ctx } = await federate(plan, run, population, model, runtime);
+    const { outcome, ctx } = await federate(plan, run, population, datasets, model, runtime);
     const report = assembleReport({
       plan,
       outcome,
@@ -76,33 +83,93 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
   }
 }
 
-/** Makes the folder this run's, or says why it is not. */
-async function claim(plan: SimulationPlan, { out, force, log }: SimulationRun): Promise<void> {
-  const fingerprint = createHash("sha256").update(JSON.stringify(plan)).digest("hex");
-  if (existsSync(out) && !force) {
-    if (existsSync(join(out, "report.json"))) {
+/** What a run was begun with, as `run.json` in its folder says. */
+interface Begun {
+  /** SHA-256 of the plan. */
+  readonly plan: string;
+  /** SHA-256 of the rows and the base model. */
+  readonly inputs: string;
+}
+
+const planHash = (plan: SimulationPlan): string => createHash("sha256").update(JSON.stringify(plan)).digest("hex");
+
+function inputsHash(population: Population, { base }: OpenedModel): string {
+  const hash = createHash("sha256").update(base.hash);
+  for (const client of population.clients) hash.update(JSON.stringify(client));
+  return hash.digest("hex");
+}
+
+/**
+ * Refuses a folder that holds a finished run or one of another configuration. Changes nothing.
+ * @returns what the unfinished run there was begun with
+ */
+async function checkFolder(plan: SimulationPlan, { out, force }: SimulationRun): Promise<Begun | undefined> {
+  if (force) return undefined;
+  if (existsSync(join(out, "report.json"))) {
+    throw new KindredError(
+      "already_exists",
+      `${out}: holds a finished run; choose another --out, or add --force to replace it`,
+      { out },
+    );
+  }
+  const text = await readFile(join(out, "run.json"), "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  const begun = JSON.parse(text) as Begun;
+  if (begun.plan !== planHash(plan)) {
+    throw new KindredError(
+      "already_exists",
+      `${out}: holds an unfinished run of another configuration; choose another --out, or add --force to replace it`,
+      { out },
+    );
+  }
+  return begun;
+}
+
+/** Makes the folder this run's. Only now, when plan, rows and model are known to be sound, is a former run removed. */
+async function claim(
+  plan: SimulationPlan,
+  { out, force, log }: SimulationRun,
+  begun: Begun | undefined,
+  inputs: string,
+): Promise<void> {
+  if (begun !== undefined) {
+    if (begun.inputs !== inputs) {
+      // Its results would be of both.
       throw new KindredError(
         "already_exists",
-        `${out}: holds a finished run; choose another --out, or add --force to replace it`,
+        `${out}: holds an unfinished run on other rows or another model, which have changed since; choose another --out, or add --force to replace it`,
         { out },
       );
     }
-    const known = await readFile(join(out, "run.json"), "utf8").catch(() => undefined);
-    if (known !== undefined && (JSON.parse(known) as { plan?: string }).plan !== fingerprint) {
-      throw new KindredError(
-        "already_exists",
-        `${out}: holds an unfinished run of another configuration; choose another --out, or add --force to replace it`,
-        { out },
-      );
-    }
-    if (known !== undefined) log.info("resuming", { out });
+    log.info("resuming", { out });
+    return;
   }
   await mkdir(out, { recursive: true });
   if (force) {
     await rm(join(out, "state"), { recursive: true, force: true });
     for (const file of FILES) await rm(join(out, file), { force: true });
   }
-  await writeAtomically(join(out, "run.json"), `${JSON.stringify({ plan: fingerprint })}\n`);
+  await writeAtomically(join(out, "run.json"), `${JSON.stringify({ plan: planHash(plan), inputs } satisfies Begun)}\n`);
+}
+
+/** A module that the model does not have is the configuration's mistake, not that of every client. */
+function checkModules({ adapter }: SimulationPlan, { source }: SimulationRun, { base }: OpenedModel): void {
+  try {
+    loraLayout(base.config, adapter);
+  } catch (error) {
+    if (!(error instanceof KindredError) || source === undefined) throw error;
+    throw new KindredError(error.code, `${source}: ${error.message}`, error.facts, error);
+  }
+}
+
+/**
+ * Tokens of all clients, in the population's order. Made before the run begins: a row that cannot be encoded is the user's to
+ * mend, where a client that failed for it would only be left out.
+ */
+function encodeAll(plan: SimulationPlan, population: Population, model: OpenedModel): EncodedDataset[] {
+  const { base, tokenizer, renderChat } = model;
+  const maxTokens = Math.min(plan.maxTokens, base.config.context);
+  return population.clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
 }
 
 /** Starts coordinator and clients, runs the pipeline, and ends both. */
@@ -110,7 +177,8 @@ async function federate(
   plan: SimulationPlan,
   run: SimulationRun,
   population: Population,
-  { base, tokenizer, renderChat }: OpenedModel,
+  datasets: readonly EncodedDataset[],
+  { base }: OpenedModel,
   runtime: OnnxRuntime,
 ): Promise<{ outcome: RunOutcome; ctx: PipelineContext }> {
   const programs = new Programs(runtime, base);
@@ -125,10 +193,9 @@ async function federate(
   const abort = (): void => stop.abort();
   run.signal.addEventListener("abort", abort, { once: true });
   const gate = new Semaphore(plan.concurrency);
-  const maxTokens = Math.min(plan.maxTokens, base.config.context);
   let broken: unknown;
-  const sessions = population.clients.map((rows) => {
-    const work = new ClientWork({ programs, dataset: () => encodeClient(rows, tokenizer, { maxTokens, renderChat }) });
+  const sessions = population.clients.map((rows, at) => {
+    const work = new ClientWork({ programs, dataset: () => datasets[at] as EncodedDataset });
     const runner: TaskRunner = { run: (task, io) => gate.run(() => work.run(task, io)) };
     return runClient({
       coordinator: coordinator.address,
