@@ -62,6 +62,17 @@ describe("kindred simulate, killed with SIGKILL again and again", () => {
     assert.match(stderr, /^kindred: \S*killed: holds an unfinished run of another configuration[^\n]*--force[^\n]*\n$/);
   });
 
+  it("refuses to go on where the rows have changed", async () => {
+    const changed = tinyClients({ clients: 4, seed: 2 });
+    writeTinyRun(join(folder.path, "input"), changed, { training: { epochs: 2, batch: 8, learningRate: "auto" } });
+    const { code, stderr } = await kindred(["simulate", config, "--out", killed, "--quiet"]);
+    assert.equal(code, 2);
+    assert.match(
+      stderr,
+      /^kindred: \S*killed: holds an unfinished run on other rows or another model[^\n]*--force[^\n]*\n$/,
+    );
+  });
+
   it("ends, run once more, with the report of an uninterrupted run, bytes and operations included", async () => {
     writeTinyRun(join(folder.path, "input"), tinyClients({ clients: 4 }), {
       training: { epochs: 2, batch: 8, learningRate: "auto" },

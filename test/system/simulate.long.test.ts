@@ -111,6 +111,13 @@ describe("kindred simulate on six clients in two planted groups", () => {
     assert.equal(readFileSync(join(out, "report.json"), "utf8"), before);
   });
 
+  it("does not replace it with --force where the new run cannot begin", async () => {
+    const before = readFileSync(join(out, "report.json"), "utf8");
+    const broken = writeTinyRun(join(folder.path, "broken"), [...clients, ...clients]);
+    assert.equal((await kindred(["simulate", broken, "--out", out, "--force"])).code, 2);
+    assert.equal(readFileSync(join(out, "report.json"), "utf8"), before);
+  });
+
   it("replaces it with --force, and the same seed gives the same report but for times and memory", async () => {
     const before = readReport(out);
     const again = await kindred(["simulate", config, "--out", out, "--force"]);
