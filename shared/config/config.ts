@@ -197,6 +197,20 @@ export async function loadSimulationConfig(file: string): Promise<SimulationPlan
 }
 
 /**
+ * The plan of options given in code: model and population are absolute paths (or a hub id).
+ * @throws {KindredError} `invalid_config` naming the field
+ */
+export function simulationPlan(options: z.input<typeof simulationSchema> & { readonly title: string }): SimulationPlan {
+  const parsed = simulationSchema.safeParse(options);
+  if (!parsed.success) {
+    const [first] = mistakesOf(simulationSchema, parsed.error.issues, options);
+    throw invalid("options", first?.message ?? "are not those of a simulation");
+  }
+  const { template, completion, choices, label, ...rest } = parsed.data;
+  return freeze({ ...rest, format: formatOf({ template, completion, choices, label }) }) as SimulationPlan;
+}
+
+/**
  * The plan of `kindred coordinator`.
  * @throws {KindredError} as `loadSimulationConfig`
  */
