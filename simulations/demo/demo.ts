@@ -12,6 +12,11 @@ import type { Report } from "../report/types.js";
 import { runSimulation } from "../simulate.js";
 import { DEMO_MODEL } from "./pretrain.js";
 
+/** What the demo sets beside model and population; the scenarios on the same population use it too. */
+export const DEMO_OPTIONS: Partial<Parameters<typeof simulationPlan>[0]> = {
+  training: { epochs: 20, learningRate: 0.02, localSteps: 3 },
+};
+
 export interface DemoJob extends JobContext {
   readonly seed: number;
   /** Folder of the run; the population is written into it. */
@@ -27,7 +32,7 @@ export async function runDemo({ seed, out, force, ...context }: DemoJob): Promis
     title: `Demo: 24 houses, four rules, seed ${seed}`,
     model: DEMO_MODEL,
     population,
-    training: { epochs: 12 },
+    ...DEMO_OPTIONS,
     seed,
   });
   return await runSimulation(plan, { out, force, ...context, command: `npm run demo -- --seed ${seed}` });

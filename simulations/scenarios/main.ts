@@ -1,0 +1,102 @@
+/**
+ * Named experiments: `npm run scenario -- NAME [--out DIR] [--seed N] [--model DIR]`. Each writes its population and the report
+ * of a simulation; those of real data need KINDRED_DATA.
+ */
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { writeAtomically } from "../../shared/base/atomic.js";
+import { KindredError } from "../../shared/base/errors.js";
+import { reportError, runJob, wantsColour } from "../../shared/base/process.js";
+import { simulationPlan } from "../../shared/config/config.js";
+import { DEMO_OPTIONS } from "../demo/demo.js";
+import { DEMO_MODEL } from "../demo/pretrain.js";
+import { plantedPopulation, populationLines } from "../population/planted.js";
+import { terminalReport } from "../report/terminal.js";
+import type { Report } from "../report/types.js";
+import { runSimulation } from "../simulate.js";
+import { realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
+
+type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed">;
+
+interface Scenario {
+  readonly about: string;
+  readonly population: (seed: number) => Promise<string>;
+  /** Unless --model is given. */
+  readonly model: () => string;
+  readonly options: Options;
+}
+
+const needsModel = (): never => {
+  throw new KindredError("invalid_option", "this scenario needs --model: the folder of the model");
+};
+
+const SCENARIOS: Readonly<Record<string, Scenario>> = {
+  control: {
+    about: "the demo's population with one rule for all houses: must end with one group",
+    population: async (seed) => populationLines(plantedPopulation({ seed, conflict: false })),
+    model: () => DEMO_MODEL,
+    options: { title: "Control: one rule for all houses", ...DEMO_OPTIONS },
+  },
+  "shakespeare-100": {
+    about: "100 speaking roles of Shakespeare's plays, plain text",
+    population: () => rolePopulation(100),
+    model: () => realData("models", "stories3M"),
+    options: { title: "100 speaking roles" },
+  },
+  "text-sets-12": {
+    about: "twelve text classification sets, 160 training rows each",
+    population: (seed) => textSetPopulation({ sets: TEXT_SETS, train: 160, validation: 40, test: 120, seed }),
+    model: () => realData("models", "stories3M"),
+    options: { title: "Twelve text classification sets", maxTokens: 96 },
+  },
+  "text-sets-8": {
+    about: "eight text classification sets, 100 training rows each, for a model of 100 million parameters and more",
+    population: (seed) =>
+      textSetPopulation({
+        sets: ["emotion", "sms_spam", "ag_news", "sst2", "tweet_offensive", "tweet_sentiment", "trec", "subj"],
+        train: 100,
+        validation: 24,
+        test: 80,
+        seed,
+      }),
+    model: needsModel,
+    options: { title: "Eight text classification sets", maxTokens: 64, training: { epochs: 2 } },
+  },
+};
+
+async function main(): Promise<number> {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        out: { type: "string" },
+        seed: { type: "string", default: "0" },
+        model: { type: "string" },
+        force: { type: "boolean", default: false },
+      },
+    });
+    const [name] = positionals;
+    const scenario = name === undefined ? undefined : SCENARIOS[name];
+    if (scenario === undefined) {
+      const list = Object.entries(SCENARIOS).map(([key, { about }]) => `${key}: ${about}`);
+      throw new KindredError("invalid_option", `no scenario ${name ?? "named"}; there are ${list.join("; ")}`);
+    }
+    const seed = Number(values.seed);
+    const out = resolve(values.out ?? join("runs", name as string));
+    const model = values.model === undefined ? scenario.model() : resolve(values.model);
+    await mkdir(out, { recursive: true });
+    const population = join(out, "population.jsonl");
+    await writeAtomically(population, await scenario.population(seed));
+    const plan = simulationPlan({ ...scenario.options, model, population, seed });
+    const report = await runJob<Report>({}, (context) =>
+      runSimulation(plan, { out, force: values.force === true, ...context }),
+    );
+    console.log(terminalReport(report, { color: wantsColour(process.stdout), width: process.stdout.columns ?? 100 }));
+    return 0;
+  } catch (error) {
+    return reportError(error, process.argv.includes("--debug"));
+  }
+}
+
+process.exit(await main());
