@@ -23,6 +23,7 @@ import { asset } from "../shared/base/assets.js";
 import { writeAtomically } from "../shared/base/atomic.js";
 import type { JobContext } from "../shared/base/command.js";
 import { asKindredError, KindredError } from "../shared/base/errors.js";
+import { detailsOf } from "../shared/base/log.js";
 import { Semaphore } from "../shared/base/semaphore.js";
 import type { SimulationPlan } from "../shared/config/config.js";
 import { OnnxRuntime } from "../shared/runtimes/onnx/runtime.js";
@@ -41,6 +42,8 @@ export interface SimulationRun extends JobContext {
   readonly source?: string;
   /** The command that makes this run again, for the report. */
   readonly command?: string;
+  /** Groups to train instead of those found. */
+  readonly partition?: readonly (readonly string[])[];
 }
 
 const FILES = ["report.json", "report.html", "clients.csv", "affinity.csv", "run.json"] as const;
@@ -182,11 +185,13 @@ async function federate(
   runtime: OnnxRuntime,
 ): Promise<{ outcome: RunOutcome; ctx: PipelineContext }> {
   const programs = new Programs(runtime, base);
+  // Hundreds of clients come and go in one process: who enrolled is of interest only where something is wrong.
+  const details = detailsOf(run.log);
   const coordinator = await startCoordinator({
     listen: "127.0.0.1:0",
     stateDir: join(run.out, "state"),
     modelHash: base.hash,
-    log: run.log,
+    log: details,
   });
   const stop = new AbortController();
   setMaxListeners(0, stop.signal); // every client and every task under way listens
@@ -206,7 +211,7 @@ async function federate(
       rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
       runner,
       signal: stop.signal,
-      log: run.log,
+      log: details,
     }).catch((error: unknown) => {
       if (!stop.signal.aborted) {
         broken ??= error;
@@ -228,7 +233,7 @@ async function federate(
       signal: stop.signal,
       deadlineMs: 0,
     });
-    const outcome = await runPipeline(ctx, { compare: plan.compare, model: plan.model });
+    const outcome = await runPipeline(ctx, { compare: plan.compare, model: plan.model, partition: run.partition });
     await coordinator.pool.finish("the run is complete");
     await Promise.all(sessions);
     return { outcome, ctx };

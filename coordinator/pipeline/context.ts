@@ -8,6 +8,7 @@ import type { Progress } from "../../shared/base/progress.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import type { AdapterSpec, ResultFor, TaskSpec } from "../../shared/wire/tasks.js";
 import type { ClientInfo, ClientPool } from "../roster/pool.js";
+import type { AdapterShapes } from "../rounds/check.js";
 import type { Journal } from "./journal.js";
 
 /** The methods whose costs are kept apart. */
@@ -58,6 +59,8 @@ export interface FaultNote {
   readonly message: string;
 }
 
+export const faultText = ({ client, stage, message }: FaultNote): string => `${stage}: client ${client}: ${message}`;
+
 export interface ContextOptions {
   readonly pool: ClientPool;
   readonly journal: Journal;
@@ -84,6 +87,8 @@ export class PipelineContext {
   readonly signal: AbortSignal | undefined;
   readonly faults: FaultNote[] = [];
   readonly costs: Record<MethodName, Cost>;
+  /** Names and shapes of a whole adapter, once a training of several clients has shown them. */
+  adapterShapes: AdapterShapes | undefined;
   private readonly deadlineMs: number | undefined;
 
   constructor(options: ContextOptions) {

@@ -9,12 +9,12 @@ import type { ClientSketch } from "../../shared/sketch/types.js";
 import type { BlobRef, SketchGradients } from "../../shared/wire/tasks.js";
 import { affinityMatrix } from "../estimation/affinity.js";
 import { createBatchedSolver } from "../estimation/batched.js";
-import { fitFolds, memberValues } from "../estimation/evaluate.js";
+import { fitHeldOut, memberValues } from "../estimation/evaluate.js";
 import { EstimatorJudge } from "../estimation/judge.js";
 import { buildProblem, checkClientSketch, crossFit } from "../estimation/problem.js";
 import { sampleSubsets } from "../estimation/sampler.js";
 import { groupClients } from "../grouping/group.js";
-import type { PipelineContext } from "./context.js";
+import { faultText, type PipelineContext } from "./context.js";
 
 export interface GroupingCandidateNote {
   readonly label: string;
@@ -41,6 +41,7 @@ export interface EstimateOutcome {
     readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
     readonly twoTerms: boolean;
     readonly folds: number;
+    /** lambda_0, the median over the subsets of what each chose of the path. */
     readonly lambda: number;
     readonly largestGradientNorm: number;
   };
@@ -99,7 +100,8 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
     }
   }
   if (sketches.length === 0) {
-    throw new KindredError("quorum_not_met", "no client sent usable sketches; see the faults above", {
+    const [first] = [...rejected.map(({ client, reason }) => `${client}: ${reason}`), ...ctx.faults.map(faultText)];
+    throw new KindredError("quorum_not_met", `no client sent usable sketches; the first fault: ${first}`, {
       stage: "estimate",
     });
   }
@@ -117,10 +119,9 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
     signal: ctx.signal,
   });
   try {
-    const fits = await fitFolds(solver, subsets.subsets);
+    const fits = await fitHeldOut(solver, subsets.subsets);
     stage.tick(1);
-    const values = await memberValues(solver, subsets.subsets, fits);
-    const { matrix } = affinityMatrix(clients.length, subsets.subsets, values);
+    const { matrix } = affinityMatrix(clients.length, subsets.subsets, memberValues(fits));
     stage.tick(1);
     const grouping = await groupClients(matrix, {
       groups: groups === "auto" ? "auto" : Math.min(groups, clients.length),
@@ -150,8 +151,8 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
         pairCoverage: subsets.pairCoverage,
         twoTerms: problem.twoTerm,
         folds: problem.folds?.count ?? 1,
-        lambda: solver.plan.lambda,
-        largestGradientNorm: Math.max(...fits.flatMap((fit) => Array.from(fit.gradientNorm))),
+        lambda: median(fits.lambda),
+        largestGradientNorm: fits.gradientNorm.reduce((most, norm) => Math.max(most, norm), 0),
       },
       flops: runtime.flops,
       rejected,
@@ -160,5 +161,8 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
     await solver.close();
   }
 }
+
+/** The lower of the middle two where the count is even: a value of the path. */
+const median = (values: Float64Array): number => values.toSorted()[(values.length - 1) >> 1]!;
 
 const chosen = (value: "auto" | number): number | undefined => (value === "auto" ? undefined : value);

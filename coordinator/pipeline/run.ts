@@ -11,6 +11,8 @@ import { chooseLearningRate, type SweepOutcome } from "./sweep.js";
 import { trainFederated } from "./train.js";
 
 export interface RunOptions {
+  /** Groups to train instead of those found: a baseline's. */
+  readonly partition?: readonly (readonly string[])[] | undefined;
   /** The base model as the user named it, where the coordinator was told. */
   readonly model: string | null;
   /** Baselines to run beside the method itself. */
@@ -51,7 +53,10 @@ export interface RunOutcome {
   readonly methods: ReadonlyMap<MethodName, MethodScores>;
 }
 
-export async function runPipeline(ctx: PipelineContext, { compare, model }: RunOptions): Promise<RunOutcome> {
+export async function runPipeline(
+  ctx: PipelineContext,
+  { compare, model, partition }: RunOptions,
+): Promise<RunOutcome> {
   const trained = compare.filter((method) => method !== "base");
   const names = ctx.clients.map(({ name }) => name);
   const sweeping = [...trained, "kindred"] as const;
@@ -102,7 +107,7 @@ export async function runPipeline(ctx: PipelineContext, { compare, model }: RunO
 
   const { estimate, groups, ensemble } = await ctx.timed(["kindred"], async () => {
     const estimate = await estimateAndGroup(ctx);
-    const groups = estimate.partition.map((group) => group.map((i) => estimate.clients[i] as string));
+    const groups = partition ?? estimate.partition.map((group) => group.map((i) => estimate.clients[i] as string));
     return { estimate, groups, ensemble: await buildEnsemble(ctx, groups, learningRate) };
   });
   const { rank, alpha, modules, dropout } = ctx.plan.adapter;

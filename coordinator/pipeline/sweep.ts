@@ -4,7 +4,7 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
-import type { MethodName, PipelineContext } from "./context.js";
+import { faultText, type MethodName, type PipelineContext } from "./context.js";
 import { trainFederated } from "./train.js";
 
 export interface SweepOutcome {
@@ -39,8 +39,13 @@ export async function chooseLearningRate(ctx: PipelineContext, methods: readonly
       adapter: ctx.adapterSpec(),
       learningRate: rate,
       epochs: epochs * SHARE,
+      validateRounds: false,
     });
-    // What the training ends with, not its best round: a rate that overshoots must not hide behind its start.
+    const [first] = ctx.faults;
+    if (trained.values === undefined && !Number.isFinite(trained.startLoss) && first !== undefined) {
+      throw new KindredError("quorum_not_met", `no client could train; the first fault: ${faultText(first)}`);
+    }
+    // What the training ends with: a rate that overshoots must not hide behind an early round.
     const last = trained.curve.at(-1)?.validationLoss;
     losses.set(rate, last ?? Number.POSITIVE_INFINITY);
     stage.tick(1, { rate, loss: last ?? "diverged" });

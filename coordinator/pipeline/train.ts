@@ -7,6 +7,7 @@ import { asKindredError } from "../../shared/base/errors.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
 import type { AdapterSpec, BlobRef, Evaluate, TrainAdapter, WeightedAdapter } from "../../shared/wire/tasks.js";
 import { aggregate, type Update } from "../rounds/aggregate.js";
+import { flaw, specFlaw } from "../rounds/check.js";
 import { roundSchedule } from "../rounds/schedule.js";
 import type { MethodName, PipelineContext } from "./context.js";
 
@@ -23,6 +24,8 @@ export interface TrainingJob {
   readonly epochs?: number;
   /** Fixed members that the new adapter is added to (boosting). */
   readonly offset?: readonly WeightedAdapter[];
+  /** Take the validation loss of every round, to keep the best, instead of the end's alone. @default true */
+  readonly validateRounds?: boolean;
   readonly onRound?: (round: number, of: number, validationLoss: number | undefined) => void;
 }
 
@@ -93,6 +96,12 @@ async function trainAlone(ctx: PipelineContext, job: TrainingJob): Promise<Train
   const result = results.get(client);
   job.onRound?.(1, 1, undefined);
   if (result === undefined) return nothing("step");
+  // It may become a member of everyone's ensemble: what is wrong with it must stay its client's own fault.
+  const reason = await soloFlaw(ctx, job, client, result.values);
+  if (reason !== undefined) {
+    ctx.fault(client, job.stage, reason);
+    return nothing("step");
+  }
   const curve = result.validation.map(({ step, nllSum, tokens }) => {
     const recent = result.losses.slice(Math.max(0, step - every), step);
     return {
@@ -109,6 +118,23 @@ async function trainAlone(ctx: PipelineContext, job: TrainingJob): Promise<Train
     unit: "step",
     curve,
   };
+}
+
+/** Why a client's own adapter cannot be used. */
+async function soloFlaw(
+  ctx: PipelineContext,
+  job: TrainingJob,
+  client: string,
+  values: BlobRef,
+): Promise<string | undefined> {
+  try {
+    const { tensors } = parseSafetensors(await ctx.pool.getBlob(values), { source: `adapter of ${client}` });
+    return specFlaw(tensors, job.adapter) ?? flaw(tensors, ctx.adapterShapes ?? tensors);
+  } catch (error) {
+    const { code, message } = asKindredError(error);
+    if (code !== "invalid_message" && code !== "invalid_adapter") throw error;
+    return message;
+  }
 }
 
 const nothing = (unit: "round" | "step"): TrainedAdapter => ({
@@ -158,7 +184,7 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
         offset: job.offset ?? [],
         training: trainingOf(ctx, job, plan.totalSteps[at] as number, firstStep, steps),
         validateEvery: 0,
-        validateStart: true,
+        validateStart: job.validateRounds ?? true,
       } satisfies TrainAdapter;
     });
     const pooled: Pooled = { nllSum: 0, tokens: 0 };
@@ -174,18 +200,21 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
       for (const [client, { values }] of results) {
         try {
           const { tensors } = parseSafetensors(await ctx.pool.getBlob(values), { source: `update of ${client}` });
-          updates.push({ client, examples: ctx.info(client).rows.train, tensors });
+          const reason = before.start === null ? specFlaw(tensors, job.adapter) : undefined;
+          if (reason === undefined) updates.push({ client, examples: ctx.info(client).rows.train, tensors });
+          else rejected.push({ client, reason });
         } catch (error) {
           rejected.push({ client, reason: asKindredError(error).message });
         }
       }
-      const expected = before.start === null ? undefined : await tensorsOf(ctx, before.start);
+      const expected = before.start === null ? ctx.adapterShapes : await tensorsOf(ctx, before.start);
       const merged = aggregate(updates, expected);
       rejected.push(...merged.rejected);
       return { ...(await ended(ctx, job, before, merged.mean)), rejected };
     });
     for (const { client, reason } of step.rejected) ctx.fault(client, job.stage, reason);
     end = { start: step.start, full: step.full };
+    if (end.full !== null) ctx.adapterShapes ??= await tensorsOf(ctx, end.full);
     const losses = [...results.values()].map((result) => mean(result.losses)).filter(Number.isFinite);
     trainLoss = losses.length > 0 ? mean(losses) : undefined;
   }

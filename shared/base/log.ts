@@ -30,3 +30,11 @@ export function createLog({ level = "info", json = false }: LogOptions = {}): Lo
     transports: [new winston.transports.Console({ stderrLevels: Object.keys(winston.config.npm.levels) })],
   });
 }
+
+/** The same log for parts whose news are details here: their `info` becomes `debug`. */
+export function detailsOf(log: Logger): Logger {
+  return Object.create(log, {
+    info: { value: log.debug.bind(log) },
+    child: { value: (fields: object) => detailsOf(log.child(fields)) },
+  }) as Logger;
+}

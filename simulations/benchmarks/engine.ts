@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { promisify } from "node:util";
 import { openBaseModel } from "../../client/models/base.js";
-import { FEED_FORWARD_MODULES, ATTENTION_MODULES, linearsOfLayer } from "../../client/models/llama.js";
+import { ATTENTION_MODULES, FEED_FORWARD_MODULES, linearsOfLayer } from "../../client/models/llama.js";
 import { marginFeeds, PositionCache } from "../../client/tuning/batches.js";
 import { perExampleGraph } from "../../client/tuning/graphs.js";
 import { initialAdapter, loraLayout } from "../../client/tuning/lora.js";
@@ -78,10 +78,18 @@ export async function benchEngine(runtime: Runtime, print: (line: string) => voi
     const seconds = median(times);
     const gflops = program.flops(all) / seconds / 1e9;
     await program.executable.release();
-    const bestGemm = await bestGemmRate(runtime, linearsOfLayer(model.config).map((l) => [l.in, l.out] as const), print);
+    const bestGemm = await bestGemmRate(
+      runtime,
+      linearsOfLayer(model.config).map((l) => [l.in, l.out] as const),
+      print,
+    );
     const share = gflops / bestGemm;
-    print(`  ${BATCH} x ${LENGTH} tokens, rank ${RANK} on seven linears, logits for all tokens: ${seconds.toFixed(2)} s, ${gflops.toFixed(0)} GFLOP/s`);
-    print(`  best matrix product over the model's shapes ${bestGemm.toFixed(0)} GFLOP/s: share ${(100 * share).toFixed(0)} %`);
+    print(
+      `  ${BATCH} x ${LENGTH} tokens, rank ${RANK} on seven linears, logits for all tokens: ${seconds.toFixed(2)} s, ${gflops.toFixed(0)} GFLOP/s`,
+    );
+    print(
+      `  best matrix product over the model's shapes ${bestGemm.toFixed(0)} GFLOP/s: share ${(100 * share).toFixed(0)} %`,
+    );
     print(`  longest gap of the event loop meanwhile ${(gap.max / 1e6).toFixed(0)} ms`);
     const peer = await pytorch(print);
     if (peer === undefined) return { seconds, gflops, bestGemm, share };
@@ -93,7 +101,11 @@ export async function benchEngine(runtime: Runtime, print: (line: string) => voi
 }
 
 /** GFLOP/s of the quickest product [512, in] x [out, in]^T. */
-async function bestGemmRate(runtime: Runtime, shapes: readonly (readonly [number, number])[], print: (line: string) => void): Promise<number> {
+async function bestGemmRate(
+  runtime: Runtime,
+  shapes: readonly (readonly [number, number])[],
+  print: (line: string) => void,
+): Promise<number> {
   const rng = new SeededRng(4, "gemm");
   let best = 0;
   for (const [width, out] of new Map(shapes.map((shape) => [shape.join(), shape])).values()) {
@@ -103,7 +115,9 @@ async function bestGemmRate(runtime: Runtime, shapes: readonly (readonly [number
     // Twenty products a run, so that the call's own cost does not count; each with another input, so that none is shared.
     const weight = g.constant(normals(width * out), [out, width]);
     const x = g.input("x", [rows, width]);
-    const outputs = Array.from({ length: 20 }, (_, i) => g.sum(g.matmul(g.scale(x, i + 2), weight, { transB: true }), [0, 1]));
+    const outputs = Array.from({ length: 20 }, (_, i) =>
+      g.sum(g.matmul(g.scale(x, i + 2), weight, { transB: true }), [0, 1]),
+    );
     const program = await runtime.compile(g.build(Object.fromEntries(outputs.map((value, i) => [`y${i}`, value]))));
     const feed = { x: await runtime.upload({ shape: [rows, width], data: normals(rows * width) }) };
     await program.run(feed);
@@ -126,8 +140,14 @@ async function pytorch(print: (line: string) => void): Promise<number | undefine
   const python = process.env.KINDRED_PYTHON ?? "python3";
   try {
     const script = asset("simulations", "benchmarks", "peers", "per_example.py");
-    const { stdout } = await promisify(execFile)(python, [script, "--threads", String(cpus().length)], { maxBuffer: 1 << 20 });
-    const result = JSON.parse(stdout.trim().split("\n").at(-1) ?? "{}") as { seconds?: number; method?: string; torch?: string };
+    const { stdout } = await promisify(execFile)(python, [script, "--threads", String(cpus().length)], {
+      maxBuffer: 1 << 20,
+    });
+    const result = JSON.parse(stdout.trim().split("\n").at(-1) ?? "{}") as {
+      seconds?: number;
+      method?: string;
+      torch?: string;
+    };
     if (typeof result.seconds !== "number") throw new Error("no figure");
     print(`  PyTorch ${result.torch}, ${result.method}: ${result.seconds.toFixed(2)} s`);
     return result.seconds;

@@ -1,7 +1,7 @@
 /** How long the estimation takes: all surrogates of the sampled subsets, and every f_i(S), on a runtime. */
 import { affinityMatrix } from "../../coordinator/estimation/affinity.js";
 import { createBatchedSolver } from "../../coordinator/estimation/batched.js";
-import { memberValues } from "../../coordinator/estimation/evaluate.js";
+import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
 import { buildProblem } from "../../coordinator/estimation/problem.js";
 import { sampleSubsets } from "../../coordinator/estimation/sampler.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
@@ -39,9 +39,9 @@ export async function benchEstimation(
   const plan = sampleSubsets(clients, { size: subsetSize, subsets, seed });
   const solver = await createBatchedSolver(problem, runtime);
   const prepared = performance.now();
-  const fits = await solver.fit(plan.subsets);
+  const fits = await fitHeldOut(solver, plan.subsets);
   const fitted = performance.now();
-  affinityMatrix(clients, plan.subsets, await memberValues(solver, plan.subsets, [fits]));
+  affinityMatrix(clients, plan.subsets, memberValues(fits));
   const end = performance.now();
   await solver.close();
   const result: EstimationBench = {

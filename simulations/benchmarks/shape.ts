@@ -21,7 +21,11 @@ export const SMOLLM2_135M = {
 } as const;
 
 /** Writes config.json and model.safetensors (float32, standard deviation 0.02; norms 1). */
-export async function writeRandomModel(folder: string, json: Readonly<Record<string, unknown>>, seed: number): Promise<void> {
+export async function writeRandomModel(
+  folder: string,
+  json: Readonly<Record<string, unknown>>,
+  seed: number,
+): Promise<void> {
   const weights = llamaWeights(llamaConfig(json));
   const header: Record<string, unknown> = {};
   let at = 0;

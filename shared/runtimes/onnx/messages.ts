@@ -5,6 +5,7 @@ export interface SessionSettings {
   readonly provider: string;
   readonly threads: number;
   readonly prepack: boolean;
+  readonly spin: boolean;
 }
 
 export type Request =

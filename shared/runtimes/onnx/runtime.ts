@@ -18,6 +18,11 @@ export interface OnnxOptions {
    * 270 GF/s), hence off. @default false
    */
   prepack?: boolean;
+  /**
+   * Let idle threads spin while they wait for work. Beside other programs on the same processors they take the time that the
+   * work needs. @default false
+   */
+  spin?: boolean;
 }
 
 type Unnumbered<T> = T extends unknown ? Omit<T, "id"> : never;
@@ -31,9 +36,9 @@ export class OnnxRuntime implements Runtime {
   private closing: Promise<void> | undefined;
   private dead: Error | undefined;
 
-  constructor({ provider = "cpu", threads = availableParallelism(), prepack = false }: OnnxOptions = {}) {
+  constructor({ provider = "cpu", threads = availableParallelism(), prepack = false, spin = false }: OnnxOptions = {}) {
     this.name = `onnx-${provider}`;
-    this.settings = { provider, threads, prepack };
+    this.settings = { provider, threads, prepack, spin };
     this.worker = new Worker(new URL("./worker.js", import.meta.url));
     this.worker.unref();
     this.worker.on("message", (reply: Reply) => {

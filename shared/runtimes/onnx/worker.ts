@@ -23,7 +23,10 @@ async function serve(request: Request): Promise<Reply> {
   switch (request.kind) {
     case "compile": {
       const { settings } = request;
-      const session: Record<string, unknown> = { disable_prepacking: settings.prepack ? "0" : "1" };
+      const session: Record<string, unknown> = {
+        disable_prepacking: settings.prepack ? "0" : "1",
+        intra_op: { allow_spinning: settings.spin ? "1" : "0" },
+      };
       if (request.weightsFolder !== undefined) {
         session.model_external_initializers_file_folder_path = request.weightsFolder;
       }

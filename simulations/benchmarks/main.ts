@@ -1,0 +1,53 @@
+/**
+ * `npm run bench [-- PART ...]`: every figure beside a peer's or a physical limit in the same run. Run it on an idle machine.
+ * PyTorch's figures appear where KINDRED_PYTHON names a Python that has torch, transformers and peft.
+ */
+import { cpus, totalmem } from "node:os";
+import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
+import { benchEngine } from "./engine.js";
+import { benchEstimation } from "./estimation.js";
+import { benchGroupings } from "./groupings.js";
+
+const print = (line: string): void => console.log(line);
+
+const PARTS: Readonly<Record<string, { readonly about: string; readonly run: () => Promise<void> }>> = {
+  engine: {
+    about: "forward + backward with per-example gradients, SmolLM2-135M shape",
+    run: async () => {
+      const runtime = new OnnxRuntime();
+      await benchEngine(runtime, print);
+      await runtime.close();
+    },
+  },
+  estimation: {
+    about: "subset surrogates: 100 clients, 1,000 subsets of 10, d = 400, 100 examples each",
+    run: async () => {
+      const runtime = new OnnxRuntime();
+      await benchEstimation(runtime);
+      await runtime.close();
+    },
+  },
+  groupings: {
+    about: "the demo's population: groups found against planted and random groups, really trained",
+    run: async () => {
+      await benchGroupings(print);
+    },
+  },
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.find((name) => PARTS[name] === undefined);
+if (unknown !== undefined) {
+  console.error(`kindred bench: no part is called ${unknown}; there are ${Object.keys(PARTS).join(", ")}`);
+  process.exit(2);
+}
+const [processor] = cpus();
+print(
+  `${cpus().length} x ${processor?.model ?? "unknown processor"}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.versions.node}`,
+);
+for (const [name, { about, run }] of Object.entries(PARTS)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  print(`${name}: ${about}`);
+  await run();
+}
+process.exit(0);
