@@ -203,21 +203,31 @@ function buildProgram(): Command {
     .option("--state <dir>", "folder to resume from after an end")
     .option("--tls", "TLS with the system's authorities")
     .option("--seed <n>", "draws the splits that the data lacks", integer(0), 0)
+    .option("--max-tokens <n>", "longest row in tokens", integer(2), 512)
     .action(
       async (
         options: Manners &
           FormatOptions &
-          TlsOptions & { coordinator: string; model: string; data: string; name: string; state?: string; seed: number },
+          TlsOptions & {
+            coordinator: string;
+            model: string;
+            data: string;
+            name: string;
+            state?: string;
+            seed: number;
+            maxTokens: number;
+          },
       ) => {
         const { resolveModel } = await import("./shared/config/config.js");
         const model = resolveModel(options.model, process.cwd(), "--model");
         const { runClient } = await import("./client/client.js");
-        const { coordinator, name, seed, state } = options;
+        const { coordinator, name, seed, state, maxTokens } = options;
         const job = {
           coordinator,
           name,
           seed,
           model,
+          maxTokens,
           data: resolve(options.data),
           format: formatOf(options),
           security: securityOf(options),

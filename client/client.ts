@@ -23,21 +23,20 @@ export interface ClientJob {
   /** Folder or hub id. */
   readonly model: string;
   readonly data: string;
+  /** Longest row in tokens; at most the model's context. */
+  readonly maxTokens: number;
   readonly format: RowFormat;
   readonly security: SecurityOptions;
   /** Keeps the client's identity and, at the end, its ensemble. */
   readonly state?: string;
 }
 
-/** Longest row in tokens, unless the model's context is shorter. */
-const MAX_TOKENS = 512;
-
 export async function runClient(job: ClientJob, context: JobContext): Promise<void> {
   const { log, signal } = context;
   channelCredentials(job.coordinator, job.security); // an address that cannot be dialled is refused before the model is read
   const rows = await loadClient(job.data, { name: job.name, seed: job.seed, format: job.format });
   const { base, tokenizer, renderChat } = await openModel(job.model, context);
-  const maxTokens = Math.min(MAX_TOKENS, base.config.context);
+  const maxTokens = Math.min(job.maxTokens, base.config.context);
   // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
   const dataset = encodeClient(rows, tokenizer, { maxTokens, renderChat });
   const runtime = new OnnxRuntime();

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readFile, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { encodeClient } from "../client/data/encode.js";
 import { loadPopulation, type Population } from "../client/data/population.js";
@@ -250,8 +251,6 @@ async function federate(
 
 function versions(): Record<string, string> {
   const own = JSON.parse(readFileSync(asset("package.json"), "utf8")) as { version: string };
-  const engine = JSON.parse(readFileSync(asset("node_modules", "onnxruntime-node", "package.json"), "utf8")) as {
-    version: string;
-  };
+  const engine = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
   return { kindred: own.version, node: process.versions.node, onnxruntime: engine.version };
 }

@@ -106,7 +106,6 @@ const common = {
   boosting,
   ensemble,
   seed: whole(0, Number.MAX_SAFE_INTEGER).default(0).describe("Same seed, same result"),
-  maxTokens: whole(2, 1_048_576).default(512).describe("Longest row in tokens; at most the model's context"),
 };
 
 const populationEntry = z.strictObject({
@@ -130,6 +129,7 @@ export const simulationSchema = z
     title: z.string().min(1).max(200).optional().describe("Heading of the report; the file's name unless given"),
     ...rowFormat,
     ...common,
+    maxTokens: whole(2, 1_048_576).default(512).describe("Longest row in tokens; at most the model's context"),
     compare: z
       .array(z.enum([...COMPARED, "kindred"]))
       .transform((methods) => COMPARED.filter((method) => methods.includes(method)))
