@@ -5,6 +5,7 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import type { FloatTensor, NamedTensors } from "../../shared/base/tensors.js";
+import { type AdapterShapes, flaw } from "./check.js";
 
 export interface Update {
   readonly client: string;
@@ -30,27 +31,10 @@ function signature(tensors: NamedTensors): string {
   return JSON.stringify([...tensors].map(([name, { shape }]) => [name, ...shape]).sort());
 }
 
-/** Why an update cannot be used; nothing where it can. */
-function flaw(tensors: NamedTensors, expected: NamedTensors): string | undefined {
-  for (const [name, { shape }] of expected) {
-    const tensor = tensors.get(name);
-    if (tensor === undefined) return `the update lacks the tensor ${name}`;
-    if (tensor.shape.length !== shape.length || tensor.shape.some((dim, axis) => dim !== shape[axis])) {
-      return `tensor ${name} has shape [${tensor.shape.join(", ")}], should be [${shape.join(", ")}]`;
-    }
-  }
-  for (const [name, { data }] of tensors) {
-    if (!expected.has(name)) return `tensor ${name} is not part of the adapter`;
-    const at = data.findIndex((value) => !Number.isFinite(value));
-    if (at >= 0) return `tensor ${name} holds ${data[at]} at element ${at}`;
-  }
-  return undefined;
-}
-
 /**
- * @param expected tensors of the right names and shapes; without it, what most updates have is right
+ * @param expected the right names and shapes; without it, what most updates have is right
  */
-export function aggregate(updates: readonly Update[], expected?: NamedTensors): Aggregate {
+export function aggregate(updates: readonly Update[], expected?: AdapterShapes): Aggregate {
   const template = expected ?? mostCommon(updates);
   const rejected: Rejection[] = [];
   const good = updates.filter((update) => {
@@ -61,7 +45,7 @@ export function aggregate(updates: readonly Update[], expected?: NamedTensors): 
   const mean = new Map<string, FloatTensor>();
   const total = good.reduce((sum, { examples }) => sum + examples, 0);
   if (good.length > 0 && !(total > 0)) throw new KindredError("internal", "updates of no examples");
-  for (const [name, { shape, data }] of good.length > 0 ? (template as NamedTensors) : []) {
+  for (const [name, { shape, data }] of good[0]?.tensors ?? []) {
     // Summed in float64: in float32 the order of clients shows in the seventh digit.
     const sum = new Float64Array(data.length);
     for (const { tensors, examples } of good) {
