@@ -1,0 +1,94 @@
+/**
+ * A whole run in the test's own process: coordinator, pipeline, and clients over real gRPC that really train the tiny model.
+ * Clients may be given runners that misbehave, or be played by hand.
+ */
+import { encodeClient } from "../../client/data/encode.js";
+import { loadPopulation } from "../../client/data/population.js";
+import { openModel } from "../../client/models/open.js";
+import { runClient, type TaskRunner } from "../../client/session/session.js";
+import { ClientWork } from "../../client/tasks/runner.js";
+import { Programs } from "../../client/tuning/programs.js";
+import { type FaultNote, PipelineContext, type PipelinePlan } from "../../coordinator/pipeline/context.js";
+import { Journal } from "../../coordinator/pipeline/journal.js";
+import { type RunOutcome, runPipeline } from "../../coordinator/pipeline/run.js";
+import { startCoordinator } from "../../coordinator/server/server.js";
+import { silentLog } from "../../shared/base/log.js";
+import { silentProgress } from "../../shared/base/progress.js";
+import { loadSimulationConfig } from "../../shared/config/config.js";
+import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
+import { temporaryFolder } from "./federation.js";
+import { TINY_MODEL, type TinyClient, writeTinyRun } from "./tiny.js";
+
+export interface TestRun {
+  readonly clients: readonly TinyClient[];
+  /** By client: a runner made of the honest one. */
+  readonly runners?: Readonly<Record<string, (honest: TaskRunner) => TaskRunner>>;
+  /** Clients played by hand: gets the address and the base model's hash, and plays until the signal fires. */
+  readonly played?: Readonly<
+    Record<string, (address: string, modelHash: string, signal: AbortSignal) => Promise<void>>
+  >;
+  readonly options?: object;
+  /** As `PipelineContext` has it. */
+  readonly deadlineMs?: number;
+  readonly compare?: readonly ("base" | "shared" | "local")[];
+}
+
+export interface TestOutcome {
+  readonly outcome: RunOutcome;
+  readonly faults: readonly FaultNote[];
+}
+
+export async function runFederation(run: TestRun): Promise<TestOutcome> {
+  const folder = temporaryFolder();
+  const stop = new AbortController();
+  const config = writeTinyRun(folder.path, run.clients, run.options);
+  const plan = await loadSimulationConfig(config);
+  const population = await loadPopulation(plan.population as string, { seed: plan.seed });
+  const { base, tokenizer } = await openModel(TINY_MODEL, { progress: silentProgress, signal: stop.signal });
+  const runtime = new OnnxRuntime({ threads: 1 });
+  const programs = new Programs(runtime, base);
+  const coordinator = await startCoordinator({
+    listen: "127.0.0.1:0",
+    stateDir: `${folder.path}/state`,
+    modelHash: base.hash,
+    log: silentLog,
+  });
+  const sessions = population.clients.map((rows) => {
+    const played = run.played?.[rows.name];
+    if (played) return played(coordinator.address, base.hash, stop.signal);
+    const data = encodeClient(rows, tokenizer, { maxTokens: base.config.context, renderChat: undefined });
+    const honest = new ClientWork({ programs, dataset: () => data });
+    return runClient({
+      coordinator: coordinator.address,
+      name: rows.name,
+      modelHash: base.hash,
+      rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
+      runner: run.runners?.[rows.name]?.(honest) ?? honest,
+      signal: stop.signal,
+      log: silentLog,
+    });
+  });
+  for (const session of sessions) session.catch(() => undefined);
+  try {
+    const clients = await coordinator.pool.whenEnrolled(population.clients.length);
+    const ctx = new PipelineContext({
+      pool: coordinator.pool,
+      journal: new Journal(coordinator.store),
+      plan: plan as PipelinePlan,
+      clients,
+      runtime,
+      log: silentLog,
+      progress: silentProgress,
+      ...(run.deadlineMs === undefined ? {} : { deadlineMs: run.deadlineMs }),
+    });
+    const outcome = await runPipeline(ctx, { compare: run.compare ?? ["base"], model: TINY_MODEL });
+    return { outcome, faults: ctx.faults };
+  } finally {
+    stop.abort();
+    await Promise.allSettled(sessions);
+    await coordinator.close();
+    await programs.close();
+    await runtime.close();
+    folder.remove();
+  }
+}
