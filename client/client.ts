@@ -1,8 +1,6 @@
 /** `kindred client`: one client of a federation, with its own data, model and GPU or processor. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { writePeftAdapter } from "../shared/adapters/peft.js";
-import { writeAtomically } from "../shared/base/atomic.js";
+import { writeEnsemble } from "../shared/adapters/ensemble.js";
 import type { JobContext } from "../shared/base/command.js";
 import { KindredError } from "../shared/base/errors.js";
 import type { RowFormat } from "../shared/config/format.js";
@@ -43,8 +41,12 @@ export async function runClient(job: ClientJob, context: JobContext): Promise<vo
   const programs = new Programs(runtime, base);
   const { state } = job;
   if (state === undefined) log.warn("no --state given: the ensemble that this client is returned will not be kept");
+  const keep = async (folder: string, { adapter, members }: ReceivedEnsemble): Promise<void> => {
+    const weights = [[job.name, members.map(({ weight }) => weight)]] as const;
+    await writeEnsemble(folder, { baseModel: job.model, adapter, members, weights });
+  };
   const onEnsemble =
-    state === undefined ? {} : { onEnsemble: (e: ReceivedEnsemble) => keepEnsemble(join(state, "ensemble"), job, e) };
+    state === undefined ? {} : { onEnsemble: (ensemble: ReceivedEnsemble) => keep(join(state, "ensemble"), ensemble) };
   try {
     const end = await runSession({
       coordinator: job.coordinator,
@@ -65,24 +67,4 @@ export async function runClient(job: ClientJob, context: JobContext): Promise<vo
   } finally {
     await runtime.close();
   }
-}
-
-/** Writes the members as PEFT folders, and this client's weights, as `kindred export` does for all clients. */
-async function keepEnsemble(folder: string, job: ClientJob, { adapter, members }: ReceivedEnsemble): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  for (const { name, tensors } of members) {
-    const targetModules = [...new Set([...tensors.keys()].map((tensor) => tensor.split(".").at(-3) as string))];
-    const { rank, alpha, dropout } = adapter;
-    await writePeftAdapter(
-      join(folder, "members", name),
-      { rank, alpha, dropout, targetModules, useRslora: false, tensors },
-      { baseModel: job.model },
-    );
-  }
-  const ensemble = {
-    members: members.map(({ name }) => name),
-    weights: { [job.name]: members.map(({ weight }) => weight) },
-    rule: "base + sum of w (member - base), on logits",
-  };
-  await writeAtomically(join(folder, "ensemble.json"), `${JSON.stringify(ensemble, null, 2)}\n`);
 }

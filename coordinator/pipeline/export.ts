@@ -1,10 +1,9 @@
 /** `kindred export`: a run's adapters as PEFT folders, and the ensemble's weights. */
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { writePeftAdapter } from "../../shared/adapters/peft.js";
+import { writeEnsemble } from "../../shared/adapters/ensemble.js";
 import { parseSafetensors } from "../../shared/adapters/safetensors.js";
-import { writeAtomically } from "../../shared/base/atomic.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { openStore } from "../storage/sqlite.js";
@@ -16,9 +15,6 @@ export interface ExportJob {
   readonly out: string;
   readonly force: boolean;
 }
-
-/** How an ensemble's logits are made, for whoever reads `ensemble.json`. */
-const RULE = "base + sum of w (member - base), on logits";
 
 /** @throws {KindredError} `not_found` where there is no run or an unfinished one, `already_exists` where `out` has files */
 export async function exportRun(
@@ -43,22 +39,18 @@ export async function exportRun(
       throw new KindredError("not_found", `${run}: the run has not published its adapters yet; let it finish first`);
     }
     const { adapter, members, weights, model } = (JSON.parse(memo) as { value: Published }).value;
-    await mkdir(out, { recursive: true });
-    await rm(join(out, "members"), { recursive: true, force: true });
-    for (const { name, values } of members) {
-      const { tensors } = parseSafetensors(await store.blobs.get(values), { code: "invalid_adapter", source: name });
-      const targetModules = [...new Set([...tensors.keys()].map((tensor) => tensor.split(".").at(-3) as string))];
-      const { rank, alpha, dropout } = adapter;
-      await writePeftAdapter(
-        join(out, "members", name),
-        { rank, alpha, dropout, targetModules, useRslora: false, tensors },
-        { baseModel: model },
-      );
-      log.info("member written", { name });
-    }
-    const names = members.map(({ name }) => name);
-    const ensemble = { members: names, weights: Object.fromEntries(weights), rule: RULE };
-    await writeAtomically(join(out, "ensemble.json"), `${JSON.stringify(ensemble, null, 2)}\n`);
+    const names = await writeEnsemble(out, {
+      baseModel: model,
+      adapter,
+      weights,
+      members: (async function* () {
+        for (const { name, values } of members) {
+          const bytes = await store.blobs.get(values);
+          yield { name, tensors: parseSafetensors(bytes, { code: "invalid_adapter", source: name }).tensors };
+          log.info("member written", { name });
+        }
+      })(),
+    });
     return { members: names };
   } finally {
     await store.close();
