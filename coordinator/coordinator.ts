@@ -14,6 +14,7 @@ import { OnnxRuntime } from "../shared/runtimes/onnx/runtime.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
 import type { Score } from "../shared/wire/tasks.js";
 import { PipelineContext } from "./pipeline/context.js";
+import { checkSampling } from "./pipeline/estimate.js";
 import { Journal } from "./pipeline/journal.js";
 import { type RunOutcome, runPipeline } from "./pipeline/run.js";
 import { startCoordinator } from "./server/server.js";
@@ -32,6 +33,7 @@ export interface CoordinatorJob {
  */
 export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob, context: JobContext): Promise<void> {
   const { log, progress, signal } = context;
+  checkSampling(plan, plan.minClients);
   const hash = plan.model === undefined ? undefined : await hashOf(plan.model, signal);
   const coordinator = await startCoordinator({
     listen: job.listen,

@@ -17,6 +17,7 @@ import { ClientWork } from "../client/tasks/runner.js";
 import { loraLayout } from "../client/tuning/lora.js";
 import { Programs } from "../client/tuning/programs.js";
 import { PipelineContext } from "../coordinator/pipeline/context.js";
+import { checkSampling } from "../coordinator/pipeline/estimate.js";
 import { Journal } from "../coordinator/pipeline/journal.js";
 import { type RunOutcome, runPipeline } from "../coordinator/pipeline/run.js";
 import { startCoordinator } from "../coordinator/server/server.js";
@@ -60,7 +61,7 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
     { seed: plan.seed, format: plan.format },
   );
   const model = await openModel(plan.model, run);
-  checkModules(plan, run, model);
+  checkPlan(plan, run, population, model);
   const datasets = encodeAll(plan, population, model);
   await claim(plan, run, begun, inputsHash(population, model));
   const { device, threads } = plan.runtime;
@@ -156,10 +157,16 @@ async function claim(
   await writeAtomically(join(out, "run.json"), `${JSON.stringify({ plan: planHash(plan), inputs } satisfies Begun)}\n`);
 }
 
-/** A module that the model does not have is the configuration's mistake, not that of every client. */
-function checkModules({ adapter }: SimulationPlan, { source }: SimulationRun, { base }: OpenedModel): void {
+/** What of the configuration does not fit this model or so many clients, said before any client works for it. */
+function checkPlan(
+  plan: SimulationPlan,
+  { source }: SimulationRun,
+  { clients }: Population,
+  { base }: OpenedModel,
+): void {
   try {
-    loraLayout(base.config, adapter);
+    loraLayout(base.config, plan.adapter);
+    checkSampling(plan, clients.length);
   } catch (error) {
     if (!(error instanceof KindredError) || source === undefined) throw error;
     throw new KindredError(error.code, `${source}: ${error.message}`, error.facts, error);

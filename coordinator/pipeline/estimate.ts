@@ -14,7 +14,7 @@ import { EstimatorJudge } from "../estimation/judge.js";
 import { buildProblem, checkClientSketch, crossFit } from "../estimation/problem.js";
 import { sampleSubsets } from "../estimation/sampler.js";
 import { groupClients } from "../grouping/group.js";
-import { faultText, type PipelineContext } from "./context.js";
+import { faultText, type PipelineContext, type PipelinePlan } from "./context.js";
 
 export interface GroupingCandidateNote {
   readonly label: string;
@@ -108,11 +108,9 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
   const stage = ctx.progress.stage("estimate and group", 3);
   const problem = crossFit(buildProblem(sketches), undefined, seed);
   const clients = sketches.map(({ client }) => client);
-  const subsets = sampleSubsets(clients.length, {
-    size: chosen(estimation.subsetSize),
-    subsets: chosen(estimation.subsets),
-    seed,
-  });
+  const { size, ...sampling } = samplingOf(ctx.plan);
+  // A client that dropped out must not leave fewer clients than a subset has.
+  const subsets = sampleSubsets(clients.length, { ...sampling, size: size && Math.min(size, clients.length) });
   const runtime = new MeteredRuntime(ctx.runtime);
   const solver = await createBatchedSolver(problem, runtime, {
     lambda: chosen(estimation.lambda),
@@ -164,5 +162,19 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
 
 /** The lower of the middle two where the count is even: a value of the path. */
 const median = (values: Float64Array): number => values.toSorted()[(values.length - 1) >> 1]!;
+
+const samplingOf = ({ estimation, seed }: PipelinePlan) => ({
+  size: chosen(estimation.subsetSize),
+  subsets: chosen(estimation.subsets),
+  seed,
+});
+
+/**
+ * Whether subsets as planned can be drawn of so many clients: known before the first training, which may take hours.
+ * @throws {KindredError} `invalid_option` saying what to change
+ */
+export function checkSampling(plan: PipelinePlan, clients: number): void {
+  sampleSubsets(clients, samplingOf(plan));
+}
 
 const chosen = (value: "auto" | number): number | undefined => (value === "auto" ? undefined : value);
