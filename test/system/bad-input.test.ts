@@ -365,6 +365,11 @@ const MISTAKES: readonly Mistake[] = [
     says: [/run\.yaml: adapter\.modules: /, /"q_projj"/, /q_proj,/],
   },
   {
+    what: "too few subsets for so many clients",
+    make: (folder) => simulate(folder, tinyClients({ clients: 6 }), { estimation: { subsets: 2, subsetSize: 2 } }),
+    says: [/run\.yaml: estimation\.subsets: /, /2 subsets of 2/, /raise estimation\.subsets/],
+  },
+  {
     what: "a configuration that is no YAML",
     make: (folder) => simulateYaml(folder, `${YAML}adapter: {rank: 4\n`),
     says: [/run\.yaml:\d+: /, /YAML/],

@@ -162,6 +162,24 @@ describe("a client that is no help at all", () => {
     run: (_, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
   });
 
+  it("(it throws in every task) leaves too few for a subset, which then are all", async () => {
+    const runners = Object.fromEntries(
+      ["c3", "c4"].map((name) => [
+        name,
+        failing(
+          () => true,
+          () => Promise.reject(new Error("broken")),
+        ),
+      ]),
+    );
+    const run = await runFederation({
+      clients: CLIENTS,
+      options: { ...OPTIONS, estimation: { dim: 32, subsetSize: 4 } },
+      runners,
+    });
+    assert.deepEqual(run.outcome.clients, ["c0", "c1", "c2"]);
+  });
+
   it("(it throws in every task) is left out from the start, and named at every stage that asked it", async () => {
     const run = await withRunner(
       failing(
