@@ -33,6 +33,7 @@ import {
   checkFold,
   checkSubsets,
   compileSurrogate,
+  type FitOptions,
   type Pairs,
   type SubsetFits,
   type SurrogateOptions,
@@ -196,10 +197,12 @@ export class BatchedSolver implements SurrogateSolver {
     private readonly batchNumbers: number,
   ) {}
 
-  async fit(subsets: readonly ArrayLike<number>[], fold?: number): Promise<SubsetFits> {
-    const { problem } = this;
+  async fit(subsets: readonly ArrayLike<number>[], options: FitOptions = {}): Promise<SubsetFits> {
+    const { problem, plan } = this;
+    const { fold, start, tolerance = plan.tolerance } = options;
     checkSubsets(problem, subsets);
     checkFold(problem, fold);
+    const lambda = Float64Array.from(subsets, (_, k) => options.lambda?.[k] ?? plan.path[0]!);
     const rows = { ...this.train, weight: this.train.weights[fold ?? 0]! };
     const { dim } = problem;
     const weights = new Float64Array(subsets.length * dim);
@@ -208,12 +211,18 @@ export class BatchedSolver implements SurrogateSolver {
     let steps = 0;
     let products = 0;
     for (const [from, to] of this.batches(subsets)) {
-      const fits = await new Batch(this, this.runtime, rows, this.programs, subsets.slice(from, to)).solve();
+      const task = {
+        subsets: subsets.slice(from, to),
+        lambda: lambda.subarray(from, to),
+        start: start && this.rotated(start.subarray(from * dim, to * dim)),
+        tolerance,
+      };
+      const fits = await new Batch(this, this.runtime, rows, this.programs, task).solve();
       steps = Math.max(steps, fits.steps);
       products += fits.products;
       objective.set(fits.objective, from);
       gradientNorm.set(fits.gradientNorm, from);
-      await this.finish(subsets, from, fold, fits, weights, objective, gradientNorm);
+      await this.finish(task, from, fold, fits, weights, objective, gradientNorm);
     }
     return { weights, objective, gradientNorm, steps, products };
   }
@@ -240,9 +249,23 @@ export class BatchedSolver implements SurrogateSolver {
     return ranges;
   }
 
+  /** [k, dim] weights in the sketches' units to the rotated basis and scaled units. */
+  private rotated(weights: Float64Array): Float64Array {
+    const { problem, basis } = this;
+    const { dim, scale } = problem;
+    if (basis === undefined) return weights.map((w) => w * scale);
+    const out = new Float64Array(weights.length);
+    for (let base = 0; base < weights.length; base += dim)
+      for (let i = 0; i < dim; i++) {
+        const w = weights[base + i]! * scale;
+        for (let j = 0; j < dim; j++) out[base + j]! += w * basis[i * dim + j]!;
+      }
+    return out;
+  }
+
   /** Weights back to the sketches' own basis and units; float64 for what float32 left above the tolerance. */
   private async finish(
-    subsets: readonly ArrayLike<number>[],
+    { subsets, lambda, tolerance }: Task,
     from: number,
     fold: number | undefined,
     fits: SubsetFits,
@@ -266,8 +289,9 @@ export class BatchedSolver implements SurrogateSolver {
           own[i] = sum;
         }
       let best: Float64Array = own;
-      if (fits.gradientNorm[k]! > plan.tolerance) {
-        const exact = fitExactly(gatherRows(problem, plan, subsets[from + k]!, fold), plan, own);
+      if (fits.gradientNorm[k]! > tolerance) {
+        const rows = gatherRows(problem, plan, subsets[k]!, lambda[k]!, fold);
+        const exact = fitExactly(rows, { tolerance, maxSteps: plan.maxSteps }, own);
         best = exact.weights;
         objective[from + k] = exact.objective;
         gradientNorm[from + k] = exact.gradientNorm;
@@ -322,6 +346,16 @@ export class BatchedSolver implements SurrogateSolver {
   }
 }
 
+/** What a batch solves. */
+interface Task {
+  readonly subsets: readonly ArrayLike<number>[];
+  /** [k] lambda_0 */
+  readonly lambda: Float64Array;
+  /** [k, dim] in the rotated, scaled basis. */
+  readonly start: Float64Array | undefined;
+  readonly tolerance: number;
+}
+
 /** One batch of subsets on its way to the optimum. Vectors are [subsets, dim] in the rotated, scaled basis. */
 class Batch {
   private readonly dim: number;
@@ -345,25 +379,27 @@ class Batch {
     private readonly runtime: Runtime,
     private readonly rows: TrainRows & { readonly weight: ResidentTensor },
     private readonly programs: Programs,
-    private readonly subsets: readonly ArrayLike<number>[],
+    private readonly task: Task,
   ) {
     const { problem, plan } = solver;
+    const { subsets, lambda, start } = task;
     this.dim = problem.dim;
     this.count = subsets.length;
     this.examples = Float64Array.from(subsets, (subset) => subsetExamples(problem, subset));
-    this.lambda = this.examples.map((examples) => subsetLambda(plan, examples));
+    this.lambda = this.examples.map((examples, k) => subsetLambda(plan, lambda[k]!, examples));
     this.active = subsets.map((_, k) => k);
     this.layout = layOut(rows.sizes.clients, subsets);
-    this.at = new Float64Array(this.count * this.dim);
+    this.at = start?.map(Math.fround) ?? new Float64Array(this.count * this.dim);
     this.gradient = new Float64Array(this.count * this.dim);
     this.diagonal = new Float64Array(this.count * this.dim);
     this.objective = new Float64Array(this.count);
     this.norm = new Float64Array(this.count);
-    this.majorise = new Uint8Array(this.count).fill(1);
+    this.majorise = new Uint8Array(this.count).fill(start === undefined ? 1 : 0);
   }
 
   async solve(): Promise<SubsetFits> {
     const { plan } = this.solver;
+    const { tolerance } = this.task;
     const { count } = this;
     const best = new Float64Array(count).fill(Number.POSITIVE_INFINITY);
     const stalled = new Uint8Array(count);
@@ -377,7 +413,7 @@ class Batch {
             stalled[k] = 0;
           } else stalled[k]!++;
         }
-        const open = this.active.filter((k) => this.norm[k]! > plan.tolerance && stalled[k]! < PATIENCE);
+        const open = this.active.filter((k) => this.norm[k]! > tolerance && stalled[k]! < PATIENCE);
         if (open.length === 0 || steps >= plan.maxSteps) break;
         throwIfAborted(plan.signal);
         steps++;
@@ -399,7 +435,7 @@ class Batch {
     const kept = open.map((k) => position.get(k)!);
     const to = layOut(
       clients,
-      open.map((k) => this.subsets[k]!),
+      open.map((k) => this.task.subsets[k]!),
     );
     const positions = relocate(clients, this.layout, kept, to);
     const run = await this.programs.relocate.run(
@@ -479,7 +515,7 @@ class Batch {
   /** Newton steps of the open subsets by preconditioned conjugate gradients, as exact as the gradient's size asks for. */
   private async direction(open: readonly number[]): Promise<Float64Array> {
     const { dim, count } = this;
-    const { tolerance } = this.solver.plan;
+    const { tolerance } = this.task;
     const step = new Float64Array(count * dim);
     const residual = new Float64Array(count * dim);
     const conjugate = new Float64Array(count * dim);

@@ -6,18 +6,148 @@
  *
  * Convention: higher is better, so f is minus the mean loss, nats an example.
  */
-import type { Pairs, SubsetFits, SurrogateSolver } from "./surrogate.js";
+import type { FitOptions, Pairs, SubsetFits, SurrogateSolver } from "./surrogate.js";
 
-/** The surrogates of some subsets: one set of fits, or one a held-out fold. */
-export type FoldFits = readonly SubsetFits[];
+/** Surrogates of k subsets, each at the lambda of the path that its members' held-out examples like best. */
+export interface HeldOutFits {
+  /** [k, dim] in the sketches' units: one matrix, or one a held-out fold. */
+  readonly weights: readonly Float64Array[];
+  /** Held-out losses, nats, of the subset's members in its order: [examples] each. */
+  readonly losses: readonly (readonly Float64Array[])[];
+  /** [k] lambda_0 chosen. */
+  readonly lambda: Float64Array;
+  /** [k] the largest over the folds, in units where the mean squared norm of g is 1. */
+  readonly gradientNorm: Float64Array;
+  /** Newton steps (the most over the subsets) and Hessian-vector products, over the path and all folds. */
+  readonly steps: number;
+  readonly products: number;
+}
 
-/** Solves the surrogates of the subsets, with each fold held out in turn where the problem has folds. */
-export async function fitFolds(solver: SurrogateSolver, subsets: readonly ArrayLike<number>[]): Promise<FoldFits> {
+/** Gradient norm to which a path is followed before the lambda is chosen: losses are known to a few thousandths then. */
+const COARSE = 1e-3;
+
+/**
+ * Solves the surrogates of the subsets along the plan's path, with each fold held out in turn where the problem has folds, and
+ * keeps for every subset the lambda with the lowest loss on all held-out examples of its own members together. A subset leaves
+ * the path once a smaller lambda does worse, as training ends once validation worsens.
+ *
+ * The losses reported are those that chose: best of at most four, over all held-out examples of the group. That flatters a
+ * group by a fraction of the standard error of the difference between neighbouring lambdas, which is small since these
+ * losses are paired and nearly the same fits; the more groups, the more choices, so it leans towards splitting, by less than what
+ * grouping asks of a split.
+ */
+export async function fitHeldOut(solver: SurrogateSolver, subsets: readonly ArrayLike<number>[]): Promise<HeldOutFits> {
+  const { problem, plan } = solver;
+  const { dim } = problem;
+  const folds = problem.folds?.count ?? 1;
+  const weights = Array.from({ length: folds }, () => new Float64Array(subsets.length * dim));
+  const lambda = new Float64Array(subsets.length).fill(plan.path[0]!);
+  const gradientNorm = new Float64Array(subsets.length);
+  let steps = 0;
+  let products = 0;
+  const counted = (fits: readonly SubsetFits[]) => {
+    for (const fit of fits) {
+      steps += fit.steps;
+      products += fit.products;
+    }
+    return fits;
+  };
+  if (plan.path.length > 1) {
+    const lowest = new Float64Array(subsets.length).fill(Number.POSITIVE_INFINITY);
+    let open = subsets.map((_, k) => k);
+    for (const value of plan.path) {
+      const some = open.map((k) => subsets[k]!);
+      const fits = counted(
+        await fitFolds(solver, some, {
+          lambda: new Float64Array(open.length).fill(value),
+          start: value === plan.path[0] ? undefined : weights.map((all) => taken(all, open, dim)),
+          tolerance: Math.max(COARSE, plan.tolerance),
+        }),
+      );
+      const losses = await memberLosses(
+        solver,
+        some,
+        fits.map((fit) => fit.weights),
+      );
+      open = open.filter((k, at) => {
+        const loss = pooledMean(losses[at]!);
+        if (loss >= lowest[k]!) return false;
+        lowest[k] = loss;
+        lambda[k] = value;
+        fits.forEach((fit, fold) => {
+          weights[fold]!.set(fit.weights.subarray(at * dim, (at + 1) * dim), k * dim);
+        });
+        return true;
+      });
+      if (open.length === 0) break;
+    }
+  }
+  const start = plan.path.length > 1 ? weights : undefined;
+  const fits = counted(await fitFolds(solver, subsets, { lambda, start }));
+  for (const fit of fits)
+    fit.gradientNorm.forEach((norm, k) => {
+      gradientNorm[k] = Math.max(gradientNorm[k]!, norm);
+    });
+  const final = fits.map((fit) => fit.weights);
+  return {
+    weights: final,
+    losses: await memberLosses(solver, subsets, final),
+    lambda,
+    gradientNorm,
+    steps,
+    products,
+  };
+}
+
+/** One set of fits, or one a held-out fold. */
+async function fitFolds(
+  solver: SurrogateSolver,
+  subsets: readonly ArrayLike<number>[],
+  { start, ...options }: Omit<FitOptions, "fold" | "start"> & { start?: readonly Float64Array[] | undefined },
+): Promise<SubsetFits[]> {
   const { folds } = solver.problem;
-  if (folds === undefined) return [await solver.fit(subsets)];
   const fits: SubsetFits[] = [];
-  for (let fold = 0; fold < folds.count; fold++) fits.push(await solver.fit(subsets, fold));
+  for (let fold = 0; fold < (folds?.count ?? 1); fold++)
+    fits.push(await solver.fit(subsets, { ...options, fold: folds && fold, start: start?.[fold] }));
   return fits;
+}
+
+/** Rows of a [k, dim] matrix. */
+function taken(matrix: Float64Array, rows: readonly number[], dim: number): Float64Array {
+  const out = new Float64Array(rows.length * dim);
+  rows.forEach((row, at) => {
+    out.set(matrix.subarray(row * dim, (row + 1) * dim), at * dim);
+  });
+  return out;
+}
+
+async function memberLosses(
+  solver: SurrogateSolver,
+  subsets: readonly ArrayLike<number>[],
+  weights: readonly Float64Array[],
+): Promise<Float64Array[][]> {
+  const losses = await heldOutLosses(solver, weights, memberPairs(subsets));
+  let at = 0;
+  return subsets.map((subset) => {
+    at += subset.length;
+    return losses.slice(at - subset.length, at);
+  });
+}
+
+/** Mean over all examples of all members. */
+function pooledMean(losses: readonly Float64Array[]): number {
+  let sum = 0;
+  let count = 0;
+  for (const examples of losses) {
+    for (const loss of examples) sum += loss;
+    count += examples.length;
+  }
+  return sum / count;
+}
+
+/** f_i(S) for i in S: one array a subset, in its order. */
+export function memberValues({ losses }: HeldOutFits): Float64Array[] {
+  return losses.map((members) => Float64Array.from(members, (examples) => -mean(examples)));
 }
 
 /**
@@ -43,7 +173,7 @@ export async function heldOutLosses(
 }
 
 /** All (member, subset) pairs, subset by subset. */
-export function memberPairs(subsets: readonly ArrayLike<number>[]): Pairs {
+function memberPairs(subsets: readonly ArrayLike<number>[]): Pairs {
   const client: number[] = [];
   const weight: number[] = [];
   subsets.forEach((subset, k) => {
@@ -53,34 +183,6 @@ export function memberPairs(subsets: readonly ArrayLike<number>[]): Pairs {
     }
   });
   return { client: Int32Array.from(client), weight: Int32Array.from(weight) };
-}
-
-/** f_i(S) for i in S. @returns one array a subset, in its order. @param fits of the same subsets, from `fitFolds` */
-export async function memberValues(
-  solver: SurrogateSolver,
-  subsets: readonly ArrayLike<number>[],
-  fits: FoldFits,
-): Promise<Float64Array[]> {
-  const values = await pairValues(
-    solver,
-    fits.map((fit) => fit.weights),
-    memberPairs(subsets),
-  );
-  let at = 0;
-  return subsets.map((subset) => {
-    at += subset.length;
-    return values.slice(at - subset.length, at);
-  });
-}
-
-/** f of arbitrary (client, weight vector) pairs. @param weights as in `heldOutLosses`. @returns [pairs] */
-export async function pairValues(
-  solver: SurrogateSolver,
-  weights: readonly Float64Array[],
-  pairs: Pairs,
-): Promise<Float64Array> {
-  const losses = await heldOutLosses(solver, weights, pairs);
-  return Float64Array.from(losses, (examples) => -mean(examples));
 }
 
 export function mean(values: Float64Array): number {

@@ -11,7 +11,7 @@
  * sqrt(sum_i weight_i^2 var_i / n_i), var_i the variance of the differences over client i's n_i examples.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import { fitFolds, heldOutLosses, mean, memberPairs } from "./evaluate.js";
+import { fitHeldOut, heldOutLosses, mean } from "./evaluate.js";
 import type { SurrogateSolver } from "./surrogate.js";
 
 export interface Comparison {
@@ -40,7 +40,7 @@ const MOST_CACHED = 20_000;
 export class EstimatorJudge {
   private readonly cache = new Map<string, JudgedGroup>();
   private readonly share: Float64Array;
-  /** Surrogates solved so far. */
+  /** Surrogates kept so far: one a group and fold. */
   solved = 0;
 
   constructor(
@@ -168,21 +168,13 @@ export class EstimatorJudge {
     if (fresh.size === 0) return;
     const subsets = [...fresh.values()];
     const { dim } = this.solver.problem;
-    const fits = await fitFolds(this.solver, subsets);
-    this.solved += subsets.length * fits.length;
-    const losses = await heldOutLosses(
-      this.solver,
-      fits.map((fit) => fit.weights),
-      memberPairs(subsets),
-    );
-    let at = 0;
+    const { weights, losses } = await fitHeldOut(this.solver, subsets);
+    this.solved += subsets.length * weights.length;
     [...fresh.keys()].forEach((key, k) => {
-      const size = subsets[k]!.length;
       this.cache.set(key, {
-        weights: fits.map((fit) => fit.weights.slice(k * dim, (k + 1) * dim)),
-        losses: losses.slice(at, at + size),
+        weights: weights.map((all) => all.slice(k * dim, (k + 1) * dim)),
+        losses: losses[k]!,
       });
-      at += size;
     });
   }
 }

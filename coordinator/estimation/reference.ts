@@ -42,7 +42,8 @@ export function gatherRows(
   problem: EstimationProblem,
   plan: SurrogatePlan,
   subset: ArrayLike<number>,
-  fold?: number,
+  lambda: number,
+  fold: number | undefined,
 ): SubsetRows {
   const { dim, scale } = problem;
   let rows = 0;
@@ -63,7 +64,7 @@ export function gatherRows(
     for (let x = 0; x < part.sketch.length; x++) sketch[at * dim + x] = part.sketch[x]! / scale;
     at += part.margin.length;
   }
-  return { rows, dim, sketch, margin, weight, lambda: subsetLambda(plan, examples) };
+  return { rows, dim, sketch, margin, weight, lambda: subsetLambda(plan, lambda, examples) };
 }
 
 interface Evaluation {
@@ -143,13 +144,17 @@ export interface ExactFit {
 }
 
 /** Newton's method on one subset. @param start weights in scaled units to begin with; zero unless given */
-export function fitExactly(data: SubsetRows, plan: SurrogatePlan, start?: Float64Array): ExactFit {
+export function fitExactly(
+  data: SubsetRows,
+  { tolerance, maxSteps }: Pick<SurrogatePlan, "tolerance" | "maxSteps">,
+  start?: Float64Array,
+): ExactFit {
   const { dim } = data;
   let w = start?.slice() ?? new Float64Array(dim);
   let now = evaluate(data, w);
   let majorise = start === undefined;
   let steps = 0;
-  while (now.norm > plan.tolerance && steps < plan.maxSteps) {
+  while (now.norm > tolerance && steps < maxSteps) {
     steps++;
     const step = newtonStep(data, now, majorise);
     let slope = 0;
@@ -179,7 +184,7 @@ export function createReferenceSolver(problem: EstimationProblem, options: Surro
   return {
     problem,
     plan,
-    async fit(subsets, fold): Promise<SubsetFits> {
+    async fit(subsets, { fold, lambda, start, tolerance = plan.tolerance } = {}): Promise<SubsetFits> {
       checkSubsets(problem, subsets);
       checkFold(problem, fold);
       const weights = new Float64Array(subsets.length * dim);
@@ -189,7 +194,9 @@ export function createReferenceSolver(problem: EstimationProblem, options: Surro
       let products = 0;
       subsets.forEach((subset, k) => {
         throwIfAborted(plan.signal);
-        const fit = fitExactly(gatherRows(problem, plan, subset, fold), plan);
+        const rows = gatherRows(problem, plan, subset, lambda?.[k] ?? plan.path[0]!, fold);
+        const from = start?.slice(k * dim, (k + 1) * dim).map((w) => w * scale);
+        const fit = fitExactly(rows, { tolerance, maxSteps: plan.maxSteps }, from);
         for (let d = 0; d < dim; d++) weights[k * dim + d] = fit.weights[d]! / scale;
         objective[k] = fit.objective;
         gradientNorm[k] = fit.gradientNorm;

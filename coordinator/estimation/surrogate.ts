@@ -9,26 +9,29 @@
  * lambda is relative to the mean squared norm of g (so alpha / r, A and the projection's scale do not matter) and falls with
  * the examples of the subset, lambda_S = lambda_0 * N_0 / N_S: with equal passes over the data the number of training steps
  * grows with N_S, and early stopping regularises less: a gradient flow stopped at time t acts as a ridge of strength 1 / t (Ali,
- * Kolter and Tibshirani 2019). For the same reason it falls with the number of passes. On twelve real sets with 120 training rows each, the falling lambda
- * ranks the true differences between one and all sets' adapters with a correlation of 0.45 against -0.15 for a fixed one
- * (full-vocabulary margin, 1e-3), and 0.36 with 0.50 for single sets in the two-term form at 3e-3: hence the defaults.
+ * Kolter and Tibshirani 2019). On twelve real sets with 120 training rows each, the falling lambda ranks the true differences
+ * between one and all sets' adapters with a correlation of 0.45 against -0.15 for a fixed one.
+ *
+ * Real training keeps the round that validates best, so how much it regularises is tuned for every group: a group whose clients
+ * agree trains on for long, one whose clients conflict stops early. lambda_0 is therefore a path, from large to small, of which
+ * every subset takes what its own members' held-out examples like best (evaluate.ts). No single value serves: on sketches of a
+ * small real model, four planted groups are judged best at 1e-5 and all clients together at 3e-4, and where lambda is large
+ * enough for the latter the groups gain little.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import type { EstimationProblem } from "./problem.js";
 
-/** Passes of the fine-tunings on which the default lambda was found. */
-const REFERENCE_PASSES = 3;
+/** The default path: times the largest lambda_0, which is 3e-3 where rows have choices (two terms), else 1e-3. */
+const PATH = [1, 0.1, 0.01, 0.001];
 
 export interface SurrogateOptions {
   /**
-   * lambda_0, relative to the mean squared norm of g, at `referenceExamples` examples.
-   * @default 3e-3 where rows have choices (two terms), else 1e-3
+   * The path of lambda_0, relative to the mean squared norm of g, at `referenceExamples` examples; a number is a path of one.
+   * @default four values, each a tenth of the one before, from 3e-3 where rows have choices (two terms), else from 1e-3
    */
-  lambda?: number | undefined;
+  lambda?: number | readonly number[] | undefined;
   /** N_0, the number of examples that lambda_0 is meant for. @default 120 */
   referenceExamples?: number | undefined;
-  /** Passes over the training rows that the real fine-tuning makes. @default 3, those that lambda_0 is meant for */
-  passes?: number | undefined;
   /** Gradient norm to reach, in units where the mean squared norm of g is 1. @default 1e-6 */
   tolerance?: number | undefined;
   /** Newton steps at most. @default 60 */
@@ -37,9 +40,9 @@ export interface SurrogateOptions {
 }
 
 export interface SurrogatePlan {
-  readonly lambda: number;
+  /** lambda_0, descending, at least one. */
+  readonly path: readonly number[];
   readonly referenceExamples: number;
-  readonly passes: number;
   readonly tolerance: number;
   readonly maxSteps: number;
   readonly signal: AbortSignal | undefined;
@@ -58,6 +61,17 @@ export interface SubsetFits {
   readonly products: number;
 }
 
+export interface FitOptions {
+  /** Fold of a cross-fitted problem to hold out. */
+  readonly fold?: number | undefined;
+  /** [k] lambda_0 of each subset. @default the path's first for all */
+  readonly lambda?: ArrayLike<number> | undefined;
+  /** [k, dim] weights to start from, in the units of the sketches. @default zeros */
+  readonly start?: Float64Array | undefined;
+  /** @default the plan's */
+  readonly tolerance?: number | undefined;
+}
+
 /** Which validation rows to meet which weights: pair p is client `client[p]` under row `weight[p]` of a weight matrix. */
 export interface Pairs {
   readonly client: Int32Array;
@@ -68,11 +82,8 @@ export interface Pairs {
 export interface SurrogateSolver {
   readonly problem: EstimationProblem;
   readonly plan: SurrogatePlan;
-  /**
-   * @param subsets client indices, not empty; a client at most once a subset
-   * @param fold the fold of a cross-fitted problem to hold out
-   */
-  fit(subsets: readonly ArrayLike<number>[], fold?: number): Promise<SubsetFits>;
+  /** @param subsets client indices, not empty; a client at most once a subset */
+  fit(subsets: readonly ArrayLike<number>[], options?: FitOptions): Promise<SubsetFits>;
   /**
    * Validation losses, nats, of each of the client's validation examples under a weight vector, no forward pass taken.
    * @param weights [k, dim] in the units of the sketches
@@ -84,22 +95,21 @@ export interface SurrogateSolver {
 }
 
 export function compileSurrogate(problem: EstimationProblem, options: SurrogateOptions = {}): SurrogatePlan {
+  const { lambda = PATH.map((factor) => factor * (problem.twoTerm ? 3e-3 : 1e-3)) } = options;
   const plan: SurrogatePlan = {
-    lambda: options.lambda ?? (problem.twoTerm ? 3e-3 : 1e-3),
+    path: typeof lambda === "number" ? [lambda] : lambda.toSorted((a, b) => b - a),
     referenceExamples: options.referenceExamples ?? 120,
-    passes: options.passes ?? REFERENCE_PASSES,
     tolerance: options.tolerance ?? 1e-6,
     maxSteps: options.maxSteps ?? 60,
     signal: options.signal,
   };
-  const positive = (name: "lambda" | "referenceExamples" | "passes" | "tolerance") => {
-    if (!(plan[name] > 0 && Number.isFinite(plan[name])))
-      throw new KindredError("invalid_option", `estimation.${name} must be a positive number, got ${plan[name]}`, {});
+  const positive = (name: string, value: number | undefined) => {
+    if (value === undefined || !(value > 0 && Number.isFinite(value)))
+      throw new KindredError("invalid_option", `estimation.${name} must be a positive number, got ${value}`, {});
   };
-  positive("lambda");
-  positive("referenceExamples");
-  positive("passes");
-  positive("tolerance");
+  for (const value of plan.path.length > 0 ? plan.path : [undefined]) positive("lambda", value);
+  positive("referenceExamples", plan.referenceExamples);
+  positive("tolerance", plan.tolerance);
   return plan;
 }
 
@@ -117,9 +127,9 @@ export function subsetExamples(problem: EstimationProblem, subset: ArrayLike<num
   return sum;
 }
 
-/** lambda_S for a subset with N_S examples, relative to the mean squared norm of g. */
-export function subsetLambda(plan: SurrogatePlan, examples: number): number {
-  return (plan.lambda * plan.referenceExamples * REFERENCE_PASSES) / (examples * plan.passes);
+/** lambda_S for a subset with N_S examples, relative to the mean squared norm of g. @param lambda lambda_0 */
+export function subsetLambda(plan: SurrogatePlan, lambda: number, examples: number): number {
+  return (lambda * plan.referenceExamples) / examples;
 }
 
 /** @throws {KindredError} `invalid_option` for an empty subset, an unknown client or one named twice */

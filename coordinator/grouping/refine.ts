@@ -15,7 +15,10 @@ export interface RefineOptions {
   readonly budget: number;
   /** Keep the number of groups: no merges, no new groups. */
   readonly fixedGroups: boolean;
-  /** A change that makes a new group must gain this many of its standard errors; others need only gain. */
+  /**
+   * A move, swap or new group must gain this many of its standard errors: among hundreds put to the judge some gain by chance
+   * alone. A merge need only gain.
+   */
   readonly margin: number;
   readonly signal?: AbortSignal | undefined;
 }
@@ -67,8 +70,9 @@ export async function refinePartition(
     const approved: { change: Change; after: Partition; gain: number }[] = [];
     for (const [at, { change, after }] of proposals.entries()) {
       const gain = values[at]! - value;
-      const splits = after.length > partition.length;
-      if (gain > LEAST_GAIN && (!splits || gain > margin * (await judge.compare(after, partition)).standardError))
+      // Fewer groups need no proof: what they gain is gained with less.
+      const merges = after.length < partition.length;
+      if (gain > LEAST_GAIN && (merges || gain > margin * (await judge.compare(after, partition)).standardError))
         approved.push({ change, after, gain });
       else refused.add(partitionKey(after));
     }

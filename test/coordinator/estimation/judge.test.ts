@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { affinityMatrix } from "../../../coordinator/estimation/affinity.js";
 import { createBatchedSolver } from "../../../coordinator/estimation/batched.js";
-import { fitFolds, mean, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { fitHeldOut, type HeldOutFits, mean, memberValues } from "../../../coordinator/estimation/evaluate.js";
 import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
 import { buildProblem, crossFit, defaultFolds } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
@@ -47,7 +47,7 @@ test("permuting the clients permutes the affinities", async () => {
   const affinity = async (order: readonly number[]) => {
     const solver = createReferenceSolver(buildProblem(order.map((i) => sketches[i]!)));
     const renamed = subsets.map((subset) => Int32Array.from(subset, (i) => order.indexOf(i)).sort());
-    return affinityMatrix(7, renamed, await memberValues(solver, renamed, await fitFolds(solver, renamed))).matrix;
+    return affinityMatrix(7, renamed, memberValues(await fitHeldOut(solver, renamed))).matrix;
   };
   const straight = await affinity([0, 1, 2, 3, 4, 5, 6]);
   const order = [...new SeededRng(5).permutation(7)];
@@ -57,7 +57,7 @@ test("permuting the clients permutes the affinities", async () => {
 });
 
 test("a partition's value is the weighted mean of its clients' values", async () => {
-  const solver = createReferenceSolver(buildProblem(randomSketches(5, { dim: 6 })));
+  const solver = createReferenceSolver(buildProblem(randomSketches(5, { dim: 6 })), { lambda: 1e-3 });
   const weights = [1, 2, 3, 4, 5];
   const judge = new EstimatorJudge(solver, { weights });
   const partition = [
@@ -75,6 +75,43 @@ test("a partition's value is the weighted mean of its clients' values", async ()
   assert.ok(Math.abs(value! - expected) < 1e-12);
   const clients = await judge.clientValues(partition);
   assert.ok(Math.abs(clients.reduce((sum, f, i) => sum + (weights[i]! / 15) * f, 0) - expected) < 1e-12);
+});
+
+test("every subset gets the lambda of the path that its members' held-out examples like best", async () => {
+  const { sketches } = plantedSketches({ clients: 6, groups: 2, train: 24, validation: 12, dim: 20, seed: 3 });
+  const problem = crossFit(buildProblem(sketches), 3);
+  const subsets = [
+    [0, 2, 4],
+    [1, 3, 5],
+    [0, 1],
+    [0, 1, 2, 3, 4, 5],
+  ];
+  const path = [1e-1, 1e-2, 1e-3, 1e-4];
+  const loss = (losses: readonly Float64Array[]) => mean(Float64Array.from(losses.flatMap((x) => [...x])));
+  for (const create of [
+    (lambda: number | number[]) => createReferenceSolver(problem, { lambda }),
+    (lambda: number | number[]) => createBatchedSolver(problem, runtime, { lambda }),
+  ]) {
+    const solver = await create(path);
+    const chosen = await fitHeldOut(solver, subsets);
+    await solver.close();
+    const alone: HeldOutFits[] = [];
+    for (const lambda of path) {
+      const one = await create(lambda);
+      alone.push(await fitHeldOut(one, subsets));
+      await one.close();
+    }
+    subsets.forEach((_, k) => {
+      const each = alone.map(({ losses }) => loss(losses[k]!));
+      // The path is left at the first rise: what it must never do is to end above the start.
+      let expected = 0;
+      while (expected + 1 < path.length && each[expected + 1]! < each[expected]!) expected++;
+      assert.equal(chosen.lambda[k], path[expected], `subset ${k}: ${each}`);
+      assert.ok(Math.abs(loss(chosen.losses[k]!) - each[expected]!) < 1e-3);
+      assert.ok(chosen.gradientNorm[k]! <= 1e-6);
+    });
+    assert.ok(new Set(chosen.lambda).size > 1, "subsets differ in what they like");
+  }
 });
 
 test("groups are solved once, whatever partition they are in", async () => {
@@ -99,7 +136,7 @@ test("groups are solved once, whatever partition they are in", async () => {
 
 test("the standard error of a difference is the bootstrap's over held-out examples", async () => {
   const { sketches } = plantedSketches({ clients: 6, groups: 2, train: 20, validation: 30, dim: 10, seed: 1 });
-  const solver = createReferenceSolver(buildProblem(sketches));
+  const solver = createReferenceSolver(buildProblem(sketches), { lambda: 1e-3 });
   const judge = new EstimatorJudge(solver);
   const one = [[0, 1, 2, 3, 4, 5]];
   const two = [
@@ -150,7 +187,7 @@ async function groupPlanted(options: PlantedSketchOptions) {
   const n = options.clients;
   const solver = await createBatchedSolver(crossFit(buildProblem(sketches)), runtime);
   const { subsets } = sampleSubsets(n, { seed: options.seed });
-  const { matrix } = affinityMatrix(n, subsets, await memberValues(solver, subsets, await fitFolds(solver, subsets)));
+  const { matrix } = affinityMatrix(n, subsets, memberValues(await fitHeldOut(solver, subsets)));
   const grouping = await groupClients(matrix, { judge: new EstimatorJudge(solver), seed: options.seed });
   await solver.close();
   return { grouping, ari: adjustedRandIndex(labelsOf(grouping.partition, n), labels) };

@@ -92,8 +92,8 @@ async function compare(
   const exact = createReferenceSolver(problem, { ...options, tolerance: 1e-9 });
   const batched = await createBatchedSolver(problem, runtime, options);
   try {
-    const ours = await batched.fit(subsets, fold);
-    const theirs = await exact.fit(subsets, fold);
+    const ours = await batched.fit(subsets, { fold });
+    const theirs = await exact.fit(subsets, { fold });
     for (let k = 0; k < subsets.length; k++) {
       assert.ok(
         ours.gradientNorm[k]! <= (options.tolerance ?? 1e-6),
@@ -250,21 +250,49 @@ test("sketches of zeros give weights of zero", async () => {
   assert.ok(fits.weights.every((w) => w === 0));
 });
 
-test("lambda falls with a subset's examples and with the passes of the real training", () => {
-  const problem = buildProblem(randomSketches(2, { dim: 3 }));
-  const plan = compileSurrogate(problem, { lambda: 1e-2 });
-  assert.ok(Math.abs(subsetLambda(plan, 120) - 1e-2) < 1e-12);
-  assert.ok(Math.abs(subsetLambda(plan, 1200) - 1e-3) < 1e-12);
-  assert.ok(Math.abs(subsetLambda(compileSurrogate(problem, { lambda: 1e-2, passes: 30 }), 120) - 1e-3) < 1e-12);
+test("lambda falls with a subset's examples", () => {
+  const plan = compileSurrogate(buildProblem(randomSketches(2, { dim: 3 })));
+  assert.ok(Math.abs(subsetLambda(plan, 1e-2, 120) - 1e-2) < 1e-12);
+  assert.ok(Math.abs(subsetLambda(plan, 1e-2, 1200) - 1e-3) < 1e-12);
 });
 
-test("lambda's default follows the form of the rows", () => {
-  assert.equal(compileSurrogate(buildProblem(randomSketches(2, { dim: 3 }))).lambda, 1e-3);
-  assert.equal(compileSurrogate(buildProblem(randomSketches(2, { dim: 3, twoTerm: true }))).lambda, 3e-3);
-  assert.throws(
-    () => compileSurrogate(buildProblem(randomSketches(2, { dim: 3 })), { lambda: 0 }),
-    /lambda must be a positive number, got 0/,
-  );
+test("lambda's default path follows the form of the rows; a number is a path of one; a path descends", () => {
+  const answers = buildProblem(randomSketches(2, { dim: 3 }));
+  const path = compileSurrogate(answers).path;
+  assert.equal(path[0], 1e-3);
+  assert.ok(path.length > 1 && path.every((lambda, at) => at === 0 || lambda < path[at - 1]!));
+  assert.equal(compileSurrogate(buildProblem(randomSketches(2, { dim: 3, twoTerm: true }))).path[0], 3e-3);
+  assert.deepEqual(compileSurrogate(answers, { lambda: 0.02 }).path, [0.02]);
+  assert.deepEqual(compileSurrogate(answers, { lambda: [1e-4, 1e-2] }).path, [1e-2, 1e-4]);
+  for (const lambda of [0, [1e-3, 0]])
+    assert.throws(() => compileSurrogate(answers, { lambda }), /lambda must be a positive number, got 0/);
+  assert.throws(() => compileSurrogate(answers, { lambda: [] }), /lambda must be a positive number/);
+});
+
+test("subsets solved together at lambdas of their own, from a start, end where each ends alone", async () => {
+  const problem = buildProblem(randomSketches(6, { dim: 30 }));
+  const subsets = [
+    [0, 1],
+    [2, 3, 4],
+    [1, 5],
+  ];
+  const lambda = [1e-2, 1e-4, 1e-3];
+  const batched = await createBatchedSolver(problem, runtime);
+  const exact = createReferenceSolver(problem, { tolerance: 1e-9 });
+  const from = await batched.fit(subsets, { lambda: [3e-2, 3e-2, 3e-2] });
+  const ours = await batched.fit(subsets, { lambda, start: from.weights });
+  const coarse = await batched.fit(subsets, { lambda, start: from.weights, tolerance: 1e-2 });
+  for (const [k, subset] of subsets.entries()) {
+    const alone = await exact.fit([subset], { lambda: [lambda[k]!] });
+    assert.ok(ours.gradientNorm[k]! <= 1e-6 && coarse.gradientNorm[k]! <= 1e-2);
+    assert.ok(Math.abs(ours.objective[k]! - alone.objective[0]!) < 1e-6);
+    const theirs = await createReferenceSolver(problem, { lambda: lambda[k]! }).fit([subset]);
+    assert.ok(Math.abs(theirs.objective[0]! - alone.objective[0]!) < 1e-9);
+  }
+  // A start at the optimum takes no step, so the start is read in the units in which weights are given.
+  const again = await batched.fit(subsets, { lambda, start: ours.weights, tolerance: 1e-5 });
+  assert.equal(again.steps, 0);
+  await batched.close();
 });
 
 const broken: Record<string, { change: (sketch: ClientSketch) => ClientSketch; code: string; says: RegExp }> = {
