@@ -294,12 +294,18 @@ function decodeCost(message: Cost__Output | null): Cost {
   };
 }
 
+/** A loss over no tokens would be no number. */
+function positive(field: string, value: number | string): number {
+  const count = uint53(field, value);
+  return count > 0 ? count : refuse(field, "at least 1", count);
+}
+
 function decodeScore(field: string, message: Score__Output | null): Score {
   const m = present(field, message);
   const choiceRows = whole(`${field}.choice_rows`, m.choiceRows, 0, m.examples);
   return {
     nllSum: finite(`${field}.nll_sum`, m.nllSum),
-    tokens: uint53(`${field}.tokens`, m.tokens),
+    tokens: positive(`${field}.tokens`, m.tokens),
     correct: whole(`${field}.correct`, m.correct, 0, choiceRows),
     choiceRows,
     examples: m.examples,
@@ -316,7 +322,7 @@ function decodeTrainResult(m: TrainResult__Output, cost: Cost): TrainResult<Blob
     validation: list("train_adapter.validation", m.validation, 0, MAX_STEPS + 1, (name, point) => ({
       step: point.step,
       nllSum: finite(`${name}.nll_sum`, point.nllSum),
-      tokens: uint53(`${name}.tokens`, point.tokens),
+      tokens: positive(`${name}.tokens`, point.tokens),
     })),
     cost,
   };

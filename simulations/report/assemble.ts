@@ -31,7 +31,10 @@ export interface ReportSources {
 export function assembleReport({ plan, outcome, ctx, population, base, versions, command }: ReportSources): Report {
   const { clients, estimate, sweep } = outcome;
   const served = new Set(clients);
-  const groups = outcome.groups.map((group) => group.filter((name) => served.has(name)));
+  const left = outcome.groups.map((group) => group.filter((name) => served.has(name)));
+  const groups = left.filter((group) => group.length > 0);
+  // A group that lost all its clients is not shown; its members stand with the first group that is.
+  const shown = left.map((group) => Math.max(0, groups.indexOf(group)));
   const order = clients.map((name) => estimate.clients.indexOf(name));
   const methods: Partial<Record<Method, MethodResult>> = {};
   const cost: Partial<Record<Method, Cost>> = {};
@@ -45,7 +48,7 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
   return {
     title: plan.title,
     clients,
-    groups: groups.filter((group) => group.length > 0),
+    groups,
     affinity: order.map((i) => order.map((j) => estimate.affinity[i]![j]!)),
     methods,
     planted: planted(population, clients, groups),
@@ -55,7 +58,7 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
     versions,
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     curves: outcome.curves,
-    members: outcome.members.map(({ name, group, kind }) => ({ name, group, kind })),
+    members: outcome.members.map(({ name, group, kind }) => ({ name, group: shown[group] as number, kind })),
     weights: byClient(clients.map((name) => [name, outcome.weights.get(name) as readonly number[]])),
     grouping: {
       candidates: estimate.candidates.map(({ label, groups, judged, chosen }) => ({ label, groups, judged, chosen })),
