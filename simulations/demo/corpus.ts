@@ -20,6 +20,9 @@ const WHOLE_TICKETS = 0.2;
 /** Share of statements. Lists of things of one topic are what teaches the words' topics fastest. */
 const STATEMENTS = 0.3;
 
+/** Share of desks that are named after the topic. They make the model know the topic where it is about to answer. */
+const TOPIC_DESKS = 0.5;
+
 /** Draws rows for ever; the same seed, the same rows. Each has at most some forty tokens. */
 export function* corpus(seed: number): Generator<CorpusRow, never, void> {
   const rng = new SeededRng(seed, "demo-corpus");
@@ -33,7 +36,9 @@ export function* corpus(seed: number): Generator<CorpusRow, never, void> {
     const prompt = `Ticket: ${ticket.text}`;
     const fields = [`Topic: ${topic}`, `Thing: ${ticket.thing}`, `Place: ${ticket.place}`, `Look: ${ticket.look}`];
     const asked =
-      rng.uniform() < 0.5 ? `Desk: ${rng.uniform() < 0.5 ? topic : rng.pick(DESKS)}` : rng.shuffle(fields).join(". ");
+      rng.uniform() < 0.5
+        ? `Desk: ${rng.uniform() < TOPIC_DESKS ? topic : rng.pick(DESKS)}`
+        : rng.shuffle(fields).join(". ");
     yield rng.uniform() < WHOLE_TICKETS ? `${prompt} ${asked}` : { prompt, completion: ` ${asked}` };
   }
 }

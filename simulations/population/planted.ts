@@ -1,8 +1,8 @@
 /**
- * Populations with planted groups: every client sorts the same kind of tickets to the same four desks, but each group of
- * clients has its own house rule about which topic goes where. On the topics in conflict no two groups agree (as far as
- * there are desks enough), so one adapter for all cannot be right; a client's few rows name most topics once or not at
- * all, so one adapter a client knows too little. Knows nothing of models, tokenizers or training.
+ * Populations with planted groups: every client sorts the same kind of tickets to the same two desks, but each group of
+ * clients has its own house rule about which topic goes where. On each topic in conflict half of the groups contradict the
+ * other half, so one adapter for all can be right half of the time at most; a client's few rows name most topics once, twice
+ * or not at all, so one adapter a client knows too little. Knows nothing of models, tokenizers or training.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
@@ -13,7 +13,7 @@ export interface PlantedOptions {
   readonly seed: number;
   /** Clients of each group. @default [6, 6, 6, 6] */
   readonly groupSizes?: readonly number[];
-  /** Training rows a client. @default 20 */
+  /** Training rows a client. @default 24 */
   readonly train?: number;
   /** Validation rows a client. @default 8 */
   readonly validation?: number;
@@ -21,11 +21,13 @@ export interface PlantedOptions {
   readonly test?: number;
   /** False: every group follows the same rule, and the right number of groups is one. @default true */
   readonly conflict?: boolean;
-  /** Topics of the sixteen that all groups send to the same desk. @default 4 */
+  /** Topics that tickets are about, drawn from the sixteen there are. @default 8 */
+  readonly topics?: number;
+  /** How many of them all groups send to the same desk. @default 0 */
   readonly agreedTopics?: number;
   /** Probability that a row's desk is drawn from the wrong ones, in every split. @default 0.05 */
   readonly labelNoise?: number;
-  /** Concentration of the Dirichlet distribution of a client's topics: small is uneven. @default 3 */
+  /** Concentration of the Dirichlet distribution of a client's topics: small is uneven. @default 6 */
   readonly topicConcentration?: number;
 }
 
@@ -50,7 +52,12 @@ export interface PlantedPopulation {
 }
 
 const HOUSES = ["harbour", "meadow", "castle", "market", "station", "bridge", "tower", "orchard"];
-const CHOICES: readonly string[] = DESKS.map((desk) => ` ${desk}`);
+/**
+ * What a rule may answer. Two desks, not more: with more, two rules that disagree could both be raised at the cost of the
+ * desks that neither uses, and to the estimator, whose margins are linear, a conflict would be softer than it is.
+ */
+export const RULE_DESKS: readonly string[] = DESKS.slice(0, 2);
+const CHOICES: readonly string[] = RULE_DESKS.map((desk) => ` ${desk}`);
 
 /**
  * Draws a population.
@@ -60,28 +67,28 @@ const CHOICES: readonly string[] = DESKS.map((desk) => ` ${desk}`);
 export function plantedPopulation(options: PlantedOptions): PlantedPopulation {
   const plan = {
     groupSizes: options.groupSizes ?? [6, 6, 6, 6],
-    train: options.train ?? 20,
+    train: options.train ?? 24,
     validation: options.validation ?? 8,
     test: options.test ?? 200,
     conflict: options.conflict ?? true,
-    agreedTopics: options.agreedTopics ?? 4,
+    topics: options.topics ?? 8,
+    agreedTopics: options.agreedTopics ?? 0,
     labelNoise: options.labelNoise ?? 0.05,
-    topicConcentration: options.topicConcentration ?? 3,
+    topicConcentration: options.topicConcentration ?? 6,
   };
   bound("groupSizes.length", plan.groupSizes.length, 1, HOUSES.length, true);
   for (const [g, size] of plan.groupSizes.entries()) bound(`groupSizes[${g}]`, size, 1, 10_000, true);
   bound("train", plan.train, 1, 2_000, true);
   bound("validation", plan.validation, 1, 2_000, true);
   bound("test", plan.test, 1, 2_000, true);
-  bound("agreedTopics", plan.agreedTopics, 0, TOPIC_NAMES.length, true);
+  bound("topics", plan.topics, 1, TOPIC_NAMES.length, true);
+  bound("agreedTopics", plan.agreedTopics, 0, plan.topics, true);
   bound("labelNoise", plan.labelNoise, 0, 1, false);
   bound("topicConcentration", plan.topicConcentration, 0.01, 1e6, false);
 
-  const rules = houseRules(
-    options.seed,
-    plan.groupSizes.length,
-    plan.conflict ? plan.agreedTopics : TOPIC_NAMES.length,
-  );
+  const topics = new SeededRng(options.seed, "planted-topics").shuffle([...TOPIC_NAMES]).slice(0, plan.topics);
+  const agreed = plan.conflict ? plan.agreedTopics : plan.topics;
+  const rules = houseRules(options.seed, plan.groupSizes.length, topics, agreed);
   const clients: PlantedClient[] = [];
   plan.groupSizes.forEach((size, g) => {
     const group = HOUSES[g] as string;
@@ -91,7 +98,8 @@ export function plantedPopulation(options: PlantedOptions): PlantedPopulation {
       const rows = drawRows(rng, rules.get(group) as ReadonlyMap<string, string>, {
         count: plan.train + plan.validation + plan.test,
         labelNoise: plan.labelNoise,
-        topicShares: dirichlet(rng, TOPIC_NAMES.length, plan.topicConcentration),
+        topics,
+        topicShares: dirichlet(rng, topics.length, plan.topicConcentration),
       });
       clients.push({
         client,
@@ -112,38 +120,59 @@ export function populationLines(population: PlantedPopulation): string {
 }
 
 /**
- * A Latin square over the topics in conflict: desk(group g, topic) = start + g * step, step 1 or -1 a topic, so every
- * desk is equally frequent in every rule and neither desk counts nor a fixed renaming of desks tells the groups apart.
+ * Rules that contradict each other on all topics but the first `agreed`. On a topic in conflict half of the groups say the
+ * one desk and half the other; which half is a pattern, and the topics go through all patterns in random order. So with four
+ * groups, within every six topics, any two groups disagree on four and every rule uses each desk three times: neither desk
+ * counts nor a swap of the desks tells groups apart, and the majority is right for nobody more often than a coin.
  */
-function houseRules(seed: number, groups: number, agreed: number): ReadonlyMap<string, ReadonlyMap<string, string>> {
-  const topics = new SeededRng(seed, "planted-rules").shuffle([...TOPIC_NAMES]);
-  const desks = DESKS.length;
-  const rules = new Map<string, ReadonlyMap<string, string>>();
-  for (let g = 0; g < groups; g++) {
-    const rule = new Map<string, string>();
-    topics.forEach((topic, i) => {
-      const step = i < agreed ? 0 : Math.floor(i / desks) % 2 === 0 ? 1 : desks - 1;
-      rule.set(topic, DESKS[(i + g * step) % desks] as string);
-    });
-    rules.set(HOUSES[g] as string, rule);
-  }
+function houseRules(
+  seed: number,
+  groups: number,
+  topics: readonly string[],
+  agreed: number,
+): ReadonlyMap<string, ReadonlyMap<string, string>> {
+  const rng = new SeededRng(seed, "planted-rules");
+  const patterns = halves(groups);
+  const order: number[] = [];
+  while (order.length < topics.length) order.push(...rng.permutation(patterns.length));
+  const rules = new Map<string, Map<string, string>>();
+  for (let g = 0; g < groups; g++) rules.set(HOUSES[g] as string, new Map());
+  topics.forEach((topic, i) => {
+    const pattern = patterns[order[i] as number] as number;
+    for (let g = 0; g < groups; g++) {
+      const desk = i < agreed ? i % 2 : (pattern >> g) & 1;
+      rules.get(HOUSES[g] as string)?.set(topic, RULE_DESKS[desk] as string);
+    }
+  });
   return rules;
+}
+
+/** All ways of cutting groups in two halves (as near as their number allows), each both ways round, as bit masks. */
+function halves(groups: number): number[] {
+  const small = Math.floor(groups / 2);
+  const masks: number[] = [];
+  for (let mask = 0; mask < 2 ** groups; mask++) {
+    let ones = 0;
+    for (let g = 0; g < groups; g++) ones += (mask >> g) & 1;
+    if (ones === small || ones === groups - small) masks.push(mask);
+  }
+  return masks;
 }
 
 /** Distinct tickets, so that no row of one split is in another. */
 function drawRows(
   rng: SeededRng,
   rule: ReadonlyMap<string, string>,
-  plan: { count: number; labelNoise: number; topicShares: readonly number[] },
+  plan: { count: number; labelNoise: number; topics: readonly string[]; topicShares: readonly number[] },
 ): ChoiceRow[] {
   const rows: ChoiceRow[] = [];
   const seen = new Set<string>();
   while (rows.length < plan.count) {
-    const ticket = drawTicket(rng, TOPIC_NAMES[drawIndex(rng, plan.topicShares)] as string);
+    const ticket = drawTicket(rng, plan.topics[drawIndex(rng, plan.topicShares)] as string);
     if (seen.has(ticket.text)) continue;
     seen.add(ticket.text);
     const right = rule.get(ticket.topic) as string;
-    const desk = rng.uniform() < plan.labelNoise ? rng.pick(DESKS.filter((other) => other !== right)) : right;
+    const desk = rng.uniform() < plan.labelNoise ? rng.pick(RULE_DESKS.filter((other) => other !== right)) : right;
     rows.push({ prompt: deskPrompt(ticket), completion: ` ${desk}`, choices: CHOICES });
   }
   return rows;

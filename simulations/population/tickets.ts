@@ -55,7 +55,7 @@ export const TOPICS: Readonly<Record<string, readonly string[]>> = {
 
 export const TOPIC_NAMES: readonly string[] = Object.keys(TOPICS);
 
-/** What a house's rule may answer. */
+/** All desks of the building. */
 export const DESKS: readonly string[] = ["north", "south", "east", "west"];
 
 const LOOKS = split("red blue green grey white black old new small large heavy cheap");

@@ -29,7 +29,7 @@ test("topics have sixteen things each, and no word stands for two", () => {
 });
 
 test("the corpus holds no house rule: a topic's tickets go to each desk equally often", () => {
-  // Some 100 desk rows a topic: with 4 desks evenly drawn, the largest share's chance of passing 45 % is below 1e-5.
+  // Some 150 rows a topic with one of the four desks: a share of 45 % is more than five standard deviations away.
   const counts = new Map<string, number[]>();
   for (const row of take(corpus(0), 16_000)) {
     const text = typeof row === "string" ? row : row.prompt + row.completion;

@@ -6,8 +6,9 @@ import {
   type PlantedOptions,
   plantedPopulation,
   populationLines,
+  RULE_DESKS,
 } from "../../../simulations/population/planted.js";
-import { DESKS, TOPICS } from "../../../simulations/population/tickets.js";
+import { TOPICS } from "../../../simulations/population/tickets.js";
 
 const SEEDS = [0, 1, 2];
 
@@ -37,14 +38,14 @@ test("a client's rows do not depend on how many clients there are", () => {
   }
 });
 
-test("the default is 24 clients in four groups of six, with 20, 8 and 200 rows, names unique and out of order", () => {
+test("the default is 24 clients in four groups of six, with 24, 8 and 200 rows, names unique and out of order", () => {
   const { clients, rules } = plantedPopulation({ seed: 0 });
   assert.equal(clients.length, 24);
   assert.equal(new Set(clients.map((client) => client.client)).size, 24);
   assert.equal(rules.size, 4);
   for (const group of rules.keys()) assert.equal(clients.filter((client) => client.group === group).length, 6);
   for (const client of clients) {
-    assert.deepEqual([client.train.length, client.validation.length, client.test.length], [20, 8, 200]);
+    assert.deepEqual([client.train.length, client.validation.length, client.test.length], [24, 8, 200]);
   }
   assert.notDeepEqual(
     clients.map((client) => client.client),
@@ -71,17 +72,17 @@ test("no prompt is in two splits of a client, or twice in one", () => {
   }
 });
 
-test("choices are the four desks, their first letters apart, and the completion is among them", () => {
+test("choices are the two desks, and the completion is among them", () => {
   for (const client of plantedPopulation({ seed: 0 }).clients) {
     for (const row of [...client.train, ...client.validation, ...client.test]) {
-      assert.deepEqual(row.choices, [" north", " south", " east", " west"]);
+      assert.deepEqual(row.choices, [" north", " south"]);
       assert.ok(row.choices.includes(row.completion));
     }
   }
 });
 
 test("labels follow the house rule up to the declared noise", () => {
-  // 24 x 228 = 5,472 rows a seed: the standard error at 5 % is 0.29 points. Bounds at 4 of them: one false alarm in
+  // 24 x 232 = 5,568 rows a seed: the standard error at 5 % is 0.29 points. Bounds at 4 of them: one false alarm in
   // some 5,000 over three seeds, and the seeds are fixed.
   for (const seed of SEEDS) {
     for (const labelNoise of [0, 0.05, 0.3]) {
@@ -100,35 +101,57 @@ test("labels follow the house rule up to the declared noise", () => {
   }
 });
 
-test("on topics in conflict no two of the four groups agree, on the agreed ones all do", () => {
+test("on a topic in conflict two of the four groups contradict the two others, on an agreed one all agree", () => {
   for (const seed of SEEDS) {
-    for (const agreedTopics of [0, 4, 7]) {
+    for (const agreedTopics of [0, 2, 7]) {
       const { rules } = plantedPopulation({ seed, agreedTopics });
-      const distinct = Object.keys(TOPICS).map(
-        (topic) => new Set([...rules.values()].map((rule) => rule.get(topic))).size,
+      const [first] = rules.values();
+      const counts = [...(first?.keys() ?? [])].map(
+        (topic) => [...rules.values()].filter((rule) => rule.get(topic) === RULE_DESKS[0]).length,
       );
-      assert.equal(distinct.filter((count) => count === 1).length, agreedTopics);
-      assert.equal(distinct.filter((count) => count === 4).length, 16 - agreedTopics);
+      assert.equal(counts.length, 8);
+      assert.equal(counts.filter((count) => count === 2).length, 8 - agreedTopics);
+      assert.equal(counts.filter((count) => count === 0 || count === 4).length, agreedTopics);
     }
   }
 });
 
-test("the same ticket gets different desks from two groups as often as the topics in conflict are drawn", () => {
-  // The rows of all clients, each judged by the rules of a pair of groups: topics are drawn evenly on average, so 75 %
-  // of 5,472 rows conflict, up to the unevenness of 24 clients' topic mixes (concentration 3: standard deviation about
-  // 1.3 points for the mean of the clients). Bound: 6 points.
+test("any two of four groups contradict each other on eight of twelve topics, and each uses each desk for six", () => {
   for (const seed of SEEDS) {
-    const { clients, rules } = plantedPopulation({ seed });
-    const [a, b] = [...rules.values()] as [ReadonlyMap<string, string>, ReadonlyMap<string, string>];
-    const rows = clients.flatMap((client) => [...client.train, ...client.validation, ...client.test]);
-    const share = rows.filter((row) => a.get(topicOf(row)) !== b.get(topicOf(row))).length / rows.length;
-    assert.ok(Math.abs(share - 0.75) < 0.06, `${share}`);
+    const rules = [...plantedPopulation({ seed, topics: 12 }).rules.values()];
+    rules.forEach((a, i) => {
+      assert.equal([...a.values()].filter((desk) => desk === RULE_DESKS[0]).length, 6);
+      for (const b of rules.slice(i + 1)) {
+        assert.equal([...a].filter(([topic, desk]) => b.get(topic) !== desk).length, 8);
+      }
+    });
   }
 });
 
-test("every rule uses every desk for four of the sixteen topics", () => {
-  for (const rule of plantedPopulation({ seed: 3 }).rules.values()) {
-    for (const desk of DESKS) assert.equal([...rule.values()].filter((other) => other === desk).length, 4);
+test("the same ticket gets different desks from two groups about as often as their rules differ", () => {
+  // The rows of all clients, judged by the rules of each pair of groups. Topics are drawn evenly on average: with twelve of
+  // them two in three rows conflict, up to the unevenness of 24 clients' topic mixes (concentration 6: at most 1.1 points
+  // of standard deviation for the mean of the clients). Bound: 5 points.
+  for (const seed of SEEDS) {
+    const { clients, rules } = plantedPopulation({ seed, topics: 12 });
+    const rows = clients.flatMap((client) => [...client.train, ...client.validation, ...client.test]);
+    const topics = rows.map(topicOf);
+    const all = [...rules.values()];
+    all.forEach((a, i) => {
+      for (const b of all.slice(i + 1)) {
+        const share = topics.filter((topic) => a.get(topic) !== b.get(topic)).length / rows.length;
+        assert.ok(Math.abs(share - 2 / 3) < 0.05, `${share}`);
+      }
+    });
+  }
+});
+
+test("groups of any number up to eight have rules of their own", () => {
+  for (let groups = 2; groups <= 8; groups++) {
+    const groupSizes = Array.from({ length: groups }, () => 1);
+    const { rules } = plantedPopulation({ seed: 0, groupSizes, topics: 16, test: 1 });
+    const distinct = new Set([...rules.values()].map((rule) => [...rule.values()].join()));
+    assert.equal(distinct.size, groups);
   }
 });
 
@@ -139,7 +162,7 @@ test("without conflict every group has the same rule", () => {
   for (const other of others) assert.deepEqual(other, first);
 });
 
-test("a client knows few topics well: many of its test topics have at most one training row", () => {
+test("a client knows few topics well: many of its test rows' topics have at most two training rows", () => {
   const { clients } = plantedPopulation({ seed: 0 });
   let poor = 0;
   let rows = 0;
@@ -148,10 +171,10 @@ test("a client knows few topics well: many of its test topics have at most one t
     for (const row of client.train) seen.set(topicOf(row), (seen.get(topicOf(row)) ?? 0) + 1);
     for (const row of client.test) {
       rows++;
-      if ((seen.get(topicOf(row)) ?? 0) <= 1) poor++;
+      if ((seen.get(topicOf(row)) ?? 0) <= 2) poor++;
     }
   }
-  assert.ok(poor / rows > 0.25, `${poor} of ${rows}`);
+  assert.ok(poor / rows > 0.3, `${poor} of ${rows}`);
 });
 
 test("options out of bounds are refused by field, bounds and value", () => {
@@ -159,7 +182,8 @@ test("options out of bounds are refused by field, bounds and value", () => {
     [{ groupSizes: [] }, /groupSizes\.length must be a whole number in 1\.\.8, got 0/],
     [{ groupSizes: [2, 0] }, /groupSizes\[1\] must be .* got 0/],
     [{ train: 1.5 }, /train must be a whole number .* got 1\.5/],
-    [{ agreedTopics: 17 }, /agreedTopics must be .* 0\.\.16, got 17/],
+    [{ topics: 17 }, /topics must be .* 1\.\.16, got 17/],
+    [{ agreedTopics: 9 }, /agreedTopics must be .* 0\.\.8, got 9/],
     [{ labelNoise: Number.NaN }, /labelNoise must be a number in 0\.\.1, got NaN/],
   ];
   for (const [options, message] of refused) {
