@@ -10,10 +10,11 @@
  *    two, and 1.5 of them, since the best was picked among hundreds: with 1 a planted group of a real model's sketches was split,
  *    with 2 planted groups of synthetic ones stayed merged). A needless split costs each group the others' data; a needless
  *    merge the ensemble's weights can still mend.
- * 4. One group stays unless a split is better by more than chance alone finds among the K partitions judged: the largest of K
- *    standard normals is about sqrt(2 ln K), 3.5 to 4 standard errors here. Affinities, refinement and choice see the same
- *    held-out examples, and on synthetic populations without conflict the best split was seen 3 standard errors above one
- *    group where lambda was small; planted groups in full conflict gained 8 to 18, in half conflict 3 to 8.
+ * 4. A split stands only where it is better than one group by more than chance alone finds: the largest of K standard normals is
+ *    about sqrt(2 ln K). K is the number of partitions judged times, for a refined one, the proposals of every change that led to
+ *    it, since a search that keeps the best of p proposals r times over picks among p^r. Affinities, refinement and choice see the
+ *    same held-out examples: on populations without conflict, of a real model's sketches, refined splits of random groups were
+ *    seen 3 to 4 standard errors above one group; planted groups in full conflict gained 8 to 18.
  *
  * It knows nothing of how affinities or values are estimated.
  */
@@ -60,7 +61,7 @@ export interface GroupingOptions {
   method?: "sdp" | "spectral" | undefined;
   /** Standard errors by which more groups must be better than fewer. @default 1.5 */
   margin?: number | undefined;
-  /** Standard errors by which any split must be better than one group. @default sqrt(2 ln of the partitions judged), at least 2 */
+  /** Standard errors by which any split must be better than one group. @default sqrt(2 ln of the partitions it was picked among), at least 2 */
   oneGroupMargin?: number | undefined;
   /** Partitions put to the judge in refining, at most. @default 40 a client, at most 2000 */
   budget?: number | undefined;
@@ -89,6 +90,13 @@ const MOVE_MARGIN = 1;
 /** Standard errors by which a partition is clearly worse than another, before it is refined. */
 const CLEARLY = 3;
 
+interface Found {
+  readonly partition: Partition;
+  readonly source: CandidateSource;
+  /** ln of how many partitions refinement picked it among; 0 where it was not refined. */
+  readonly choices: number;
+}
+
 /** Groups the clients of an affinity matrix. @param affinity T, n rows of n, higher is better */
 export async function groupClients(
   affinity: readonly ArrayLike<number>[],
@@ -115,12 +123,12 @@ export async function groupClients(
   const standardised = standardiseAffinity(affinity);
   const one: Partition = [Array.from({ length: n }, (_, i) => i)];
   const wanted = groups === "auto" ? Array.from({ length: Math.min(n, maxGroups) }, (_, m) => m + 1) : [groups];
-  const found = new Map<string, { partition: Partition; source: CandidateSource }>();
-  const add = (partition: Partition, source: CandidateSource) => {
+  const found = new Map<string, Found>();
+  const add = (partition: Partition, source: CandidateSource, choices = 0) => {
     checkPartition(partition, n);
     const key = partitionKey(partition);
     if (found.has(key)) return false;
-    found.set(key, { partition, source });
+    found.set(key, { partition, source, choices });
     return true;
   };
   const values = new Map<Partition, number>();
@@ -192,11 +200,12 @@ export async function groupClients(
       signal,
     });
     judgedPartitions += refined.judged;
-    add(refined.partition, "refined");
+    add(refined.partition, "refined", refined.choices);
   }
   return choose(standardised, [...found.values()], judge, one, {
     margin,
-    oneGroupMargin: options.oneGroupMargin ?? Math.max(2, Math.sqrt(2 * Math.log(judgedPartitions))),
+    oneGroupMargin: (choices) =>
+      options.oneGroupMargin ?? Math.max(2, Math.sqrt(2 * (Math.log(judgedPartitions) + choices))),
     forced: groups !== "auto",
   });
 }
@@ -276,10 +285,7 @@ async function relaxAndRound(
   }
 }
 
-function byDensity(
-  standardised: SquareMatrix,
-  found: readonly { partition: Partition; source: CandidateSource }[],
-): Grouping {
+function byDensity(standardised: SquareMatrix, found: readonly Found[]): Grouping {
   const candidates = found
     .map(({ partition, source }) => {
       const value = density(standardised, partition);
@@ -300,35 +306,45 @@ function byDensity(
 
 async function choose(
   standardised: SquareMatrix,
-  found: readonly { partition: Partition; source: CandidateSource }[],
+  found: readonly Found[],
   judge: PartitionJudge,
   one: Partition,
-  { margin, oneGroupMargin, forced }: { margin: number; oneGroupMargin: number; forced: boolean },
+  { margin, oneGroupMargin, forced }: { margin: number; oneGroupMargin: (choices: number) => number; forced: boolean },
 ): Promise<Grouping> {
   const values = await judge.values(found.map(({ partition }) => partition));
   const candidates: Candidate[] = [];
-  for (const [at, { partition, source }] of found.entries()) {
+  const stands = new Set<Candidate>();
+  for (const [at, { partition, source, choices }] of found.entries()) {
     const { gain, standardError } = await judge.compare(partition, one);
-    candidates.push({
+    const candidate: Candidate = {
       partition,
       source,
       value: values[at]!,
       density: density(standardised, partition),
       gainOverOne: gain,
       standardError,
-    });
+    };
+    candidates.push(candidate);
+    if (forced || partition.length === 1 || gain > oneGroupMargin(choices) * standardError) stands.add(candidate);
   }
   candidates.sort((a, b) => a.partition.length - b.partition.length || b.value - a.value);
-  let best = 0;
-  candidates.forEach((candidate, at) => {
-    if (candidate.value > candidates[best]!.value) best = at;
-  });
+  const bestAmong = (some: (candidate: Candidate) => boolean): number => {
+    let best = -1;
+    candidates.forEach((candidate, at) => {
+      if (some(candidate) && (best < 0 || candidate.value > candidates[best]!.value)) best = at;
+    });
+    return best;
+  };
+  // What stands out from one group, if anything does; then the fewest groups that are as good.
+  const best = bestAmong((candidate) => stands.has(candidate));
   const top = candidates[best]!;
   let chosen = best;
   for (let at = 0; at < best; at++) {
-    const { gain, standardError } = await judge.compare(top.partition, candidates[at]!.partition);
-    const needed = candidates[at]!.partition.length === 1 ? oneGroupMargin : margin;
-    if (candidates[at]!.partition.length < top.partition.length && gain <= needed * standardError) {
+    const candidate = candidates[at]!;
+    if (!stands.has(candidate) || candidate.partition.length === top.partition.length) continue;
+    if (candidate.partition.length === 1) continue;
+    const { gain, standardError } = await judge.compare(top.partition, candidate.partition);
+    if (gain <= margin * standardError) {
       chosen = at;
       break;
     }
@@ -338,11 +354,14 @@ async function choose(
   let why: string;
   if (forced) why = `${counted(m)}, as told; the best of ${candidates.length} by estimated validation loss`;
   else if (candidates.length === 1) why = `${counted(m)}: the only candidate`;
-  else if (chosen === best)
+  else if (m === 1) {
+    const split = candidates[bestAmong(({ partition }) => partition.length > 1)]!;
     why =
-      m === 1
+      split.gainOverOne! <= 0
         ? "one group: no split is estimated to lower the validation loss"
-        : `${counted(m)}: estimated validation loss lower by ${taken.gainOverOne!.toFixed(4)} ± ${taken.standardError!.toFixed(4)} than with one group, and clearly lower than with fewer groups`;
+        : `one group: ${counted(split.partition.length)} would be estimated to gain only ${split.gainOverOne!.toFixed(4)} ± ${split.standardError!.toFixed(4)} more, which chance alone finds among so many`;
+  } else if (chosen === best)
+    why = `${counted(m)}: estimated validation loss lower by ${taken.gainOverOne!.toFixed(4)} ± ${taken.standardError!.toFixed(4)} than with one group, and clearly lower than with fewer groups`;
   else {
     const { gain, standardError } = await judge.compare(top.partition, taken.partition);
     why = `${counted(m)}: ${counted(top.partition.length)} would be estimated to gain only ${gain.toFixed(4)} ± ${standardError.toFixed(4)} more`;

@@ -30,6 +30,8 @@ export interface Refined {
   readonly judged: number;
   /** Changes made. */
   readonly changes: number;
+  /** ln of how many partitions the search chose among: the sum over its changes of ln of the proposals judged for each. */
+  readonly choices: number;
 }
 
 interface Change {
@@ -55,6 +57,8 @@ export async function refinePartition(
   let value = (await judge.values([start]))[0]!;
   let judged = 1;
   let changes = 0;
+  let choices = 0;
+  let asked = 0;
   let barren = 0;
   const refused = new Set<string>();
   while (judged < budget) {
@@ -67,6 +71,7 @@ export async function refinePartition(
     if (proposals.length === 0) break;
     const values = await judge.values(proposals.map(({ after }) => after));
     judged += proposals.length;
+    asked += proposals.length;
     const approved: { change: Change; after: Partition; gain: number }[] = [];
     for (const [at, { change, after }] of proposals.entries()) {
       const gain = values[at]! - value;
@@ -92,10 +97,12 @@ export async function refinePartition(
     partition = next;
     value = (await judge.values([next]))[0]!;
     changes++;
+    choices += Math.log(asked);
+    asked = 0;
     refused.clear();
     barren = 0;
   }
-  return { partition, value, judged, changes };
+  return { partition, value, judged, changes, choices };
 }
 
 /** The approved changes that touch distinct groups, applied at once; undefined where only one can be. */

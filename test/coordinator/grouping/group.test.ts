@@ -135,6 +135,27 @@ test("a gain within its standard error does not split, a clear one does", async 
   assert.equal(forced.partition.length, 3);
 });
 
+test("a search that finds what chance gives does not split", async () => {
+  const n = 16;
+  for (let seed = 0; seed < 8; seed++) {
+    // Each client's value in each group is chance alone, and the judge knows how large it is.
+    const clientValue = (i: number, group: readonly number[]) =>
+      new SeededRng(seed, "chance", i, [...group].sort((a, b) => a - b).join()).normal();
+    const value = (partition: Partition) => {
+      let sum = 0;
+      for (const group of partition) for (const i of group) sum += clientValue(i, group) / n;
+      return sum;
+    };
+    const judge: PartitionJudge = {
+      values: async (partitions) => partitions.map(value),
+      compare: async (a, b) => ({ gain: value(a) - value(b), standardError: Math.sqrt(2 / n) }),
+    };
+    const { partition, why, candidates } = await groupClients(plantedAffinity(n, 4, 2, seed), { judge });
+    assert.equal(partition.length, 1, `seed ${seed}: ${why}`);
+    assert.ok(candidates.some(({ source, gainOverOne }) => source === "refined" && gainOverOne! > 0));
+  }
+});
+
 test("every client ends in exactly one group, whatever the affinities", async () => {
   await fc.assert(
     fc.asyncProperty(
