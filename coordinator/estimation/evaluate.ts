@@ -145,9 +145,9 @@ function pooledMean(losses: readonly Float64Array[]): number {
   return sum / count;
 }
 
-/** f_i(S) for i in S: one array a subset, in its order. */
-export function memberValues({ losses }: HeldOutFits): Float64Array[] {
-  return losses.map((members) => Float64Array.from(members, (examples) => -mean(examples)));
+/** f_i(S) for i in S: one array a subset, in its order. @param half sees that half of the held-out examples alone */
+export function memberValues({ losses }: HeldOutFits, half?: Half): Float64Array[] {
+  return losses.map((members) => Float64Array.from(members, (examples) => -mean(halfOf(examples, half))));
 }
 
 /**
@@ -183,6 +183,15 @@ function memberPairs(subsets: readonly ArrayLike<number>[]): Pairs {
     }
   });
   return { client: Int32Array.from(client), weight: Int32Array.from(weight) };
+}
+
+/** Which half of a client's held-out examples: what one half suggested is believed only where the other half agrees. */
+export type Half = 0 | 1;
+
+/** Every second of a client's examples; all of them where there is only one. */
+export function halfOf(examples: Float64Array, half: Half | undefined): Float64Array {
+  if (half === undefined || examples.length < 2) return examples;
+  return examples.filter((_, at) => at % 2 === half);
 }
 
 export function mean(values: Float64Array): number {

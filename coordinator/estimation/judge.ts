@@ -11,7 +11,7 @@
  * sqrt(sum_i weight_i^2 var_i / n_i), var_i the variance of the differences over client i's n_i examples.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import { fitHeldOut, heldOutLosses, mean } from "./evaluate.js";
+import { fitHeldOut, type Half, halfOf, heldOutLosses, mean } from "./evaluate.js";
 import type { SurrogateSolver } from "./surrogate.js";
 
 export interface Comparison {
@@ -38,7 +38,8 @@ type Groups = readonly (readonly number[])[];
 const MOST_CACHED = 20_000;
 
 export class EstimatorJudge {
-  private readonly cache = new Map<string, JudgedGroup>();
+  private cache = new Map<string, JudgedGroup>();
+  private half: Half | undefined;
   private readonly share: Float64Array;
   /** Surrogates kept so far: one a group and fold. */
   solved = 0;
@@ -63,6 +64,14 @@ export class EstimatorJudge {
     this.share = Float64Array.from({ length: n }, (_, i) => given[i]! / total);
   }
 
+  /** The same judge, which sees one half of every client's held-out examples; what is solved serves both. */
+  onHalf(half: Half): EstimatorJudge {
+    const judge = new EstimatorJudge(this.solver, { weights: this.share });
+    judge.cache = this.cache;
+    judge.half = half;
+    return judge;
+  }
+
   /** Value of each partition: minus the weighted mean held-out loss, nats an example. All new groups are solved together. */
   async values(partitions: readonly Groups[]): Promise<Float64Array> {
     await this.solve(partitions.flat());
@@ -71,7 +80,7 @@ export class EstimatorJudge {
       for (const group of partition) {
         const judged = this.group(group);
         sorted(group).forEach((client, s) => {
-          value -= this.share[client]! * mean(judged.losses[s]!);
+          value -= this.share[client]! * mean(halfOf(judged.losses[s]!, this.half));
         });
       }
       return value;
@@ -132,7 +141,10 @@ export class EstimatorJudge {
     }
     const losses = await heldOutLosses(this.solver, weights, { client, weight });
     return clients.map((_, i) =>
-      Float64Array.from({ length: partition.length }, (_, c) => -mean(losses[i * partition.length + c]!)),
+      Float64Array.from(
+        { length: partition.length },
+        (_, c) => -mean(halfOf(losses[i * partition.length + c]!, this.half)),
+      ),
     );
   }
 
@@ -147,7 +159,7 @@ export class EstimatorJudge {
     for (const group of partition) {
       const judged = this.group(group);
       sorted(group).forEach((client, s) => {
-        result[client] = judged.losses[s]!;
+        result[client] = halfOf(judged.losses[s]!, this.half);
       });
     }
     return result;
@@ -158,6 +170,7 @@ export class EstimatorJudge {
   }
 
   private async solve(groups: Groups): Promise<void> {
+    // Emptied, not replaced: the judges of both halves share it.
     if (this.cache.size > MOST_CACHED) this.cache.clear();
     const fresh = new Map<string, number[]>();
     for (const group of groups) {

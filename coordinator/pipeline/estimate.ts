@@ -14,6 +14,7 @@ import { EstimatorJudge } from "../estimation/judge.js";
 import { buildProblem, checkClientSketch, crossFit } from "../estimation/problem.js";
 import { sampleSubsets } from "../estimation/sampler.js";
 import { groupClients } from "../grouping/group.js";
+import { confirmed } from "./confirm.js";
 import { faultText, type PipelineContext, type PipelinePlan } from "./context.js";
 
 export interface GroupingCandidateNote {
@@ -121,12 +122,11 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
     stage.tick(1);
     const { matrix } = affinityMatrix(clients.length, subsets.subsets, memberValues(fits));
     stage.tick(1);
-    const grouping = await groupClients(matrix, {
-      groups: groups === "auto" ? "auto" : Math.min(groups, clients.length),
-      judge: new EstimatorJudge(solver),
-      seed,
-      signal: ctx.signal,
-    });
+    const judge = new EstimatorJudge(solver);
+    const search = { seed, signal: ctx.signal };
+    const forced = groups === "auto" ? undefined : Math.min(groups, clients.length);
+    const found = await groupClients(matrix, { ...search, judge, groups: forced ?? "auto" });
+    const grouping = forced === undefined ? await confirmed(found, subsets, fits, judge, search) : found;
     stage.tick(1);
     stage.done({ groups: grouping.partition.length });
     return {

@@ -1,0 +1,88 @@
+/** How many groups hold on rows that had no part in finding them. */
+import { affinityMatrix } from "../estimation/affinity.js";
+import { type HeldOutFits, memberValues } from "../estimation/evaluate.js";
+import type { EstimatorJudge } from "../estimation/judge.js";
+import type { SubsetPlan } from "../estimation/sampler.js";
+import { type Candidate, type Grouping, groupClients } from "../grouping/group.js";
+import type { Partition } from "../grouping/partition.js";
+
+/** Standard errors by which a split must gain over one group. */
+const SPLIT = 2;
+/** Standard errors by which more groups must gain over fewer. */
+const MORE = 1;
+
+/** Best candidate of each number of groups. */
+function byGroups(candidates: readonly Candidate[]): Map<number, Candidate> {
+  const best = new Map<number, Candidate>();
+  for (const candidate of candidates) {
+    const groups = candidate.partition.length;
+    if (candidate.value > (best.get(groups)?.value ?? Number.NEGATIVE_INFINITY)) best.set(groups, candidate);
+  }
+  return best;
+}
+
+/**
+ * Chooses the number of groups by cross-validation: a search on one half of every client's held-out rows finds the best
+ * partition of each number of groups, the other half says what it is worth, both ways round. A search over many partitions
+ * always finds one that suits the rows it was judged by: on populations without conflict by up to 5 standard errors.
+ *
+ * @param found the search on all rows; its best candidate of the number of groups chosen is what stands
+ */
+export async function confirmed(
+  found: Grouping,
+  { subsets }: SubsetPlan,
+  fits: HeldOutFits,
+  judge: EstimatorJudge,
+  search: { seed: number; signal: AbortSignal | undefined },
+): Promise<Grouping> {
+  if (found.partition.length === 1) return found;
+  const clients = found.partition.flat().length;
+  const halves: { partitions: Map<number, Partition>; other: EstimatorJudge }[] = [];
+  for (const half of [0, 1] as const) {
+    const { matrix } = affinityMatrix(clients, subsets, memberValues(fits, half));
+    const { candidates } = await groupClients(matrix, { ...search, judge: judge.onHalf(half), oneGroupMargin: 0 });
+    const partitions = new Map([...byGroups(candidates)].map(([groups, { partition }]) => [groups, partition]));
+    halves.push({ partitions, other: judge.onHalf(half === 0 ? 1 : 0) });
+  }
+  /** Gain of so many groups over so many, on rows that found neither. */
+  const gainOf = async (more: number, fewer: number): Promise<{ gain: number; standardError: number }> => {
+    let gain = 0;
+    let variance = 0;
+    for (const { partitions, other } of halves) {
+      const seen = await other.compare(partitions.get(more) as Partition, partitions.get(fewer) as Partition);
+      gain += seen.gain / 2;
+      variance += (seen.standardError / 2) ** 2;
+    }
+    return { gain, standardError: Math.sqrt(variance) };
+  };
+  const all = byGroups(found.candidates);
+  const numbers = [...all.keys()]
+    .filter((groups) => halves.every(({ partitions }) => partitions.has(groups)))
+    .sort((a, b) => a - b);
+  const gains = new Map<number, { gain: number; standardError: number }>();
+  for (const groups of numbers) gains.set(groups, await gainOf(groups, 1));
+  let best = 1;
+  for (const [groups, { gain }] of gains) if (gain > gains.get(best)!.gain) best = groups;
+  let chosen = best;
+  for (const groups of numbers) {
+    if (groups === 1 || groups >= best) continue;
+    const { gain, standardError } = await gainOf(best, groups);
+    if (gain > MORE * standardError) continue;
+    chosen = groups;
+    break;
+  }
+  const { gain, standardError } = gains.get(chosen)!;
+  if (chosen > 1 && gain <= SPLIT * standardError) chosen = 1;
+  const says = `${gain.toFixed(4)} ± ${standardError.toFixed(4)} nats`;
+  const where = "on held-out rows that had no part in finding them";
+  const partition = all.get(chosen)!.partition;
+  let why = `${chosen} groups: they gain ${says} over one ${where}, and more gain no more`;
+  if (chosen === 1)
+    why = best === 1 ? `one group: no split gains ${where}` : `one group: a split gains only ${says} ${where}`;
+  return {
+    ...found,
+    partition,
+    chosen: found.candidates.findIndex((candidate) => candidate.partition === partition),
+    why,
+  };
+}
