@@ -1,0 +1,64 @@
+/**
+ * The number of groups by cross-validation, on synthetic sketches whose rules are known. Where there is no conflict a search
+ * that judges by all rows still finds splits that seem to gain; rows that had no part in the search must refuse them.
+ */
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { affinityMatrix } from "../../../coordinator/estimation/affinity.js";
+import { createBatchedSolver } from "../../../coordinator/estimation/batched.js";
+import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
+import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.js";
+import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
+import { groupClients } from "../../../coordinator/grouping/group.js";
+import { adjustedRandIndex } from "../../../coordinator/grouping/rand-index.js";
+import { confirmed } from "../../../coordinator/pipeline/confirm.js";
+import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
+import { plantedSketches } from "../../../simulations/benchmarks/planted-sketches.js";
+
+const runtime = new OnnxRuntime();
+after(() => runtime.close());
+
+async function search(common: number, seed: number, train = 24) {
+  const { sketches, labels } = plantedSketches({
+    clients: 12,
+    groups: 3,
+    train,
+    validation: 8,
+    dim: 60,
+    common,
+    seed,
+  });
+  const solver = await createBatchedSolver(crossFit(buildProblem(sketches), undefined, seed), runtime);
+  const subsets = sampleSubsets(labels.length, { seed });
+  const fits = await fitHeldOut(solver, subsets.subsets);
+  const judge = new EstimatorJudge(solver);
+  const options = { seed, signal: undefined };
+  const { matrix } = affinityMatrix(labels.length, subsets.subsets, memberValues(fits));
+  // The search alone, taken at its word.
+  const eager = await groupClients(matrix, { ...options, judge, oneGroupMargin: 0, margin: 0 });
+  const grouping = await confirmed(eager, subsets, fits, judge, options);
+  await solver.close();
+  const found = labels.map((_, i) => grouping.partition.findIndex((group) => group.includes(i)));
+  return { eager, grouping, agreement: adjustedRandIndex(found, labels) };
+}
+
+test("without conflict a split that seemed to gain is refused", async () => {
+  let seemed = 0;
+  for (const seed of [1, 2, 3]) {
+    const { eager, grouping } = await search(1, seed);
+    if (eager.partition.length > 1) seemed++;
+    assert.equal(grouping.partition.length, 1, grouping.why);
+    assert.match(grouping.why, /^one group: .*held-out rows that had no part/);
+    assert.equal(grouping.candidates[grouping.chosen]!.partition.length, 1);
+  }
+  assert.ok(seemed > 0, "the search alone was never wrong: the test proves nothing");
+});
+
+test("planted groups stand, and the chosen candidate is the partition returned", async () => {
+  for (const seed of [1, 2]) {
+    const { grouping, agreement } = await search(0, seed, 64);
+    assert.ok(agreement >= 0.8, `adjusted Rand index ${agreement}: ${grouping.why}`);
+    assert.equal(grouping.candidates[grouping.chosen]!.partition, grouping.partition);
+  }
+});
