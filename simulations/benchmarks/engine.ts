@@ -140,9 +140,13 @@ async function pytorch(print: (line: string) => void): Promise<number | undefine
   const python = process.env.KINDRED_PYTHON ?? "python3";
   try {
     const script = asset("simulations", "benchmarks", "peers", "per_example.py");
-    const { stdout } = await promisify(execFile)(python, [script, "--threads", String(cpus().length)], {
-      maxBuffer: 1 << 20,
-    });
+    const { stdout } = await promisify(execFile)(
+      python,
+      [script, "--wanted", "b", "--threads", String(cpus().length)],
+      {
+        maxBuffer: 1 << 20,
+      },
+    );
     const result = JSON.parse(stdout.trim().split("\n").at(-1) ?? "{}") as {
       seconds?: number;
       method?: string;

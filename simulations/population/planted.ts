@@ -19,7 +19,7 @@ export interface PlantedOptions {
   readonly validation?: number;
   /** Test rows a client. @default 200 */
   readonly test?: number;
-  /** False: every group follows the same rule, and the right number of groups is one. @default true */
+  /** False: all clients follow one rule and are planted as one group, named "all". @default true */
   readonly conflict?: boolean;
   /** Topics that tickets are about, drawn from the sixteen there are. @default 8 */
   readonly topics?: number;
@@ -87,13 +87,13 @@ export function plantedPopulation(options: PlantedOptions): PlantedPopulation {
   bound("topicConcentration", plan.topicConcentration, 0.01, 1e6, false);
 
   const topics = new SeededRng(options.seed, "planted-topics").shuffle([...TOPIC_NAMES]).slice(0, plan.topics);
-  const agreed = plan.conflict ? plan.agreedTopics : plan.topics;
-  const rules = houseRules(options.seed, plan.groupSizes.length, topics, agreed);
+  const names = plan.conflict ? HOUSES.slice(0, plan.groupSizes.length) : ["all"];
+  const rules = houseRules(options.seed, names, topics, plan.conflict ? plan.agreedTopics : topics.length);
   const clients: PlantedClient[] = [];
   plan.groupSizes.forEach((size, g) => {
-    const group = HOUSES[g] as string;
+    const group = plan.conflict ? (HOUSES[g] as string) : "all";
     for (let k = 0; k < size; k++) {
-      const client = `${group}-${String(k + 1).padStart(2, "0")}`;
+      const client = `${HOUSES[g]}-${String(k + 1).padStart(2, "0")}`;
       const rng = new SeededRng(options.seed, "planted-client", client);
       const rows = drawRows(rng, rules.get(group) as ReadonlyMap<string, string>, {
         count: plan.train + plan.validation + plan.test,
@@ -127,22 +127,21 @@ export function populationLines(population: PlantedPopulation): string {
  */
 function houseRules(
   seed: number,
-  groups: number,
+  groups: readonly string[],
   topics: readonly string[],
   agreed: number,
 ): ReadonlyMap<string, ReadonlyMap<string, string>> {
   const rng = new SeededRng(seed, "planted-rules");
-  const patterns = halves(groups);
+  const patterns = halves(groups.length);
   const order: number[] = [];
   while (order.length < topics.length) order.push(...rng.permutation(patterns.length));
-  const rules = new Map<string, Map<string, string>>();
-  for (let g = 0; g < groups; g++) rules.set(HOUSES[g] as string, new Map());
+  const rules = new Map(groups.map((group) => [group, new Map<string, string>()]));
   topics.forEach((topic, i) => {
     const pattern = patterns[order[i] as number] as number;
-    for (let g = 0; g < groups; g++) {
+    groups.forEach((group, g) => {
       const desk = i < agreed ? i % 2 : (pattern >> g) & 1;
-      rules.get(HOUSES[g] as string)?.set(topic, RULE_DESKS[desk] as string);
-    }
+      rules.get(group)?.set(topic, RULE_DESKS[desk] as string);
+    });
   });
   return rules;
 }
