@@ -56,7 +56,7 @@ test("tokenizer and configuration in the repository are what the scripts make", 
   assert.deepEqual(await read("config.json"), demoConfig(vocabularySize));
 });
 
-test("every word of corpus and populations is one token, and an unknown word is spelt in letters", async () => {
+test("every word of corpus and populations is one token, and an unknown word is spelt in letters where it has no others than a to z", async () => {
   const tokenizer = await loadTokenizer(DEMO_MODEL);
   const texts = [
     ...take(corpus(9), 3000).map((row) => (typeof row === "string" ? row : row.prompt + row.completion)),
@@ -69,6 +69,7 @@ test("every word of corpus and populations is one token, and an unknown word is 
     assert.equal(ids[0], 1);
     assert.ok(!ids.includes(0), text);
   }
+  assert.deepEqual([...tokenizer.encode("naïve", { specials: false })], [0]);
   assert.equal(tokenizer.decode(tokenizer.encode("Zebra", { specials: false })), "zebra");
 });
 
