@@ -155,8 +155,14 @@ async function pytorch(print: (line: string) => void): Promise<number | undefine
     if (typeof result.seconds !== "number") throw new Error("no figure");
     print(`  PyTorch ${result.torch}, ${result.method}: ${result.seconds.toFixed(2)} s`);
     return result.seconds;
-  } catch {
-    print(`  PyTorch: not at hand (set KINDRED_PYTHON to a Python that has torch); its ratio is left out`);
+  } catch (error) {
+    const [reason = ""] = String((error as { stderr?: string }).stderr || (error as Error).message)
+      .trim()
+      .split("\n")
+      .slice(-1);
+    print(
+      `  PyTorch is not at hand, its ratio is left out (${python}: ${reason}); KINDRED_PYTHON names a Python that has torch`,
+    );
     return undefined;
   }
 }
