@@ -50,7 +50,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "shared/*",
   ],
   "coordinator/roster": ["coordinator/storage", "shared/base", "shared/wire"],
-  "coordinator/rounds": ["shared/base", "shared/adapters"],
+  "coordinator/rounds": ["shared/base", "shared/adapters", "shared/wire"],
   "coordinator/server": [
     "coordinator/roster",
     "coordinator/storage",

@@ -134,8 +134,10 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
 );
 
 const cost = record({ flops: atLeast0, computeSeconds: atLeast0, peakRssBytes: fc.maxSafeNat() });
+/** A loss is over one token at least. */
+const tokens = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const score: fc.Arbitrary<Score> = fc
-  .tuple(real, fc.maxSafeNat(), fc.nat(100), fc.nat(100), fc.nat(100))
+  .tuple(real, tokens, fc.nat(100), fc.nat(100), fc.nat(100))
   .map(([nllSum, tokens, a, b, c]) => ({ nllSum, tokens, correct: a, choiceRows: a + b, examples: a + b + c }));
 const result: fc.Arbitrary<TaskResult> = fc.oneof(
   fc
@@ -147,7 +149,7 @@ const result: fc.Arbitrary<TaskResult> = fc.oneof(
       fc.array(float, { maxLength: 9 }),
       uint,
       optional("bestStep", fc.nat(9)),
-      fc.array(record({ step: uint, nllSum: real, tokens: fc.maxSafeNat() }), { maxLength: 3 }),
+      fc.array(record({ step: uint, nllSum: real, tokens }), { maxLength: 3 }),
       cost,
     )
     .map(
