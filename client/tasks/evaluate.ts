@@ -1,5 +1,5 @@
 /** `kindred evaluate`: loss and accuracy of a model, with a PEFT adapter or without, on a file of rows. */
-import { readPeftAdapter, scaleOf } from "../../shared/adapters/peft.js";
+import { adaptedModules, readPeftAdapter, scaleOf } from "../../shared/adapters/peft.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { RowFormat } from "../../shared/config/format.js";
@@ -82,7 +82,7 @@ async function peftAdapter(
   folder: string,
 ): Promise<{ layout: AdapterLayout; values: AdapterValues; baseModel: string | null }> {
   const adapter = await readPeftAdapter(folder);
-  const modules = [...new Set([...adapter.tensors.keys()].map((name) => name.split(".").at(-3) as string))];
+  const modules = adaptedModules(adapter.tensors);
   const known = linearsOfLayer(config).map(({ module }) => module);
   const strange = modules.find((module) => !known.includes(module));
   if (strange !== undefined) {

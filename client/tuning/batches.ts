@@ -142,10 +142,3 @@ export function marginFeeds(rows: readonly EncodedRow[], positions: PositionCach
   }
   return feeds;
 }
-
-/** Batches of at most `size`, in the order given. */
-export function batchesOf<T>(items: readonly T[], size: number): T[][] {
-  const batches: T[][] = [];
-  for (let i = 0; i < items.length; i += size) batches.push(items.slice(i, i + size));
-  return batches;
-}

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
 import type { NamedTensors } from "../base/tensors.js";
-import { writePeftAdapter } from "./peft.js";
+import { adaptedModules, writePeftAdapter } from "./peft.js";
 
 export interface WrittenMember {
   readonly name: string;
@@ -28,9 +28,7 @@ export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): 
   const { rank, alpha, dropout } = ensemble.adapter;
   const names: string[] = [];
   for await (const { name, tensors } of ensemble.members) {
-    // "model.layers.0.self_attn.q_proj.lora_A.weight" -> "q_proj"
-    const targetModules = [...new Set([...tensors.keys()].map((tensor) => tensor.split(".").at(-3) as string))];
-    const adapter = { rank, alpha, dropout, targetModules, useRslora: false, tensors };
+    const adapter = { rank, alpha, dropout, targetModules: adaptedModules(tensors), useRslora: false, tensors };
     await writePeftAdapter(join(folder, "members", name), adapter, { baseModel: ensemble.baseModel });
     names.push(name);
   }

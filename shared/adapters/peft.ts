@@ -157,6 +157,11 @@ function isTarget(module: string, targets: readonly string[] | "all-linear"): bo
   return targets === "all-linear" || targets.some((name) => module === name || module.endsWith(`.${name}`));
 }
 
+/** The linears that tensors adapt, by the last part of their names: "model.layers.0.mlp.up_proj.lora_A.weight" -> "up_proj". */
+export function adaptedModules(tensors: NamedTensors): string[] {
+  return [...new Set([...tensors.keys()].map((name) => name.split(".").at(-3) as string))];
+}
+
 /** Splits "model.layers.0.mlp.up_proj.lora_A.weight"; undefined for anything else. */
 function partsOf(name: string): { module: string; part: "A" | "B" } | undefined {
   const match = /^(.+)\.lora_([AB])\.weight$/s.exec(name);
