@@ -167,7 +167,7 @@ function hasBias(config: LlamaConfig, module: string): boolean {
 
 /** Tensors that say where in the sequence a token is; fed with every run. */
 export interface Positions {
-  /** [T, headDim] */
+  /** [T, headDim / 2] */
   readonly cos: Value;
   readonly sin: Value;
   /** [T, T]: 0 where a token may attend, a large negative number elsewhere. */
@@ -196,7 +196,8 @@ export function llamaHidden(
 ): Value {
   const { heads, kvHeads, headDim } = config;
   const group = heads / kvHeads;
-  const rotate = (x: Value): Value => g.add(g.mul(x, cos), g.mul(g.rotateHalf(x), sin));
+  // [B*T, n] -> [B, T, n], turned by position.
+  const rotate = (x: Value): Value => g.rotary(g.reshape(x, ["B", "T", x.shape[1] as number]), cos, sin);
   let x = g.rows(g.gather(weight("model.embed_tokens.weight"), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `model.layers.${layer}`;
@@ -209,13 +210,13 @@ export function llamaHidden(
     };
     const normed = g.rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.eps);
     // Queries that share a key head are stacked as rows, so that keys and values are never repeated.
-    const split = g.reshape(apply("self_attn.q_proj", normed), ["B", "T", kvHeads, group, headDim]);
-    const q = g.scale(rotate(g.transpose(split, [0, 2, 3, 1, 4])), headDim ** -0.5);
+    const split = g.reshape(rotate(apply("self_attn.q_proj", normed)), ["B", "T", kvHeads, group, headDim]);
+    const q = g.transpose(split, [0, 2, 3, 1, 4]);
     const heading = (y: Value): Value => g.transpose(g.reshape(y, ["B", "T", kvHeads, headDim]), [0, 2, 1, 3]);
-    const k = rotate(heading(apply("self_attn.k_proj", normed)));
+    const k = heading(rotate(apply("self_attn.k_proj", normed)));
     const v = heading(apply("self_attn.v_proj", normed));
     const stacked = ["B", kvHeads, group === 1 ? "T" : `${group}*T`];
-    const scores = g.matmul(g.reshape(q, [...stacked, headDim]), k, { transB: true });
+    const scores = g.matmul(g.reshape(q, [...stacked, headDim]), k, { transB: true, scale: headDim ** -0.5 });
     const attention = g.softmax(g.add(g.reshape(scores, ["B", kvHeads, group, "T", "T"]), mask));
     const mixed = g.matmul(g.reshape(attention, [...stacked, "T"]), v);
     const merged = g.transpose(g.reshape(mixed, ["B", kvHeads, group, "T", headDim]), [0, 3, 1, 2, 4]);
@@ -242,18 +243,16 @@ export function positionTables(
   config: LlamaConfig,
   length: number,
 ): { cos: Float32Array; sin: Float32Array; mask: Float32Array } {
-  const { headDim, inverseFrequencies } = config;
-  const half = headDim / 2;
-  const cos = new Float32Array(length * headDim);
-  const sin = new Float32Array(length * headDim);
+  const { inverseFrequencies } = config;
+  const half = config.headDim / 2;
+  const cos = new Float32Array(length * half);
+  const sin = new Float32Array(length * half);
   const mask = new Float32Array(length * length);
   for (let t = 0; t < length; t++) {
     for (let i = 0; i < half; i++) {
       const angle = t * (inverseFrequencies[i] as number);
-      for (const at of [t * headDim + i, t * headDim + half + i]) {
-        cos[at] = Math.cos(angle);
-        sin[at] = Math.sin(angle);
-      }
+      cos[t * half + i] = Math.cos(angle);
+      sin[t * half + i] = Math.sin(angle);
     }
     mask.fill(MASKED, t * length + t + 1, (t + 1) * length);
   }

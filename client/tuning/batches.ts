@@ -24,8 +24,8 @@ export class PositionCache {
     if (feeds === undefined) {
       const { cos, sin, mask } = positionTables(this.config, length);
       feeds = {
-        cos: { shape: [length, this.config.headDim], data: cos },
-        sin: { shape: [length, this.config.headDim], data: sin },
+        cos: { shape: [length, this.config.headDim / 2], data: cos },
+        sin: { shape: [length, this.config.headDim / 2], data: sin },
         mask: { shape: [length, length], data: mask },
       };
       this.tables.set(length, feeds);

@@ -7,12 +7,12 @@ import { type ApplyLinear, type LlamaInputs, llamaHidden, llamaLogits, llamaWeig
 import { type AdapterLayout, loraInGraph } from "./lora.js";
 import { marginAgainstRest, marginAmongChoices, negativeLogLikelihood } from "./objective.js";
 
-/** Declares the inputs of a sequence batch: `tokens` [B, T], `cos`, `sin` [T, headDim], `mask` [T, T]. */
+/** Declares the inputs of a sequence batch: `tokens` [B, T], `cos`, `sin` [T, headDim / 2], `mask` [T, T]. */
 export function sequenceInputs(g: GraphBuilder, headDim: number): LlamaInputs {
   return {
     tokens: g.input("tokens", ["B", "T"], "int32"),
-    cos: g.input("cos", ["T", headDim]),
-    sin: g.input("sin", ["T", headDim]),
+    cos: g.input("cos", ["T", headDim / 2]),
+    sin: g.input("sin", ["T", headDim / 2]),
     mask: g.input("mask", ["T", "T"]),
   };
 }
@@ -108,8 +108,13 @@ export interface SketchPlan {
  * `choiceMargin`, `choiceSketch`. Examples do not interact, so the gradient of the summed margins at an adapted linear's
  * output holds every example's own: dB_i = e_i^T (x_i A^T). Only B is sketched: while B is zero, A's gradient is zero.
  */
-export function sketchGraph(model: BaseModel, layout: AdapterLayout, plan: SketchPlan, twoTerms: boolean): Graph {
-  return marginGraph(model, layout, twoTerms, (g, perExample) => {
+export function sketchGraph(
+  model: BaseModel,
+  layout: AdapterLayout,
+  plan: SketchPlan,
+  options: MarginOptions = {},
+): Graph {
+  return marginGraph(model, layout, options, (g, perExample) => {
     let sketch: Value | undefined;
     for (const { name, value } of perExample) {
       const folded = fold(
@@ -125,17 +130,29 @@ export function sketchGraph(model: BaseModel, layout: AdapterLayout, plan: Sketc
 }
 
 /** As `sketchGraph`, but with the gradients themselves: `grad:<tensor>` [B, out, rank] (and `choiceGrad:...`). */
-export function perExampleGraph(model: BaseModel, layout: AdapterLayout, twoTerms: boolean): Graph {
-  return marginGraph(model, layout, twoTerms, (_, perExample) =>
+export function perExampleGraph(model: BaseModel, layout: AdapterLayout, options: MarginOptions = {}): Graph {
+  return marginGraph(model, layout, options, (_, perExample) =>
     Object.fromEntries(perExample.map(({ name, value }) => [`Grad:${name}`, value])),
   );
 }
 
+export interface MarginOptions {
+  /** A second margin among the choices. */
+  readonly twoTerms?: boolean;
+  /** Every B is zero, as in a fresh adapter: its products are left out. */
+  readonly zeroB?: boolean;
+}
+
 type Finish = (g: GraphBuilder, perExample: readonly { name: string; value: Value }[]) => Record<string, Value>;
 
-function marginGraph(model: BaseModel, layout: AdapterLayout, twoTerms: boolean, finish: Finish): Graph {
+function marginGraph(
+  model: BaseModel,
+  layout: AdapterLayout,
+  { twoTerms = false, zeroB = false }: MarginOptions,
+  finish: Finish,
+): Graph {
   const g = new GraphBuilder();
-  const adapter = loraInGraph(g, layout);
+  const adapter = loraInGraph(g, layout, { zeroB });
   const { logits, targets } = logitsAsked(g, model, adapter.apply);
   const members = g.input("members", ["S", "K"], "int32");
   const repeats = g.input("repeats", ["S", "K"]);

@@ -101,6 +101,15 @@ export function initialAdapter(layout: AdapterLayout, seed: number | bigint): Ad
   return values;
 }
 
+/** True where every B is zero, so that the adapter does nothing yet. */
+export function isFresh(layout: AdapterLayout, values: AdapterValues): boolean {
+  return layout.tensors.every(
+    ({ name, shape, part, offset }) =>
+      !name.endsWith(".lora_B.weight") ||
+      values[part].subarray(offset, offset + sizeOf(shape)).every((number) => number === 0),
+  );
+}
+
 export function emptyAdapter(layout: AdapterLayout): AdapterValues {
   return { frozen: new Float32Array(layout.frozenSize), trained: new Float32Array(layout.trainedSize) };
 }
@@ -163,8 +172,13 @@ export interface LoraInGraph {
 /**
  * Declares the adapter's inputs `frozen` [F] and `trained` [P] (each absent where empty), and `dropout` [B*T, widest input]
  * where the layout drops out and `training` is set: factors 0 or 1 / (1 - p), one mask for all linears of a step.
+ * @param options `zeroB`: every B is zero, as in a fresh adapter, and its products are left out
  */
-export function loraInGraph(g: GraphBuilder, layout: AdapterLayout, { training = false } = {}): LoraInGraph {
+export function loraInGraph(
+  g: GraphBuilder,
+  layout: AdapterLayout,
+  { training = false, zeroB = false } = {},
+): LoraInGraph {
   const inputs = {
     frozen: layout.frozenSize > 0 ? g.input("frozen", [layout.frozenSize]) : undefined,
     trained: g.input("trained", [layout.trainedSize]),
@@ -182,11 +196,9 @@ export function loraInGraph(g: GraphBuilder, layout: AdapterLayout, { training =
     const linear = linears.get(name);
     if (linear === undefined) return base();
     const input = mask === undefined ? x : g.mul(x, g.slice(mask, 1, 0, linear.in));
-    const down = g.scale(
-      g.matmul(input, value(tensorName(name, "A")), { transB: true }),
-      layout.spec.alpha / layout.spec.rank,
-    );
-    const output = g.add(base(), g.matmul(down, value(tensorName(name, "B")), { transB: true }));
+    const scale = layout.spec.alpha / layout.spec.rank;
+    const down = g.matmul(input, value(tensorName(name, "A")), { transB: true, scale });
+    const output = zeroB ? base() : g.add(base(), g.matmul(down, value(tensorName(name, "B")), { transB: true }));
     taps.push({ linear, output, down });
     return output;
   };

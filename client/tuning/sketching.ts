@@ -5,7 +5,7 @@ import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
 import { hasDistinctChoices, marginFeeds, PositionCache } from "./batches.js";
 import { type SketchPlan, sketchGraph } from "./graphs.js";
-import type { AdapterLayout, AdapterValues } from "./lora.js";
+import { type AdapterLayout, type AdapterValues, isFresh } from "./lora.js";
 import type { Meter, Programs } from "./programs.js";
 
 /** `answer`: one row an example, over the full vocabulary. `two-term`: format and choice rows where the choices allow it. */
@@ -29,6 +29,7 @@ export async function sketchRows(
 ): Promise<LogisticRows> {
   const { dim, tokensPerBatch = 1024 } = plan;
   const { runtime, model } = programs;
+  const zeroB = isFresh(layout, values);
   const positions = new PositionCache(model.config);
   const upload = (data: Float32Array): Promise<ResidentTensor> => runtime.upload({ shape: [data.length], data });
   const trained = await upload(values.trained);
@@ -46,8 +47,8 @@ export async function sketchRows(
         let end = at + 1;
         while (end < chosen.length && (end + 1 - at) * chosen[end]!.row.tokens.length <= tokensPerBatch) end++;
         const batch = chosen.slice(at, end);
-        const name = `sketch-${dim}-${plan.seed}${twoTerms ? "-two" : ""}`;
-        const program = await programs.get(name, layout, () => sketchGraph(model, layout, plan, twoTerms));
+        const name = `sketch-${dim}-${plan.seed}${twoTerms ? "-two" : ""}${zeroB ? "-fresh" : ""}`;
+        const program = await programs.get(name, layout, () => sketchGraph(model, layout, plan, { twoTerms, zeroB }));
         const feeds = marginFeeds(
           batch.map(({ row }) => row),
           positions,

@@ -38,10 +38,13 @@ export function flops(graph: Graph, bindings: Bindings): number {
         break;
       }
       case "sum":
+      case "inverseRms":
       case "logSumExp":
       case "scatterRows":
         count += resolve(product(inputs[0]!.shape), bindings);
         break;
+      case "rmsNorm":
+      case "rotary":
       case "softmax":
         count += 3 * resolve(product(output.shape), bindings);
         break;

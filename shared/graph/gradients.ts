@@ -119,17 +119,51 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
     case "relu":
       to(0, () => g.mul(grad, g.step(a)));
       return;
-    case "rotateHalf":
-      // The transpose of [x1, x2] -> [-x2, x1] is its negative.
-      to(0, () => g.neg(g.rotateHalf(grad)));
+    case "silu":
+      // y' = s + y (1 - s) with s = sigmoid(x): in four passes over the array.
+      to(0, () => {
+        const passed = g.mul(grad, g.sigmoid(a));
+        return g.add(passed, g.mul(g.sub(grad, passed), output));
+      });
+      return;
+    case "rmsNorm": {
+      const last = a.shape.length - 1;
+      const inverse = g.inverseRms(a, op.eps);
+      to(0, () => {
+        const scaled = g.mul(grad, b);
+        const projected = g.scale(g.sum(g.mul(scaled, a), [last], true), 1 / (a.shape[last] as number));
+        return g.mul(inverse, g.sub(scaled, g.mul(a, g.mul(g.square(inverse), projected))));
+      });
+      to(1, () => fit(g.mul(g.mul(grad, a), inverse), b));
+      return;
+    }
+    case "inverseRms":
+      to(0, () => {
+        const cube = g.mul(g.square(output), output);
+        return g.mul(a, g.mul(grad, g.scale(cube, -1 / (a.shape.at(-1) as number))));
+      });
+      return;
+    case "rotary":
+      // A rotation's transpose turns back.
+      to(0, () => g.rotary(grad, b, g.neg(inputs[2] as Value)));
       return;
     case "matmul": {
-      const { transA, transB } = op;
+      const { transA, transB, scale } = op;
       to(0, () =>
-        fit(transA ? g.matmul(b, grad, { transA: transB, transB: true }) : g.matmul(grad, b, { transB: !transB }), a),
+        fit(
+          transA
+            ? g.matmul(b, grad, { transA: transB, transB: true, scale })
+            : g.matmul(grad, b, { transB: !transB, scale }),
+          a,
+        ),
       );
       to(1, () =>
-        fit(transB ? g.matmul(grad, a, { transA: true, transB: transA }) : g.matmul(a, grad, { transA: !transA }), b),
+        fit(
+          transB
+            ? g.matmul(grad, a, { transA: true, transB: transA, scale })
+            : g.matmul(a, grad, { transA: !transA, scale }),
+          b,
+        ),
       );
       return;
     }

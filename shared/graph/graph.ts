@@ -32,19 +32,12 @@ export type Op =
   | { readonly kind: "zeros" }
   | { readonly kind: "add" | "sub" | "mul" | "div" | "minimum" }
   | {
-      readonly kind:
-        | "neg"
-        | "exp"
-        | "log"
-        | "sqrt"
-        | "reciprocal"
-        | "sigmoid"
-        | "tanh"
-        | "relu"
-        | "step"
-        | "rotateHalf";
+      readonly kind: "neg" | "exp" | "log" | "sqrt" | "reciprocal" | "sigmoid" | "tanh" | "relu" | "step" | "silu";
     }
-  | { readonly kind: "matmul"; readonly transA: boolean; readonly transB: boolean }
+  | { readonly kind: "matmul"; readonly transA: boolean; readonly transB: boolean; readonly scale: number }
+  | { readonly kind: "rmsNorm"; readonly eps: number }
+  | { readonly kind: "inverseRms"; readonly eps: number }
+  | { readonly kind: "rotary" }
   | { readonly kind: "reshape" }
   | { readonly kind: "expand" }
   | { readonly kind: "transpose"; readonly perm: readonly number[] }
@@ -62,7 +55,7 @@ export type Op =
 
 export type OpKind = Op["kind"];
 
-type Unary = "neg" | "exp" | "log" | "sqrt" | "reciprocal" | "sigmoid" | "tanh" | "relu" | "step" | "rotateHalf";
+type Unary = "neg" | "exp" | "log" | "sqrt" | "reciprocal" | "sigmoid" | "tanh" | "relu" | "step" | "silu";
 
 export interface Node {
   readonly op: Op;
@@ -177,16 +170,60 @@ export class GraphBuilder {
   step(a: Value): Value {
     return this.unary("step", a);
   }
-  /** [x1, x2] -> [-x2, x1] over halves of the last axis (rotary embedding). */
-  rotateHalf(a: Value): Value {
-    return this.unary("rotateHalf", a);
+  /** x * sigmoid(x) (Hendrycks and Gimpel 2016). */
+  silu(a: Value): Value {
+    return this.unary("silu", a);
+  }
+
+  /** x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019). @param weight [last] */
+  rmsNorm(x: Value, weight: Value, eps: number): Value {
+    const width = x.shape.at(-1);
+    if (typeof width !== "number" || !sameShape(weight.shape, [width])) {
+      throw new KindredError(
+        "shape_mismatch",
+        `rmsNorm of [${x.shape.join(", ")}] by a weight of [${weight.shape.join(", ")}]`,
+      );
+    }
+    return this.push({ kind: "rmsNorm", eps }, [x, weight], x.shape);
+  }
+
+  /** 1 / sqrt(mean(x^2) + eps) over the last axis, which stays with size 1. */
+  inverseRms(x: Value, eps: number): Value {
+    if (typeof x.shape.at(-1) !== "number") {
+      throw new KindredError("shape_mismatch", "inverseRms over a symbolic axis");
+    }
+    return this.push({ kind: "inverseRms", eps }, [x], [...x.shape.slice(0, -1), 1]);
   }
 
   /**
-   * Matrix product over the last two axes, batch axes broadcast.
+   * Rotary position embedding (Su et al. 2021) of heads that lie side by side: each head's halves [x1, x2] turn into
+   * [x1 cos - x2 sin, x2 cos + x1 sin].
+   * @param x [B, T, heads * headDim]. @param cos [T, headDim / 2], as is `sin`; no gradient reaches them
+   */
+  rotary(x: Value, cos: Value, sin: Value): Value {
+    const [length, half] = cos.shape;
+    const width = x.shape[2];
+    if (
+      x.shape.length !== 3 ||
+      !sameShape(cos.shape, sin.shape) ||
+      x.shape[1] !== length ||
+      typeof half !== "number" ||
+      typeof width !== "number" ||
+      width % (2 * half) !== 0
+    ) {
+      throw new KindredError(
+        "shape_mismatch",
+        `rotary of [${x.shape.join(", ")}] by tables [${cos.shape.join(", ")}] and [${sin.shape.join(", ")}]`,
+      );
+    }
+    return this.push({ kind: "rotary" }, [x, cos, sin], x.shape);
+  }
+
+  /**
+   * Matrix product over the last two axes times `scale`, batch axes broadcast.
    * @param a [..., m, k], or [..., k, m] with transA. @param b [..., k, n], or [..., n, k] with transB
    */
-  matmul(a: Value, b: Value, { transA = false, transB = false } = {}): Value {
+  matmul(a: Value, b: Value, { transA = false, transB = false, scale = 1 } = {}): Value {
     const [am, ak] = transA ? [-1, -2] : [-2, -1];
     const [bk, bn] = transB ? [-1, -2] : [-2, -1];
     const k = a.shape.at(ak);
@@ -197,7 +234,7 @@ export class GraphBuilder {
       );
     }
     const batch = broadcast(a.shape.slice(0, -2), b.shape.slice(0, -2));
-    return this.push({ kind: "matmul", transA, transB }, [a, b], [...batch, a.shape.at(am)!, b.shape.at(bn)!]);
+    return this.push({ kind: "matmul", transA, transB, scale }, [a, b], [...batch, a.shape.at(am)!, b.shape.at(bn)!]);
   }
 
   reshape(a: Value, shape: Shape): Value {
@@ -318,20 +355,6 @@ export class GraphBuilder {
 
   square(a: Value): Value {
     return this.mul(a, a);
-  }
-
-  /** x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019). @param weight [last] */
-  rmsNorm(x: Value, weight: Value, eps: number): Value {
-    const width = x.shape.at(-1);
-    if (typeof width !== "number") throw new KindredError("shape_mismatch", "rmsNorm over a symbolic axis");
-    const meanSquare = this.scale(this.sum(this.square(x), [x.shape.length - 1], true), 1 / width);
-    const inverse = this.reciprocal(this.sqrt(this.add(meanSquare, this.scalar(eps))));
-    return this.mul(this.mul(x, inverse), weight);
-  }
-
-  /** x * sigmoid(x). */
-  silu(x: Value): Value {
-    return this.mul(x, this.sigmoid(x));
   }
 
   /** Leading axes of a merged into rows: [..., n] -> [product, n]. */

@@ -5,7 +5,7 @@ export interface SessionSettings {
   readonly provider: string;
   readonly threads: number;
   readonly prepack: boolean;
-  readonly spin: boolean;
+  readonly spin: number;
 }
 
 export type Request =

@@ -25,7 +25,7 @@ async function serve(request: Request): Promise<Reply> {
       const { settings } = request;
       const session: Record<string, unknown> = {
         disable_prepacking: settings.prepack ? "0" : "1",
-        intra_op: { allow_spinning: settings.spin ? "1" : "0" },
+        intra_op: { allow_spinning: settings.spin > 0 ? "1" : "0", spin_duration_us: String(settings.spin) },
       };
       if (request.weightsFolder !== undefined) {
         session.model_external_initializers_file_folder_path = request.weightsFolder;

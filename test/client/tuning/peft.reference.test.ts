@@ -144,8 +144,8 @@ for (const point of ["zero", "random"] as const) {
 
     for (const twoTerms of [false, true]) {
       const chosen = rows.map((row, at) => ({ row, at })).filter(({ row }) => !twoTerms || row.choices !== undefined);
-      const program = await programs.get(`per-example-${twoTerms}`, layout, () =>
-        perExampleGraph(programs.model, layout, twoTerms),
+      const program = await programs.get(`per-example-${point}-${twoTerms}`, layout, () =>
+        perExampleGraph(programs.model, layout, { twoTerms, zeroB: point === "zero" && twoTerms }),
       );
       const feeds = marginFeeds(
         // The fixture's format margin is the first answer token's alone, so rows are cut to it.
@@ -190,7 +190,7 @@ test("the sketch inside the graph is the projection of the per-example gradients
   const start = initialAdapter(layout, 3);
   const plan = { dim: 40, seed: 11, margin: "answer" as const };
   const sketched = await sketchRows(programs, layout, start, rows, plan, new Meter());
-  const program = await programs.get("per-example", layout, () => perExampleGraph(programs.model, layout, false));
+  const program = await programs.get("per-example", layout, () => perExampleGraph(programs.model, layout));
   const { tensors } = await new Meter().run(program, {
     ...marginFeeds(rows, new PositionCache(programs.model.config), false),
     frozen: { shape: [layout.frozenSize], data: start.frozen },

@@ -66,13 +66,48 @@ const CASES: readonly Case[] = [
   { name: "tanh", covers: ["tanh"], inputs: [[5]], build: (g, [a]) => g.tanh(a!) },
   { name: "relu away from its kink", covers: ["relu"], inputs: [[5]], range: [0.1, 2], build: (g, [a]) => g.relu(a!) },
   { name: "relu below zero", covers: ["relu"], inputs: [[5]], range: [-2, -0.1], build: (g, [a]) => g.relu(a!) },
-  { name: "rotateHalf", covers: ["rotateHalf"], inputs: [[2, 6]], build: (g, [a]) => g.rotateHalf(a!) },
+  { name: "silu", covers: ["silu", "sigmoid"], inputs: [[3, 8]], build: (g, [a]) => g.silu(a!) },
+  {
+    name: "rmsNorm",
+    covers: ["rmsNorm", "inverseRms"],
+    inputs: [[3, 8], [8]],
+    build: (g, [a, b]) => g.rmsNorm(a!, b!, 1e-5),
+  },
+  {
+    name: "inverseRms",
+    covers: ["inverseRms"],
+    inputs: [[3, 8]],
+    range: [0.5, 2],
+    build: (g, [a]) => g.inverseRms(a!, 1e-5),
+  },
+  {
+    name: "rotary of two heads",
+    covers: ["rotary"],
+    inputs: [[2, 3, 8]],
+    build: (g, [a]) =>
+      g.rotary(
+        a!,
+        g.constant(Float32Array.of(1, 1, 0.6, 0.8, -0.5, 0.2), [3, 2]),
+        g.constant(Float32Array.of(0, 0, 0.8, 0.6, 0.3, -0.9), [3, 2]),
+      ),
+  },
+  {
+    name: "products and placed values within sums",
+    covers: ["add", "matmul", "place"],
+    inputs: [[3, 4], [5, 4], [3, 5], [3, 2], [5]],
+    build: (g, [a, b, c, d, e]) => {
+      const indices = g.constant(ints([0, 4, 1, 1, 3, 2]), [3, 2]);
+      const product = g.matmul(a!, b!, { transB: true, scale: 0.5 });
+      const sum = g.add(g.add(c!, product), g.matmul(g.square(a!), b!, { transB: true }));
+      return g.add(g.add(g.place(d!, indices, 5), sum), g.add(g.matmul(a!, b!, { transB: true }), e!));
+    },
+  },
   ...[0, 1, 2, 3].flatMap((flags): Case[] => {
     const transA = (flags & 1) === 1;
     const transB = (flags & 2) === 2;
     const a = transA ? [4, 3] : [3, 4];
     const b = transB ? [5, 4] : [4, 5];
-    const build = (g: GraphBuilder, [x, y]: Value[]): Value => g.matmul(x!, y!, { transA, transB });
+    const build = (g: GraphBuilder, [x, y]: Value[]): Value => g.matmul(x!, y!, { transA, transB, scale: 0.5 });
     const name = `matmul${transA ? " transA" : ""}${transB ? " transB" : ""}`;
     return [
       { name, covers: ["matmul"], inputs: [a, b], build },
@@ -181,8 +216,6 @@ const CASES: readonly Case[] = [
     ],
     build: (g, [a, b]) => g.concat([a!, b!], 1),
   },
-  { name: "rmsNorm", covers: [], inputs: [[3, 8], [8]], build: (g, [a, b]) => g.rmsNorm(a!, b!, 1e-5) },
-  { name: "silu", covers: [], inputs: [[3, 8]], build: (g, [a]) => g.silu(a!) },
 ];
 
 for (const { name, inputs, declared, range = [-1.5, 1.5], build } of CASES) {
@@ -259,7 +292,7 @@ test("every operation that has a gradient is among the cases", () => {
   const covered = new Set(CASES.flatMap(({ covers }) => covers));
   const all: OpKind[] = [
     "add", "sub", "mul", "div", "minimum", "neg", "exp", "log", "sqrt", "reciprocal", "sigmoid", "tanh", "relu", "step",
-    "rotateHalf", "matmul", "reshape", "expand", "transpose", "sum", "softmax", "logSumExp", "gather", "scatterRows", "pick",
+    "silu", "rmsNorm", "inverseRms", "rotary", "matmul", "reshape", "expand", "transpose", "sum", "softmax", "logSumExp", "gather", "scatterRows", "pick",
     "place", "fill", "slice", "pad", "concat", "zeros",
   ]; // biome-ignore format: a plain list
   const exempt: OpKind[] = ["input", "weight", "constant"];
