@@ -66,6 +66,21 @@ export function trainingGraph(model: BaseModel, layout: AdapterLayout, { offset 
   return g.build({ loss, grad: grad as Value });
 }
 
+/**
+ * `loss` as in training, and `product` [P]: the Hessian of the loss in the trained part times `probe` [P], as the gradient of
+ * the gradient's product with the probe (Pearlmutter 1994).
+ */
+export function hessianProductGraph(model: BaseModel, layout: AdapterLayout): Graph {
+  const g = new GraphBuilder();
+  const adapter = loraInGraph(g, layout);
+  const { logits, targets } = logitsAsked(g, model, adapter.apply);
+  const loss = g.total(g.mul(g.input("weights", ["S", 1]), negativeLogLikelihood(g, logits, targets)));
+  const [grad] = gradients(g, loss, [adapter.trained]);
+  const slope = g.total(g.mul(grad as Value, g.input("probe", [layout.trainedSize])));
+  const [product] = gradients(g, slope, [adapter.trained]);
+  return g.build({ loss, product: product as Value });
+}
+
 /** Full-parameter training: all weights are one flat input `parameters` [P], in the order of `llamaWeights`. */
 export function fullTrainingGraph(config: BaseModel["config"]): Graph {
   const g = new GraphBuilder();
@@ -92,10 +107,8 @@ export function fullTrainingGraph(config: BaseModel["config"]): Graph {
   const rows = g.gather(hidden, g.input("positions", ["S"], "int32"));
   const nll = negativeLogLikelihood(g, llamaLogits(g, config, rows, weight), g.input("targets", ["S", 1], "int32"));
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), nll));
-  // Per weight, then joined: differentiating the slices would add one vector of all parameters a weight.
-  const wrt = [...shapes.keys()].map(weight);
-  const grads = gradients(g, loss, wrt).map((grad) => g.flattenFront(grad, grad.shape.length));
-  return g.build({ loss, grad: g.concat(grads, 0) });
+  const [grad] = gradients(g, loss, [parameters]);
+  return g.build({ loss, grad: grad as Value });
 }
 
 export interface SketchPlan {

@@ -31,19 +31,71 @@ export function gradients(g: GraphBuilder, output: Value, wrt: readonly Value[])
     const sofar = adjoint.get(to.id);
     adjoint.set(to.id, sofar === undefined ? grad : g.add(sofar, grad));
   };
+  const slices = new Map<number, Piece[]>();
+  const adjointOf = (value: Value): Value | undefined => {
+    const pieces = slices.get(value.id);
+    slices.delete(value.id);
+    for (const whole of pieces === undefined ? [] : joined(g, value, pieces)) contribute(value, whole);
+    return adjoint.get(value.id);
+  };
   const targets = new Set(wrt.map((value) => value.id));
   if (depends.has(output.id)) adjoint.set(output.id, g.scalar(1));
   for (const node of forward.reverse()) {
-    const grad = adjoint.get(node.output.id);
+    const grad = adjointOf(node.output);
     if (grad === undefined) continue;
     if (!node.inputs.some((input) => depends.has(input.id))) continue;
     if (!targets.has(node.output.id)) adjoint.delete(node.output.id);
+    if (node.op.kind === "slice") {
+      const { id } = node.inputs[0] as Value;
+      slices.set(id, [...(slices.get(id) ?? []), { axis: node.op.axis, start: node.op.start, grad }]);
+      continue;
+    }
     backward(g, node, grad, (position, make) => {
       const input = node.inputs[position] as Value;
       if (depends.has(input.id)) contribute(input, make());
     });
   }
-  return wrt.map((value) => adjoint.get(value.id) ?? g.zeros(value.shape));
+  return wrt.map((value) => adjointOf(value) ?? g.zeros(value.shape));
+}
+
+/** The gradient of one slice of a value. */
+interface Piece {
+  readonly axis: number;
+  readonly start: number;
+  readonly grad: Value;
+}
+
+/**
+ * Gradients of slices as gradients of the whole: side by side where they do not overlap, for a vector of two hundred tensors
+ * would otherwise be padded and added two hundred times (0.4 s of a step of 135 M parameters' LoRA); each padded where they do.
+ */
+function joined(g: GraphBuilder, whole: Value, pieces: readonly Piece[]): Value[] {
+  const axis = pieces[0]!.axis;
+  const size = whole.shape[axis] as number;
+  const sizeOf = ({ axis, grad }: Piece): number => grad.shape[axis] as number;
+  const sorted = [...pieces].sort((a, b) => a.start - b.start);
+  const apart = sorted.every((piece, i) => {
+    const before = sorted[i - 1];
+    return piece.axis === axis && (before === undefined || before.start + sizeOf(before) <= piece.start);
+  });
+  if (!apart || pieces.length === 1) {
+    return pieces.map((piece) => {
+      const after = (whole.shape[piece.axis] as number) - piece.start - sizeOf(piece);
+      return g.pad(piece.grad, piece.axis, piece.start, after);
+    });
+  }
+  const parts: Value[] = [];
+  let at = 0;
+  const fillTo = (end: number): void => {
+    if (end > at) parts.push(g.zeros(whole.shape.map((dim, i) => (i === axis ? end - at : dim))));
+  };
+  for (const piece of sorted) {
+    fillTo(piece.start);
+    parts.push(piece.grad);
+    at = piece.start + sizeOf(piece);
+  }
+  fillTo(size);
+  return [g.concat(parts, axis)];
 }
 
 /** Sums a gradient over the axes along which its value was broadcast. */
@@ -68,6 +120,7 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
     case "constant":
     case "zeros":
     case "step":
+    case "slice": // gathered, and joined once all are there
       return;
     case "add":
       to(0, () => fit(grad, a));
@@ -221,11 +274,6 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
     case "fill":
       to(0, () => g.fill(grad, b, 0));
       return;
-    case "slice": {
-      const whole = a.shape[op.axis] as number;
-      to(0, () => g.pad(grad, op.axis, op.start, whole - op.start - op.size));
-      return;
-    }
     case "pad":
       to(0, () => g.slice(grad, op.axis, op.before, a.shape[op.axis] as number));
       return;

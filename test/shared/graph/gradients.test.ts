@@ -205,6 +205,18 @@ const CASES: readonly Case[] = [
     inputs: [[2, 5]],
     build: (g, [a]) => g.fill(a!, g.constant(ints([1, 0, 3, 3]), [2, 2]), 7),
   },
+  {
+    name: "slices side by side with a gap, and a use of the whole",
+    covers: ["slice", "concat"],
+    inputs: [[3, 9]],
+    build: (g, [a]) => g.add(g.mul(g.slice(a!, 1, 5, 3), g.square(g.slice(a!, 1, 1, 3))), g.sum(a!, [1], true)),
+  },
+  {
+    name: "slices that overlap, and slices along two axes",
+    covers: ["slice", "pad"],
+    inputs: [[4, 4]],
+    build: (g, [a]) => g.mul(g.mul(g.slice(a!, 1, 0, 3), g.slice(a!, 1, 1, 3)), g.slice(g.slice(a!, 0, 1, 1), 1, 1, 3)),
+  },
   { name: "slice", covers: ["slice"], inputs: [[3, 7]], build: (g, [a]) => g.slice(a!, 1, 2, 3) },
   { name: "pad", covers: ["pad"], inputs: [[3, 2]], build: (g, [a]) => g.pad(a!, 1, 2, 1) },
   {
