@@ -44,6 +44,14 @@ interface Evaluation {
   readonly accuracy: number | null;
 }
 
+/** What `sharpness` prints. */
+interface Sharpness {
+  readonly loss: number;
+  readonly parameters: number;
+  readonly trace: { readonly mean: number; readonly standardError: number; readonly probes: number };
+  readonly largest: { readonly eigenvalue: number; readonly residual: number; readonly steps: number };
+}
+
 interface FormatOptions {
   readonly template?: string;
   readonly choices?: Record<string, string>;
@@ -164,6 +172,43 @@ function buildProgram(): Command {
           Object.entries(result)
             .map(([name, value]) => `${name.padEnd(9)} ${value ?? "none: no row has choices"}`)
             .join("\n"),
+        );
+      },
+    );
+
+  formatOptions(command(program, "sharpness", "how sharp the loss is around an adapter: its Hessian's trace and top"))
+    .requiredOption("--model <dir>", "folder of the model, or its id on the hub")
+    .requiredOption("--adapter <peft-dir>", "PEFT folder of the adapter")
+    .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
+    .option("--probes <n>", "random vectors of the trace's estimate", integer(2), 32)
+    .option("--seed <n>", "draws the vectors", integer(0), 0)
+    .option("--max-tokens <n>", "longest row in tokens", integer(2), 512)
+    .addOption(jsonOption())
+    .action(
+      async (
+        options: Manners &
+          FormatOptions & {
+            model: string;
+            adapter: string;
+            data: string;
+            probes: number;
+            seed: number;
+            maxTokens: number;
+          },
+      ) => {
+        const { resolveModel } = await import("./shared/config/config.js");
+        const { sharpness } = await import("./client/tasks/sharpness.js");
+        const { adapter, data, probes, seed, maxTokens } = options;
+        const model = resolveModel(options.model, process.cwd(), "--model");
+        const job = { model, adapter, data, probes, seed, maxTokens, format: formatOf(options) };
+        const result = await runJob<Sharpness>(options, (context) => sharpness(job, context));
+        const { trace, largest, loss, parameters } = result;
+        await printResult(result, options, () =>
+          [
+            `loss                ${loss.toFixed(4)} nats a scored token`,
+            `trace               ${trace.mean.toPrecision(4)} ± ${trace.standardError.toPrecision(2)} (${trace.probes} probes, ${parameters} parameters)`,
+            `largest eigenvalue  ${largest.eigenvalue.toPrecision(4)} ± ${largest.residual.toPrecision(2)}`,
+          ].join("\n"),
         );
       },
     );

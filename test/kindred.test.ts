@@ -74,7 +74,7 @@ test("help and version are results: on stdout, exit code 0", () => {
     assert.notEqual(stdout, "");
   }
   const { stdout } = kindred("--help");
-  for (const command of ["simulate", "evaluate", "export", "coordinator", "client", "demo", "schema"]) {
+  for (const command of ["simulate", "evaluate", "sharpness", "export", "coordinator", "client", "demo", "schema"]) {
     assert.match(stdout, new RegExp(`^ {2}${command} `, "m"));
   }
 });

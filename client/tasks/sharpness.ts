@@ -1,0 +1,29 @@
+/** `kindred sharpness`: how sharp the loss of a tuned model is around its adapter, on a file of rows. */
+import type { JobContext } from "../../shared/base/command.js";
+import { KindredError } from "../../shared/base/errors.js";
+import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
+import { type Curvature, curvature, HessianProducts } from "../tuning/curvature.js";
+import { Meter, Programs } from "../tuning/programs.js";
+import { type InputFiles, openInputs } from "./inputs.js";
+
+export interface SharpnessJob extends InputFiles {
+  readonly adapter: string;
+  /** Vectors of the trace's estimate. */
+  readonly probes: number;
+  readonly seed: number;
+}
+
+export async function sharpness(job: SharpnessJob, context: JobContext): Promise<Curvature> {
+  const { base, rows, adapter } = await openInputs(job, context);
+  if (adapter === undefined) throw new KindredError("internal", "sharpness without an adapter");
+  const { layout, values } = adapter;
+  const runtime = new OnnxRuntime();
+  const stage = context.progress.stage("products with the Hessian", 0);
+  try {
+    const hessian = new HessianProducts(new Programs(runtime, base), layout, values, rows, new Meter(context.signal));
+    return await curvature(hessian, layout.trainedSize, job, () => stage.tick());
+  } finally {
+    stage.done();
+    await runtime.close();
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * How sharp the loss is around an adapter: the trace of its Hessian in the trained parameters by Hutchinson's estimator, and
+ * the largest eigenvalue by Lanczos. Nothing of the Hessian is stored but its products with vectors, each one run of the
+ * model's graph differentiated twice.
+ */
+import { EigenvalueDecomposition, Matrix } from "ml-matrix";
+import { KindredError } from "../../shared/base/errors.js";
+import { SeededRng } from "../../shared/base/random.js";
+import type { EncodedRow } from "../data/types.js";
+import { type Feeds, PositionCache, scoredTokens, trainingFeeds } from "./batches.js";
+import { hessianProductGraph } from "./graphs.js";
+import type { AdapterLayout, AdapterValues } from "./lora.js";
+import type { Meter, Programs } from "./programs.js";
+
+export interface CurvaturePlan {
+  /** Rademacher vectors of the trace's estimate. @minimum 2 */
+  readonly probes: number;
+  readonly seed: number;
+  /** Most Lanczos steps. @default 40 */
+  readonly steps?: number;
+  /** Lanczos ends once the eigenvalue's residual is below this share of it. @default 1e-3 */
+  readonly tolerance?: number;
+  /** Tokens of a batch, padding included: twice differentiated, a batch takes about three times a training step's memory. @default 512 */
+  readonly tokensPerBatch?: number;
+}
+
+export interface Curvature {
+  /** Mean negative log-likelihood a scored token, nats: the function whose Hessian this is. */
+  readonly loss: number;
+  /** Trained parameters: the Hessian is [parameters, parameters]. */
+  readonly parameters: number;
+  readonly trace: { readonly mean: number; readonly standardError: number; readonly probes: number };
+  readonly largest: {
+    /** Algebraically largest eigenvalue. */
+    readonly eigenvalue: number;
+    /** Bound on its error: |H x - lambda x| of the vector found. */
+    readonly residual: number;
+    readonly steps: number;
+  };
+}
+
+/** Products of the Hessian of the mean loss over `rows` with vectors [P]. */
+export class HessianProducts {
+  private readonly batches: readonly Feeds[];
+  loss = Number.NaN;
+
+  constructor(
+    private readonly programs: Programs,
+    private readonly layout: AdapterLayout,
+    private readonly values: AdapterValues,
+    rows: readonly EncodedRow[],
+    private readonly meter: Meter,
+    tokensPerBatch = 512,
+  ) {
+    if (rows.length === 0) throw new KindredError("invalid_data", "curvature needs at least one row");
+    const positions = new PositionCache(programs.model.config);
+    const share = 1 / scoredTokens(rows);
+    const sorted = [...rows].sort((a, b) => a.tokens.length - b.tokens.length);
+    const batches: Feeds[] = [];
+    for (let at = 0; at < sorted.length; ) {
+      let end = at + 1;
+      while (end < sorted.length && (end + 1 - at) * sorted[end]!.tokens.length <= tokensPerBatch) end++;
+      batches.push(trainingFeeds(sorted.slice(at, end), positions, share));
+      at = end;
+    }
+    this.batches = batches;
+  }
+
+  /** @throws {KindredError} `task_failed` where the product is not finite */
+  async times(vector: Float32Array): Promise<Float64Array> {
+    const { programs, layout, values } = this;
+    const program = await programs.get("hessian", layout, () => hessianProductGraph(programs.model, layout));
+    const product = new Float64Array(layout.trainedSize);
+    const held = {
+      trained: values.trained,
+      probe: vector,
+      ...(layout.frozenSize > 0 ? { frozen: values.frozen } : {}),
+    };
+    const uploaded: Record<string, Awaited<ReturnType<typeof programs.runtime.upload>>> = {};
+    let loss = 0;
+    try {
+      for (const [name, data] of Object.entries(held)) {
+        uploaded[name] = await programs.runtime.upload({ shape: [data.length], data });
+      }
+      for (const feeds of this.batches) {
+        const { tensors } = await this.meter.run(program, { ...feeds, ...uploaded });
+        loss += tensors.loss!.data[0] as number;
+        const part = tensors.product!.data;
+        for (let i = 0; i < product.length; i++) product[i]! += part[i] as number;
+      }
+    } finally {
+      programs.free(...Object.values(uploaded));
+    }
+    if (!product.every(Number.isFinite)) {
+      throw new KindredError("task_failed", "a product with the Hessian is not finite at the adapter's values");
+    }
+    this.loss = loss;
+    return product;
+  }
+}
+
+/**
+ * @param onProduct called after every product, of `probes + steps` at most
+ * @throws {KindredError} `invalid_option` for fewer than two probes; `task_failed` where a product is not finite
+ */
+export async function curvature(
+  hessian: HessianProducts,
+  parameters: number,
+  { probes, seed, steps = 40, tolerance = 1e-3 }: CurvaturePlan,
+  onProduct?: () => void,
+): Promise<Curvature> {
+  if (!Number.isInteger(probes) || probes < 2) {
+    throw new KindredError("invalid_option", `probes is ${probes}, should be a whole number of at least 2`);
+  }
+  const times = async (vector: Float32Array): Promise<Float64Array> => {
+    const product = await hessian.times(vector);
+    onProduct?.();
+    return product;
+  };
+  const samples: number[] = [];
+  for (let probe = 0; probe < probes; probe++) {
+    const rng = new SeededRng(seed, "trace", probe);
+    const vector = Float32Array.from({ length: parameters }, () => (rng.int(2) === 0 ? -1 : 1));
+    samples.push(dot(await times(vector), vector));
+  }
+  const mean = samples.reduce((sum, x) => sum + x, 0) / probes;
+  const variance = samples.reduce((sum, x) => sum + (x - mean) ** 2, 0) / (probes - 1);
+  const largest = await lanczos(times, parameters, { seed, steps: Math.min(steps, parameters), tolerance });
+  const trace = { mean, standardError: Math.sqrt(variance / probes), probes };
+  return { loss: hessian.loss, parameters, trace, largest };
+}
+
+/** Lanczos (1950) with full reorthogonalisation, from a random start. */
+async function lanczos(
+  times: (vector: Float32Array) => Promise<Float64Array>,
+  size: number,
+  { seed, steps, tolerance }: { seed: number; steps: number; tolerance: number },
+): Promise<Curvature["largest"]> {
+  const rng = new SeededRng(seed, "lanczos");
+  let vector = normalised(Float64Array.from({ length: size }, () => rng.normal()));
+  const basis: Float32Array[] = [];
+  const diagonal: number[] = [];
+  const beside: number[] = [];
+  for (;;) {
+    const held = Float32Array.from(vector);
+    const product = await times(held);
+    basis.push(held);
+    diagonal.push(dot(product, held));
+    // Twice: float32 vectors lose their orthogonality in one pass.
+    for (let pass = 0; pass < 2; pass++) {
+      for (const other of basis) {
+        const along = dot(product, other);
+        for (let i = 0; i < size; i++) product[i]! -= along * (other[i] as number);
+      }
+    }
+    const next = Math.sqrt(dot(product, product));
+    const { value, last } = top(diagonal, beside);
+    const residual = next * Math.abs(last);
+    if (basis.length >= steps || residual <= tolerance * Math.abs(value)) {
+      return { eigenvalue: value, residual, steps: basis.length };
+    }
+    beside.push(next);
+    vector = normalised(product);
+  }
+}
+
+/** Largest eigenvalue of a symmetric tridiagonal matrix, and the last entry of its vector. */
+function top(diagonal: readonly number[], beside: readonly number[]): { value: number; last: number } {
+  const n = diagonal.length;
+  const matrix = Matrix.zeros(n, n);
+  diagonal.forEach((x, i) => {
+    matrix.set(i, i, x);
+  });
+  beside.forEach((x, i) => {
+    matrix.set(i, i + 1, x);
+    matrix.set(i + 1, i, x);
+  });
+  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(matrix, { assumeSymmetric: true });
+  const at = realEigenvalues.indexOf(Math.max(...realEigenvalues));
+  return { value: realEigenvalues[at] as number, last: eigenvectorMatrix.get(n - 1, at) };
+}
+
+function dot(a: Float64Array, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * (b[i] as number);
+  return sum;
+}
+
+function normalised(vector: Float64Array): Float64Array {
+  const norm = Math.sqrt(dot(vector, vector));
+  return norm > 0 ? vector.map((x) => x / norm) : vector;
+}
