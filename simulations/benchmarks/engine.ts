@@ -2,23 +2,21 @@
  * How fast the engine is: forward + backward with per-example gradients on the SmolLM2-135M shape, beside the best matrix-product
  * rate that the same runtime reaches on the model's own shapes in the same run, and PyTorch where it is at hand.
  */
-import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
-import { cpus, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { promisify } from "node:util";
 import { openBaseModel } from "../../client/models/base.js";
-import { ATTENTION_MODULES, FEED_FORWARD_MODULES, linearsOfLayer } from "../../client/models/llama.js";
+import { linearsOfLayer } from "../../client/models/llama.js";
 import { marginFeeds, PositionCache } from "../../client/tuning/batches.js";
 import { perExampleGraph } from "../../client/tuning/graphs.js";
 import { initialAdapter, loraLayout } from "../../client/tuning/lora.js";
 import { Meter, Program } from "../../client/tuning/programs.js";
-import { asset } from "../../shared/base/assets.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { GraphBuilder } from "../../shared/graph/graph.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
-import { SMOLLM2_135M, writeRandomModel } from "./shape.js";
+import { runPeer } from "./peers.js";
+import { SEVEN_LINEARS, SMOLLM2_135M, writeRandomModel } from "./shape.js";
 
 const BATCH = 8;
 const LENGTH = 64;
@@ -26,22 +24,18 @@ const RANK = 16;
 const WARM_UP = 3; // the second run still grows ONNX Runtime's arena: 280,000 page faults
 const REPEATS = 9;
 
-export interface EngineFigures {
-  readonly seconds: number;
-  readonly gflops: number;
-  readonly bestGemm: number;
-  readonly share: number;
-  /** PyTorch's seconds over ours; absent without PyTorch. */
-  readonly ratioToPyTorch?: number;
-}
-
-export async function benchEngine(runtime: Runtime, print: (line: string) => void): Promise<EngineFigures> {
+export async function benchEngine(runtime: Runtime, print: (line: string) => void): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "kindred-bench-"));
   try {
     await writeRandomModel(folder, SMOLLM2_135M, 1);
     const model = await openBaseModel(folder);
-    const modules = [...ATTENTION_MODULES, ...FEED_FORWARD_MODULES];
-    const layout = loraLayout(model.config, { rank: RANK, alpha: 32, modules, dropout: 0, freezeA: true });
+    const layout = loraLayout(model.config, {
+      rank: RANK,
+      alpha: 2 * RANK,
+      modules: SEVEN_LINEARS,
+      dropout: 0,
+      freezeA: true,
+    });
     const start = performance.now();
     const program = new Program(await runtime.compile(perExampleGraph(model, layout, { zeroB: true })));
     print(`  session created in ${((performance.now() - start) / 1000).toFixed(2)} s`);
@@ -92,10 +86,8 @@ export async function benchEngine(runtime: Runtime, print: (line: string) => voi
       `  best matrix product over the model's shapes ${bestGemm.toFixed(0)} GFLOP/s: share ${(100 * share).toFixed(0)} %`,
     );
     print(`  longest gap of the event loop meanwhile ${(gap.max / 1e6).toFixed(0)} ms`);
-    const peer = await pytorch(print);
-    if (peer === undefined) return { seconds, gflops, bestGemm, share };
-    print(`  ratio to PyTorch ${(peer / seconds).toFixed(2)} (${peer.toFixed(2)} s)`);
-    return { seconds, gflops, bestGemm, share, ratioToPyTorch: peer / seconds };
+    const peer = await runPeer("per_example.py", ["--wanted", "b"], print);
+    if (peer !== undefined) print(`  ratio to PyTorch ${(peer.seconds / seconds).toFixed(2)}`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -134,38 +126,6 @@ async function bestGemmRate(
     await program.release();
   }
   return best;
-}
-
-/** Seconds of PyTorch's best way to the same gradients; nothing where Python has no torch. */
-async function pytorch(print: (line: string) => void): Promise<number | undefined> {
-  const python = process.env.KINDRED_PYTHON ?? "python3";
-  try {
-    const script = asset("simulations", "benchmarks", "peers", "per_example.py");
-    const { stdout } = await promisify(execFile)(
-      python,
-      [script, "--wanted", "b", "--threads", String(cpus().length)],
-      {
-        maxBuffer: 1 << 20,
-      },
-    );
-    const result = JSON.parse(stdout.trim().split("\n").at(-1) ?? "{}") as {
-      seconds?: number;
-      method?: string;
-      torch?: string;
-    };
-    if (typeof result.seconds !== "number") throw new Error("no figure");
-    print(`  PyTorch ${result.torch}, ${result.method}: ${result.seconds.toFixed(2)} s`);
-    return result.seconds;
-  } catch (error) {
-    const [reason = ""] = String((error as { stderr?: string }).stderr || (error as Error).message)
-      .trim()
-      .split("\n")
-      .slice(-1);
-    print(
-      `  PyTorch is not at hand, its ratio is left out (${python}: ${reason}); KINDRED_PYTHON names a Python that has torch`,
-    );
-    return undefined;
-  }
 }
 
 export function median(values: readonly number[]): number {

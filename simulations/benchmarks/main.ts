@@ -7,6 +7,7 @@ import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import { benchEngine } from "./engine.js";
 import { benchEstimation } from "./estimation.js";
 import { benchGroupings } from "./groupings.js";
+import { benchTraining } from "./training.js";
 
 const print = (line: string): void => console.log(line);
 
@@ -16,6 +17,14 @@ const PARTS: Readonly<Record<string, { readonly about: string; readonly run: () 
     run: async () => {
       const runtime = new OnnxRuntime();
       await benchEngine(runtime, print);
+      await runtime.close();
+    },
+  },
+  training: {
+    about: "a LoRA training step, SmolLM2-135M shape",
+    run: async () => {
+      const runtime = new OnnxRuntime();
+      await benchTraining(runtime, print);
       await runtime.close();
     },
   },

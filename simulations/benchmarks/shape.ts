@@ -1,8 +1,10 @@
 /** A model of a given shape with random weights, as a Hugging Face folder, for benchmarks that need no real weights. */
 import { open } from "node:fs/promises";
 import { join } from "node:path";
-import { llamaConfig, llamaWeights } from "../../client/models/llama.js";
+import { ATTENTION_MODULES, FEED_FORWARD_MODULES, llamaConfig, llamaWeights } from "../../client/models/llama.js";
 import { SeededRng } from "../../shared/base/random.js";
+
+export const SEVEN_LINEARS = [...ATTENTION_MODULES, ...FEED_FORWARD_MODULES];
 
 /** SmolLM2-135M's configuration. */
 export const SMOLLM2_135M = {
