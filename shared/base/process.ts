@@ -11,6 +11,8 @@ export interface Manners {
   readonly debug?: boolean;
   readonly quiet?: boolean;
   readonly json?: boolean;
+  /** How a user starts this program, for the word on resuming. @default "kindred" */
+  readonly command?: string;
 }
 
 /** Between two Ctrl-C. npm passes a terminal's Ctrl-C on to us, who have it from the terminal already. */
@@ -56,7 +58,7 @@ export async function runJob<T>(manners: Manners, job: (context: JobContext) => 
   let firstMs = 0;
   const end = (): never => {
     progress.close();
-    process.stderr.write(`kindred: ${resumeHint()}\n`);
+    process.stderr.write(`kindred: ${resumeHint(manners)}\n`);
     process.exit(stopCode());
   };
   const stop = (signal: keyof typeof EXIT_CODES): void => {
@@ -76,17 +78,17 @@ export async function runJob<T>(manners: Manners, job: (context: JobContext) => 
     return await job({ log, progress, signal: abort.signal });
   } catch (error) {
     // A stopped job fails in many ways: a closed channel, a worker that is gone. All of them mean that it stopped.
-    if (stoppedBy !== undefined) throw new KindredError("cancelled", resumeHint(), {}, error);
+    if (stoppedBy !== undefined) throw new KindredError("cancelled", resumeHint(manners), {}, error);
     throw error;
   } finally {
     progress.close();
   }
 }
 
-function resumeHint(): string {
+function resumeHint({ command = "kindred" }: Manners): string {
   const words = process.argv.slice(2).filter((word) => word !== "--force");
   const quoted = words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
-  return `stopped; to resume, run again: kindred ${quoted.join(" ")}`;
+  return `stopped; to resume, run again: ${command} ${quoted.join(" ")}`;
 }
 
 /** Writes a result to stdout, all of it before the process ends. */

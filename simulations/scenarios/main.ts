@@ -89,7 +89,7 @@ async function main(): Promise<number> {
     const population = join(out, "population.jsonl");
     await writeAtomically(population, await scenario.population(seed));
     const plan = simulationPlan({ ...scenario.options, model, population, seed });
-    const report = await runJob<Report>({}, (context) =>
+    const report = await runJob<Report>({ command: "npm run scenario --" }, (context) =>
       runSimulation(plan, { out, force: values.force === true, ...context }),
     );
     console.log(terminalReport(report, { color: wantsColour(process.stdout), width: process.stdout.columns ?? 100 }));
