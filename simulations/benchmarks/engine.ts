@@ -2,95 +2,105 @@
  * How fast the engine is: forward + backward with per-example gradients on the SmolLM2-135M shape, beside the best matrix-product
  * rate that the same runtime reaches on the model's own shapes in the same run, and PyTorch where it is at hand.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
-import { openBaseModel } from "../../client/models/base.js";
+import type { BaseModel } from "../../client/models/base.js";
 import { linearsOfLayer } from "../../client/models/llama.js";
-import { marginFeeds, PositionCache } from "../../client/tuning/batches.js";
-import { perExampleGraph } from "../../client/tuning/graphs.js";
-import { initialAdapter, loraLayout } from "../../client/tuning/lora.js";
+import type { Feeds } from "../../client/tuning/batches.js";
+import { perExampleGraph, sketchGraph } from "../../client/tuning/graphs.js";
+import { type AdapterLayout, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
 import { Meter, Program } from "../../client/tuning/programs.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { GraphBuilder } from "../../shared/graph/graph.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { runPeer } from "./peers.js";
-import { SEVEN_LINEARS, SMOLLM2_135M, writeRandomModel } from "./shape.js";
+import { marginFeedsOf, randomRows, SEVEN_LINEARS, withRandomModel } from "./shape.js";
 
 const BATCH = 8;
 const LENGTH = 64;
 const RANK = 16;
+/** Tokens of an answer, and numbers of a sketch. */
+const ANSWER = 4;
+const DIM = 400;
 const WARM_UP = 3; // the second run still grows ONNX Runtime's arena: 280,000 page faults
 const REPEATS = 9;
 
-export async function benchEngine(runtime: Runtime, print: (line: string) => void): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "kindred-bench-"));
-  try {
-    await writeRandomModel(folder, SMOLLM2_135M, 1);
-    const model = await openBaseModel(folder);
-    const layout = loraLayout(model.config, {
-      rank: RANK,
-      alpha: 2 * RANK,
-      modules: SEVEN_LINEARS,
-      dropout: 0,
-      freezeA: true,
-    });
+export function benchEngine(runtime: Runtime, print: (line: string) => void): Promise<void> {
+  return withRandomModel(async (model) => {
+    const layout = benchLayout(model);
     const start = performance.now();
     const program = new Program(await runtime.compile(perExampleGraph(model, layout, { zeroB: true })));
     print(`  session created in ${((performance.now() - start) / 1000).toFixed(2)} s`);
-    const rng = new SeededRng(2, "tokens");
-    const rows = Array.from({ length: BATCH }, () => ({
-      tokens: Int32Array.from({ length: LENGTH + 1 }, () => rng.int(model.config.vocabulary)),
-      scored: Int32Array.from({ length: LENGTH }, (_, i) => i + 1),
-    }));
-    const feeds = marginFeeds(rows, new PositionCache(model.config), false);
-    // The last token only ends the target: 64 tokens a row are run.
-    const tokens = Int32Array.from(rows.flatMap((row) => [...row.tokens.subarray(0, LENGTH)]));
-    const positions = Int32Array.from({ length: BATCH * LENGTH }, (_, i) => i);
-    const values = initialAdapter(layout, 3);
-    const all = {
-      ...feeds,
-      ...new PositionCache(model.config).at(LENGTH),
-      tokens: { shape: [BATCH, LENGTH], data: tokens },
-      positions: { shape: [BATCH * LENGTH], data: positions },
-      frozen: await runtime.upload({ shape: [layout.frozenSize], data: values.frozen }),
-      trained: await runtime.upload({ shape: [layout.trainedSize], data: values.trained }),
-    };
+    const feeds = marginFeedsOf(model, randomRows(model, BATCH, LENGTH, LENGTH), LENGTH);
     const keep = Object.keys(program.executable.graph.outputs).filter((name) => name !== "margin");
-    const run = async (): Promise<number> => {
-      const meter = new Meter();
-      const { resident } = await meter.run(program, all, { fetch: ["margin"], keep });
-      runtime.free(...Object.values(resident));
-      return meter.computeSeconds;
-    };
-    for (let i = 0; i < WARM_UP; i++) await run();
-    const gap = monitorEventLoopDelay({ resolution: 5 });
-    gap.enable();
-    const times: number[] = [];
-    for (let i = 0; i < REPEATS; i++) times.push(await run());
-    gap.disable();
-    const seconds = median(times);
-    const gflops = program.flops(all) / seconds / 1e9;
+    const { seconds, flops, gapMs } = await timed(runtime, program, layout, feeds, keep);
     await program.executable.release();
-    const bestGemm = await bestGemmRate(
-      runtime,
-      linearsOfLayer(model.config).map((l) => [l.in, l.out] as const),
-      print,
-    );
-    const share = gflops / bestGemm;
+    const gflops = flops / seconds / 1e9;
+    const shapes = linearsOfLayer(model.config).map((linear) => [linear.in, linear.out] as const);
+    const bestGemm = await bestGemmRate(runtime, shapes, print);
     print(
       `  ${BATCH} x ${LENGTH} tokens, rank ${RANK} on seven linears, logits for all tokens: ${seconds.toFixed(2)} s, ${gflops.toFixed(0)} GFLOP/s`,
     );
-    print(
-      `  best matrix product over the model's shapes ${bestGemm.toFixed(0)} GFLOP/s: share ${(100 * share).toFixed(0)} %`,
-    );
-    print(`  longest gap of the event loop meanwhile ${(gap.max / 1e6).toFixed(0)} ms`);
+    const share = (100 * gflops) / bestGemm;
+    print(`  best matrix product over the model's shapes ${bestGemm.toFixed(0)} GFLOP/s: share ${share.toFixed(0)} %`);
+    print(`  longest gap of the event loop meanwhile ${gapMs.toFixed(0)} ms`);
     const peer = await runPeer("per_example.py", ["--wanted", "b"], print);
     if (peer !== undefined) print(`  ratio to PyTorch ${(peer.seconds / seconds).toFixed(2)}`);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
+}
+
+/** What a client's sketching costs: margins, per-example gradients and their projection, logits for the answer alone. */
+export function benchSketching(runtime: Runtime, print: (line: string) => void): Promise<void> {
+  return withRandomModel(async (model) => {
+    const layout = benchLayout(model);
+    const program = new Program(
+      await runtime.compile(sketchGraph(model, layout, { dim: DIM, seed: 5 }, { zeroB: true })),
+    );
+    const feeds = marginFeedsOf(model, randomRows(model, BATCH, LENGTH, ANSWER), LENGTH);
+    const { seconds } = await timed(runtime, program, layout, feeds, []);
+    await program.executable.release();
+    print(
+      `  ${BATCH} x ${LENGTH} tokens, the last ${ANSWER} scored, d = ${DIM}: ${seconds.toFixed(2)} s, ${(BATCH / seconds).toFixed(1)} examples a second`,
+    );
+    const options = ["--wanted", "b", "--scored", String(ANSWER), "--sketch", String(DIM)];
+    const peer = await runPeer("per_example.py", [...options, "--methods", "hooks,vmap,backward,published"], print);
+    for (const [way, theirs] of Object.entries(peer?.all ?? {})) {
+      print(`  ratio to PyTorch's ${way}: ${(theirs / seconds).toFixed(2)} (${theirs.toFixed(2)} s)`);
+    }
+  });
+}
+
+const benchLayout = (model: BaseModel): AdapterLayout =>
+  loraLayout(model.config, { rank: RANK, alpha: 2 * RANK, modules: SEVEN_LINEARS, dropout: 0, freezeA: true });
+
+/** Median of the runs of a program at a fresh adapter, and the longest gap of the event loop meanwhile. */
+async function timed(
+  runtime: Runtime,
+  program: Program,
+  layout: AdapterLayout,
+  feeds: Feeds,
+  keep: readonly string[],
+): Promise<{ seconds: number; flops: number; gapMs: number }> {
+  const values = initialAdapter(layout, 3);
+  const held = {
+    frozen: await runtime.upload({ shape: [layout.frozenSize], data: values.frozen }),
+    trained: await runtime.upload({ shape: [layout.trainedSize], data: values.trained }),
+  };
+  const fetch = Object.keys(program.executable.graph.outputs).filter((name) => !keep.includes(name));
+  const all = { ...feeds, ...held };
+  const run = async (): Promise<number> => {
+    const meter = new Meter();
+    const { resident } = await meter.run(program, all, { fetch, keep });
+    runtime.free(...Object.values(resident));
+    return meter.computeSeconds;
+  };
+  for (let i = 0; i < WARM_UP; i++) await run();
+  const gap = monitorEventLoopDelay({ resolution: 5 });
+  gap.enable();
+  const times: number[] = [];
+  for (let i = 0; i < REPEATS; i++) times.push(await run());
+  gap.disable();
+  runtime.free(...Object.values(held));
+  return { seconds: median(times), flops: program.flops(all), gapMs: gap.max / 1e6 };
 }
 
 /** GFLOP/s of the quickest product [512, in] x [out, in]^T. */

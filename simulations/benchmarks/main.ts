@@ -4,43 +4,40 @@
  */
 import { cpus, totalmem } from "node:os";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
-import { benchEngine } from "./engine.js";
+import type { Runtime } from "../../shared/runtimes/types.js";
+import { benchEngine, benchSketching } from "./engine.js";
 import { benchEstimation } from "./estimation.js";
 import { benchGroupings } from "./groupings.js";
 import { benchTraining } from "./training.js";
 
 const print = (line: string): void => console.log(line);
 
-const PARTS: Readonly<Record<string, { readonly about: string; readonly run: () => Promise<void> }>> = {
+async function withRuntime(use: (runtime: Runtime) => Promise<unknown>): Promise<void> {
+  const runtime = new OnnxRuntime();
+  await use(runtime);
+  await runtime.close();
+}
+
+const PARTS: Readonly<Record<string, { readonly about: string; readonly run: () => Promise<unknown> }>> = {
   engine: {
     about: "forward + backward with per-example gradients, SmolLM2-135M shape",
-    run: async () => {
-      const runtime = new OnnxRuntime();
-      await benchEngine(runtime, print);
-      await runtime.close();
-    },
+    run: () => withRuntime((runtime) => benchEngine(runtime, print)),
+  },
+  sketching: {
+    about: "margins, per-example gradients and their sketches, SmolLM2-135M shape",
+    run: () => withRuntime((runtime) => benchSketching(runtime, print)),
   },
   training: {
     about: "a LoRA training step, SmolLM2-135M shape",
-    run: async () => {
-      const runtime = new OnnxRuntime();
-      await benchTraining(runtime, print);
-      await runtime.close();
-    },
+    run: () => withRuntime((runtime) => benchTraining(runtime, print)),
   },
   estimation: {
     about: "subset surrogates: 100 clients, 1,000 subsets of 10, d = 400, 100 examples each",
-    run: async () => {
-      const runtime = new OnnxRuntime();
-      await benchEstimation(runtime);
-      await runtime.close();
-    },
+    run: () => withRuntime(benchEstimation),
   },
   groupings: {
     about: "the demo's population: groups found against planted and random groups, really trained",
-    run: async () => {
-      await benchGroupings(print);
-    },
+    run: () => benchGroupings(print),
   },
 };
 

@@ -6,6 +6,8 @@ import { asset } from "../../shared/base/assets.js";
 
 export interface PeerFigures {
   readonly seconds: number;
+  /** Seconds of each way tried. */
+  readonly all?: Readonly<Record<string, number>>;
   readonly peakRssBytes?: number;
   readonly method?: string;
   readonly torch?: string;

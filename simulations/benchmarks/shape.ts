@@ -1,7 +1,11 @@
 /** A model of a given shape with random weights, as a Hugging Face folder, for benchmarks that need no real weights. */
-import { open } from "node:fs/promises";
+import { mkdtemp, open, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { EncodedRow } from "../../client/data/types.js";
+import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { ATTENTION_MODULES, FEED_FORWARD_MODULES, llamaConfig, llamaWeights } from "../../client/models/llama.js";
+import { type Feeds, marginFeeds, PositionCache } from "../../client/tuning/batches.js";
 import { SeededRng } from "../../shared/base/random.js";
 
 export const SEVEN_LINEARS = [...ATTENTION_MODULES, ...FEED_FORWARD_MODULES];
@@ -22,12 +26,45 @@ export const SMOLLM2_135M = {
   tie_word_embeddings: true,
 } as const;
 
+/** Opens a model of that shape, whose folder is gone once `use` has ended. */
+export async function withRandomModel<T>(use: (model: BaseModel) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), "kindred-bench-"));
+  try {
+    await writeRandomModel(folder, SMOLLM2_135M, 1);
+    return await use(await openBaseModel(folder));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Rows of random tokens. @param length tokens that are run; the last `scored` of those after the first are scored */
+export function randomRows(model: BaseModel, rows: number, length: number, scored: number): EncodedRow[] {
+  const rng = new SeededRng(2, "tokens");
+  return Array.from({ length: rows }, () => ({
+    tokens: Int32Array.from({ length: length + 1 }, () => rng.int(model.config.vocabulary)),
+    scored: Int32Array.from({ length: scored }, (_, i) => length - scored + i + 1),
+  }));
+}
+
+/** Feeds of the margins of such rows: the last token only ends the target and is not run. */
+export function marginFeedsOf(model: BaseModel, rows: readonly EncodedRow[], length: number): Feeds {
+  const cache = new PositionCache(model.config);
+  return {
+    ...marginFeeds(rows, cache, false),
+    ...cache.at(length),
+    tokens: {
+      shape: [rows.length, length],
+      data: Int32Array.from(rows.flatMap(({ tokens }) => [...tokens.subarray(0, length)])),
+    },
+    positions: {
+      shape: [rows.reduce((n, { scored }) => n + scored.length, 0)],
+      data: Int32Array.from(rows.flatMap(({ scored }, row) => Array.from(scored, (at) => row * length + at - 1))),
+    },
+  };
+}
+
 /** Writes config.json and model.safetensors (float32, standard deviation 0.02; norms 1). */
-export async function writeRandomModel(
-  folder: string,
-  json: Readonly<Record<string, unknown>>,
-  seed: number,
-): Promise<void> {
+async function writeRandomModel(folder: string, json: Readonly<Record<string, unknown>>, seed: number): Promise<void> {
   const weights = llamaWeights(llamaConfig(json));
   const header: Record<string, unknown> = {};
   let at = 0;

@@ -1,16 +1,11 @@
 /** How fast a LoRA training step is, and how much memory it takes, beside PyTorch with PEFT on the same work. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { openBaseModel } from "../../client/models/base.js";
 import { initialAdapter, loraLayout } from "../../client/tuning/lora.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
 import { trainAdapter } from "../../client/tuning/training.js";
-import { SeededRng } from "../../shared/base/random.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { median } from "./engine.js";
 import { runPeer } from "./peers.js";
-import { SEVEN_LINEARS, SMOLLM2_135M, writeRandomModel } from "./shape.js";
+import { randomRows, SEVEN_LINEARS, withRandomModel } from "./shape.js";
 
 const BATCH = 8;
 const LENGTH = 64;
@@ -19,11 +14,8 @@ const WARM_UP = 3;
 const REPEATS = 9;
 
 export async function benchTraining(runtime: Runtime, print: (line: string) => void): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "kindred-bench-"));
-  try {
-    await writeRandomModel(folder, SMOLLM2_135M, 1);
+  await withRandomModel(async (model) => {
     const start = performance.now();
-    const model = await openBaseModel(folder);
     const layout = loraLayout(model.config, {
       rank: RANK,
       alpha: 2 * RANK,
@@ -31,38 +23,26 @@ export async function benchTraining(runtime: Runtime, print: (line: string) => v
       dropout: 0,
       freezeA: false,
     });
-    const rng = new SeededRng(2, "tokens");
-    const rows = Array.from({ length: BATCH }, () => ({
-      tokens: Int32Array.from({ length: LENGTH + 1 }, () => rng.int(model.config.vocabulary)),
-      scored: Int32Array.from({ length: LENGTH }, (_, i) => i + 1),
-    }));
+    const rows = randomRows(model, BATCH, LENGTH, LENGTH);
     const steps = WARM_UP + REPEATS;
     const plan = { learningRate: 1e-3, warmupSteps: 0, totalSteps: steps, weightDecay: 0.01, clipNorm: 1, seed: 3 };
     const ends: number[] = [];
     const programs = new Programs(runtime, model);
-    await trainAdapter(
-      programs,
-      layout,
-      initialAdapter(layout, 3),
-      () => rows,
-      { ...plan, firstStep: 0, steps },
-      new Meter(),
-      { onStep: () => ends.push(performance.now()) },
-    );
-    const first = ((ends[0] as number) - start) / 1000;
+    const first = initialAdapter(layout, 3);
+    await trainAdapter(programs, layout, first, () => rows, { ...plan, firstStep: 0, steps }, new Meter(), {
+      onStep: () => ends.push(performance.now()),
+    });
+    await programs.close();
     const seconds = median(ends.slice(WARM_UP).map((end, i) => (end - (ends[WARM_UP + i - 1] as number)) / 1000));
     const peak = process.resourceUsage().maxRSS * 1024;
-    await programs.close();
     const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
     print(
       `  LoRA step, ${BATCH} x ${LENGTH} tokens, rank ${RANK} on seven linears, all tokens scored: ${seconds.toFixed(2)} s`,
     );
-    print(`  from opening the model to the end of the first step ${first.toFixed(1)} s, peak memory ${gib(peak)}`);
+    print(`  first step done after ${(((ends[0] as number) - start) / 1000).toFixed(1)} s, peak memory ${gib(peak)}`);
     const peer = await runPeer("lora_step.py", [], print);
     if (peer === undefined) return;
     print(`  ratio to PyTorch with PEFT ${(peer.seconds / seconds).toFixed(2)}`);
     if (peer.peakRssBytes) print(`  memory ${(peak / peer.peakRssBytes).toFixed(2)} of its ${gib(peer.peakRssBytes)}`);
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
+  });
 }

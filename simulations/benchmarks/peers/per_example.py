@@ -9,6 +9,11 @@ all tokens; wanted: the gradient of each example's mean log-likelihood margin wi
              matrix products give the examples' gradients: transformers' model with a hand-written LoRA linear, and the gradient
              of the margins with respect to the logits written out
 
+With --scored N the last N positions alone have logits, and with --sketch D every example's gradients are projected to D numbers: by
+random signs and sums over positions modulo D in the ways above, and in one more:
+
+  published  one backward an example, then the product with a dense random matrix [parameters, D]
+
 Prints progress on stderr and one JSON line on stdout: {"method": the fastest, "seconds": its median, "all": {way: seconds},
 "agreement": largest relative L2 difference between the ways, "wanted", "torch", "transformers", "peft", "threads", "repeats",
 "peakRssBytes": of the hungriest way}.
@@ -22,6 +27,7 @@ import statistics
 import sys
 import time
 import warnings
+import zlib
 
 import peft
 import torch
@@ -56,9 +62,9 @@ def build(layers, rank, attention):
 
 
 def margins(logits, tokens):
-    """[examples] mean over positions 1.. of z_y - logsumexp_{k != y} z_k = log p - log(1 - p), by the stable form."""
+    """[examples] mean over the positions of z_y - logsumexp_{k != y} z_k = log p - log(1 - p), by the stable form."""
     z = logits[:, :-1]
-    y = tokens[:, 1:, None]
+    y = tokens[:, -z.shape[1] :, None]
     right = z.gather(2, y)
     others = torch.logsumexp(z.scatter(2, y, float("-inf")), dim=2)
     return (right[..., 0] - others).mean(dim=1)
@@ -69,7 +75,7 @@ def margins_and_upstream(logits, tokens):
     1 at the right token, - p_k / (1 - p_y) at the others, divided by the scored positions."""
     with torch.no_grad():
         z = logits[:, :-1]
-        y = tokens[:, 1:, None]
+        y = tokens[:, -z.shape[1] :, None]
         upstream = torch.zeros_like(logits)
         e = upstream[:, :-1]
         e.copy_(z).scatter_(2, y, float("-inf"))
@@ -81,11 +87,27 @@ def margins_and_upstream(logits, tokens):
     return h[..., 0].mean(dim=1), upstream
 
 
-def one_backward_each(model, tokens):
+def signed_sums(found, signs, width):
+    """[examples, width]: each tensor's elements times random signs, added up over positions modulo the width."""
+    total = None
+    for key, value in found.items():
+        flat = value.flatten(1)
+        size = flat.shape[1]
+        if key not in signs:
+            generator = torch.Generator().manual_seed(zlib.crc32(key.encode()))
+            signs[key] = torch.randint(0, 2, (size,), generator=generator, dtype=torch.float32).mul_(2).sub_(1)
+        flat = nn.functional.pad(flat * signs[key], (0, -size % width))
+        part = flat.view(len(flat), -1, width).sum(1)
+        total = part if total is None else total + part
+    return total
+
+
+def one_backward_each(model, tokens, given):
     parameters = {k: p for k, p in model.named_parameters() if p.requires_grad}
+    keep = {"logits_to_keep": given.scored + 1} if given.scored else {}
 
     def run():
-        h = margins(model(input_ids=tokens).logits, tokens)
+        h = margins(model(input_ids=tokens, **keep).logits, tokens)
         rows = []
         for i in range(len(tokens)):
             rows.append(torch.autograd.grad(h[i], list(parameters.values()), retain_graph=i + 1 < len(tokens)))
@@ -94,13 +116,28 @@ def one_backward_each(model, tokens):
     return run
 
 
-def vmapped(model, tokens):
+def published(model, tokens, given):
+    each = one_backward_each(model, tokens, given)
+    dense = {}
+
+    def run():
+        found = each()
+        flat = torch.cat([value.flatten(1) for value in found.values()], dim=1)
+        if not dense:
+            dense["p"] = torch.randint(0, 2, (flat.shape[1], given.sketch), dtype=torch.float32).mul_(2).sub_(1)
+        return {"sketch": torch.stack([row @ dense["p"] for row in flat])}
+
+    return run
+
+
+def vmapped(model, tokens, given):
     trained = {k: p.detach() for k, p in model.named_parameters() if p.requires_grad}
     frozen = {k: p.detach() for k, p in model.named_parameters() if not p.requires_grad}
     frozen.update({k: b for k, b in model.named_buffers()})
+    keep = {"logits_to_keep": given.scored + 1} if given.scored else {}
 
     def margin(parameters, row):
-        logits = functional_call(model, {**frozen, **parameters}, kwargs={"input_ids": row[None]}).logits
+        logits = functional_call(model, {**frozen, **parameters}, kwargs={"input_ids": row[None], **keep}).logits
         return margins(logits, row[None])[0]
 
     each = vmap(grad(margin), in_dims=(None, 0))
@@ -145,7 +182,7 @@ class Tap(nn.Module):
         return d_a, d_b
 
 
-def hooked(model, tokens):
+def hooked(model, tokens, given):
     wants_a = any(p.requires_grad for k, p in model.named_parameters() if "lora_A" in k)
     plain = model.get_base_model()
     taps = {}
@@ -159,7 +196,7 @@ def hooked(model, tokens):
         parameter.requires_grad_(False)
 
     def run():
-        logits = plain(input_ids=tokens).logits
+        logits = plain(input_ids=tokens, **({"logits_to_keep": given.scored + 1} if given.scored else {})).logits
         _, upstream = margins_and_upstream(logits, tokens)
         logits.backward(upstream)
         found = {}
@@ -184,11 +221,13 @@ def main():
     parser.add_argument("--methods", default="hooks,vmap,backward", help="which ways to try")
     parser.add_argument("--random-b", action="store_true", help="B random instead of 0: to compare gradients of A as well")
     parser.add_argument("--wanted", choices=["ab", "b"], default="ab", help="gradients of A and B, or of B alone (A frozen)")
+    parser.add_argument("--scored", type=int, default=0, help="positions scored, the last ones; 0 for all")
+    parser.add_argument("--sketch", type=int, default=0, help="numbers to project an example's gradients to; 0 for none")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     warnings.simplefilter("ignore")
     tokens = torch.randint(0, 49152, (given.batch, given.tokens), generator=torch.Generator().manual_seed(1))
-    ways = {"hooks": hooked, "vmap": vmapped, "backward": one_backward_each}
+    ways = {"hooks": hooked, "vmap": vmapped, "backward": one_backward_each, "published": published}
     seconds, reference, agreement = {}, None, 0.0
 
     def prepare(name, attention):
@@ -200,7 +239,11 @@ def main():
                     value.copy_(0.02 * torch.randn(value.shape, generator=generator))
                 if "lora_A" in key and given.wanted == "b":
                     value.requires_grad_(False)
-        return ways[name](model, tokens)
+        run = ways[name](model, tokens, given)
+        if not given.sketch or name == "published":
+            return run
+        signs = {}
+        return lambda: {"sketch": signed_sums(run(), signs, given.sketch)}
 
     def timed(run):
         start = time.perf_counter()
@@ -215,7 +258,7 @@ def main():
             found = run()
             if reference is None:
                 reference = found
-            for key, value in reference.items():
+            for key, value in reference.items() if name != "published" else ():
                 size = value.norm()
                 if size > 0:
                     agreement = max(agreement, float((found[key] - value).norm() / size))
