@@ -6,17 +6,19 @@
  * curvature (members are few), each step a small quadratic program over w >= 0, safeguarded by halving.
  */
 import { type Graph, GraphBuilder } from "../../shared/graph/graph.js";
-import type { Score } from "../../shared/wire/tasks.js";
+import { weightAlternatives } from "../../shared/wire/tasks.js";
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout, AdapterValues } from "./lora.js";
+import { mix, nllOf } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
-import { keepLogits, scoreMixtures } from "./scoring.js";
+import { type KeptLogits, keepLogits } from "./scoring.js";
 
 export interface EnsembleFit {
   readonly weights: readonly number[];
-  /** Validation scores of the prior and of the weights. */
-  readonly before: Score;
-  readonly after: Score;
+  /** Scored tokens of the rows. */
+  readonly tokens: number;
+  /** Their summed negative log-likelihood under each of `weightAlternatives`, nats. */
+  readonly nllSums: readonly number[];
 }
 
 /** `nll` (summed), `gradient` [M] and `curvature` [M, M] of the mixture in its weights, on logits [S, V]. */
@@ -116,9 +118,26 @@ export async function fitEnsembleWeights(
     }
     if (scale < 1e-6) break; // no descent left at float32's precision
   }
+  const nllSums: number[] = [];
+  for (const alternative of weightAlternatives(weights, prior))
+    nllSums.push(await nllSum(programs, kept, alternative, meter));
   programs.free(...kept.flatMap(({ base, members: logits }) => [base, ...logits]));
-  const [before, after] = await scoreMixtures(programs, layout, members, [prior, weights], rows, meter);
-  return { weights, before: before!, after: after! };
+  return { weights, tokens, nllSums };
+}
+
+async function nllSum(
+  programs: Programs,
+  kept: readonly KeptLogits[],
+  weights: readonly number[],
+  meter: Meter,
+): Promise<number> {
+  let sum = 0;
+  for (const { base, members, targets } of kept) {
+    const mixed = await mix(programs, meter, base, members, weights);
+    for (const nll of await nllOf(programs, meter, mixed, targets)) sum += nll;
+    if (mixed !== base) programs.free(mixed);
+  }
+  return sum;
 }
 
 /** argmin over v >= 0 of gradient.(v - w) + (v - w)^T curvature (v - w) / 2, by coordinate descent to convergence. */

@@ -7,8 +7,10 @@ import type { Score } from "../../shared/wire/tasks.js";
 /** Step lengths tried for a boosting adapter; 0 drops it. */
 export const BOOSTING_STEPS: readonly number[] = [0, 0.1, 0.2, 0.35, 0.5, 0.75, 1];
 
+type Loss = Pick<Score, "nllSum" | "tokens">;
+
 /** Pooled loss of several clients' scores, nats a token. */
-export function pooledLoss(scores: readonly Score[]): number {
+export function pooledLoss(scores: readonly Loss[]): number {
   let nll = 0;
   let tokens = 0;
   for (const score of scores) {
@@ -19,12 +21,12 @@ export function pooledLoss(scores: readonly Score[]): number {
 }
 
 /** Index of the alternative with the lowest pooled loss; the earlier one where they are equal. @param scores [clients][alternatives] */
-export function bestAlternative(scores: readonly (readonly Score[])[]): number {
+export function bestAlternative(scores: readonly (readonly Loss[])[]): number {
   const alternatives = Math.min(...scores.map((client) => client.length));
   let best = 0;
   let lowest = Number.POSITIVE_INFINITY;
   for (let at = 0; at < alternatives; at++) {
-    const loss = pooledLoss(scores.map((client) => client[at] as Score));
+    const loss = pooledLoss(scores.map((client) => client[at] as Loss));
     if (loss < lowest) {
       lowest = loss;
       best = at;

@@ -1,7 +1,7 @@
 /**
  * From groups to an ensemble: one adapter a group, boosting adapters for the groups that fit worst, and each client's weights.
  */
-import type { BlobRef, Evaluate, FitWeights } from "../../shared/wire/tasks.js";
+import { type BlobRef, type Evaluate, type FitWeights, weightAlternatives } from "../../shared/wire/tasks.js";
 import { BOOSTING_STEPS, bestAlternative, pooledLoss } from "../ensemble/weights.js";
 import type { PipelineContext } from "./context.js";
 import { type CurvePoint, type TrainedAdapter, trainFederated } from "./train.js";
@@ -178,30 +178,13 @@ async function weigh(
     () => stage.tick(),
   );
   stage.done();
-  const checks = await ctx.ask("weigh", ["kindred"], "weigh/check", clients, (client): Evaluate => {
-    const prior = priorOf(groupOf.get(client) as number);
-    const uniform = members.map(() => 1 / members.length);
-    const singles = members.map((_, at) => members.map((__, j) => (j === at ? 1 : 0)));
-    return {
-      kind: "evaluate",
-      adapter: ctx.adapterSpec(),
-      members: refs,
-      mixtures: [fits.get(client)?.weights ?? prior, prior, uniform, ...singles],
-      split: "validation",
-      examplesLimit: 0,
-    };
-  });
   for (const [group, names] of groups.entries()) {
-    const scores = names.flatMap((name) => {
-      const result = checks.get(name);
-      return result === undefined ? [] : [result.scores];
-    });
-    const best = scores.length > 0 ? bestAlternative(scores) : 1;
+    const prior = priorOf(group);
+    const found = names.flatMap((name) => fits.get(name) ?? []);
+    const best = bestAlternative(found.map(({ tokens, nllSums }) => nllSums.map((nllSum) => ({ nllSum, tokens }))));
     for (const name of names) {
-      const prior = priorOf(group);
-      const uniform = members.map(() => 1 / members.length);
-      const alternatives = [fits.get(name)?.weights ?? prior, prior, uniform];
-      weights.set(name, alternatives[best] ?? members.map((_, j) => (j === best - 3 ? 1 : 0)));
+      const alternatives = weightAlternatives(fits.get(name)?.weights ?? prior, prior);
+      weights.set(name, found.length > 0 ? (alternatives[best] as readonly number[]) : prior);
     }
   }
   return weights;

@@ -24,17 +24,18 @@ import {
   MAX_SKETCH_DIM,
   MAX_STEPS,
 } from "./limits.js";
-import type {
-  AdapterSpec,
-  BlobRef,
-  Cost,
-  Score,
-  SplitName,
-  TaskResult,
-  TaskSpec,
-  TrainAdapter,
-  TrainingSpec,
-  TrainResult,
+import {
+  type AdapterSpec,
+  type BlobRef,
+  type Cost,
+  type Score,
+  type SplitName,
+  type TaskResult,
+  type TaskSpec,
+  type TrainAdapter,
+  type TrainingSpec,
+  type TrainResult,
+  weightAlternatives,
 } from "./tasks.js";
 
 const UINT32 = 4_294_967_295;
@@ -143,8 +144,8 @@ export function encodeResult(taskId: string, result: TaskResult): TaskResultMess
         cost,
         fitWeights: {
           weights: [...result.weights],
-          before: encodeScore(result.before),
-          after: encodeScore(result.after),
+          tokens: String(result.tokens),
+          nllSums: [...result.nllSums],
         },
       };
     case "receiveEnsemble":
@@ -350,8 +351,8 @@ export function decodeResult(message: TaskResult__Output): TaskResult {
     return {
       kind: "fitWeights",
       weights: list("fit_weights.weights", m.weights, 1, MAX_MEMBERS, (name, value) => finite(name, value, 0)),
-      before: decodeScore("fit_weights.before", m.before),
-      after: decodeScore("fit_weights.after", m.after),
+      tokens: whole("fit_weights.tokens", m.tokens, 1, Number.MAX_SAFE_INTEGER),
+      nllSums: list("fit_weights.nll_sums", m.nllSums, 1, MAX_MEMBERS + 3, (name, value) => finite(name, value, 0)),
       cost,
     };
   }
@@ -370,6 +371,7 @@ export function checkAnswers(task: TaskSpec, result: TaskResult): void {
   }
   if (task.kind === "fitWeights" && result.kind === "fitWeights") {
     counts("fit_weights.weights", result.weights.length, task.members.length);
+    counts("fit_weights.nll_sums", result.nllSums.length, weightAlternatives(result.weights, task.prior).length);
   }
   if (task.kind === "trainAdapter" && result.kind === "trainAdapter") {
     const { steps } = task.training;

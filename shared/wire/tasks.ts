@@ -181,9 +181,18 @@ export interface FitWeightsResult {
   readonly kind: "fitWeights";
   /** One a member. */
   readonly weights: readonly number[];
-  readonly before: Score;
-  readonly after: Score;
+  /** Scored tokens of the validation rows. */
+  readonly tokens: number;
+  /** Their summed negative log-likelihood under each of `weightAlternatives`, nats. */
+  readonly nllSums: readonly number[];
   readonly cost: Cost;
+}
+
+/** What fitted weights are compared with: themselves, the prior, equal weights, and each member alone. */
+export function weightAlternatives(weights: readonly number[], prior: readonly number[]): (readonly number[])[] {
+  const count = prior.length;
+  const alone = prior.map((_, at) => prior.map((__, j) => (j === at ? 1 : 0)));
+  return [weights, prior, prior.map(() => 1 / count), ...alone];
 }
 
 export interface ReceiveEnsembleResult {

@@ -14,13 +14,14 @@ import type { ClientPool } from "../../coordinator/roster/pool.js";
 import { type Coordinator, type CoordinatorOptions, startCoordinator } from "../../coordinator/server/server.js";
 import { silentLog } from "../../shared/base/log.js";
 import { SeededRng } from "../../shared/base/random.js";
-import type {
-  AdapterSpec,
-  BlobRef,
-  Evaluate,
-  TaskResultWithBlobs,
-  TaskSpec,
-  TrainAdapter,
+import {
+  type AdapterSpec,
+  type BlobRef,
+  type Evaluate,
+  type TaskResultWithBlobs,
+  type TaskSpec,
+  type TrainAdapter,
+  weightAlternatives,
 } from "../../shared/wire/tasks.js";
 
 export const MODEL_HASH = "ab".repeat(32);
@@ -100,8 +101,8 @@ export async function count(task: TaskSpec, io: TaskIo): Promise<TaskResultWithB
     }
     case "fitWeights": {
       for (const member of task.members) await io.download(member);
-      const score = { nllSum: 1, tokens: 4, correct: 0, choiceRows: 0, examples: ROWS.validation };
-      return { kind: task.kind, weights: task.prior, before: score, after: score, cost: NO_COST };
+      const nllSums = weightAlternatives(task.prior, task.prior).map(() => 1);
+      return { kind: task.kind, weights: task.prior, tokens: 4, nllSums, cost: NO_COST };
     }
     case "receiveEnsemble":
       for (const member of task.members) await io.download(member.adapter);

@@ -10,6 +10,7 @@ import { scoreMixtures } from "../../../client/tuning/scoring.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
+import { weightAlternatives } from "../../../shared/wire/tasks.js";
 import { allLogits } from "../../support/logits.js";
 
 const runtime = new OnnxRuntime();
@@ -113,6 +114,15 @@ test("fitted weights minimise the stated objective: no small step is better, non
     return score!.nllSum / score!.tokens + ((strength / rows.length) * away) / 2;
   };
   const here = await objective(fit.weights);
+  const alternatives = weightAlternatives(fit.weights, prior);
+  const scores = await scoreMixtures(programs, layout, members, alternatives, rows, new Meter());
+  scores.forEach(({ nllSum, tokens }, at) => {
+    assert.equal(tokens, fit.tokens);
+    assert.ok(
+      Math.abs(nllSum - fit.nllSums[at]!) < 1e-4 * nllSum,
+      `alternative ${at}: ${fit.nllSums[at]}, not ${nllSum}`,
+    );
+  });
   assert.ok(fit.weights.every((w) => w >= 0));
   assert.ok(here < (await objective(prior)) - 1e-3, "the fit went nowhere");
   for (let j = 0; j < 3; j++) {

@@ -12,6 +12,7 @@ import {
   type Score,
   type TaskResult,
   type TaskSpec,
+  weightAlternatives,
 } from "../../../shared/wire/tasks.js";
 import { ADAPTER, evaluateTask, trainTask } from "../../support/federation.js";
 
@@ -167,8 +168,11 @@ const result: fc.Arbitrary<TaskResult> = fc.oneof(
     .tuple(fc.array(score, { minLength: 1, maxLength: 4 }), cost)
     .map(([scores, c]): TaskResult => ({ kind: "evaluate", scores, cost: c })),
   fc
-    .tuple(fc.array(atLeast0, { minLength: 1, maxLength: 4 }), score, score, cost)
-    .map(([weights, before, after, c]): TaskResult => ({ kind: "fitWeights", weights, before, after, cost: c })),
+    .tuple(fc.array(atLeast0, { minLength: 1, maxLength: 4 }), fc.integer({ min: 1 }), atLeast0, cost)
+    .map(([weights, tokens, nll, c]): TaskResult => {
+      const nllSums = weightAlternatives(weights, weights).map((_, at) => nll + at);
+      return { kind: "fitWeights", weights, tokens, nllSums, cost: c };
+    }),
   cost.map((c): TaskResult => ({ kind: "receiveEnsemble", cost: c })),
 );
 
