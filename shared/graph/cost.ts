@@ -43,6 +43,12 @@ export function flops(graph: Graph, bindings: Bindings): number {
       case "scatterRows":
         count += resolve(product(inputs[0]!.shape), bindings);
         break;
+      case "inverseStd":
+        count += 3 * resolve(product(inputs[0]!.shape), bindings);
+        break;
+      case "layerNorm":
+        count += 5 * resolve(product(output.shape), bindings);
+        break;
       case "rmsNorm":
       case "rotary":
       case "softmax":

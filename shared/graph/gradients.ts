@@ -109,6 +109,12 @@ function unbroadcast(g: GraphBuilder, grad: Value, shape: Shape): Value {
   return g.reshape(axes.length ? g.sum(grad, axes, true) : grad, shape);
 }
 
+/** The mean over the last axis, which stays with size 1. */
+function average(g: GraphBuilder, value: Value): Value {
+  const last = value.shape.length - 1;
+  return g.scale(g.sum(value, [last], true), 1 / (value.shape[last] as number));
+}
+
 type To = (position: number, make: () => Value) => void;
 
 function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to: To): void {
@@ -169,6 +175,9 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
     case "tanh":
       to(0, () => g.sub(grad, g.mul(grad, g.square(output))));
       return;
+    case "erf":
+      to(0, () => g.mul(g.scale(grad, 2 / Math.sqrt(Math.PI)), g.exp(g.neg(g.square(a)))));
+      return;
     case "relu":
       to(0, () => g.mul(grad, g.step(a)));
       return;
@@ -179,12 +188,29 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
         return g.add(passed, g.mul(g.sub(grad, passed), output));
       });
       return;
+    case "gelu":
+      // y' = Phi(x) + x phi(x).
+      to(0, () => {
+        const below = g.add(g.scale(g.erf(g.scale(a, Math.SQRT1_2)), 0.5), g.scalar(0.5));
+        const density = g.scale(g.exp(g.scale(g.square(a), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+        return g.mul(grad, g.add(below, g.mul(a, density)));
+      });
+      return;
+    case "geluTanh":
+      // With s = sigmoid(2 u), that is (1 + tanh(u)) / 2 for u = sqrt(2 / pi) (x + 0.044715 x^3): y = x s and y' = s + y (1 - s) 2 u'.
+      to(0, () => {
+        const slope = Math.sqrt(8 / Math.PI);
+        const square = g.square(a);
+        const s = g.sigmoid(g.mul(a, g.add(g.scale(square, 0.044715 * slope), g.scalar(slope))));
+        const rise = g.add(g.scale(square, 3 * 0.044715 * slope), g.scalar(slope));
+        return g.mul(grad, g.add(s, g.mul(g.sub(output, g.mul(output, s)), rise)));
+      });
+      return;
     case "rmsNorm": {
-      const last = a.shape.length - 1;
       const inverse = g.inverseRms(a, op.eps);
       to(0, () => {
         const scaled = g.mul(grad, b);
-        const projected = g.scale(g.sum(g.mul(scaled, a), [last], true), 1 / (a.shape[last] as number));
+        const projected = average(g, g.mul(scaled, a));
         return g.mul(inverse, g.sub(scaled, g.mul(a, g.mul(g.square(inverse), projected))));
       });
       to(1, () => fit(g.mul(g.mul(grad, a), inverse), b));
@@ -196,9 +222,29 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
         return g.mul(a, g.mul(grad, g.scale(cube, -1 / (a.shape.at(-1) as number))));
       });
       return;
+    case "layerNorm": {
+      const bias = inputs[2] as Value;
+      const inverse = g.inverseStd(a, op.eps);
+      to(0, () => {
+        const mean = (value: Value): Value => average(g, value);
+        const scaled = g.mul(grad, b);
+        const centred = g.sub(a, mean(a));
+        const projected = g.mul(g.square(inverse), mean(g.mul(scaled, centred)));
+        return g.mul(inverse, g.sub(g.sub(scaled, mean(scaled)), g.mul(centred, projected)));
+      });
+      to(1, () => fit(g.mul(g.mul(grad, g.sub(a, average(g, a))), inverse), b));
+      to(2, () => fit(grad, bias));
+      return;
+    }
+    case "inverseStd":
+      to(0, () => {
+        const cube = g.mul(g.square(output), output);
+        return g.mul(g.sub(a, average(g, a)), g.mul(grad, g.scale(cube, -1 / (a.shape.at(-1) as number))));
+      });
+      return;
     case "rotary":
       // A rotation's transpose turns back.
-      to(0, () => g.rotary(grad, b, g.neg(inputs[2] as Value)));
+      to(0, () => g.rotary(grad, b, g.neg(inputs[2] as Value), op));
       return;
     case "matmul": {
       const { transA, transB, scale } = op;

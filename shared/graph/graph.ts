@@ -31,13 +31,13 @@ export type Op =
   | { readonly kind: "constant"; readonly data: Float32Array | Int32Array }
   | { readonly kind: "zeros" }
   | { readonly kind: "add" | "sub" | "mul" | "div" | "minimum" }
-  | {
-      readonly kind: "neg" | "exp" | "log" | "sqrt" | "reciprocal" | "sigmoid" | "tanh" | "relu" | "step" | "silu";
-    }
+  | { readonly kind: Unary }
   | { readonly kind: "matmul"; readonly transA: boolean; readonly transB: boolean; readonly scale: number }
   | { readonly kind: "rmsNorm"; readonly eps: number }
   | { readonly kind: "inverseRms"; readonly eps: number }
-  | { readonly kind: "rotary" }
+  | { readonly kind: "layerNorm"; readonly eps: number }
+  | { readonly kind: "inverseStd"; readonly eps: number }
+  | { readonly kind: "rotary"; readonly headDim: number; readonly interleaved: boolean }
   | { readonly kind: "reshape" }
   | { readonly kind: "expand" }
   | { readonly kind: "transpose"; readonly perm: readonly number[] }
@@ -55,7 +55,20 @@ export type Op =
 
 export type OpKind = Op["kind"];
 
-type Unary = "neg" | "exp" | "log" | "sqrt" | "reciprocal" | "sigmoid" | "tanh" | "relu" | "step" | "silu";
+type Unary =
+  | "neg"
+  | "exp"
+  | "log"
+  | "sqrt"
+  | "reciprocal"
+  | "sigmoid"
+  | "tanh"
+  | "erf"
+  | "relu"
+  | "step"
+  | "silu"
+  | "gelu"
+  | "geluTanh";
 
 export interface Node {
   readonly op: Op;
@@ -163,6 +176,10 @@ export class GraphBuilder {
   tanh(a: Value): Value {
     return this.unary("tanh", a);
   }
+  /** The error function, 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x. */
+  erf(a: Value): Value {
+    return this.unary("erf", a);
+  }
   relu(a: Value): Value {
     return this.unary("relu", a);
   }
@@ -175,48 +192,77 @@ export class GraphBuilder {
     return this.unary("silu", a);
   }
 
+  /** x * Phi(x), Phi the standard normal's distribution function (Hendrycks and Gimpel 2016). */
+  gelu(a: Value): Value {
+    return this.unary("gelu", a);
+  }
+  /** Its approximation, 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))): what GPT-2 was trained with. */
+  geluTanh(a: Value): Value {
+    return this.unary("geluTanh", a);
+  }
+
   /** x / sqrt(mean(x^2) + eps) * weight over the last axis (Zhang and Sennrich 2019). @param weight [last] */
   rmsNorm(x: Value, weight: Value, eps: number): Value {
-    const width = x.shape.at(-1);
-    if (typeof width !== "number" || !sameShape(weight.shape, [width])) {
-      throw new KindredError(
-        "shape_mismatch",
-        `rmsNorm of [${x.shape.join(", ")}] by a weight of [${weight.shape.join(", ")}]`,
-      );
-    }
+    this.checkNorm("rmsNorm", x, weight);
     return this.push({ kind: "rmsNorm", eps }, [x, weight], x.shape);
   }
 
   /** 1 / sqrt(mean(x^2) + eps) over the last axis, which stays with size 1. */
   inverseRms(x: Value, eps: number): Value {
-    if (typeof x.shape.at(-1) !== "number") {
-      throw new KindredError("shape_mismatch", "inverseRms over a symbolic axis");
-    }
+    this.checkNorm("inverseRms", x);
     return this.push({ kind: "inverseRms", eps }, [x], [...x.shape.slice(0, -1), 1]);
   }
 
+  /** (x - mean) / sqrt(variance + eps) * weight + bias over the last axis (Ba et al. 2016). @param weight [last], as is `bias` */
+  layerNorm(x: Value, weight: Value, bias: Value, eps: number): Value {
+    this.checkNorm("layerNorm", x, weight, bias);
+    return this.push({ kind: "layerNorm", eps }, [x, weight, bias], x.shape);
+  }
+
+  /** 1 / sqrt(variance + eps) over the last axis, which stays with size 1; the variance divides by the count. */
+  inverseStd(x: Value, eps: number): Value {
+    this.checkNorm("inverseStd", x);
+    return this.push({ kind: "inverseStd", eps }, [x], [...x.shape.slice(0, -1), 1]);
+  }
+
+  private checkNorm(kind: string, x: Value, ...parameters: readonly Value[]): void {
+    const width = x.shape.at(-1);
+    if (typeof width === "number" && parameters.every(({ shape }) => sameShape(shape, [width]))) return;
+    const shown = [x, ...parameters].map(({ shape }) => `[${shape.join(", ")}]`);
+    throw new KindredError("shape_mismatch", `${kind} of ${shown.join(" by ")}`);
+  }
+
   /**
-   * Rotary position embedding (Su et al. 2021) of heads that lie side by side: each head's halves [x1, x2] turn into
-   * [x1 cos - x2 sin, x2 cos + x1 sin].
-   * @param x [B, T, heads * headDim]. @param cos [T, headDim / 2], as is `sin`; no gradient reaches them
+   * Rotary position embedding (Su et al. 2021) of heads that lie side by side. Of each head's first 2 n dimensions, n the
+   * width of the tables, pairs [x1, x2] turn into [x1 cos - x2 sin, x2 cos + x1 sin]: its halves, or neighbours where
+   * `interleaved`. The other dimensions of a head stay.
+   * @param x [B, T, heads * headDim]. @param cos [T, n], as is `sin`; no gradient reaches them
+   * @param options `headDim`: 2 n unless given
    */
-  rotary(x: Value, cos: Value, sin: Value): Value {
+  rotary(
+    x: Value,
+    cos: Value,
+    sin: Value,
+    { headDim, interleaved = false }: { headDim?: number; interleaved?: boolean } = {},
+  ): Value {
     const [length, half] = cos.shape;
     const width = x.shape[2];
+    const dim = headDim ?? 2 * Number(half);
     if (
       x.shape.length !== 3 ||
       !sameShape(cos.shape, sin.shape) ||
       x.shape[1] !== length ||
       typeof half !== "number" ||
       typeof width !== "number" ||
-      width % (2 * half) !== 0
+      dim < 2 * half ||
+      width % dim !== 0
     ) {
       throw new KindredError(
         "shape_mismatch",
-        `rotary of [${x.shape.join(", ")}] by tables [${cos.shape.join(", ")}] and [${sin.shape.join(", ")}]`,
+        `rotary of [${x.shape.join(", ")}] by tables [${cos.shape.join(", ")}] and [${sin.shape.join(", ")}], heads of ${dim}`,
       );
     }
-    return this.push({ kind: "rotary" }, [x, cos, sin], x.shape);
+    return this.push({ kind: "rotary", headDim: dim, interleaved }, [x, cos, sin], x.shape);
   }
 
   /**

@@ -47,6 +47,7 @@ const ELEMENTWISE = {
   reciprocal: "Reciprocal",
   sigmoid: "Sigmoid",
   tanh: "Tanh",
+  erf: "Erf",
   relu: "Relu",
 } as const;
 
@@ -60,9 +61,10 @@ class Encoder {
   private readonly emitted = new Map<string, string>();
   /** By id: nodes that the sum which uses them computes. */
   private readonly joined = new Map<number, Node>();
-  /** Ids of values whose sigmoid, or inverse root mean square, the graph asks for as well. */
+  /** Ids of values whose sigmoid the graph asks for as well. */
   private readonly sigmoids = new Set<number>();
-  private readonly inverses = new Map<number, string | undefined>();
+  /** Of norms whose inverse root mean square or standard deviation the graph asks for as well: its name, once there. */
+  private readonly inverses = new Map<string, string | undefined>();
   private readonly folder: string | undefined;
   private count = 0;
 
@@ -81,7 +83,9 @@ class Encoder {
       node.inputs.forEach(use);
       const [first] = node.inputs;
       if (node.op.kind === "sigmoid") this.sigmoids.add(first!.id);
-      if (node.op.kind === "inverseRms") this.inverses.set(first!.id, undefined);
+      if (node.op.kind === "inverseRms" || node.op.kind === "inverseStd") {
+        this.inverses.set(inverseKey(node.op.kind, first!, node.op.eps), undefined);
+      }
     }
     Object.values(this.graph.outputs).forEach(use);
     const joins = ({ inputs, output }: Node, part: Value): boolean => {
@@ -298,30 +302,32 @@ class Encoder {
         return this.sigmoids.has(first.id)
           ? this.emit("Mul", [a, this.emit("Sigmoid", [a])])
           : this.emit("QuickGelu", [a], [floatAttribute("alpha", 1)], MICROSOFT);
-      case "rmsNorm": {
-        const attributes = [floatAttribute("epsilon", op.eps), intAttribute("axis", -1)];
-        if (!this.inverses.has(first.id)) return this.emit("SimplifiedLayerNormalization", args, attributes);
-        const [normed, inverse] = [this.fresh(), this.fresh()];
-        this.nodes.push({
-          op_type: "SimplifiedLayerNormalization",
-          input: args,
-          output: [normed, inverse],
-          attribute: attributes,
-          domain: "",
-        });
-        this.inverses.set(first.id, inverse);
-        return normed;
-      }
-      case "inverseRms": {
-        const there = this.inverses.get(first.id);
+      case "gelu":
+      case "geluTanh":
+        return this.emit("Gelu", [a], [stringAttribute("approximate", op.kind === "gelu" ? "none" : "tanh")]);
+      case "rmsNorm":
+        return this.norm("SimplifiedLayerNormalization", args, op.eps, inverseKey("inverseRms", first, op.eps), []);
+      case "layerNorm":
+        // The second output would be the mean.
+        return this.norm("LayerNormalization", args, op.eps, inverseKey("inverseStd", first, op.eps), [""]);
+      case "inverseRms":
+        return this.inverses.get(inverseKey(op.kind, first, op.eps)) ?? this.inverseRms(a, first.shape, op.eps);
+      case "inverseStd": {
+        const there = this.inverses.get(inverseKey(op.kind, first, op.eps));
         if (there !== undefined) return there;
         const last = first.shape.length - 1;
-        const square = this.emit("ReduceSumSquare", [a, this.ints([last])], [intAttribute("keepdims", 1)]);
-        const mean = this.emit("Div", [square, this.float(first.shape[last] as number)]);
-        return this.emit("Reciprocal", [this.emit("Sqrt", [this.emit("Add", [mean, this.float(op.eps)])])]);
+        const mean = this.emit("ReduceMean", [a, this.ints([last])], [intAttribute("keepdims", 1)]);
+        return this.inverseRms(this.emit("Sub", [a, mean]), first.shape, op.eps);
       }
-      case "rotary":
-        return this.emit("RotaryEmbedding", [a, this.ints([0]), ...args.slice(1)], [], MICROSOFT);
+      case "rotary": {
+        const tableWidth = inputs[1]!.shape[1] as number;
+        const attributes = [intAttribute("interleaved", Number(op.interleaved))];
+        if (op.headDim !== 2 * tableWidth) {
+          attributes.push(intAttribute("num_heads", (first.shape[2] as number) / op.headDim));
+          attributes.push(intAttribute("rotary_embedding_dim", 2 * tableWidth));
+        }
+        return this.emit("RotaryEmbedding", [a, this.ints([0]), ...args.slice(1)], attributes, MICROSOFT);
+      }
       case "matmul": {
         const attributes = productAttributes(op);
         if (output.shape.length === 2) return this.emit("Gemm", args, attributes);
@@ -376,6 +382,29 @@ class Encoder {
     }
   }
 
+  /** A norm, with its inverse scale as a further output where the graph asks for that. @param between outputs before it */
+  private norm(type: string, args: string[], eps: number, key: string, between: readonly string[]): string {
+    const attributes = [floatAttribute("epsilon", eps), intAttribute("axis", -1)];
+    if (!this.inverses.has(key)) return this.emit(type, args, attributes);
+    const [normed, inverse] = [this.fresh(), this.fresh()];
+    this.nodes.push({
+      op_type: type,
+      input: args,
+      output: [normed, ...between, inverse],
+      attribute: attributes,
+      domain: "",
+    });
+    this.inverses.set(key, inverse);
+    return normed;
+  }
+
+  private inverseRms(name: string, shape: Shape, eps: number): string {
+    const last = shape.length - 1;
+    const square = this.emit("ReduceSumSquare", [name, this.ints([last])], [intAttribute("keepdims", 1)]);
+    const mean = this.emit("Div", [square, this.float(shape[last] as number)]);
+    return this.emit("Reciprocal", [this.emit("Sqrt", [this.emit("Add", [mean, this.float(eps)])])]);
+  }
+
   private softmax(name: string): string {
     return this.emit("Softmax", [name], [intAttribute("axis", -1)]);
   }
@@ -390,6 +419,10 @@ class Encoder {
   private sliced(name: string, axis: number, start: number, end: number): string {
     return this.emit("Slice", [name, this.ints([start]), this.ints([end]), this.ints([axis])]);
   }
+}
+
+function inverseKey(kind: "inverseRms" | "inverseStd", { id }: Value, eps: number): string {
+  return `${kind} ${id} ${eps}`;
 }
 
 function commonFolder(graph: Graph): string | undefined {

@@ -64,9 +64,12 @@ const CASES: readonly Case[] = [
   { name: "reciprocal", covers: ["reciprocal"], inputs: [[5]], range: [0.5, 2], build: (g, [a]) => g.reciprocal(a!) },
   { name: "sigmoid", covers: ["sigmoid"], inputs: [[5]], build: (g, [a]) => g.sigmoid(a!) },
   { name: "tanh", covers: ["tanh"], inputs: [[5]], build: (g, [a]) => g.tanh(a!) },
+  { name: "erf", covers: ["erf"], inputs: [[5]], build: (g, [a]) => g.erf(a!) },
   { name: "relu away from its kink", covers: ["relu"], inputs: [[5]], range: [0.1, 2], build: (g, [a]) => g.relu(a!) },
   { name: "relu below zero", covers: ["relu"], inputs: [[5]], range: [-2, -0.1], build: (g, [a]) => g.relu(a!) },
   { name: "silu", covers: ["silu", "sigmoid"], inputs: [[3, 8]], build: (g, [a]) => g.silu(a!) },
+  { name: "gelu", covers: ["gelu"], inputs: [[3, 8]], range: [-4, 4], build: (g, [a]) => g.gelu(a!) },
+  { name: "geluTanh", covers: ["geluTanh"], inputs: [[3, 8]], range: [-4, 4], build: (g, [a]) => g.geluTanh(a!) },
   {
     name: "rmsNorm",
     covers: ["rmsNorm", "inverseRms"],
@@ -79,6 +82,44 @@ const CASES: readonly Case[] = [
     inputs: [[3, 8]],
     range: [0.5, 2],
     build: (g, [a]) => g.inverseRms(a!, 1e-5),
+  },
+  {
+    name: "layerNorm",
+    covers: ["layerNorm", "inverseStd"],
+    inputs: [[3, 8], [8], [8]],
+    build: (g, [a, b, c]) => g.layerNorm(a!, b!, c!, 1e-5),
+  },
+  {
+    name: "inverseStd",
+    covers: ["inverseStd"],
+    inputs: [[3, 8]],
+    build: (g, [a]) => g.inverseStd(a!, 1e-5),
+  },
+  ...[false, true].map(
+    (interleaved): Case => ({
+      name: `rotary of the first dimensions${interleaved ? ", neighbours" : ""}`,
+      covers: ["rotary"],
+      inputs: [[2, 3, 12]],
+      build: (g, [a]) =>
+        g.rotary(
+          a!,
+          g.constant(Float32Array.of(1, 1, 0.6, 0.8, -0.5, 0.2), [3, 2]),
+          g.constant(Float32Array.of(0, 0, 0.8, 0.6, 0.3, -0.9), [3, 2]),
+          { headDim: 6, interleaved },
+        ),
+    }),
+  ),
+  {
+    name: "rotary of neighbours",
+    covers: ["rotary"],
+    inputs: [[2, 3, 8]],
+    build: (g, [a]) =>
+      g.rotary(
+        a!,
+        g.constant(Float32Array.of(1, 1, 0.6, 0.8, -0.5, 0.2), [3, 2]),
+        g.constant(Float32Array.of(0, 0, 0.8, 0.6, 0.3, -0.9), [3, 2]),
+        { interleaved: true },
+      ),
   },
   {
     name: "rotary of two heads",
@@ -303,8 +344,8 @@ async function shapeOf(
 test("every operation that has a gradient is among the cases", () => {
   const covered = new Set(CASES.flatMap(({ covers }) => covers));
   const all: OpKind[] = [
-    "add", "sub", "mul", "div", "minimum", "neg", "exp", "log", "sqrt", "reciprocal", "sigmoid", "tanh", "relu", "step",
-    "silu", "rmsNorm", "inverseRms", "rotary", "matmul", "reshape", "expand", "transpose", "sum", "softmax", "logSumExp", "gather", "scatterRows", "pick",
+    "add", "sub", "mul", "div", "minimum", "neg", "exp", "log", "sqrt", "reciprocal", "sigmoid", "tanh", "erf", "relu", "step",
+    "silu", "gelu", "geluTanh", "rmsNorm", "inverseRms", "layerNorm", "inverseStd", "rotary", "matmul", "reshape", "expand", "transpose", "sum", "softmax", "logSumExp", "gather", "scatterRows", "pick",
     "place", "fill", "slice", "pad", "concat", "zeros",
   ]; // biome-ignore format: a plain list
   const exempt: OpKind[] = ["input", "weight", "constant"];
