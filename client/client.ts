@@ -34,7 +34,7 @@ export async function runClient(job: ClientJob, context: JobContext): Promise<vo
   channelCredentials(job.coordinator, job.security); // an address that cannot be dialled is refused before the model is read
   const rows = await loadClient(job.data, { name: job.name, seed: job.seed, format: job.format });
   const { base, tokenizer, renderChat } = await openModel(job.model, context);
-  const maxTokens = Math.min(job.maxTokens, base.config.context);
+  const maxTokens = Math.min(job.maxTokens, base.architecture.context);
   // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
   const dataset = encodeClient(rows, tokenizer, { maxTokens, renderChat });
   const runtime = new OnnxRuntime();

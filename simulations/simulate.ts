@@ -165,7 +165,7 @@ function checkPlan(
   { base }: OpenedModel,
 ): void {
   try {
-    loraLayout(base.config, plan.adapter);
+    loraLayout(base.architecture, plan.adapter);
     checkSampling(plan, clients.length);
   } catch (error) {
     if (!(error instanceof KindredError) || source === undefined) throw error;
@@ -179,7 +179,7 @@ function checkPlan(
  */
 function encodeAll(plan: SimulationPlan, population: Population, model: OpenedModel): EncodedDataset[] {
   const { base, tokenizer, renderChat } = model;
-  const maxTokens = Math.min(plan.maxTokens, base.config.context);
+  const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
   return population.clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
 }
 

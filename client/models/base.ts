@@ -9,20 +9,18 @@ import { KindredError } from "../../shared/base/errors.js";
 import type { WeightSource } from "../../shared/graph/graph.js";
 import { type ModelFolder, modelHash, openModelFolder, readModelTensor } from "../../shared/models/files.js";
 import { defaultCache } from "../../shared/models/hub.js";
-import { type LlamaConfig, llamaConfig, llamaWeights } from "./llama.js";
+import type { Architecture } from "./architecture.js";
+import { readArchitecture } from "./families.js";
 
 export interface BaseModel {
   readonly folder: ModelFolder;
-  readonly config: LlamaConfig;
+  readonly architecture: Architecture;
   /** SHA-256 of weights and configuration, equal on every machine. */
   readonly hash: string;
   /** Where each weight lies as float32, by its Hugging Face name. */
   readonly sources: ReadonlyMap<string, WeightSource>;
   readonly parameters: number;
 }
-
-/** Architectures whose graph is Llama's. */
-const LLAMA_TYPES = ["llama"];
 
 /** Floats start at multiples of this: a cache line. */
 const ALIGNMENT = 64;
@@ -33,20 +31,16 @@ const ALIGNMENT = 64;
  */
 export async function openBaseModel(path: string): Promise<BaseModel> {
   const folder = await openModelFolder(path);
-  const type = folder.config.model_type;
-  if (typeof type !== "string" || !LLAMA_TYPES.includes(type)) {
-    throw new KindredError(
-      "unsupported",
-      `${join(folder.path, "config.json")}: model_type ${JSON.stringify(type)} is not supported (supported: ${LLAMA_TYPES.join(", ")})`,
-    );
-  }
-  const config = llamaConfig(folder.config, join(folder.path, "config.json"));
-  const weights = llamaWeights(config);
+  const architecture = readArchitecture(folder.config, join(folder.path, "config.json"));
+  /** Each weight's name in the files. */
+  const stored = new Map<string, string>();
   let parameters = 0;
-  for (const [name, shape] of weights) {
-    const tensor = folder.tensors.get(name);
+  for (const [name, shape] of architecture.weights) {
+    const found = storedName(folder, architecture, name);
+    const tensor = folder.tensors.get(found);
     if (tensor === undefined)
       throw new KindredError("invalid_model", `${folder.path}: the weights lack the tensor ${name}`);
+    stored.set(name, found);
     if (tensor.shape.length !== shape.length || tensor.shape.some((dim, axis) => dim !== shape[axis])) {
       throw new KindredError(
         "invalid_model",
@@ -58,34 +52,40 @@ export async function openBaseModel(path: string): Promise<BaseModel> {
   const cache = defaultCache();
   await mkdir(cache, { recursive: true });
   const hash = await modelHash(folder, { cache: join(cache, "model-hashes.json") });
-  const direct = [...weights.keys()].every((name) => {
+  const direct = [...stored.values()].every((name) => {
     const { dtype, offset } = folder.tensors.get(name)!;
     return dtype === "F32" && offset % 4 === 0;
   });
   const sources = direct
     ? new Map(
-        [...weights.keys()].map((name) => {
-          const { file, offset } = folder.tensors.get(name)!;
+        [...stored].map(([name, found]) => {
+          const { file, offset } = folder.tensors.get(found)!;
           return [name, { path: file, offset }];
         }),
       )
-    : await widened(folder, hash, [...weights.keys()], join(cache, "float32"));
-  return { folder, config, hash, sources, parameters };
+    : await widened(folder, hash, stored, join(cache, "float32"));
+  return { folder, architecture, hash, sources, parameters };
+}
+
+/** A weight's name in the files: checkpoints of a model without its head (the hub's GPT-2 is one) leave out the prefix. */
+function storedName(folder: ModelFolder, { prefix }: Architecture, name: string): string {
+  const short = name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  return !folder.tensors.has(name) && folder.tensors.has(short) ? short : name;
 }
 
 /** Writes the weights as float32 into one file of the cache, unless they are there already. */
 async function widened(
   folder: ModelFolder,
   hash: string,
-  names: readonly string[],
+  stored: ReadonlyMap<string, string>,
   into: string,
 ): Promise<Map<string, WeightSource>> {
   const path = join(into, `${hash}.bin`);
   const sources = new Map<string, WeightSource>();
   let size = 0;
-  for (const name of names) {
+  for (const [name, found] of stored) {
     sources.set(name, { path, offset: size });
-    const bytes = folder.tensors.get(name)!.shape.reduce((n, dim) => n * dim, 4);
+    const bytes = folder.tensors.get(found)!.shape.reduce((n, dim) => n * dim, 4);
     size += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
   }
   const there = await stat(path).catch(() => undefined);
@@ -95,8 +95,8 @@ async function widened(
   try {
     const file = await open(draft, "w");
     try {
-      for (const name of names) {
-        const data = await readModelTensor(folder, name);
+      for (const [name, found] of stored) {
+        const data = await readModelTensor(folder, found);
         await file.write(
           new Uint8Array(data.buffer, data.byteOffset, data.byteLength),
           0,

@@ -1,260 +1,242 @@
 /**
- * The Llama family as a graph: RMSNorm, rotary embedding (with Llama 3 scaling), grouped-query attention, gated SiLU feed-forward,
- * tied or untied head. Checked against transformers. It knows nothing of adapters but that a linear may be adapted.
+ * Llama and its near kin as a graph: RMSNorm, rotary embedding, grouped-query attention, gated feed-forward, tied or untied head.
+ * Mistral differs by its sliding window, Qwen2 by biases of q, k and v and a window in its upper layers. Follows transformers'
+ * modeling_llama.py, modeling_mistral.py and modeling_qwen2.py.
  */
-import { KindredError } from "../../shared/base/errors.js";
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
+import {
+  type ApplyLinear,
+  type Architecture,
+  applied,
+  type Linear,
+  linearWeights,
+  type PositionTable,
+  type SequenceInputs,
+  type WeightOf,
+} from "./architecture.js";
+import { attend, causalMask, type Heads } from "./attention.js";
+import { type Activation, Fields } from "./fields.js";
+import { readFrequencies, rotaryTables } from "./rotary.js";
 
-export interface LlamaConfig {
+interface LlamaConfig extends Heads {
   readonly hidden: number;
   readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
   readonly feedForward: number;
   readonly vocabulary: number;
-  /** Longest sequence, in tokens. */
   readonly context: number;
   readonly eps: number;
+  readonly activation: Activation;
   readonly tied: boolean;
-  readonly attentionBias: boolean;
+  readonly qkvBias: boolean;
+  readonly outputBias: boolean;
   readonly feedForwardBias: boolean;
-  /** [headDim / 2] radians a position, scaling applied. */
-  readonly inverseFrequencies: Float64Array;
+  /** [headDim / 2] radians a position. */
+  readonly frequencies: Float64Array;
+  /** How many tokens a token sees in the layers that have a window. */
+  readonly window: number | undefined;
+  readonly windowed: (layer: number) => boolean;
 }
 
-/** Reads config.json of a Llama. @throws {KindredError} `unsupported` or `invalid_model` naming the field */
-export function llamaConfig(json: Readonly<Record<string, unknown>>, file = "config.json"): LlamaConfig {
-  const fail = (field: string, want: string): never => {
-    throw new KindredError("invalid_model", `${file}: ${field} is ${JSON.stringify(json[field])}, should be ${want}`);
-  };
-  const integer = (field: string, fallback?: number): number => {
-    const value = json[field] ?? fallback;
-    if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > 1e7) {
-      return fail(field, "a positive integer");
-    }
-    return value;
-  };
-  const flag = (field: string): boolean => {
-    const value = json[field] ?? false;
-    return typeof value === "boolean" ? value : fail(field, "true or false");
-  };
-  const activation = json.hidden_act ?? "silu";
-  if (activation !== "silu") {
-    throw new KindredError(
-      "unsupported",
-      `${file}: hidden_act ${JSON.stringify(activation)} is not supported, only "silu"`,
-    );
+type Json = Readonly<Record<string, unknown>>;
+
+/** What differs between the kin: defaults, biases, windows. */
+interface Kin {
+  readonly kvHeads?: number;
+  readonly context: number;
+  readonly biases: (fields: Fields) => Pick<LlamaConfig, "qkvBias" | "outputBias" | "feedForwardBias">;
+  readonly windows?: (fields: Fields) => Pick<LlamaConfig, "window" | "windowed">;
+}
+
+const FULL = { window: undefined, windowed: () => false };
+
+/** Reads config.json of `model_type` llama. @throws {KindredError} `unsupported` or `invalid_model` naming the field */
+export function llama(json: Json, file: string): Architecture {
+  return build(
+    readConfig(new Fields(json, file), {
+      context: 2048,
+      biases: (fields) => {
+        const attention = fields.flag("attention_bias", false);
+        return {
+          qkvBias: attention,
+          outputBias: attention,
+          feedForwardBias: fields.flag("mlp_bias", false),
+        };
+      },
+    }),
+  );
+}
+
+/** As `llama`, for `model_type` mistral. */
+export function mistral(json: Json, file: string): Architecture {
+  return build(
+    readConfig(new Fields(json, file), {
+      kvHeads: 8,
+      context: 131_072,
+      biases: () => ({ qkvBias: false, outputBias: false, feedForwardBias: false }),
+      windows: (fields) => {
+        if (fields.json.layer_types != null)
+          fields.unsupported("layer_types", fields.json.layer_types, "none for Mistral");
+        // Null says that there is no window; a field that is absent says 4096.
+        if (fields.json.sliding_window === null) return FULL;
+        return { window: fields.integer("sliding_window", 4096), windowed: () => true };
+      },
+    }),
+  );
+}
+
+/** As `llama`, for `model_type` qwen2 (Qwen2 and Qwen2.5). */
+export function qwen2(json: Json, file: string): Architecture {
+  return build(
+    readConfig(new Fields(json, file), {
+      kvHeads: 32,
+      context: 32_768,
+      biases: () => ({ qkvBias: true, outputBias: false, feedForwardBias: false }),
+      windows: (fields) => {
+        if (!fields.flag("use_sliding_window", false) || fields.json.sliding_window === null) return FULL;
+        const window = fields.integer("sliding_window", 4096);
+        const types = fields.json.layer_types;
+        if (types == null) {
+          const first = fields.json.max_window_layers === 0 ? 0 : fields.integer("max_window_layers", 28);
+          return { window, windowed: (layer) => layer >= first };
+        }
+        const known = ["full_attention", "sliding_attention"];
+        if (
+          !Array.isArray(types) ||
+          types.length !== fields.layers("num_hidden_layers") ||
+          types.some((type) => !known.includes(type))
+        ) {
+          return fields.wrong("layer_types", `one of ${known.join(", ")} a layer`);
+        }
+        return { window, windowed: (layer) => types[layer] === "sliding_attention" };
+      },
+    }),
+  );
+}
+
+function readConfig(fields: Fields, kin: Kin): LlamaConfig {
+  const heads = fields.integer("num_attention_heads");
+  const kvHeads = fields.integer("num_key_value_heads", kin.kvHeads ?? heads);
+  if (heads % kvHeads !== 0) fields.wrong("num_key_value_heads", `a divisor of num_attention_heads (${heads})`);
+  const headDim =
+    fields.json.head_dim == null ? fields.headDim("hidden_size", "num_attention_heads") : fields.integer("head_dim");
+  if (headDim % 2 !== 0) fields.wrong("head_dim", "even");
+  const frequencies = readFrequencies(fields, headDim, {
+    thetas: ["rope_theta"],
+    share: "partial_rotary_factor",
+    defaultShare: 1,
+  });
+  if (frequencies.length * 2 !== headDim) {
+    fields.unsupported("partial_rotary_factor", (frequencies.length * 2) / headDim, "1 in this family");
   }
-  const hidden = integer("hidden_size");
-  const heads = integer("num_attention_heads");
-  const kvHeads = integer("num_key_value_heads", heads);
-  if (heads % kvHeads !== 0) fail("num_key_value_heads", `a divisor of num_attention_heads (${heads})`);
-  if (json.head_dim == null && hidden % heads !== 0)
-    fail("hidden_size", `a multiple of num_attention_heads (${heads})`);
-  const headDim = integer("head_dim", hidden / heads);
-  if (headDim % 2 !== 0) fail("head_dim", "even");
-  const eps = json.rms_norm_eps ?? 1e-6;
-  if (typeof eps !== "number" || !(eps > 0)) return fail("rms_norm_eps", "a positive number");
   return {
-    hidden,
-    layers: integer("num_hidden_layers"),
+    hidden: fields.integer("hidden_size"),
+    layers: fields.layers("num_hidden_layers"),
     heads,
     kvHeads,
     headDim,
-    feedForward: integer("intermediate_size"),
-    vocabulary: integer("vocab_size"),
-    context: integer("max_position_embeddings", 2048),
-    eps,
-    tied: flag("tie_word_embeddings"),
-    attentionBias: flag("attention_bias"),
-    feedForwardBias: flag("mlp_bias"),
-    inverseFrequencies: inverseFrequencies(json, headDim, file),
+    feedForward: fields.integer("intermediate_size"),
+    vocabulary: fields.integer("vocab_size"),
+    context: fields.integer("max_position_embeddings", kin.context),
+    eps: fields.positive("rms_norm_eps", 1e-6),
+    activation: fields.activation("hidden_act", "silu"),
+    tied: fields.flag("tie_word_embeddings", false),
+    frequencies,
+    ...kin.biases(fields),
+    ...(kin.windows?.(fields) ?? FULL),
   };
 }
 
-/** Rotary frequencies; `rope_parameters` is transformers 5's name for `rope_theta` with `rope_scaling`. */
-function inverseFrequencies(json: Readonly<Record<string, unknown>>, headDim: number, file: string): Float64Array {
-  const scaling = (json.rope_parameters ?? json.rope_scaling ?? {}) as Readonly<Record<string, unknown>>;
-  const theta = scaling.rope_theta ?? json.rope_theta ?? 10000;
-  if (typeof theta !== "number" || !(theta > 0)) {
-    throw new KindredError(
-      "invalid_model",
-      `${file}: rope_theta is ${JSON.stringify(theta)}, should be a positive number`,
-    );
-  }
-  const frequencies = Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
-  const kind = scaling.rope_type ?? scaling.type ?? "default";
-  if (kind === "default") return frequencies;
-  if (kind !== "llama3" && kind !== "linear") {
-    throw new KindredError(
-      "unsupported",
-      `${file}: rope scaling ${JSON.stringify(kind)} is not supported (default, linear, llama3)`,
-    );
-  }
-  const number = (field: string): number => {
-    const value = scaling[field];
-    if (typeof value !== "number" || !(value > 0)) {
-      throw new KindredError(
-        "invalid_model",
-        `${file}: rope scaling's ${field} is ${JSON.stringify(value)}, should be a positive number`,
-      );
-    }
-    return value;
+const EMBEDDING = "model.embed_tokens.weight";
+const HEAD = "lm_head.weight";
+
+function build(config: LlamaConfig): Architecture {
+  const layers = Array.from({ length: config.layers }, (_, layer) => linearsOfLayer(config, layer));
+  const linears = layers.flat();
+  return {
+    layers: config.layers,
+    hidden: config.hidden,
+    vocabulary: config.vocabulary,
+    context: config.context,
+    weights: weightsOf(config, layers),
+    prefix: "model.",
+    linears,
+    attentionModules: ["q_proj", "k_proj", "v_proj", "o_proj"],
+    positionTables: [...rotaryTables(config.frequencies), ...masksOf(config)],
+    hiddenStates: (g, inputs, weight, apply) => hiddenStates(g, config, linears, inputs, weight, apply),
+    logits: (g, rows, weight) =>
+      g.matmul(g.rmsNorm(rows, weight("model.norm.weight"), config.eps), weight(config.tied ? EMBEDDING : HEAD), {
+        transB: true,
+      }),
   };
-  const factor = number("factor");
-  if (kind === "linear") return frequencies.map((f) => f / factor);
-  // Llama 3.1: long wavelengths are stretched by `factor`, short ones stay, those between are interpolated.
-  const low = number("low_freq_factor");
-  const high = number("high_freq_factor");
-  const original = number("original_max_position_embeddings");
-  return frequencies.map((f) => {
-    const wavelength = (2 * Math.PI) / f;
-    if (wavelength < original / high) return f;
-    if (wavelength > original / low) return f / factor;
-    const smooth = (original / wavelength - low) / (high - low);
-    return ((1 - smooth) * f) / factor + smooth * f;
+}
+
+function linearsOfLayer(config: LlamaConfig, layer: number): Linear[] {
+  const { heads, kvHeads, headDim, feedForward, hidden, qkvBias, outputBias, feedForwardBias } = config;
+  const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
+    name: `model.layers.${layer}.${name}`,
+    out,
+    in: width,
+    bias,
+    inputFirst: false,
   });
-}
-
-/** Names and shapes of the weights, [out, in] for linears, as Hugging Face has them. */
-export function llamaWeights(config: LlamaConfig): Map<string, readonly number[]> {
-  const { hidden, vocabulary } = config;
-  const weights = new Map<string, readonly number[]>();
-  weights.set("model.embed_tokens.weight", [vocabulary, hidden]);
-  for (let layer = 0; layer < config.layers; layer++) {
-    const prefix = `model.layers.${layer}`;
-    weights.set(`${prefix}.input_layernorm.weight`, [hidden]);
-    weights.set(`${prefix}.post_attention_layernorm.weight`, [hidden]);
-    for (const { name, module, out, in: width } of linearsOfLayer(config)) {
-      weights.set(`${prefix}.${name}.weight`, [out, width]);
-      if (hasBias(config, module)) weights.set(`${prefix}.${name}.bias`, [out]);
-    }
-  }
-  weights.set("model.norm.weight", [hidden]);
-  if (!config.tied) weights.set("lm_head.weight", [vocabulary, hidden]);
-  return weights;
-}
-
-export interface LinearShape {
-  /** Within the layer: "self_attn.q_proj". */
-  readonly name: string;
-  /** Its last part: "q_proj". */
-  readonly module: string;
-  readonly out: number;
-  readonly in: number;
-}
-
-export const ATTENTION_MODULES = ["q_proj", "k_proj", "v_proj", "o_proj"] as const;
-export const FEED_FORWARD_MODULES = ["gate_proj", "up_proj", "down_proj"] as const;
-
-/** The seven linears of every layer. */
-export function linearsOfLayer({ heads, kvHeads, headDim, feedForward, hidden }: LlamaConfig): LinearShape[] {
   return [
-    { name: "self_attn.q_proj", module: "q_proj", out: heads * headDim, in: hidden },
-    { name: "self_attn.k_proj", module: "k_proj", out: kvHeads * headDim, in: hidden },
-    { name: "self_attn.v_proj", module: "v_proj", out: kvHeads * headDim, in: hidden },
-    { name: "self_attn.o_proj", module: "o_proj", out: hidden, in: heads * headDim },
-    { name: "mlp.gate_proj", module: "gate_proj", out: feedForward, in: hidden },
-    { name: "mlp.up_proj", module: "up_proj", out: feedForward, in: hidden },
-    { name: "mlp.down_proj", module: "down_proj", out: hidden, in: feedForward },
+    linear("self_attn.q_proj", heads * headDim, hidden, qkvBias),
+    linear("self_attn.k_proj", kvHeads * headDim, hidden, qkvBias),
+    linear("self_attn.v_proj", kvHeads * headDim, hidden, qkvBias),
+    linear("self_attn.o_proj", hidden, heads * headDim, outputBias),
+    linear("mlp.gate_proj", feedForward, hidden, feedForwardBias),
+    linear("mlp.up_proj", feedForward, hidden, feedForwardBias),
+    linear("mlp.down_proj", hidden, feedForward, feedForwardBias),
   ];
 }
 
-function hasBias(config: LlamaConfig, module: string): boolean {
-  return (ATTENTION_MODULES as readonly string[]).includes(module) ? config.attentionBias : config.feedForwardBias;
+function weightsOf(config: LlamaConfig, layers: readonly (readonly Linear[])[]): Map<string, readonly number[]> {
+  const { hidden, vocabulary, tied } = config;
+  return new Map([
+    [EMBEDDING, [vocabulary, hidden]],
+    ...layers.flatMap((linears, layer): [string, readonly number[]][] => [
+      [`model.layers.${layer}.input_layernorm.weight`, [hidden]],
+      [`model.layers.${layer}.post_attention_layernorm.weight`, [hidden]],
+      ...linearWeights(linears),
+    ]),
+    ["model.norm.weight", [hidden]],
+    ...(tied ? [] : [[HEAD, [vocabulary, hidden]] as [string, readonly number[]]]),
+  ]);
 }
 
-/** Tensors that say where in the sequence a token is; fed with every run. */
-export interface Positions {
-  /** [T, headDim / 2] */
-  readonly cos: Value;
-  readonly sin: Value;
-  /** [T, T]: 0 where a token may attend, a large negative number elsewhere. */
-  readonly mask: Value;
+const maskName = (config: LlamaConfig, layer: number): string => (config.windowed(layer) ? "window" : "mask");
+
+/** Only the masks that some layer uses: a graph has no input that nothing needs. */
+function masksOf(config: LlamaConfig): PositionTable[] {
+  const names = new Set(Array.from({ length: config.layers }, (_, layer) => maskName(config, layer)));
+  return [causalMask("mask"), causalMask("window", config.window)].filter(({ name }) => names.has(name));
 }
 
-/** Gives the output of a linear; an adapter adds its own term to `base()`. @param x [B*T, in] */
-export type ApplyLinear = (name: string, x: Value, base: () => Value) => Value;
-
-export interface LlamaInputs extends Positions {
-  /** int32 [B, T]; padding on the right needs no mask, for nobody looks right. */
-  readonly tokens: Value;
-}
-
-/**
- * Hidden states before the final norm.
- * @param weight a weight's value by its Hugging Face name
- * @returns [B*T, hidden]
- */
-export function llamaHidden(
+function hiddenStates(
   g: GraphBuilder,
   config: LlamaConfig,
-  { tokens, cos, sin, mask }: LlamaInputs,
-  weight: (name: string) => Value,
-  linear: ApplyLinear,
+  linears: readonly Linear[],
+  { tokens, table }: SequenceInputs,
+  weight: WeightOf,
+  apply: ApplyLinear,
 ): Value {
-  const { heads, kvHeads, headDim } = config;
-  const group = heads / kvHeads;
+  const linear = applied(g, linears, weight, apply);
   // [B*T, n] -> [B, T, n], turned by position.
-  const rotate = (x: Value): Value => g.rotary(g.reshape(x, ["B", "T", x.shape[1] as number]), cos, sin);
-  let x = g.rows(g.gather(weight("model.embed_tokens.weight"), tokens));
+  const rotate = (x: Value): Value =>
+    g.rotary(g.reshape(x, ["B", "T", x.shape[1] as number]), table("cos"), table("sin"));
+  let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `model.layers.${layer}`;
-    const apply = (name: string, input: Value): Value => {
-      const full = `${prefix}.${name}`;
-      return linear(full, input, () => {
-        const product = g.matmul(input, weight(`${full}.weight`), { transB: true });
-        return hasBias(config, name.slice(name.indexOf(".") + 1)) ? g.add(product, weight(`${full}.bias`)) : product;
-      });
-    };
     const normed = g.rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.eps);
-    // Queries that share a key head are stacked as rows, so that keys and values are never repeated.
-    const split = g.reshape(rotate(apply("self_attn.q_proj", normed)), ["B", "T", kvHeads, group, headDim]);
-    const q = g.transpose(split, [0, 2, 3, 1, 4]);
-    const heading = (y: Value): Value => g.transpose(g.reshape(y, ["B", "T", kvHeads, headDim]), [0, 2, 1, 3]);
-    const k = heading(rotate(apply("self_attn.k_proj", normed)));
-    const v = heading(apply("self_attn.v_proj", normed));
-    const stacked = ["B", kvHeads, group === 1 ? "T" : `${group}*T`];
-    const scores = g.matmul(g.reshape(q, [...stacked, headDim]), k, { transB: true, scale: headDim ** -0.5 });
-    const attention = g.softmax(g.add(g.reshape(scores, ["B", kvHeads, group, "T", "T"]), mask));
-    const mixed = g.matmul(g.reshape(attention, [...stacked, "T"]), v);
-    const merged = g.transpose(g.reshape(mixed, ["B", kvHeads, group, "T", headDim]), [0, 3, 1, 2, 4]);
-    x = g.add(x, apply("self_attn.o_proj", g.reshape(merged, ["B*T", heads * headDim])));
+    const q = rotate(linear(`${prefix}.self_attn.q_proj`, normed));
+    const k = rotate(linear(`${prefix}.self_attn.k_proj`, normed));
+    const v = linear(`${prefix}.self_attn.v_proj`, normed);
+    const mixed = attend(g, { q, k, v }, config, table(maskName(config, layer)));
+    x = g.add(x, linear(`${prefix}.self_attn.o_proj`, mixed));
 
     const inner = g.rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.eps);
-    const gate = g.silu(apply("mlp.gate_proj", inner));
-    x = g.add(x, apply("mlp.down_proj", g.mul(gate, apply("mlp.up_proj", inner))));
+    const gate = config.activation(g, linear(`${prefix}.mlp.gate_proj`, inner));
+    x = g.add(x, linear(`${prefix}.mlp.down_proj`, g.mul(gate, linear(`${prefix}.mlp.up_proj`, inner))));
   }
   return x;
-}
-
-/** Logits of some rows of hidden states. @param rows [S, hidden] @returns [S, vocabulary] */
-export function llamaLogits(g: GraphBuilder, config: LlamaConfig, rows: Value, weight: (name: string) => Value): Value {
-  const normed = g.rmsNorm(rows, weight("model.norm.weight"), config.eps);
-  return g.matmul(normed, weight(config.tied ? "model.embed_tokens.weight" : "lm_head.weight"), { transB: true });
-}
-
-/** A weight that is far below any logit and yet finite: its softmax is exactly 0 in float32. */
-export const MASKED = -1e9;
-
-/** The position tensors of sequences of `length` tokens, on the host. */
-export function positionTables(
-  config: LlamaConfig,
-  length: number,
-): { cos: Float32Array; sin: Float32Array; mask: Float32Array } {
-  const { inverseFrequencies } = config;
-  const half = config.headDim / 2;
-  const cos = new Float32Array(length * half);
-  const sin = new Float32Array(length * half);
-  const mask = new Float32Array(length * length);
-  for (let t = 0; t < length; t++) {
-    for (let i = 0; i < half; i++) {
-      const angle = t * (inverseFrequencies[i] as number);
-      cos[t * half + i] = Math.cos(angle);
-      sin[t * half + i] = Math.sin(angle);
-    }
-    mask.fill(MASKED, t * length + t + 1, (t + 1) * length);
-  }
-  return { cos, sin, mask };
 }

@@ -20,7 +20,7 @@ export async function evaluateFile(job: InputFiles, context: JobContext): Promis
   const { progress, signal } = context;
   const { base, rows, adapter } = await openInputs(job, context);
   const layout =
-    adapter?.layout ?? loraLayout(base.config, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
+    adapter?.layout ?? loraLayout(base.architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
   const runtime = new OnnxRuntime();
   const stage = progress.stage("evaluate", rows.length);
   try {

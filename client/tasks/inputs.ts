@@ -1,14 +1,13 @@
 /** What the commands on one file of rows read: the model, the rows as its tokens, and a PEFT adapter where one is given. */
-import { adaptedModules, readPeftAdapter, scaleOf } from "../../shared/adapters/peft.js";
+import { adaptedModules, isTarget, readPeftAdapter, scaleOf } from "../../shared/adapters/peft.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { RowFormat } from "../../shared/config/format.js";
 import { RowEncoder } from "../data/encode.js";
 import { readAllRows } from "../data/readers.js";
 import type { EncodedRow } from "../data/types.js";
+import { type Architecture, moduleNames } from "../models/architecture.js";
 import type { BaseModel } from "../models/base.js";
-import type { LlamaConfig } from "../models/llama.js";
-import { linearsOfLayer } from "../models/llama.js";
 import { openModel } from "../models/open.js";
 import { type AdapterLayout, type AdapterValues, adapterFromTensors, loraLayout } from "../tuning/lora.js";
 
@@ -38,27 +37,32 @@ export async function openInputs(files: InputFiles, context: JobContext): Promis
     });
   }
   const { base, tokenizer, renderChat } = await openModel(files.model, context);
-  const encoder = new RowEncoder(tokenizer, { maxTokens: Math.min(files.maxTokens, base.config.context), renderChat });
+  const encoder = new RowEncoder(tokenizer, {
+    maxTokens: Math.min(files.maxTokens, base.architecture.context),
+    renderChat,
+  });
   const rows = examples.map((example) => encoder.encode(example));
   if (files.adapter === undefined) return { base, rows };
-  const adapter = await peftAdapter(base.config, files.adapter);
+  const adapter = await peftAdapter(base.architecture, files.adapter);
   context.log.info("adapter read", { base: adapter.baseModel ?? "unnamed", rank: adapter.layout.spec.rank });
   return { base, rows, adapter };
 }
 
 /** A PEFT folder's adapter in the model's own layout. @throws {KindredError} `invalid_adapter` where it does not fit the model */
 async function peftAdapter(
-  config: LlamaConfig,
+  architecture: Architecture,
   folder: string,
 ): Promise<{ layout: AdapterLayout; values: AdapterValues; baseModel: string | null }> {
   const adapter = await readPeftAdapter(folder);
   const modules = adaptedModules(adapter.tensors);
-  const known = linearsOfLayer(config).map(({ module }) => module);
-  const strange = modules.find((module) => !known.includes(module));
+  const strange = modules.find((module) => !architecture.linears.some(({ name }) => isTarget(name, [module])));
   if (strange !== undefined) {
-    throw new KindredError("invalid_adapter", `${folder}: adapts ${strange}, which is none of ${known.join(", ")}`);
+    throw new KindredError(
+      "invalid_adapter",
+      `${folder}: adapts ${strange}, which is none of ${moduleNames(architecture).join(", ")}`,
+    );
   }
-  const layout = loraLayout(config, {
+  const layout = loraLayout(architecture, {
     rank: adapter.rank,
     // The layout scales by alpha / rank; rank-stabilised LoRA by alpha / sqrt(rank).
     alpha: scaleOf(adapter) * adapter.rank,

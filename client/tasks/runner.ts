@@ -91,7 +91,7 @@ export class ClientWork implements TaskRunner {
   }
 
   private layout(spec: AdapterSpec): AdapterLayout {
-    return loraLayout(this.options.programs.model.config, spec);
+    return loraLayout(this.options.programs.model.architecture, spec);
   }
 
   private async adapter(

@@ -1,7 +1,9 @@
 /** Rows of a dataset -> the feeds of a graph: padded tokens, position tables, scored positions. */
+import { resolve } from "../../shared/graph/dims.js";
 import type { HostTensor } from "../../shared/runtimes/types.js";
 import type { EncodedRow } from "../data/types.js";
-import { type LlamaConfig, MASKED, positionTables } from "../models/llama.js";
+import type { Architecture } from "../models/architecture.js";
+import { MASKED } from "../models/attention.js";
 
 export type Feeds = Record<string, HostTensor>;
 
@@ -17,17 +19,17 @@ export interface Ask {
 export class PositionCache {
   private readonly tables = new Map<number, Feeds>();
 
-  constructor(private readonly config: LlamaConfig) {}
+  constructor(private readonly architecture: Architecture) {}
 
   at(length: number): Feeds {
     let feeds = this.tables.get(length);
     if (feeds === undefined) {
-      const { cos, sin, mask } = positionTables(this.config, length);
-      feeds = {
-        cos: { shape: [length, this.config.headDim / 2], data: cos },
-        sin: { shape: [length, this.config.headDim / 2], data: sin },
-        mask: { shape: [length, length], data: mask },
-      };
+      feeds = Object.fromEntries(
+        this.architecture.positionTables.map(({ name, shape, values }) => [
+          name,
+          { shape: shape.map((dim) => resolve(dim, { T: length })), data: values(length) },
+        ]),
+      );
       this.tables.set(length, feeds);
     }
     return feeds;

@@ -53,7 +53,7 @@ export class HessianProducts {
     tokensPerBatch = 512,
   ) {
     if (rows.length === 0) throw new KindredError("invalid_data", "curvature needs at least one row");
-    const positions = new PositionCache(programs.model.config);
+    const positions = new PositionCache(programs.model.architecture);
     const share = 1 / scoredTokens(rows);
     const sorted = [...rows].sort((a, b) => a.tokens.length - b.tokens.length);
     const batches: Feeds[] = [];

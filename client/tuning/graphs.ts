@@ -2,29 +2,25 @@
 import { gradients } from "../../shared/graph/gradients.js";
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { type TensorProjection, tensorProjection } from "../../shared/sketch/projection.js";
+import type { ApplyLinear, Architecture, SequenceInputs, WeightOf } from "../models/architecture.js";
 import type { BaseModel } from "../models/base.js";
-import { type ApplyLinear, type LlamaInputs, llamaHidden, llamaLogits, llamaWeights } from "../models/llama.js";
 import { type AdapterLayout, loraInGraph } from "./lora.js";
 import { marginAgainstRest, marginAmongChoices, negativeLogLikelihood } from "./objective.js";
 
-/** Declares the inputs of a sequence batch: `tokens` [B, T], `cos`, `sin` [T, headDim / 2], `mask` [T, T]. */
-export function sequenceInputs(g: GraphBuilder, headDim: number): LlamaInputs {
-  return {
-    tokens: g.input("tokens", ["B", "T"], "int32"),
-    cos: g.input("cos", ["T", headDim / 2]),
-    sin: g.input("sin", ["T", headDim / 2]),
-    mask: g.input("mask", ["T", "T"]),
-  };
+/** Declares the inputs of a sequence batch: `tokens` [B, T], and the model's position tables by their names. */
+export function sequenceInputs(g: GraphBuilder, { positionTables }: Architecture): SequenceInputs {
+  const tokens = g.input("tokens", ["B", "T"], "int32");
+  const tables = new Map(positionTables.map(({ name, shape, dtype }) => [name, g.input(name, shape, dtype)]));
+  return { tokens, table: (name) => tables.get(name)! };
 }
 
 /** The base model's weights as frozen values, each declared when first used. */
-export function frozenWeights(g: GraphBuilder, { config, sources }: BaseModel): (name: string) => Value {
-  const shapes = llamaWeights(config);
+export function frozenWeights(g: GraphBuilder, { architecture, sources }: BaseModel): WeightOf {
   const made = new Map<string, Value>();
   return (name) => {
     let value = made.get(name);
     if (value === undefined) {
-      value = g.weight(name, shapes.get(name)!, sources.get(name)!);
+      value = g.weight(name, architecture.weights.get(name)!, sources.get(name)!);
       made.set(name, value);
     }
     return value;
@@ -38,10 +34,11 @@ function logitsAsked(
   apply: ApplyLinear,
   weight = frozenWeights(g, model),
 ): { logits: Value; targets: Value } {
-  const hidden = llamaHidden(g, model.config, sequenceInputs(g, model.config.headDim), weight, apply);
+  const { architecture } = model;
+  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture), weight, apply);
   const positions = g.input("positions", ["S"], "int32");
   const targets = g.input("targets", ["S", 1], "int32");
-  return { logits: llamaLogits(g, model.config, g.gather(hidden, positions), weight), targets };
+  return { logits: architecture.logits(g, g.gather(hidden, positions), weight), targets };
 }
 
 /** `logits` [S, V] with the adapter; `nll` [S, 1]. */
@@ -59,7 +56,7 @@ export function trainingGraph(model: BaseModel, layout: AdapterLayout, { offset 
   const g = new GraphBuilder();
   const adapter = loraInGraph(g, layout, { training: true });
   const { logits, targets } = logitsAsked(g, model, adapter.apply);
-  const shifted = offset ? g.add(logits, g.input("offset", ["S", model.config.vocabulary])) : logits;
+  const shifted = offset ? g.add(logits, g.input("offset", ["S", model.architecture.vocabulary])) : logits;
   const weights = g.input("weights", ["S", 1]);
   const loss = g.total(g.mul(weights, negativeLogLikelihood(g, shifted, targets)));
   const [grad] = gradients(g, loss, [adapter.trained]);
@@ -81,10 +78,10 @@ export function hessianProductGraph(model: BaseModel, layout: AdapterLayout): Gr
   return g.build({ loss, product: product as Value });
 }
 
-/** Full-parameter training: all weights are one flat input `parameters` [P], in the order of `llamaWeights`. */
-export function fullTrainingGraph(config: BaseModel["config"]): Graph {
+/** Full-parameter training: all weights are one flat input `parameters` [P], in the order of `weights`. */
+export function fullTrainingGraph(architecture: Architecture): Graph {
   const g = new GraphBuilder();
-  const shapes = llamaWeights(config);
+  const shapes = architecture.weights;
   let size = 0;
   const offsets = new Map<string, number>();
   for (const [name, shape] of shapes) {
@@ -93,7 +90,7 @@ export function fullTrainingGraph(config: BaseModel["config"]): Graph {
   }
   const parameters = g.input("parameters", [size]);
   const made = new Map<string, Value>();
-  const weight = (name: string): Value => {
+  const weight: WeightOf = (name) => {
     let value = made.get(name);
     if (value === undefined) {
       const shape = shapes.get(name)!;
@@ -103,9 +100,9 @@ export function fullTrainingGraph(config: BaseModel["config"]): Graph {
     }
     return value;
   };
-  const hidden = llamaHidden(g, config, sequenceInputs(g, config.headDim), weight, (_, __, base) => base());
+  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture), weight, (_, __, base) => base());
   const rows = g.gather(hidden, g.input("positions", ["S"], "int32"));
-  const nll = negativeLogLikelihood(g, llamaLogits(g, config, rows, weight), g.input("targets", ["S", 1], "int32"));
+  const nll = negativeLogLikelihood(g, architecture.logits(g, rows, weight), g.input("targets", ["S", 1], "int32"));
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), nll));
   const [grad] = gradients(g, loss, [parameters]);
   return g.build({ loss, grad: grad as Value });

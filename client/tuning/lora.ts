@@ -2,16 +2,17 @@
  * LoRA (Hu et al. 2021): y = W x + (alpha / rank) B A x on chosen linears. The adapter is two flat vectors, of what is frozen
  * and of what is trained, with a layout that names the tensors inside: a runtime then moves two tensors instead of hundreds.
  */
+import { isTarget } from "../../shared/adapters/peft.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { type FloatTensor, type NamedTensors, sizeOf } from "../../shared/base/tensors.js";
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import { type ApplyLinear, ATTENTION_MODULES, type LlamaConfig, linearsOfLayer } from "../models/llama.js";
+import { type ApplyLinear, type Architecture, type Linear, moduleNames } from "../models/architecture.js";
 
 export interface LoraSpec {
   readonly rank: number;
   readonly alpha: number;
-  /** Names of linears ("q_proj"); those of the attention where empty. */
+  /** Names of linears or their ends ("q_proj", "attn.c_proj"), as PEFT takes them; those of the attention where empty. */
   readonly modules: readonly string[];
   /** Share of a linear's inputs dropped while training. */
   readonly dropout: number;
@@ -19,12 +20,7 @@ export interface LoraSpec {
   readonly freezeA: boolean;
 }
 
-export interface AdaptedLinear {
-  /** "model.layers.0.self_attn.q_proj" */
-  readonly name: string;
-  readonly out: number;
-  readonly in: number;
-}
+export type AdaptedLinear = Pick<Linear, "name" | "out" | "in">;
 
 export interface AdapterTensor {
   /** As PEFT has it, without its prefix: "model.layers.0.self_attn.q_proj.lora_A.weight". */
@@ -54,14 +50,13 @@ export interface AdapterValues {
 const tensorName = (linear: string, factor: "A" | "B"): string => `${linear}.lora_${factor}.weight`;
 
 /** @throws {KindredError} `invalid_config` for a module that the model does not have, or a rank or alpha out of range */
-export function loraLayout(config: LlamaConfig, spec: LoraSpec): AdapterLayout {
-  const known = linearsOfLayer(config);
-  const modules: readonly string[] = spec.modules.length ? spec.modules : ATTENTION_MODULES;
+export function loraLayout(architecture: Architecture, spec: LoraSpec): AdapterLayout {
+  const modules = spec.modules.length ? spec.modules : architecture.attentionModules;
   for (const module of modules) {
-    if (!known.some((linear) => linear.module === module)) {
+    if (!architecture.linears.some(({ name }) => isTarget(name, [module]))) {
       throw new KindredError(
         "invalid_config",
-        `adapter.modules: ${JSON.stringify(module)} is not a linear of this model; choose from ${known.map((l) => l.module).join(", ")}`,
+        `adapter.modules: ${JSON.stringify(module)} is not a linear of this model; choose from ${moduleNames(architecture).join(", ")}`,
       );
     }
   }
@@ -69,12 +64,7 @@ export function loraLayout(config: LlamaConfig, spec: LoraSpec): AdapterLayout {
     throw new KindredError("invalid_config", `adapter.rank is ${spec.rank}, should be a positive integer`);
   }
   if (!(spec.alpha > 0)) throw new KindredError("invalid_config", `adapter.alpha is ${spec.alpha}, should be positive`);
-  const linears: AdaptedLinear[] = [];
-  for (let layer = 0; layer < config.layers; layer++) {
-    for (const { name, module, out, in: width } of known) {
-      if (modules.includes(module)) linears.push({ name: `model.layers.${layer}.${name}`, out, in: width });
-    }
-  }
+  const linears = architecture.linears.filter(({ name }) => isTarget(name, modules));
   const sizes = { frozen: 0, trained: 0 };
   const place = (name: string, shape: readonly [number, number], part: "frozen" | "trained"): AdapterTensor => {
     const offset = sizes[part];

@@ -3,7 +3,7 @@
  * h = log of the odds of a set of tokens against the rest, each by a stable logsumexp, never by clipped probabilities.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import { MASKED } from "../models/llama.js";
+import { MASKED } from "../models/attention.js";
 
 /** -log p of the targets. @param logits [S, V]. @param targets int32 [S, 1]. @returns [S, 1] */
 export function negativeLogLikelihood(g: GraphBuilder, logits: Value, targets: Value): Value {

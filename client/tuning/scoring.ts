@@ -161,10 +161,10 @@ export async function scoreMixtures(
     onBatch,
   }: { limits?: ScoringLimits; onBatch?: (rows: number, done: number, of: number) => void } = {},
 ): Promise<Score[]> {
-  const positions = new PositionCache(programs.model.config);
+  const positions = new PositionCache(programs.model.architecture);
   const forward = await Forward.open(programs, layout, members, meter);
   const totals = mixtures.map(() => ({ nllSum: 0, tokens: 0, correct: 0, choiceRows: 0, examples: 0 }));
-  const plan = batches(rows, programs.model.config.vocabulary, positions, limits);
+  const plan = batches(rows, programs.model.architecture.vocabulary, positions, limits);
   try {
     for (const [at, batch] of plan.entries()) {
       const nlls = await batchNll(programs, forward, members.length, mixtures, batch.feeds, meter);
@@ -240,12 +240,12 @@ export async function keepLogits(
   meter: Meter,
   limits: ScoringLimits = DEFAULT_LIMITS,
 ): Promise<KeptLogits[]> {
-  const positions = new PositionCache(programs.model.config);
+  const positions = new PositionCache(programs.model.architecture);
   const forward = await Forward.open(programs, layout, members, meter);
   const plain = rows.map(({ tokens, scored }) => ({ tokens, scored }));
   const kept: KeptLogits[] = [];
   try {
-    for (const { feeds } of batches(plain, programs.model.config.vocabulary, positions, limits)) {
+    for (const { feeds } of batches(plain, programs.model.architecture.vocabulary, positions, limits)) {
       const logits: ResidentTensor[] = [];
       for (let j = 0; j < members.length; j++) logits.push(await forward.logits(j, feeds));
       kept.push({

@@ -30,7 +30,7 @@ export async function sketchRows(
   const { dim, tokensPerBatch = 1024 } = plan;
   const { runtime, model } = programs;
   const zeroB = isFresh(layout, values);
-  const positions = new PositionCache(model.config);
+  const positions = new PositionCache(model.architecture);
   const upload = (data: Float32Array): Promise<ResidentTensor> => runtime.upload({ shape: [data.length], data });
   const trained = await upload(values.trained);
   const frozen = layout.frozenSize > 0 ? await upload(values.frozen) : undefined;

@@ -82,7 +82,7 @@ export async function trainAdapter(
   const optimizer = await AdamW.start(programs, start.trained, meter);
   const frozen =
     layout.frozenSize > 0 ? await runtime.upload({ shape: [layout.frozenSize], data: start.frozen }) : undefined;
-  const positions = new PositionCache(model.config);
+  const positions = new PositionCache(model.architecture);
   const mixer = boosting ? await MixedLogits.open(programs, layout, offset, meter) : undefined;
   const widest = Math.max(...layout.linears.map((linear) => linear.in));
   const losses: number[] = [];

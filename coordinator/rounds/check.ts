@@ -2,6 +2,7 @@
  * What a client sent as an adapter's values, held against what it should be: names, shapes, finite numbers. The coordinator knows
  * no model; what it knows of an adapter is its specification, and the names and shapes that a run has seen.
  */
+import { isTarget } from "../../shared/adapters/peft.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
 import type { AdapterSpec } from "../../shared/wire/tasks.js";
 
@@ -34,8 +35,8 @@ export function flaw(tensors: NamedTensors, expected: AdapterShapes): string | u
 export function specFlaw(tensors: NamedTensors, { modules, rank }: AdapterSpec): string | undefined {
   if (tensors.size === 0) return "the update holds no tensors";
   for (const [name, { shape }] of tensors) {
-    const [, linear, module, factor] = /^(.+\.([^.]+))\.lora_([AB])\.weight$/.exec(name) ?? [];
-    if (module === undefined || (modules.length > 0 && !modules.includes(module))) {
+    const [, linear, factor] = /^(.+)\.lora_([AB])\.weight$/.exec(name) ?? [];
+    if (linear === undefined || (modules.length > 0 && !isTarget(linear, modules))) {
       return `tensor ${name} is not part of the adapter`;
     }
     const partner = `${linear}.lora_${factor === "A" ? "B" : "A"}.weight`;

@@ -64,6 +64,7 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   "base_model_name_or_path",
   "corda_config", // with init_lora_weights corda
   "eva_config", // with init_lora_weights eva
+  "fan_in_fan_out", // how the base model stores a weight: of effect when B A is merged into it
   "inference_mode",
   "layers_pattern", // with layers_to_transform
   "loftq_config", // with init_lora_weights loftq
@@ -152,15 +153,25 @@ function readSettings(config: Readonly<Record<string, unknown>>, path: string): 
   };
 }
 
-/** PEFT's rule: the whole name, or its end after a dot. */
-function isTarget(module: string, targets: readonly string[] | "all-linear"): boolean {
+/** PEFT's rule whether a module is a target: by its whole name, or its end after a dot. */
+export function isTarget(module: string, targets: readonly string[] | "all-linear"): boolean {
   return targets === "all-linear" || targets.some((name) => module === name || module.endsWith(`.${name}`));
 }
 
-/** The linears that tensors adapt, by the last part of their names: "model.layers.0.mlp.up_proj.lora_A.weight" -> "up_proj". */
+/**
+ * The linears that tensors adapt, as target_modules names them: "model.layers.0.mlp.up_proj.lora_A.weight" -> "up_proj". Two of
+ * GPT-2's linears share their last part; they are "attn.c_proj" and "mlp.c_proj".
+ */
 export function adaptedModules(tensors: NamedTensors): string[] {
-  return [...new Set([...tensors.keys()].map((name) => name.split(".").at(-3) as string))];
+  const named = (name: string): string => {
+    const [parent, module] = name.split(".").slice(-4, -2) as [string, string];
+    return module === "c_proj" ? `${parent}.${module}` : module;
+  };
+  return [...new Set([...tensors.keys()].map(named))];
 }
+
+/** The linears of GPT-2 are Conv1D modules, whose weights lie [in, out]: PEFT calls that fan_in_fan_out. */
+const CONV1D: ReadonlySet<string | undefined> = new Set(["c_attn", "c_proj", "c_fc"]);
 
 /** Splits "model.layers.0.mlp.up_proj.lora_A.weight"; undefined for anything else. */
 function partsOf(name: string): { module: string; part: "A" | "B" } | undefined {
@@ -292,7 +303,7 @@ export async function writePeftAdapter(folder: string, adapter: PeftAdapter, opt
   const config = {
     base_model_name_or_path: options.baseModel,
     bias: "none",
-    fan_in_fan_out: false,
+    fan_in_fan_out: [...adapter.tensors.keys()].every((name) => CONV1D.has(name.split(".").at(-3))),
     inference_mode: true,
     init_lora_weights: true,
     lora_alpha: adapter.alpha,

@@ -3,8 +3,8 @@
  * rate that the same runtime reaches on the model's own shapes in the same run, and PyTorch where it is at hand.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
+import { moduleNames } from "../../client/models/architecture.js";
 import type { BaseModel } from "../../client/models/base.js";
-import { linearsOfLayer } from "../../client/models/llama.js";
 import type { Feeds } from "../../client/tuning/batches.js";
 import { perExampleGraph, sketchGraph } from "../../client/tuning/graphs.js";
 import { type AdapterLayout, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
@@ -13,7 +13,7 @@ import { SeededRng } from "../../shared/base/random.js";
 import { GraphBuilder } from "../../shared/graph/graph.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { runPeer } from "./peers.js";
-import { marginFeedsOf, randomRows, SEVEN_LINEARS, withRandomModel } from "./shape.js";
+import { marginFeedsOf, randomRows, withRandomModel } from "./shape.js";
 
 const BATCH = 8;
 const LENGTH = 64;
@@ -35,7 +35,7 @@ export function benchEngine(runtime: Runtime, print: (line: string) => void): Pr
     const { seconds, flops, gapMs } = await timed(runtime, program, layout, feeds, keep);
     await program.executable.release();
     const gflops = flops / seconds / 1e9;
-    const shapes = linearsOfLayer(model.config).map((linear) => [linear.in, linear.out] as const);
+    const shapes = model.architecture.linears.map((linear) => [linear.in, linear.out] as const);
     const bestGemm = await bestGemmRate(runtime, shapes, print);
     print(
       `  ${BATCH} x ${LENGTH} tokens, rank ${RANK} on seven linears, logits for all tokens: ${seconds.toFixed(2)} s, ${gflops.toFixed(0)} GFLOP/s`,
@@ -70,7 +70,13 @@ export function benchSketching(runtime: Runtime, print: (line: string) => void):
 }
 
 const benchLayout = (model: BaseModel): AdapterLayout =>
-  loraLayout(model.config, { rank: RANK, alpha: 2 * RANK, modules: SEVEN_LINEARS, dropout: 0, freezeA: true });
+  loraLayout(model.architecture, {
+    rank: RANK,
+    alpha: 2 * RANK,
+    modules: moduleNames(model.architecture),
+    dropout: 0,
+    freezeA: true,
+  });
 
 /** Median of the runs of a program at a fresh adapter, and the longest gap of the event loop meanwhile. */
 async function timed(

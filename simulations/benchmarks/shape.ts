@@ -4,11 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EncodedRow } from "../../client/data/types.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
-import { ATTENTION_MODULES, FEED_FORWARD_MODULES, llamaConfig, llamaWeights } from "../../client/models/llama.js";
+import { readArchitecture } from "../../client/models/families.js";
 import { type Feeds, marginFeeds, PositionCache } from "../../client/tuning/batches.js";
 import { SeededRng } from "../../shared/base/random.js";
-
-export const SEVEN_LINEARS = [...ATTENTION_MODULES, ...FEED_FORWARD_MODULES];
 
 /** SmolLM2-135M's configuration. */
 export const SMOLLM2_135M = {
@@ -41,14 +39,14 @@ export async function withRandomModel<T>(use: (model: BaseModel) => Promise<T>):
 export function randomRows(model: BaseModel, rows: number, length: number, scored: number): EncodedRow[] {
   const rng = new SeededRng(2, "tokens");
   return Array.from({ length: rows }, () => ({
-    tokens: Int32Array.from({ length: length + 1 }, () => rng.int(model.config.vocabulary)),
+    tokens: Int32Array.from({ length: length + 1 }, () => rng.int(model.architecture.vocabulary)),
     scored: Int32Array.from({ length: scored }, (_, i) => length - scored + i + 1),
   }));
 }
 
 /** Feeds of the margins of such rows: the last token only ends the target and is not run. */
 export function marginFeedsOf(model: BaseModel, rows: readonly EncodedRow[], length: number): Feeds {
-  const cache = new PositionCache(model.config);
+  const cache = new PositionCache(model.architecture);
   return {
     ...marginFeeds(rows, cache, false),
     ...cache.at(length),
@@ -65,7 +63,7 @@ export function marginFeedsOf(model: BaseModel, rows: readonly EncodedRow[], len
 
 /** Writes config.json and model.safetensors (float32, standard deviation 0.02; norms 1). */
 async function writeRandomModel(folder: string, json: Readonly<Record<string, unknown>>, seed: number): Promise<void> {
-  const weights = llamaWeights(llamaConfig(json));
+  const { weights } = readArchitecture(json);
   const header: Record<string, unknown> = {};
   let at = 0;
   for (const [name, shape] of weights) {

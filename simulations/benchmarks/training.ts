@@ -1,11 +1,12 @@
 /** How fast a LoRA training step is, and how much memory it takes, beside PyTorch with PEFT on the same work. */
+import { moduleNames } from "../../client/models/architecture.js";
 import { initialAdapter, loraLayout } from "../../client/tuning/lora.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
 import { trainAdapter } from "../../client/tuning/training.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { median } from "./engine.js";
 import { runPeer } from "./peers.js";
-import { randomRows, SEVEN_LINEARS, withRandomModel } from "./shape.js";
+import { randomRows, withRandomModel } from "./shape.js";
 
 const BATCH = 8;
 const LENGTH = 64;
@@ -16,10 +17,10 @@ const REPEATS = 9;
 export async function benchTraining(runtime: Runtime, print: (line: string) => void): Promise<void> {
   await withRandomModel(async (model) => {
     const start = performance.now();
-    const layout = loraLayout(model.config, {
+    const layout = loraLayout(model.architecture, {
       rank: RANK,
       alpha: 2 * RANK,
-      modules: SEVEN_LINEARS,
+      modules: moduleNames(model.architecture),
       dropout: 0,
       freezeA: false,
     });

@@ -11,7 +11,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { RowEncoder } from "../../client/data/encode.js";
 import type { EncodedRow, Tokenizer } from "../../client/data/types.js";
-import { type LlamaConfig, llamaConfig, llamaWeights } from "../../client/models/llama.js";
+import type { Architecture } from "../../client/models/architecture.js";
+import { readArchitecture } from "../../client/models/families.js";
 import { loadTokenizer } from "../../client/models/tokenizer.js";
 import { PositionCache, trainingFeeds } from "../../client/tuning/batches.js";
 import { adamwGraph, fullTrainingGraph } from "../../client/tuning/graphs.js";
@@ -100,17 +101,17 @@ export function* pretrainingBatches(
 
 /** Initial weights: norms 1, linears normal with 1 / sqrt(in), those that write to the residual stream scaled down by depth. */
 function initialWeights(
-  config: LlamaConfig,
+  architecture: Architecture,
   seed: number,
 ): Map<string, { shape: readonly number[]; data: Float32Array }> {
   const tensors = new Map<string, { shape: readonly number[]; data: Float32Array }>();
-  for (const [name, shape] of llamaWeights(config)) {
+  for (const [name, shape] of architecture.weights) {
     const rng = new SeededRng(seed, "demo-weights", name);
     const data = new Float32Array(shape.reduce((n, dim) => n * dim, 1));
     const [, width] = shape;
     if (width === undefined) data.fill(1);
     else {
-      const residual = /o_proj|down_proj/.test(name) ? 1 / Math.sqrt(2 * config.layers) : 1;
+      const residual = /o_proj|down_proj/.test(name) ? 1 / Math.sqrt(2 * architecture.layers) : 1;
       const stdDev = /embed_tokens|lm_head/.test(name) ? 0.05 : residual / Math.sqrt(width);
       for (let i = 0; i < data.length; i++) data[i] = stdDev * rng.normal();
     }
@@ -135,9 +136,9 @@ export async function pretrain(
   const tokenizer = await loadTokenizer(folder);
   const json = demoConfig(tokenizer.vocabularySize);
   await write("config.json", json);
-  const config = llamaConfig(json);
+  const architecture = readArchitecture(json);
 
-  const tensors = initialWeights(config, plan.seed);
+  const tensors = initialWeights(architecture, plan.seed);
   const size = [...tensors.values()].reduce((n, { data }) => n + data.length, 0);
   const flat = new Float32Array(size);
   let at = 0;
@@ -145,14 +146,14 @@ export async function pretrain(
     flat.set(data, at);
     at += data.length;
   }
-  const step = await runtime.compile(fullTrainingGraph(config));
+  const step = await runtime.compile(fullTrainingGraph(architecture));
   const update = await runtime.compile(adamwGraph(size, { beta2: 0.95 }));
   const scalar = (value: number): HostTensor => ({ shape: [1], data: Float32Array.of(value) });
   let parameters: ResidentTensor = await runtime.upload({ shape: [size], data: flat });
   let moment1: ResidentTensor = await runtime.upload({ shape: [size], data: new Float32Array(size) });
   let moment2: ResidentTensor = await runtime.upload({ shape: [size], data: new Float32Array(size) });
-  const positions = new PositionCache(config);
-  const batches = pretrainingBatches(tokenizer, { ...plan, maxTokens: config.context });
+  const positions = new PositionCache(architecture);
+  const batches = pretrainingBatches(tokenizer, { ...plan, maxTokens: architecture.context });
   const losses: number[] = [];
   for (let s = 0; s < plan.totalSteps; s++) {
     const { tensors: fetched, resident } = await step.run(

@@ -44,7 +44,7 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
     methods[method] = methodResult(clients.map((name) => [name, scores.clients.get(name) as RawScore]));
     cost[method] = ctx.costs[method];
   }
-  const { layers, hidden, vocabulary } = base.config;
+  const { layers, hidden, vocabulary } = base.architecture;
   return {
     title: plan.title,
     clients,

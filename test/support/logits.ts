@@ -18,7 +18,10 @@ export async function allLogits(
     Array.from({ length }, (_, position) => ({ sequence, position, target: 0 })),
   );
   const forward = await Forward.open(programs, layout, [values ?? emptyAdapter(layout)], meter);
-  const feeds = { ...sequenceFeeds(sequences, new PositionCache(programs.model.config)), ...askFeeds(asks, length) };
+  const feeds = {
+    ...sequenceFeeds(sequences, new PositionCache(programs.model.architecture)),
+    ...askFeeds(asks, length),
+  };
   const logits = await forward.logits(0, feeds);
   const host = await programs.runtime.download(logits);
   programs.free(logits);

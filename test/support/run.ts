@@ -56,7 +56,7 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
   const sessions = population.clients.map((rows) => {
     const played = run.played?.[rows.name];
     if (played) return played(coordinator.address, base.hash, stop.signal);
-    const data = encodeClient(rows, tokenizer, { maxTokens: base.config.context, renderChat: undefined });
+    const data = encodeClient(rows, tokenizer, { maxTokens: base.architecture.context, renderChat: undefined });
     const honest = new ClientWork({ programs, dataset: () => data });
     return runClient({
       coordinator: coordinator.address,

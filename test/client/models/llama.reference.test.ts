@@ -28,7 +28,7 @@ for (const name of MODELS) {
   test(`a ${name} model has transformers' logits`, async () => {
     const folder = asset("test", "fixtures", "llama", name);
     const model = await openBaseModel(folder);
-    const layout = loraLayout(model.config, SPEC);
+    const layout = loraLayout(model.architecture, SPEC);
     const programs = new Programs(runtime, model);
     const file = await readSafetensorsHeader(`${folder}/expected.safetensors`);
     const [rows, length] = file.tensors.get("tokens")!.shape as [number, number];

@@ -75,13 +75,13 @@ describe("stories260K", { skip: STORIES === undefined && "KINDRED_DATA is not se
     const model = await openBaseModel(STORIES as string);
     const runtime = new OnnxRuntime();
     const programs = new Programs(runtime, model);
-    const layout = loraLayout(model.config, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
+    const layout = loraLayout(model.architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
     const tokens = [1];
     try {
       while (tokens.length < greedy.tokens.length) {
         const data = Int32Array.from(tokens);
         const logits = await allLogits(programs, layout, undefined, { shape: [1, data.length], data }, new Meter());
-        const last = logits.subarray(-model.config.vocabulary);
+        const last = logits.subarray(-model.architecture.vocabulary);
         tokens.push(last.reduce((best, x, id) => (x > last[best]! ? id : best), 0));
       }
     } finally {

@@ -25,7 +25,7 @@ const rows: EncodedRow[] = Array.from({ length: 6 }, (_, i) => ({
 
 before(async () => {
   programs = new Programs(runtime, await openBaseModel(TINY_MODEL));
-  layout = loraLayout(programs.model.config, {
+  layout = loraLayout(programs.model.architecture, {
     rank: 1,
     alpha: 4,
     modules: ["v_proj", "down_proj"],
@@ -40,7 +40,7 @@ after(() => runtime.close());
 
 async function exactHessian(): Promise<Matrix> {
   const program = await programs.get("exact", layout, () => trainingGraph(programs.model, layout));
-  const positions = new PositionCache(programs.model.config);
+  const positions = new PositionCache(programs.model.architecture);
   const feeds = trainingFeeds(rows, positions, 1 / scoredTokens(rows));
   const gradientAt = async (trained: Float32Array): Promise<Float32Array> => {
     const { tensors } = await new Meter().run(program, {

@@ -38,7 +38,7 @@ before(async () => {
 after(() => runtime.close());
 
 function layoutFor(freezeA: boolean, modules: readonly string[] = MODULES): AdapterLayout {
-  return loraLayout(programs.model.config, { rank: 4, alpha: 8, modules, dropout: 0, freezeA });
+  return loraLayout(programs.model.architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA });
 }
 
 /** PEFT's tensors without the prefix that it puts before the model's own names. */
@@ -139,7 +139,7 @@ for (const point of ["zero", "random"] as const) {
       point === "zero" ? init : await peftAdapter(layout, peft("adapters", "all", "adapter_model.safetensors"));
     const expected = await peftTensors(peft(`gradients-${point}.safetensors`));
     const entries: { row: number; term: string; h: number }[] = fixture[point];
-    const positions = new PositionCache(programs.model.config);
+    const positions = new PositionCache(programs.model.architecture);
     const feedsOf = (values: AdapterValues) => ({ trained: { shape: [layout.trainedSize], data: values.trained } });
 
     for (const twoTerms of [false, true]) {
@@ -192,7 +192,7 @@ test("the sketch inside the graph is the projection of the per-example gradients
   const sketched = await sketchRows(programs, layout, start, rows, plan, new Meter());
   const program = await programs.get("per-example", layout, () => perExampleGraph(programs.model, layout));
   const { tensors } = await new Meter().run(program, {
-    ...marginFeeds(rows, new PositionCache(programs.model.config), false),
+    ...marginFeeds(rows, new PositionCache(programs.model.architecture), false),
     frozen: { shape: [layout.frozenSize], data: start.frozen },
     trained: { shape: [layout.trainedSize], data: start.trained },
   });

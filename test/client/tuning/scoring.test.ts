@@ -19,7 +19,7 @@ let layout: AdapterLayout;
 let members: AdapterValues[];
 before(async () => {
   programs = new Programs(runtime, await openBaseModel(asset("test", "fixtures", "llama", "tied")));
-  layout = loraLayout(programs.model.config, { rank: 4, alpha: 8, modules: [], dropout: 0, freezeA: true });
+  layout = loraLayout(programs.model.architecture, { rank: 4, alpha: 8, modules: [], dropout: 0, freezeA: true });
   members = [1, 2, 3].map((seed) => {
     const rng = new SeededRng(seed, "member");
     const values = emptyAdapter(layout);

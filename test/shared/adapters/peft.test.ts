@@ -96,7 +96,6 @@ const refused: Readonly<Record<string, unknown>> = {
   bias: "all",
   use_dora: true,
   use_qalora: true,
-  fan_in_fan_out: true,
   lora_bias: true,
   modules_to_save: ["lm_head"],
   rank_pattern: { q_proj: 4 },

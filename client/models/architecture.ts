@@ -1,0 +1,112 @@
+/**
+ * What a family of models tells the rest of the client: its sizes, weights and linears, the tables that say where in a sequence
+ * a token is, and how hidden states and logits follow from them. Whoever tunes or scores a model sees only this.
+ */
+import { KindredError } from "../../shared/base/errors.js";
+import type { Shape } from "../../shared/graph/dims.js";
+import type { DType, GraphBuilder, Value } from "../../shared/graph/graph.js";
+
+export interface Architecture {
+  readonly layers: number;
+  /** Numbers a token has between layers. */
+  readonly hidden: number;
+  /** Tokens, as many as there are logits. */
+  readonly vocabulary: number;
+  /** Longest sequence, in tokens. */
+  readonly context: number;
+  /** Names and shapes of all weights, as Hugging Face has them. */
+  readonly weights: ReadonlyMap<string, readonly number[]>;
+  /** What names begin with, and what checkpoints saved without a head leave out: "transformer.". */
+  readonly prefix: string;
+  /** The linears that may be adapted: all but the head. */
+  readonly linears: readonly Linear[];
+  /** The attention's projections by the names that PEFT would be given: what LoRA adapts unless told. */
+  readonly attentionModules: readonly string[];
+  /** Fed with every run. */
+  readonly positionTables: readonly PositionTable[];
+  /**
+   * Hidden states before the final norm.
+   * @param apply puts an adapter on the linears
+   * @returns [B*T, hidden]
+   */
+  hiddenStates(g: GraphBuilder, inputs: SequenceInputs, weight: WeightOf, apply: ApplyLinear): Value;
+  /** Logits of some rows of hidden states. @param rows [S, hidden] @returns [S, vocabulary] */
+  logits(g: GraphBuilder, rows: Value, weight: WeightOf): Value;
+}
+
+export interface Linear {
+  /** The module's name: "model.layers.0.self_attn.q_proj". */
+  readonly name: string;
+  readonly out: number;
+  readonly in: number;
+  readonly bias: boolean;
+  /** The weight is [in, out], as GPT-2's Conv1D has it, not [out, in]. */
+  readonly inputFirst: boolean;
+}
+
+/** A tensor that depends on the length of the sequences alone. */
+export interface PositionTable {
+  readonly name: string;
+  readonly dtype: DType;
+  /** "T" stands for the length. */
+  readonly shape: Shape;
+  /** Row-major. */
+  values(length: number): Float32Array | Int32Array;
+}
+
+export interface SequenceInputs {
+  /** int32 [B, T]; padding on the right needs no mask, for nobody looks right. */
+  readonly tokens: Value;
+  /** A position table's value by its name. */
+  readonly table: (name: string) => Value;
+}
+
+/** A weight's value by its Hugging Face name. */
+export type WeightOf = (name: string) => Value;
+
+/** Gives the output of a linear; an adapter adds its own term to `base()`. @param x [B*T, in] */
+export type ApplyLinear = (name: string, x: Value, base: () => Value) => Value;
+
+/** The last parts of the linears' names, each once: "q_proj", "k_proj"... */
+export function moduleNames({ linears }: Architecture): string[] {
+  return [...new Set(linears.map(({ name }) => name.slice(name.lastIndexOf(".") + 1)))];
+}
+
+/** Names and shapes of the linears' weights and biases. */
+export function linearWeights(linears: readonly Linear[]): [string, readonly number[]][] {
+  return linears.flatMap(({ name, out, in: width, bias, inputFirst }): [string, readonly number[]][] => [
+    [`${name}.weight`, inputFirst ? [width, out] : [out, width]],
+    ...(bias ? [[`${name}.bias`, [out]] as [string, readonly number[]]] : []),
+  ]);
+}
+
+/** The linears as functions by name: x [B*T, in] -> [B*T, out]. */
+export function applied(
+  g: GraphBuilder,
+  linears: readonly Linear[],
+  weight: WeightOf,
+  apply: ApplyLinear,
+): (name: string, x: Value) => Value {
+  const byName = new Map(linears.map((linear) => [linear.name, linear]));
+  return (name, x) => {
+    const linear = byName.get(name);
+    if (linear === undefined) throw new KindredError("internal", `no linear is called ${name}`);
+    return apply(name, x, () => {
+      const product = g.matmul(x, weight(`${name}.weight`), { transB: !linear.inputFirst });
+      return linear.bias ? g.add(product, weight(`${name}.bias`)) : product;
+    });
+  };
+}
+
+/** LayerNorm by the module's name. */
+export function layerNorm(g: GraphBuilder, x: Value, module: string, eps: number, weight: WeightOf): Value {
+  return g.layerNorm(x, weight(`${module}.weight`), weight(`${module}.bias`), eps);
+}
+
+/** Names and shapes of LayerNorms' weights. */
+export function normWeights(modules: readonly string[], hidden: number): [string, readonly number[]][] {
+  return modules.flatMap((module): [string, readonly number[]][] => [
+    [`${module}.weight`, [hidden]],
+    [`${module}.bias`, [hidden]],
+  ]);
+}

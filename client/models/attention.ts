@@ -1,0 +1,58 @@
+/** Causal attention of many heads, with grouped queries, and the masks that say who may look where. */
+import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
+import type { PositionTable } from "./architecture.js";
+
+/** A weight that is far below any logit and yet finite: its softmax is exactly 0 in float32. */
+export const MASKED = -1e9;
+
+/**
+ * [T, T]: 0 where a token may attend, a large negative number elsewhere.
+ * @param window how many tokens it sees, itself among them (sliding window, Beltagy et al. 2020); all before it unless given
+ */
+export function causalMask(name: string, window = Number.POSITIVE_INFINITY): PositionTable {
+  return {
+    name,
+    dtype: "float32",
+    shape: ["T", "T"],
+    values: (length) => {
+      const mask = new Float32Array(length * length);
+      for (let t = 0; t < length; t++) {
+        mask.fill(MASKED, t * length + t + 1, (t + 1) * length);
+        if (t >= window) mask.fill(MASKED, t * length, t * length + t - window + 1);
+      }
+      return mask;
+    },
+  };
+}
+
+export interface Heads {
+  readonly heads: number;
+  /** Divides `heads`: so many share a key and a value (Ainslie et al. 2023). */
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+/**
+ * softmax(scale q kᵀ + mask) v, heads side by side.
+ * @param states q [..., heads * headDim], k and v [..., kvHeads * headDim], each of B*T rows
+ * @param mask [T, T]
+ * @returns [B*T, heads * headDim]
+ */
+export function attend(
+  g: GraphBuilder,
+  states: { readonly q: Value; readonly k: Value; readonly v: Value },
+  { heads, kvHeads, headDim }: Heads,
+  mask: Value,
+  scale = headDim ** -0.5,
+): Value {
+  const group = heads / kvHeads;
+  // Queries that share a key head are stacked as rows, so that keys and values are never repeated.
+  const q = g.transpose(g.reshape(states.q, ["B", "T", kvHeads, group, headDim]), [0, 2, 3, 1, 4]);
+  const heading = (x: Value): Value => g.transpose(g.reshape(x, ["B", "T", kvHeads, headDim]), [0, 2, 1, 3]);
+  const stacked = ["B", kvHeads, group === 1 ? "T" : `${group}*T`];
+  const scores = g.matmul(g.reshape(q, [...stacked, headDim]), heading(states.k), { transB: true, scale });
+  const attention = g.softmax(g.add(g.reshape(scores, ["B", kvHeads, group, "T", "T"]), mask));
+  const mixed = g.matmul(g.reshape(attention, [...stacked, "T"]), heading(states.v));
+  const merged = g.transpose(g.reshape(mixed, ["B", kvHeads, group, "T", headDim]), [0, 3, 1, 2, 4]);
+  return g.reshape(merged, ["B*T", heads * headDim]);
+}

@@ -1,0 +1,25 @@
+/** The one table of what is supported: `model_type` of a config.json -> the family that reads it. */
+import { KindredError } from "../../shared/base/errors.js";
+import type { Architecture } from "./architecture.js";
+import { gpt2 } from "./gpt2.js";
+import { llama, mistral, qwen2 } from "./llama.js";
+
+const FAMILIES: Readonly<Record<string, (json: Readonly<Record<string, unknown>>, file: string) => Architecture>> = {
+  gpt2,
+  llama,
+  mistral,
+  qwen2,
+};
+
+/** @throws {KindredError} `unsupported` or `invalid_model`, naming file and field */
+export function readArchitecture(json: Readonly<Record<string, unknown>>, file = "config.json"): Architecture {
+  const type = json.model_type;
+  if (typeof type !== "string" || !Object.hasOwn(FAMILIES, type)) {
+    throw new KindredError(
+      "unsupported",
+      `${file}: model_type ${JSON.stringify(type)} is not supported (supported: ${Object.keys(FAMILIES).join(", ")})`,
+      { file },
+    );
+  }
+  return FAMILIES[type]!(json, file);
+}
