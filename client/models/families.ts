@@ -2,10 +2,14 @@
 import { KindredError } from "../../shared/base/errors.js";
 import type { Architecture } from "./architecture.js";
 import { gpt2 } from "./gpt2.js";
+import { gptj } from "./gptj.js";
 import { llama, mistral, qwen2 } from "./llama.js";
+import { gptNeox } from "./neox.js";
 
 const FAMILIES: Readonly<Record<string, (json: Readonly<Record<string, unknown>>, file: string) => Architecture>> = {
   gpt2,
+  gpt_neox: gptNeox,
+  gptj,
   llama,
   mistral,
   qwen2,

@@ -1,0 +1,129 @@
+/**
+ * GPT-J as a graph (Wang and Komatsuzaki 2021): attention and feed-forward side by side behind one LayerNorm, rotary embedding of
+ * neighbouring pairs in the first dimensions of a head, a head with a bias. Follows transformers' modeling_gptj.py.
+ */
+import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
+import {
+  type ApplyLinear,
+  type Architecture,
+  applied,
+  type Linear,
+  layerNorm,
+  linearWeights,
+  normWeights,
+  type SequenceInputs,
+  type WeightOf,
+} from "./architecture.js";
+import { attend, causalMask } from "./attention.js";
+import { type Activation, Fields } from "./fields.js";
+import { frequencies, rotaryTables } from "./rotary.js";
+
+interface GptjConfig {
+  readonly hidden: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly headDim: number;
+  readonly feedForward: number;
+  readonly eps: number;
+  readonly activation: Activation;
+}
+
+const EMBEDDING = "transformer.wte.weight";
+const HEAD = "lm_head";
+const FINAL = "transformer.ln_f";
+/** Fixed in this family. */
+const THETA = 10_000;
+
+/** Reads config.json of `model_type` gptj. @throws {KindredError} `unsupported` or `invalid_model` naming the field */
+export function gptj(json: Readonly<Record<string, unknown>>, file: string): Architecture {
+  const fields = new Fields(json, file);
+  const headDim = fields.headDim("n_embd", "n_head");
+  const hidden = fields.integer("n_embd");
+  const vocabulary = fields.integer("vocab_size");
+  // Null would mean a table as wide as the hidden size, which transformers cannot apply to a head.
+  const rotaryDim = json.rotary_dim === null ? 0 : fields.integer("rotary_dim", 64);
+  if (rotaryDim < 2 || rotaryDim > headDim || rotaryDim % 2 !== 0) {
+    fields.wrong("rotary_dim", `even, from 2 to the ${headDim} dimensions of a head`);
+  }
+  const config: GptjConfig = {
+    hidden,
+    layers: fields.layers("n_layer"),
+    heads: fields.integer("n_head"),
+    headDim,
+    feedForward: fields.integer("n_inner", 4 * hidden),
+    eps: fields.positive("layer_norm_epsilon", 1e-5),
+    activation: fields.activation("activation_function", "gelu_new"),
+  };
+  const headWeight = fields.flag("tie_word_embeddings", false) ? EMBEDDING : `${HEAD}.weight`;
+  const layers = Array.from({ length: config.layers }, (_, layer) => linearsOfLayer(config, layer));
+  const linears = layers.flat();
+  return {
+    layers: config.layers,
+    hidden,
+    vocabulary,
+    context: fields.integer("n_positions", 2048),
+    weights: new Map([
+      [EMBEDDING, [vocabulary, hidden]],
+      ...layers.flatMap((own, layer) => [
+        ...normWeights([`transformer.h.${layer}.ln_1`], hidden),
+        ...linearWeights(own),
+      ]),
+      ...normWeights([FINAL], hidden),
+      [headWeight, [vocabulary, hidden]],
+      [`${HEAD}.bias`, [vocabulary]],
+    ]),
+    prefix: "transformer.",
+    linears,
+    attentionModules: ["q_proj", "k_proj", "v_proj", "out_proj"],
+    positionTables: [...rotaryTables(frequencies(THETA, rotaryDim)), causalMask("mask")],
+    hiddenStates: (g, inputs, weight, apply) => hiddenStates(g, config, linears, inputs, weight, apply),
+    logits: (g, rows, weight) => {
+      const normed = layerNorm(g, rows, FINAL, config.eps, weight);
+      return g.add(g.matmul(normed, weight(headWeight), { transB: true }), weight(`${HEAD}.bias`));
+    },
+  };
+}
+
+function linearsOfLayer({ hidden, feedForward }: GptjConfig, layer: number): Linear[] {
+  const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
+    name: `transformer.h.${layer}.${name}`,
+    out,
+    in: width,
+    bias,
+    inputFirst: false,
+  });
+  return [
+    linear("attn.k_proj", hidden, hidden, false),
+    linear("attn.v_proj", hidden, hidden, false),
+    linear("attn.q_proj", hidden, hidden, false),
+    linear("attn.out_proj", hidden, hidden, false),
+    linear("mlp.fc_in", feedForward, hidden, true),
+    linear("mlp.fc_out", hidden, feedForward, true),
+  ];
+}
+
+function hiddenStates(
+  g: GraphBuilder,
+  { hidden, layers, heads, headDim, eps, activation }: GptjConfig,
+  linears: readonly Linear[],
+  { tokens, table }: SequenceInputs,
+  weight: WeightOf,
+  apply: ApplyLinear,
+): Value {
+  const linear = applied(g, linears, weight, apply);
+  const rotate = (x: Value): Value =>
+    g.rotary(g.reshape(x, ["B", "T", hidden]), table("cos"), table("sin"), { headDim, interleaved: true });
+  let x = g.rows(g.gather(weight(EMBEDDING), tokens));
+  for (let layer = 0; layer < layers; layer++) {
+    const prefix = `transformer.h.${layer}`;
+    const normed = layerNorm(g, x, `${prefix}.ln_1`, eps, weight);
+    const q = rotate(linear(`${prefix}.attn.q_proj`, normed));
+    const k = rotate(linear(`${prefix}.attn.k_proj`, normed));
+    const v = linear(`${prefix}.attn.v_proj`, normed);
+    const mixed = attend(g, { q, k, v }, { heads, kvHeads: heads, headDim }, table("mask"));
+    const attended = linear(`${prefix}.attn.out_proj`, mixed);
+    const fed = linear(`${prefix}.mlp.fc_out`, activation(g, linear(`${prefix}.mlp.fc_in`, normed)));
+    x = g.add(g.add(x, attended), fed);
+  }
+  return x;
+}
