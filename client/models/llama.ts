@@ -121,7 +121,7 @@ function readConfig(fields: Fields, kin: Kin): LlamaConfig {
     fields.json.head_dim == null ? fields.headDim("hidden_size", "num_attention_heads") : fields.integer("head_dim");
   if (headDim % 2 !== 0) fields.wrong("head_dim", "even");
   const frequencies = readFrequencies(fields, headDim, {
-    thetas: ["rope_theta"],
+    theta: "rope_theta",
     share: "partial_rotary_factor",
     defaultShare: 1,
   });

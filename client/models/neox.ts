@@ -54,7 +54,7 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
     parallel: fields.flag("use_parallel_residual", true),
   };
   const frequencies = readFrequencies(fields, headDim, {
-    thetas: ["rotary_emb_base", "rope_theta"],
+    theta: "rotary_emb_base",
     share: "rotary_pct",
     defaultShare: 0.25,
   });

@@ -13,9 +13,9 @@ export function frequencies(theta: number, dims: number): Float64Array {
   return Float64Array.from({ length: dims / 2 }, (_, i) => theta ** ((-2 * i) / dims));
 }
 
-/** Names of the older style's fields, and the share of a head's dimensions that turns where the configuration is silent. */
+/** A family's names of the older style's fields, and the share of a head's dimensions that turns unless given. */
 export interface RotaryStyle {
-  readonly thetas: readonly string[];
+  readonly theta: string;
   readonly share: string;
   readonly defaultShare: number;
 }
@@ -25,20 +25,27 @@ export interface RotaryStyle {
  * @throws {KindredError} `unsupported` or `invalid_model` naming the field
  */
 export function readFrequencies({ json, file }: Fields, headDim: number, style: RotaryStyle): Float64Array {
-  const given = json.rope_parameters ?? json.rope_scaling ?? {};
-  const fail = (field: string, value: unknown, want: string): never => {
-    throw new KindredError("invalid_model", `${file}: ${field} is ${JSON.stringify(value)}, should be ${want}`, {
+  const field = json.rope_parameters == null ? "rope_scaling" : "rope_parameters";
+  const given = json[field] ?? {};
+  const fail = (name: string, value: unknown, want: string): never => {
+    throw new KindredError("invalid_model", `${file}: ${name} is ${JSON.stringify(value)}, should be ${want}`, {
+      file,
+      field: name,
+    });
+  };
+  if (!isObject(given)) return fail(field, given, "an object");
+  const nested = Object.keys(given).find((key) => isObject(given[key]));
+  if (nested !== undefined) {
+    throw new KindredError("unsupported", `${file}: ${field}.${nested}: rotary embeddings by layer are not supported`, {
       file,
       field,
     });
-  };
-  if (!isObject(given)) return fail("rope_parameters", given, "an object");
-  const positive = (field: string, value: unknown): number =>
+  }
+  const positive = (name: string, value: unknown): number =>
     typeof value === "number" && value > 0 && value < Number.POSITIVE_INFINITY
       ? value
-      : fail(field, value, "a positive number");
-  const old = style.thetas.find((field) => json[field] != null);
-  const theta = positive(old ?? "rope_theta", given.rope_theta ?? json[old ?? "rope_theta"] ?? 10000);
+      : fail(name, value, "a positive number");
+  const theta = positive(style.theta, given.rope_theta ?? json[style.theta] ?? json.rope_theta ?? 10000);
   const share = positive(style.share, given.partial_rotary_factor ?? json[style.share] ?? style.defaultShare);
   const dims = Math.trunc(headDim * share);
   if (dims < 2 || dims > headDim || dims % 2 !== 0) {
@@ -54,7 +61,7 @@ export function readFrequencies({ json, file }: Fields, headDim: number, style: 
       { file },
     );
   }
-  const number = (field: string): number => positive(`rope scaling's ${field}`, given[field]);
+  const number = (name: string): number => positive(`rope scaling's ${name}`, given[name]);
   const factor = number("factor");
   if (kind === "linear") return plain.map((f) => f / factor);
   // Llama 3.1: long wavelengths are stretched by `factor`, short ones stay, those between are interpolated.

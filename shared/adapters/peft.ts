@@ -1,6 +1,7 @@
 /**
- * LoRA adapters as folders of PEFT (adapter_config.json, adapter_model.safetensors), in and out. It knows no model: whether
- * the modules exist in a base model, and whether the shapes fit it, is for the model to say.
+ * LoRA adapters as folders of PEFT (adapter_config.json, adapter_model.safetensors), in and out. It knows no model, but for what
+ * PEFT says differently of GPT-2's linears: whether the modules exist in a base model, and whether the shapes fit it, is for the
+ * model to say.
  *
  * Fields follow PEFT 0.21 (peft/tuners/lora/config.py). Whatever would change the model's output and is not done here is
  * refused by its name; a field that nobody here knows passes only with a value that says "off".

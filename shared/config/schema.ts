@@ -43,7 +43,9 @@ const adapter = block({
   modules: z
     .array(z.string().min(1))
     .default([])
-    .describe("Linears to adapt (q_proj, ...); empty: the attention projections of the model's family"),
+    .describe(
+      "Linears to adapt, by name or its end (q_proj, attn.c_proj); empty: the attention projections of the model's family",
+    ),
   dropout: z.number().min(0).lt(1).default(0).describe("Share of a linear's inputs dropped in training"),
   freezeA: z
     .boolean()

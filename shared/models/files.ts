@@ -212,23 +212,32 @@ const WITHOUT_INFLUENCE: ReadonlySet<string> = new Set([
 
 /**
  * The fields that change results, spelled one way: null is absent, and transformers 5's rope_parameters become the
- * rope_theta and rope_scaling of earlier versions.
+ * rope_theta, partial_rotary_factor and rope_scaling of earlier versions, as GPT-NeoX's own names do.
  */
 function influentialConfig(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const fields: Record<string, unknown> = { ...config };
   if (isObject(fields.rope_parameters)) {
-    const { rope_theta, ...scaling } = fields.rope_parameters;
+    const { rope_theta, partial_rotary_factor, ...scaling } = fields.rope_parameters;
     fields.rope_theta ??= rope_theta;
+    fields.partial_rotary_factor ??= partial_rotary_factor;
     fields.rope_scaling ??= scaling;
     delete fields.rope_parameters;
   }
+  const { rotary_emb_base, rotary_pct } = fields;
+  delete fields.rotary_emb_base;
+  delete fields.rotary_pct;
+  fields.rope_theta ??= rotary_emb_base;
+  fields.partial_rotary_factor ??= rotary_pct;
   if (isObject(fields.rope_scaling)) {
     const { type, ...scaling } = fields.rope_scaling;
     const kind = scaling.rope_type ?? type ?? "default";
     fields.rope_scaling = kind === "default" ? null : { ...scaling, rope_type: kind };
   }
   return Object.fromEntries(
-    Object.entries(fields).filter(([key, value]) => value != null && !WITHOUT_INFLUENCE.has(key)),
+    Object.entries(fields).filter(
+      // A Mistral without the field has a window, one with null has none.
+      ([key, value]) => (value != null || key === "sliding_window") && !WITHOUT_INFLUENCE.has(key),
+    ),
   );
 }
 

@@ -104,7 +104,6 @@ test("an adapter on GPT-2's attention is read as PEFT wrote it, and written so t
   const model = await openBaseModel(join(fixtures, "gpt2"));
   const adapter = await readPeftAdapter(source);
   const layout = loraLayout(model.architecture, { ...spec, modules: adaptedModules(adapter.tensors) });
-  assert.deepEqual(layout, loraLayout(model.architecture, { ...spec, modules: layout.spec.modules }));
   assert.deepEqual(
     layout.linears.map((linear) => linear.name),
     loraLayout(model.architecture, { ...spec, modules: [] }).linears.map((linear) => linear.name),

@@ -88,6 +88,8 @@ test("the hash changes with a value, a name, a shape, a width and a field that c
     hashOf(single({ ...config, rope_theta: 10001 })),
     hashOf(single({ ...config, rms_norm_eps: 1e-5 })),
     hashOf(single({ ...config, rope_scaling: { rope_type: "llama3", factor: 8 } })),
+    hashOf(single({ ...config, partial_rotary_factor: 0.5 })),
+    hashOf(single({ ...config, sliding_window: null })),
   ]);
   assert.equal(new Set(hashes).size, hashes.length);
 });
@@ -101,6 +103,17 @@ test("the hash does not change with the order of fields or with fields that chan
   ];
   const expected = await hashOf(single());
   for (const fields of same) assert.equal(await hashOf(single(fields)), expected, JSON.stringify(fields));
+});
+
+test("the hash does not change with the style in which a GPT-NeoX's rotary embedding is written", async () => {
+  const neox = { model_type: "gpt_neox", hidden_size: 2, vocab_size: 3 };
+  const old = await hashOf(single({ ...neox, rotary_emb_base: 500, rotary_pct: 0.5 }));
+  const rope_parameters = { rope_theta: 500, rope_type: "default", partial_rotary_factor: 0.5 };
+  assert.equal(await hashOf(single({ ...neox, rope_parameters })), old);
+  assert.notEqual(
+    await hashOf(single({ ...neox, rope_parameters: { ...rope_parameters, partial_rotary_factor: 1 } })),
+    old,
+  );
 });
 
 test("a remembered hash is used only while the file is the same", async () => {
