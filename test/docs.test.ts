@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { loadPopulation } from "../client/data/population.js";
+import { SUPPORTED } from "../client/models/families.js";
 import { asset } from "../shared/base/assets.js";
 import { configJsonSchema, loadCoordinatorConfig, loadSimulationConfig } from "../shared/config/config.js";
 
@@ -152,6 +153,11 @@ test("PRIVACY.md has a line for every kind of task, and names only fields that t
   const enrolled = [...request.matchAll(/^\s*\w+ (\w+) = \d+;/gm)].map((match) => match[1] as string);
   const told = [...privacy.matchAll(/^\| `([a-z]\w+)` \|/gm)].map((match) => match[1] as string);
   assert.deepEqual(told.sort(), enrolled.sort());
+});
+
+test("the README's table of models is the table of families", () => {
+  const rows = [...read("README.md").matchAll(/^ {2}\| `(?!model_type)(\w+)` \|/gm)].map((match) => match[1] as string);
+  assert.deepEqual(rows.sort(), [...SUPPORTED].sort());
 });
 
 test("every file that a document links to is there, and so is every folder of the layout", () => {

@@ -2,7 +2,6 @@
  * What a family of models tells the rest of the client: its sizes, weights and linears, the tables that say where in a sequence
  * a token is, and how hidden states and logits follow from them. Whoever tunes or scores a model sees only this.
  */
-import { KindredError } from "../../shared/base/errors.js";
 import type { Shape } from "../../shared/graph/dims.js";
 import type { DType, GraphBuilder, Value } from "../../shared/graph/graph.js";
 
@@ -70,43 +69,4 @@ export type ApplyLinear = (name: string, x: Value, base: () => Value) => Value;
 /** The last parts of the linears' names, each once: "q_proj", "k_proj"... */
 export function moduleNames({ linears }: Architecture): string[] {
   return [...new Set(linears.map(({ name }) => name.slice(name.lastIndexOf(".") + 1)))];
-}
-
-/** Names and shapes of the linears' weights and biases. */
-export function linearWeights(linears: readonly Linear[]): [string, readonly number[]][] {
-  return linears.flatMap(({ name, out, in: width, bias, inputFirst }): [string, readonly number[]][] => [
-    [`${name}.weight`, inputFirst ? [width, out] : [out, width]],
-    ...(bias ? [[`${name}.bias`, [out]] as [string, readonly number[]]] : []),
-  ]);
-}
-
-/** The linears as functions by name: x [B*T, in] -> [B*T, out]. */
-export function applied(
-  g: GraphBuilder,
-  linears: readonly Linear[],
-  weight: WeightOf,
-  apply: ApplyLinear,
-): (name: string, x: Value) => Value {
-  const byName = new Map(linears.map((linear) => [linear.name, linear]));
-  return (name, x) => {
-    const linear = byName.get(name);
-    if (linear === undefined) throw new KindredError("internal", `no linear is called ${name}`);
-    return apply(name, x, () => {
-      const product = g.matmul(x, weight(`${name}.weight`), { transB: !linear.inputFirst });
-      return linear.bias ? g.add(product, weight(`${name}.bias`)) : product;
-    });
-  };
-}
-
-/** LayerNorm by the module's name. */
-export function layerNorm(g: GraphBuilder, x: Value, module: string, eps: number, weight: WeightOf): Value {
-  return g.layerNorm(x, weight(`${module}.weight`), weight(`${module}.bias`), eps);
-}
-
-/** Names and shapes of LayerNorms' weights. */
-export function normWeights(modules: readonly string[], hidden: number): [string, readonly number[]][] {
-  return modules.flatMap((module): [string, readonly number[]][] => [
-    [`${module}.weight`, [hidden]],
-    [`${module}.bias`, [hidden]],
-  ]);
 }

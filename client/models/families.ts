@@ -15,13 +15,16 @@ const FAMILIES: Readonly<Record<string, (json: Readonly<Record<string, unknown>>
   qwen2,
 };
 
+/** Each `model_type` that can be read. */
+export const SUPPORTED: readonly string[] = Object.keys(FAMILIES);
+
 /** @throws {KindredError} `unsupported` or `invalid_model`, naming file and field */
 export function readArchitecture(json: Readonly<Record<string, unknown>>, file = "config.json"): Architecture {
   const type = json.model_type;
   if (typeof type !== "string" || !Object.hasOwn(FAMILIES, type)) {
     throw new KindredError(
       "unsupported",
-      `${file}: model_type ${JSON.stringify(type)} is not supported (supported: ${Object.keys(FAMILIES).join(", ")})`,
+      `${file}: model_type ${JSON.stringify(type)} is not supported (supported: ${SUPPORTED.join(", ")})`,
       { file },
     );
   }

@@ -3,25 +3,12 @@
  * knows no family, only what several share.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
+import { ACTIVATIONS, type Activation } from "./layers.js";
 
 /** Sizes above any model's: vocabularies are at most about 3e5, contexts 1e7. */
 const MAX_SIZE = 1e7;
 /** Llama 3.1 405B has 126. */
 const MAX_LAYERS = 1000;
-
-/** By transformers' names, of which several mean the same. */
-const ACTIVATIONS: Readonly<Record<string, (g: GraphBuilder, x: Value) => Value>> = {
-  silu: (g, x) => g.silu(x),
-  swish: (g, x) => g.silu(x),
-  gelu: (g, x) => g.gelu(x),
-  gelu_new: (g, x) => g.geluTanh(x),
-  gelu_fast: (g, x) => g.geluTanh(x),
-  gelu_pytorch_tanh: (g, x) => g.geluTanh(x),
-  relu: (g, x) => g.relu(x),
-};
-
-export type Activation = (g: GraphBuilder, x: Value) => Value;
 
 export class Fields {
   constructor(
@@ -75,8 +62,8 @@ export class Fields {
 
   activation(field: string, fallback: string): Activation {
     const name = this.json[field] ?? fallback;
-    if (typeof name === "string" && Object.hasOwn(ACTIVATIONS, name)) return ACTIVATIONS[name]!;
-    return this.unsupported(field, name, Object.keys(ACTIVATIONS).join(", "));
+    const known = typeof name === "string" ? ACTIVATIONS.get(name) : undefined;
+    return known ?? this.unsupported(field, name, [...ACTIVATIONS.keys()].join(", "));
   }
 
   /** Numbers a head where the heads share the hidden size. */

@@ -3,19 +3,10 @@
  * [in, out], the embedding as head. Follows transformers' modeling_gpt2.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import {
-  type ApplyLinear,
-  type Architecture,
-  applied,
-  type Linear,
-  layerNorm,
-  linearWeights,
-  normWeights,
-  type SequenceInputs,
-  type WeightOf,
-} from "./architecture.js";
+import type { ApplyLinear, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
-import { type Activation, Fields } from "./fields.js";
+import { Fields } from "./fields.js";
+import { type Activation, applied, layerNorm, linearWeights, normWeights } from "./layers.js";
 
 interface Gpt2Config {
   readonly hidden: number;
@@ -70,7 +61,7 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
         ...linearWeights(own),
       ]),
       ...normWeights([FINAL], hidden),
-      ...(tied ? [] : [[HEAD, [vocabulary, hidden]] as [string, readonly number[]]]),
+      ...(tied ? [] : [[HEAD, [vocabulary, hidden]] as const]),
     ]),
     prefix: "transformer.",
     linears,

@@ -3,19 +3,10 @@
  * neighbouring pairs in the first dimensions of a head, a head with a bias. Follows transformers' modeling_gptj.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import {
-  type ApplyLinear,
-  type Architecture,
-  applied,
-  type Linear,
-  layerNorm,
-  linearWeights,
-  normWeights,
-  type SequenceInputs,
-  type WeightOf,
-} from "./architecture.js";
+import type { ApplyLinear, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
-import { type Activation, Fields } from "./fields.js";
+import { Fields } from "./fields.js";
+import { type Activation, applied, layerNorm, linearWeights, normWeights } from "./layers.js";
 import { frequencies, rotaryTables } from "./rotary.js";
 
 interface GptjConfig {

@@ -4,18 +4,10 @@
  * modeling_llama.py, modeling_mistral.py and modeling_qwen2.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import {
-  type ApplyLinear,
-  type Architecture,
-  applied,
-  type Linear,
-  linearWeights,
-  type PositionTable,
-  type SequenceInputs,
-  type WeightOf,
-} from "./architecture.js";
+import type { ApplyLinear, Architecture, Linear, PositionTable, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask, type Heads } from "./attention.js";
-import { type Activation, Fields } from "./fields.js";
+import { Fields } from "./fields.js";
+import { type Activation, applied, linearWeights, type NamedShape } from "./layers.js";
 import { readFrequencies, rotaryTables } from "./rotary.js";
 
 interface LlamaConfig extends Heads {
@@ -194,13 +186,13 @@ function weightsOf(config: LlamaConfig, layers: readonly (readonly Linear[])[]):
   const { hidden, vocabulary, tied } = config;
   return new Map([
     [EMBEDDING, [vocabulary, hidden]],
-    ...layers.flatMap((linears, layer): [string, readonly number[]][] => [
+    ...layers.flatMap((linears, layer): NamedShape[] => [
       [`model.layers.${layer}.input_layernorm.weight`, [hidden]],
       [`model.layers.${layer}.post_attention_layernorm.weight`, [hidden]],
       ...linearWeights(linears),
     ]),
     ["model.norm.weight", [hidden]],
-    ...(tied ? [] : [[HEAD, [vocabulary, hidden]] as [string, readonly number[]]]),
+    ...(tied ? [] : [[HEAD, [vocabulary, hidden]] as const]),
   ]);
 }
 

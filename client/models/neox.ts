@@ -4,19 +4,10 @@
  * its own, or one after the other. Follows transformers' modeling_gpt_neox.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import {
-  type ApplyLinear,
-  type Architecture,
-  applied,
-  type Linear,
-  layerNorm,
-  linearWeights,
-  normWeights,
-  type SequenceInputs,
-  type WeightOf,
-} from "./architecture.js";
+import type { ApplyLinear, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
-import { type Activation, Fields } from "./fields.js";
+import { Fields } from "./fields.js";
+import { type Activation, applied, layerNorm, linearWeights, normWeights } from "./layers.js";
 import { readFrequencies, rotaryTables } from "./rotary.js";
 
 interface NeoxConfig {
@@ -76,7 +67,7 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
         ...linearWeights(own),
       ]),
       ...normWeights([FINAL], hidden),
-      ...(tied ? [] : [[HEAD, [vocabulary, hidden]] as [string, readonly number[]]]),
+      ...(tied ? [] : [[HEAD, [vocabulary, hidden]] as const]),
     ]),
     prefix: "gpt_neox.",
     linears,

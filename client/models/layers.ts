@@ -1,0 +1,59 @@
+/** The pieces that families share: linears, LayerNorms, activations, each by the names that Hugging Face gives them. */
+import { KindredError } from "../../shared/base/errors.js";
+import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
+import type { ApplyLinear, Linear, WeightOf } from "./architecture.js";
+
+/** A weight's name and shape. */
+export type NamedShape = readonly [name: string, shape: readonly number[]];
+
+/** The weights and biases of linears. */
+export function linearWeights(linears: readonly Linear[]): NamedShape[] {
+  return linears.flatMap(({ name, out, in: width, bias, inputFirst }): NamedShape[] => [
+    [`${name}.weight`, inputFirst ? [width, out] : [out, width]],
+    ...(bias ? [[`${name}.bias`, [out]] as const] : []),
+  ]);
+}
+
+/** Linears as functions by name: x [B*T, in] -> [B*T, out]. */
+export function applied(
+  g: GraphBuilder,
+  linears: readonly Linear[],
+  weight: WeightOf,
+  apply: ApplyLinear,
+): (name: string, x: Value) => Value {
+  const byName = new Map(linears.map((linear) => [linear.name, linear]));
+  return (name, x) => {
+    const linear = byName.get(name);
+    if (linear === undefined) throw new KindredError("internal", `no linear is called ${name}`);
+    return apply(name, x, () => {
+      const product = g.matmul(x, weight(`${name}.weight`), { transB: !linear.inputFirst });
+      return linear.bias ? g.add(product, weight(`${name}.bias`)) : product;
+    });
+  };
+}
+
+/** The weights and biases of LayerNorms. */
+export function normWeights(modules: readonly string[], hidden: number): NamedShape[] {
+  return modules.flatMap((module): NamedShape[] => [
+    [`${module}.weight`, [hidden]],
+    [`${module}.bias`, [hidden]],
+  ]);
+}
+
+/** A LayerNorm by its module's name. */
+export function layerNorm(g: GraphBuilder, x: Value, module: string, eps: number, weight: WeightOf): Value {
+  return g.layerNorm(x, weight(`${module}.weight`), weight(`${module}.bias`), eps);
+}
+
+export type Activation = (g: GraphBuilder, x: Value) => Value;
+
+/** By transformers' names, of which several mean the same. */
+export const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map<string, Activation>([
+  ["silu", (g, x) => g.silu(x)],
+  ["swish", (g, x) => g.silu(x)],
+  ["gelu", (g, x) => g.gelu(x)],
+  ["gelu_new", (g, x) => g.geluTanh(x)],
+  ["gelu_fast", (g, x) => g.geluTanh(x)],
+  ["gelu_pytorch_tanh", (g, x) => g.geluTanh(x)],
+  ["relu", (g, x) => g.relu(x)],
+]);

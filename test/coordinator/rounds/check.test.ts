@@ -1,0 +1,34 @@
+/** First values of an adapter, held against its specification before anything else is known of it. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { specFlaw } from "../../../coordinator/rounds/check.js";
+import type { FloatTensor } from "../../../shared/base/tensors.js";
+
+const spec = {
+  kind: "lora",
+  rank: 2,
+  alpha: 4,
+  modules: ["attn.c_proj"],
+  dropout: 0,
+  initSeed: 1,
+  freezeA: true,
+} as const;
+const pair = (linear: string, rank = 2): [string, FloatTensor][] => [
+  [`${linear}.lora_A.weight`, { shape: [rank, 3], data: new Float32Array(rank * 3) }],
+  [`${linear}.lora_B.weight`, { shape: [4, rank], data: new Float32Array(4 * rank) }],
+];
+
+test("a module of the specification is a linear's name or its end after a dot, as PEFT has it", () => {
+  assert.equal(specFlaw(new Map(pair("transformer.h.0.attn.c_proj")), spec), undefined);
+  for (const linear of ["transformer.h.0.mlp.c_proj", "transformer.h.0.crossattn.c_proj", "c_proj"]) {
+    assert.match(specFlaw(new Map(pair(linear)), spec) ?? "", /c_proj\.lora_A\.weight is not part of the adapter/);
+  }
+  assert.equal(specFlaw(new Map(pair("transformer.h.0.mlp.c_fc")), { ...spec, modules: [] }), undefined);
+});
+
+test("half a pair, another rank, and no tensors at all are flaws", () => {
+  const [a] = pair("h.0.attn.c_proj");
+  assert.match(specFlaw(new Map([a!]), spec) ?? "", /lacks the tensor h\.0\.attn\.c_proj\.lora_B\.weight/);
+  assert.match(specFlaw(new Map(pair("h.0.attn.c_proj", 3)), spec) ?? "", /should have rank 2/);
+  assert.match(specFlaw(new Map(), spec) ?? "", /no tensors/);
+});
