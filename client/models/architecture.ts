@@ -4,6 +4,7 @@
  */
 import type { Shape } from "../../shared/graph/dims.js";
 import type { DType, GraphBuilder, Value } from "../../shared/graph/graph.js";
+import type { Places } from "./places.js";
 
 export interface Architecture {
   readonly layers: number;
@@ -43,18 +44,18 @@ export interface Linear {
   readonly inputFirst: boolean;
 }
 
-/** A tensor that depends on the length of the sequences alone. */
+/** A tensor that depends on where the tokens stand alone. */
 export interface PositionTable {
   readonly name: string;
   readonly dtype: DType;
-  /** "T" stands for the length. */
+  /** "B" stands for the sequences, "T" for their length. */
   readonly shape: Shape;
   /** Row-major. */
-  values(length: number): Float32Array | Int32Array;
+  values(places: Places): Float32Array | Int32Array;
 }
 
 export interface SequenceInputs {
-  /** int32 [B, T]; padding on the right needs no mask, for nobody looks right. */
+  /** int32 [B, T]; padding is on the right, where nobody looks. */
   readonly tokens: Value;
   /** A position table's value by its name. */
   readonly table: (name: string) => Value;

@@ -6,20 +6,28 @@ import type { PositionTable } from "./architecture.js";
 export const MASKED = -1e9;
 
 /**
- * [T, T]: 0 where a token may attend, a large negative number elsewhere.
+ * [B, T, T]: 0 where a token may attend, a large negative number elsewhere.
  * @param window how many tokens it sees, itself among them (sliding window, Beltagy et al. 2020); all before it unless given
  */
 export function causalMask(name: string, window = Number.POSITIVE_INFINITY): PositionTable {
   return {
     name,
     dtype: "float32",
-    shape: ["T", "T"],
-    values: (length) => {
-      const mask = new Float32Array(length * length);
-      for (let t = 0; t < length; t++) {
-        mask.fill(MASKED, t * length + t + 1, (t + 1) * length);
-        if (t >= window) mask.fill(MASKED, t * length, t * length + t - window + 1);
-      }
+    shape: ["B", "T", "T"],
+    values: ({ batch, length, spans }) => {
+      const mask = new Float32Array(batch * length * length).fill(MASKED);
+      spans.forEach((sequence, row) => {
+        for (const own of sequence) {
+          for (let t = own.start; t < own.end; t++) {
+            const base = (row * length + t) * length;
+            const first = own.place + t - own.start - window + 1;
+            for (const { start, end, place } of own.before) {
+              mask.fill(0, base + Math.min(end, Math.max(start, start + first - place)), base + end);
+            }
+            mask.fill(0, base + Math.max(own.start, own.start + first - own.place), base + t + 1);
+          }
+        }
+      });
       return mask;
     },
   };
@@ -35,7 +43,7 @@ export interface Heads {
 /**
  * softmax(scale q kᵀ + mask) v, heads side by side.
  * @param states q [..., heads * headDim], k and v [..., kvHeads * headDim], each of B*T rows
- * @param mask [T, T]
+ * @param mask [B, T, T]
  * @returns [B*T, heads * headDim]
  */
 export function attend(
@@ -51,7 +59,9 @@ export function attend(
   const heading = (x: Value): Value => g.transpose(g.reshape(x, ["B", "T", kvHeads, headDim]), [0, 2, 1, 3]);
   const stacked = ["B", kvHeads, group === 1 ? "T" : `${group}*T`];
   const scores = g.matmul(g.reshape(q, [...stacked, headDim]), heading(states.k), { transB: true, scale });
-  const attention = g.softmax(g.add(g.reshape(scores, ["B", kvHeads, group, "T", "T"]), mask));
+  const attention = g.softmax(
+    g.add(g.reshape(scores, ["B", kvHeads, group, "T", "T"]), g.reshape(mask, ["B", 1, 1, "T", "T"])),
+  );
   const mixed = g.matmul(g.reshape(attention, [...stacked, "T"]), heading(states.v));
   const merged = g.transpose(g.reshape(mixed, ["B", kvHeads, group, "T", headDim]), [0, 3, 1, 2, 4]);
   return g.reshape(merged, ["B*T", heads * headDim]);

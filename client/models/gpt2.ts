@@ -70,8 +70,8 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
       {
         name: "places",
         dtype: "int32",
-        shape: ["T"],
-        values: (length) => Int32Array.from({ length }, (_, t) => t),
+        shape: ["B", "T"],
+        values: ({ place }) => place,
       },
       causalMask("mask"),
     ],

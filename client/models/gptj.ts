@@ -7,7 +7,7 @@ import type { ApplyLinear, Architecture, Linear, SequenceInputs, WeightOf } from
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
 import { type Activation, applied, layerNorm, linearWeights, normWeights } from "./layers.js";
-import { frequencies, rotaryTables } from "./rotary.js";
+import { frequencies, rotaryTables, turned } from "./rotary.js";
 
 interface GptjConfig {
   readonly hidden: number;
@@ -102,8 +102,7 @@ function hiddenStates(
   apply: ApplyLinear,
 ): Value {
   const linear = applied(g, linears, weight, apply);
-  const rotate = (x: Value): Value =>
-    g.rotary(g.reshape(x, ["B", "T", hidden]), table("cos"), table("sin"), { headDim, interleaved: true });
+  const rotate = (x: Value): Value => turned(g, x, hidden, table, { headDim, interleaved: true });
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < layers; layer++) {
     const prefix = `transformer.h.${layer}`;

@@ -8,7 +8,7 @@ import type { ApplyLinear, Architecture, Linear, PositionTable, SequenceInputs, 
 import { attend, causalMask, type Heads } from "./attention.js";
 import { Fields } from "./fields.js";
 import { type Activation, applied, linearWeights, type NamedShape } from "./layers.js";
-import { readFrequencies, rotaryTables } from "./rotary.js";
+import { readFrequencies, rotaryTables, turned } from "./rotary.js";
 
 interface LlamaConfig extends Heads {
   readonly hidden: number;
@@ -213,9 +213,7 @@ function hiddenStates(
   apply: ApplyLinear,
 ): Value {
   const linear = applied(g, linears, weight, apply);
-  // [B*T, n] -> [B, T, n], turned by position.
-  const rotate = (x: Value): Value =>
-    g.rotary(g.reshape(x, ["B", "T", x.shape[1] as number]), table("cos"), table("sin"));
+  const rotate = (x: Value): Value => turned(g, x, x.shape[1] as number, table);
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `model.layers.${layer}`;

@@ -8,7 +8,7 @@ import type { ApplyLinear, Architecture, Linear, SequenceInputs, WeightOf } from
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
 import { type Activation, applied, layerNorm, linearWeights, normWeights } from "./layers.js";
-import { readFrequencies, rotaryTables } from "./rotary.js";
+import { readFrequencies, rotaryTables, turned } from "./rotary.js";
 
 interface NeoxConfig {
   readonly hidden: number;
@@ -105,8 +105,7 @@ function hiddenStates(
 ): Value {
   const { hidden, heads, headDim, eps } = config;
   const linear = applied(g, linears, weight, apply);
-  const rotate = (x: Value): Value =>
-    g.rotary(g.reshape(x, ["B", "T", hidden]), table("cos"), table("sin"), { headDim });
+  const rotate = (x: Value): Value => turned(g, x, hidden, table, { headDim });
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
     const prefix = `gpt_neox.layers.${layer}`;

@@ -5,7 +5,8 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { isObject } from "../../shared/base/json.js";
-import type { PositionTable } from "./architecture.js";
+import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
+import type { PositionTable, SequenceInputs } from "./architecture.js";
 import type { Fields } from "./fields.js";
 
 /** Radians a position, one a pair of dimensions: theta^(-2 i / dims). @param dims even */
@@ -77,20 +78,41 @@ export function readFrequencies({ json, file }: Fields, headDim: number, style: 
   });
 }
 
-/** `cos` and `sin` [T, n] of position times frequency. */
+/** `cos` and `sin` [B*T, n] of place times frequency. */
 export function rotaryTables(perPosition: Float64Array): PositionTable[] {
-  const table = (name: "cos" | "sin"): PositionTable => ({
-    name,
-    dtype: "float32",
-    shape: ["T", perPosition.length],
-    values: (length) => {
-      const width = perPosition.length;
-      const values = new Float32Array(length * width);
-      for (let t = 0; t < length; t++) {
-        for (let i = 0; i < width; i++) values[t * width + i] = Math[name](t * perPosition[i]!);
-      }
-      return values;
-    },
-  });
+  const width = perPosition.length;
+  const table = (name: "cos" | "sin"): PositionTable => {
+    // Of every place so far: a batch takes its rows from here.
+    let rows = new Float32Array();
+    return {
+      name,
+      dtype: "float32",
+      shape: ["B*T", width],
+      values: ({ place }) => {
+        const most = place.reduce((a, b) => Math.max(a, b), 0);
+        if (rows.length <= most * width) {
+          rows = Float32Array.from({ length: (most + 1) * width }, (_, i) =>
+            Math[name](Math.floor(i / width) * perPosition[i % width]!),
+          );
+        }
+        const values = new Float32Array(place.length * width);
+        place.forEach((p, i) => {
+          values.set(rows.subarray(p * width, (p + 1) * width), i * width);
+        });
+        return values;
+      },
+    };
+  };
   return [table("cos"), table("sin")];
+}
+
+/** Heads of B*T rows, turned by the places of their tokens. @param x [..., heads * headDim] of B*T rows. @returns [1, B*T, ...] */
+export function turned(
+  g: GraphBuilder,
+  x: Value,
+  width: number,
+  table: SequenceInputs["table"],
+  options?: Parameters<GraphBuilder["rotary"]>[3],
+): Value {
+  return g.rotary(g.reshape(x, [1, "B*T", width]), table("cos"), table("sin"), options);
 }

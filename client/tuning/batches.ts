@@ -4,6 +4,7 @@ import type { HostTensor } from "../../shared/runtimes/types.js";
 import type { EncodedRow } from "../data/types.js";
 import type { Architecture } from "../models/architecture.js";
 import { MASKED } from "../models/attention.js";
+import { Places, type Sequence, text } from "../models/places.js";
 
 export type Feeds = Record<string, HostTensor>;
 
@@ -15,36 +16,19 @@ export interface Ask {
   readonly target: number;
 }
 
-/** Position tables are the same for all sequences of a length: computed once. */
-export class PositionCache {
-  private readonly tables = new Map<number, Feeds>();
-
-  constructor(private readonly architecture: Architecture) {}
-
-  at(length: number): Feeds {
-    let feeds = this.tables.get(length);
-    if (feeds === undefined) {
-      feeds = Object.fromEntries(
-        this.architecture.positionTables.map(({ name, shape, values }) => [
-          name,
-          { shape: shape.map((dim) => resolve(dim, { T: length })), data: values(length) },
-        ]),
-      );
-      this.tables.set(length, feeds);
-    }
-    return feeds;
-  }
-}
-
-/** `tokens` [B, T] and the position tables; padding is on the right, where no scored token looks. */
-export function sequenceFeeds(sequences: readonly Int32Array[], positions: PositionCache): Feeds {
-  const length = Math.max(...sequences.map((sequence) => sequence.length));
-  const tokens = new Int32Array(sequences.length * length);
-  sequences.forEach((sequence, i) => {
-    tokens.set(sequence, i * length);
+/** `tokens` [B, T] and the position tables. */
+export function sequenceFeeds(sequences: readonly Sequence[], { positionTables }: Architecture): Feeds {
+  const places = new Places(sequences);
+  const sizes = { B: places.batch, T: places.length };
+  const tables = positionTables.map(({ name, shape, values }) => {
+    const feed: HostTensor = { shape: shape.map((dim) => resolve(dim, sizes)), data: values(places) };
+    return [name, feed] as const;
   });
-  return { tokens: { shape: [sequences.length, length], data: tokens }, ...positions.at(length) };
+  return { tokens: { shape: [places.batch, places.length], data: places.tokens }, ...Object.fromEntries(tables) };
 }
+
+/** A row up to the token before the last that is scored: what follows is asked for and never looked at. */
+const looked = ({ tokens, scored }: EncodedRow): Sequence => text(tokens.subarray(0, scored.at(-1)));
 
 /** `positions` [S] (rows of the flattened hidden states) and `targets` [S, 1]. */
 export function askFeeds(asks: readonly Ask[], length: number): Feeds {
@@ -74,13 +58,10 @@ export function scoredTokens(rows: readonly EncodedRow[]): number {
 /** Feeds of a training step: loss = sum of `weights` x negative log-likelihood, the mean over the batch's scored tokens. */
 export function trainingFeeds(
   rows: readonly EncodedRow[],
-  positions: PositionCache,
+  architecture: Architecture,
   share = 1 / scoredTokens(rows),
 ): Feeds {
-  const sequences = sequenceFeeds(
-    rows.map((row) => row.tokens),
-    positions,
-  );
+  const sequences = sequenceFeeds(rows.map(looked), architecture);
   const asks = asksOf(rows);
   return {
     ...sequences,
@@ -101,11 +82,8 @@ export function hasDistinctChoices({ choices }: EncodedRow): boolean {
  * choices that differ in their first tokens, its first scored token is judged as a set (are the choices likely at all), and
  * `choiceAverage` [B, S] selects it for the second margin (which of them).
  */
-export function marginFeeds(rows: readonly EncodedRow[], positions: PositionCache, twoTerms: boolean): Feeds {
-  const sequences = sequenceFeeds(
-    rows.map((row) => row.tokens),
-    positions,
-  );
+export function marginFeeds(rows: readonly EncodedRow[], architecture: Architecture, twoTerms: boolean): Feeds {
+  const sequences = sequenceFeeds(rows.map(looked), architecture);
   const asks = asksOf(rows);
   const count = asks.length;
   const split = rows.map((row) => twoTerms && hasDistinctChoices(row));

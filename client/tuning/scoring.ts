@@ -8,14 +8,16 @@
 import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
 import type { Score } from "../../shared/wire/tasks.js";
 import type { EncodedRow } from "../data/types.js";
-import { type Ask, askFeeds, type Feeds, PositionCache, sequenceFeeds } from "./batches.js";
+import type { Architecture } from "../models/architecture.js";
+import { lengthOf, type Segment, type Sequence, text } from "../models/places.js";
+import { type Ask, askFeeds, type Feeds, sequenceFeeds } from "./batches.js";
 import type { AdapterLayout, AdapterValues } from "./lora.js";
 import { Forward, mix, nllOf } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
 
 /** A row laid out for scoring: sequences to run, tokens to ask of them, and which answer each belongs to. */
 interface Layout {
-  readonly sequences: readonly Int32Array[];
+  readonly sequences: readonly Sequence[];
   /** `candidate`: 0 is the row's own completion where it has no choices, else the choice's index. */
   readonly asks: readonly (Ask & { readonly candidate: number })[];
   readonly candidates: number;
@@ -24,8 +26,8 @@ interface Layout {
 }
 
 /**
- * Choices share a sequence where they differ in nothing but their last tokens (all single-token choices do), so that a row
- * costs one sequence a distinct beginning instead of one a choice.
+ * Choices share their prompt, and those that differ in their last token alone share all that is run (what a last token is
+ * followed by, nobody asks): a row costs its prompt once, not once a choice.
  */
 function layoutOf(row: EncodedRow): Layout {
   const { choices, tokens, scored } = row;
@@ -36,26 +38,41 @@ function layoutOf(row: EncodedRow): Layout {
       target: tokens[at] as number,
       candidate: 0,
     }));
-    return { sequences: [tokens], asks, candidates: 1, answer: 0, scored: scored.length };
+    const run = text(tokens.subarray(0, scored.at(-1)));
+    return { sequences: [run], asks, candidates: 1, answer: 0, scored: scored.length };
   }
-  const sequences: Int32Array[] = [];
-  const known = new Map<string, number>();
+  interface Draft {
+    readonly segments: Segment[];
+    /** Where each beginning starts. */
+    readonly begun: Map<string, number>;
+    length: number;
+  }
+  // Choices of different lengths may leave room for different prompts.
+  const drafts = new Map<number, Draft>();
   const asks: (Ask & { candidate: number })[] = [];
   choices.tokens.forEach((choice, candidate) => {
     const prompt = choices.prompts?.[candidate] ?? tokens.subarray(0, choices.promptLength);
+    let draft = drafts.get(prompt.length);
+    if (draft === undefined) {
+      draft = { segments: [...text(prompt)], begun: new Map(), length: prompt.length };
+      drafts.set(prompt.length, draft);
+    }
+    const sequence = [...drafts.keys()].indexOf(prompt.length);
     const beginning = choice.subarray(0, choice.length - 1);
-    const key = `${prompt.length},${beginning.join(",")}`;
-    let sequence = known.get(key);
-    if (sequence === undefined) {
-      sequence = sequences.length;
-      known.set(key, sequence);
-      sequences.push(Int32Array.from([...prompt, ...beginning]));
+    const key = beginning.join(",");
+    let start = draft.begun.get(key);
+    if (start === undefined) {
+      start = draft.length;
+      draft.begun.set(key, start);
+      if (beginning.length > 0) draft.segments.push({ tokens: beginning, after: 0 });
+      draft.length += beginning.length;
     }
     choice.forEach((target, k) => {
-      const position = prompt.length + k - 1;
-      if (position >= 0) asks.push({ sequence: sequence as number, position, target, candidate });
+      const position = k === 0 ? prompt.length - 1 : (start as number) + k - 1;
+      if (position >= 0) asks.push({ sequence, position, target, candidate });
     });
   });
+  const sequences = [...drafts.values()].map(({ segments }) => segments);
   return { sequences, asks, candidates: choices.tokens.length, answer: choices.answer, scored: scored.length };
 }
 
@@ -75,20 +92,15 @@ interface ScoringBatch {
 }
 
 /** Batches of similar length: rows are taken in order of their longest sequence. */
-function batches(
-  rows: readonly EncodedRow[],
-  vocabulary: number,
-  positions: PositionCache,
-  limits: ScoringLimits,
-): ScoringBatch[] {
+function batches(rows: readonly EncodedRow[], architecture: Architecture, limits: ScoringLimits): ScoringBatch[] {
   const layouts = rows.map(layoutOf);
-  const longest = layouts.map(({ sequences }) => Math.max(...sequences.map((s) => s.length)));
+  const longest = layouts.map(({ sequences }) => Math.max(...sequences.map(lengthOf)));
   const order = rows.map((_, i) => i).sort((a, b) => (longest[a] as number) - (longest[b] as number) || a - b);
   const out: ScoringBatch[] = [];
   let members: number[] = [];
   const flush = (): void => {
     if (members.length === 0) return;
-    const sequences: Int32Array[] = [];
+    const sequences: Sequence[] = [];
     const asks: Ask[] = [];
     const placed = members.map((row) => {
       const layout = layouts[row] as Layout;
@@ -97,7 +109,7 @@ function batches(
       sequences.push(...layout.sequences);
       return { row, layout, firstAsk };
     });
-    const feeds = sequenceFeeds(sequences, positions);
+    const feeds = sequenceFeeds(sequences, architecture);
     out.push({ feeds: { ...feeds, ...askFeeds(asks, feeds.tokens!.shape[1] as number) }, rows: placed });
     members = [];
   };
@@ -108,7 +120,7 @@ function batches(
     const width = longest[row] as number;
     const fits =
       (sequences + layout.sequences.length) * width <= limits.tokens &&
-      (asks + layout.asks.length) * vocabulary <= limits.logits;
+      (asks + layout.asks.length) * architecture.vocabulary <= limits.logits;
     if (!fits) {
       flush();
       sequences = 0;
@@ -161,10 +173,9 @@ export async function scoreMixtures(
     onBatch,
   }: { limits?: ScoringLimits; onBatch?: (rows: number, done: number, of: number) => void } = {},
 ): Promise<Score[]> {
-  const positions = new PositionCache(programs.model.architecture);
   const forward = await Forward.open(programs, layout, members, meter);
   const totals = mixtures.map(() => ({ nllSum: 0, tokens: 0, correct: 0, choiceRows: 0, examples: 0 }));
-  const plan = batches(rows, programs.model.architecture.vocabulary, positions, limits);
+  const plan = batches(rows, programs.model.architecture, limits);
   try {
     for (const [at, batch] of plan.entries()) {
       const nlls = await batchNll(programs, forward, members.length, mixtures, batch.feeds, meter);
@@ -240,12 +251,11 @@ export async function keepLogits(
   meter: Meter,
   limits: ScoringLimits = DEFAULT_LIMITS,
 ): Promise<KeptLogits[]> {
-  const positions = new PositionCache(programs.model.architecture);
   const forward = await Forward.open(programs, layout, members, meter);
   const plain = rows.map(({ tokens, scored }) => ({ tokens, scored }));
   const kept: KeptLogits[] = [];
   try {
-    for (const { feeds } of batches(plain, programs.model.architecture.vocabulary, positions, limits)) {
+    for (const { feeds } of batches(plain, programs.model.architecture, limits)) {
       const logits: ResidentTensor[] = [];
       for (let j = 0; j < members.length; j++) logits.push(await forward.logits(j, feeds));
       kept.push({

@@ -3,7 +3,7 @@ import { KindredError } from "../../shared/base/errors.js";
 import type { ResidentTensor } from "../../shared/runtimes/types.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
-import { hasDistinctChoices, marginFeeds, PositionCache } from "./batches.js";
+import { hasDistinctChoices, marginFeeds } from "./batches.js";
 import { type SketchPlan, sketchGraph } from "./graphs.js";
 import { type AdapterLayout, type AdapterValues, isFresh } from "./lora.js";
 import type { Meter, Programs } from "./programs.js";
@@ -30,7 +30,6 @@ export async function sketchRows(
   const { dim, tokensPerBatch = 1024 } = plan;
   const { runtime, model } = programs;
   const zeroB = isFresh(layout, values);
-  const positions = new PositionCache(model.architecture);
   const upload = (data: Float32Array): Promise<ResidentTensor> => runtime.upload({ shape: [data.length], data });
   const trained = await upload(values.trained);
   const frozen = layout.frozenSize > 0 ? await upload(values.frozen) : undefined;
@@ -51,7 +50,7 @@ export async function sketchRows(
         const program = await programs.get(name, layout, () => sketchGraph(model, layout, plan, { twoTerms, zeroB }));
         const feeds = marginFeeds(
           batch.map(({ row }) => row),
-          positions,
+          model.architecture,
           twoTerms,
         );
         const { tensors } = await meter.run(program, { ...feeds, trained, ...(frozen ? { frozen } : {}) });

@@ -3,7 +3,7 @@ import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
 import type { EncodedRow } from "../data/types.js";
-import { type Feeds, PositionCache, scoredTokens, trainingFeeds } from "./batches.js";
+import { type Feeds, scoredTokens, trainingFeeds } from "./batches.js";
 import { adamwGraph, sumGraph, trainingGraph } from "./graphs.js";
 import type { AdapterLayout, AdapterValues } from "./lora.js";
 import { type Member, MixedLogits } from "./mixing.js";
@@ -82,7 +82,6 @@ export async function trainAdapter(
   const optimizer = await AdamW.start(programs, start.trained, meter);
   const frozen =
     layout.frozenSize > 0 ? await runtime.upload({ shape: [layout.frozenSize], data: start.frozen }) : undefined;
-  const positions = new PositionCache(model.architecture);
   const mixer = boosting ? await MixedLogits.open(programs, layout, offset, meter) : undefined;
   const widest = Math.max(...layout.linears.map((linear) => linear.in));
   const losses: number[] = [];
@@ -95,7 +94,7 @@ export async function trainAdapter(
       let sum: ResidentTensor | undefined;
       for (let at = 0; at < batch.length; at += size) {
         const part = batch.slice(at, at + size);
-        const feeds: Feeds = trainingFeeds(part, positions, share);
+        const feeds: Feeds = trainingFeeds(part, model.architecture, share);
         if (layout.spec.dropout > 0) {
           const [count, length] = feeds.tokens!.shape as [number, number];
           feeds.dropout = dropoutMask([count * length, widest], layout.spec.dropout, plan.seed, s, at);

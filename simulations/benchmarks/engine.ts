@@ -5,7 +5,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { moduleNames } from "../../client/models/architecture.js";
 import type { BaseModel } from "../../client/models/base.js";
-import type { Feeds } from "../../client/tuning/batches.js";
+import { type Feeds, marginFeeds } from "../../client/tuning/batches.js";
 import { perExampleGraph, sketchGraph } from "../../client/tuning/graphs.js";
 import { type AdapterLayout, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
 import { Meter, Program } from "../../client/tuning/programs.js";
@@ -13,7 +13,7 @@ import { SeededRng } from "../../shared/base/random.js";
 import { GraphBuilder } from "../../shared/graph/graph.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { runPeer } from "./peers.js";
-import { marginFeedsOf, randomRows, withRandomModel } from "./shape.js";
+import { randomRows, withRandomModel } from "./shape.js";
 
 const BATCH = 8;
 const LENGTH = 64;
@@ -30,7 +30,7 @@ export function benchEngine(runtime: Runtime, print: (line: string) => void): Pr
     const start = performance.now();
     const program = new Program(await runtime.compile(perExampleGraph(model, layout, { zeroB: true })));
     print(`  session created in ${((performance.now() - start) / 1000).toFixed(2)} s`);
-    const feeds = marginFeedsOf(model, randomRows(model, BATCH, LENGTH, LENGTH), LENGTH);
+    const feeds = marginFeeds(randomRows(model, BATCH, LENGTH, LENGTH), model.architecture, false);
     const keep = Object.keys(program.executable.graph.outputs).filter((name) => name !== "margin");
     const { seconds, flops, gapMs } = await timed(runtime, program, layout, feeds, keep);
     await program.executable.release();
@@ -55,7 +55,7 @@ export function benchSketching(runtime: Runtime, print: (line: string) => void):
     const program = new Program(
       await runtime.compile(sketchGraph(model, layout, { dim: DIM, seed: 5 }, { zeroB: true })),
     );
-    const feeds = marginFeedsOf(model, randomRows(model, BATCH, LENGTH, ANSWER), LENGTH);
+    const feeds = marginFeeds(randomRows(model, BATCH, LENGTH, ANSWER), model.architecture, false);
     const { seconds } = await timed(runtime, program, layout, feeds, []);
     await program.executable.release();
     print(

@@ -5,7 +5,6 @@ import { join } from "node:path";
 import type { EncodedRow } from "../../client/data/types.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { readArchitecture } from "../../client/models/families.js";
-import { type Feeds, marginFeeds, PositionCache } from "../../client/tuning/batches.js";
 import { SeededRng } from "../../shared/base/random.js";
 
 /** SmolLM2-135M's configuration. */
@@ -42,23 +41,6 @@ export function randomRows(model: BaseModel, rows: number, length: number, score
     tokens: Int32Array.from({ length: length + 1 }, () => rng.int(model.architecture.vocabulary)),
     scored: Int32Array.from({ length: scored }, (_, i) => length - scored + i + 1),
   }));
-}
-
-/** Feeds of the margins of such rows: the last token only ends the target and is not run. */
-export function marginFeedsOf(model: BaseModel, rows: readonly EncodedRow[], length: number): Feeds {
-  const cache = new PositionCache(model.architecture);
-  return {
-    ...marginFeeds(rows, cache, false),
-    ...cache.at(length),
-    tokens: {
-      shape: [rows.length, length],
-      data: Int32Array.from(rows.flatMap(({ tokens }) => [...tokens.subarray(0, length)])),
-    },
-    positions: {
-      shape: [rows.reduce((n, { scored }) => n + scored.length, 0)],
-      data: Int32Array.from(rows.flatMap(({ scored }, row) => Array.from(scored, (at) => row * length + at - 1))),
-    },
-  };
 }
 
 /** Writes config.json and model.safetensors (float32, standard deviation 0.02; norms 1). */

@@ -14,7 +14,7 @@ import type { EncodedRow, Tokenizer } from "../../client/data/types.js";
 import type { Architecture } from "../../client/models/architecture.js";
 import { readArchitecture } from "../../client/models/families.js";
 import { loadTokenizer } from "../../client/models/tokenizer.js";
-import { PositionCache, trainingFeeds } from "../../client/tuning/batches.js";
+import { trainingFeeds } from "../../client/tuning/batches.js";
 import { adamwGraph, fullTrainingGraph } from "../../client/tuning/graphs.js";
 import { learningRateAt, type Schedule } from "../../client/tuning/training.js";
 import { writeSafetensors } from "../../shared/adapters/safetensors.js";
@@ -152,12 +152,11 @@ export async function pretrain(
   let parameters: ResidentTensor = await runtime.upload({ shape: [size], data: flat });
   let moment1: ResidentTensor = await runtime.upload({ shape: [size], data: new Float32Array(size) });
   let moment2: ResidentTensor = await runtime.upload({ shape: [size], data: new Float32Array(size) });
-  const positions = new PositionCache(architecture);
   const batches = pretrainingBatches(tokenizer, { ...plan, maxTokens: architecture.context });
   const losses: number[] = [];
   for (let s = 0; s < plan.totalSteps; s++) {
     const { tensors: fetched, resident } = await step.run(
-      { ...trainingFeeds(batches.next().value, positions), parameters },
+      { ...trainingFeeds(batches.next().value, architecture), parameters },
       { fetch: ["loss"], keep: ["grad"] },
     );
     const loss = fetched.loss!.data[0] as number;

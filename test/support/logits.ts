@@ -1,5 +1,6 @@
 /** Logits of every position, through the same program that scores rows. */
-import { askFeeds, PositionCache, sequenceFeeds } from "../../client/tuning/batches.js";
+import { text } from "../../client/models/places.js";
+import { askFeeds, sequenceFeeds } from "../../client/tuning/batches.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../client/tuning/lora.js";
 import { Forward } from "../../client/tuning/mixing.js";
 import type { Meter, Programs } from "../../client/tuning/programs.js";
@@ -19,7 +20,7 @@ export async function allLogits(
   );
   const forward = await Forward.open(programs, layout, [values ?? emptyAdapter(layout)], meter);
   const feeds = {
-    ...sequenceFeeds(sequences, new PositionCache(programs.model.architecture)),
+    ...sequenceFeeds(sequences.map(text), programs.model.architecture),
     ...askFeeds(asks, length),
   };
   const logits = await forward.logits(0, feeds);

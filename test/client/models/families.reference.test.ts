@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { openBaseModel } from "../../../client/models/base.js";
-import { PositionCache, trainingFeeds } from "../../../client/tuning/batches.js";
+import { trainingFeeds } from "../../../client/tuning/batches.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
 import { adapterFromTensors, loraLayout } from "../../../client/tuning/lora.js";
 import { Meter, Programs } from "../../../client/tuning/programs.js";
@@ -84,7 +84,7 @@ for (const name of (await readdir(fixtures)).sort()) {
     }));
     const program = await programs.get("train", layout, () => trainingGraph(model, layout));
     const { tensors } = await new Meter().run(program, {
-      ...trainingFeeds(batch, new PositionCache(model.architecture)),
+      ...trainingFeeds(batch, model.architecture),
       frozen: { shape: [layout.frozenSize], data: adapter.frozen },
       trained: { shape: [layout.trainedSize], data: adapter.trained },
     });

@@ -4,7 +4,7 @@ import { after, before, test } from "node:test";
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
-import { PositionCache, scoredTokens, trainingFeeds } from "../../../client/tuning/batches.js";
+import { scoredTokens, trainingFeeds } from "../../../client/tuning/batches.js";
 import { curvature, HessianProducts } from "../../../client/tuning/curvature.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter, loraLayout } from "../../../client/tuning/lora.js";
@@ -40,8 +40,7 @@ after(() => runtime.close());
 
 async function exactHessian(): Promise<Matrix> {
   const program = await programs.get("exact", layout, () => trainingGraph(programs.model, layout));
-  const positions = new PositionCache(programs.model.architecture);
-  const feeds = trainingFeeds(rows, positions, 1 / scoredTokens(rows));
+  const feeds = trainingFeeds(rows, programs.model.architecture, 1 / scoredTokens(rows));
   const gradientAt = async (trained: Float32Array): Promise<Float32Array> => {
     const { tensors } = await new Meter().run(program, {
       ...feeds,

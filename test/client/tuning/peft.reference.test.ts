@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
-import { marginFeeds, PositionCache } from "../../../client/tuning/batches.js";
+import { marginFeeds } from "../../../client/tuning/batches.js";
 import { perExampleGraph } from "../../../client/tuning/graphs.js";
 import {
   type AdapterLayout,
@@ -139,7 +139,6 @@ for (const point of ["zero", "random"] as const) {
       point === "zero" ? init : await peftAdapter(layout, peft("adapters", "all", "adapter_model.safetensors"));
     const expected = await peftTensors(peft(`gradients-${point}.safetensors`));
     const entries: { row: number; term: string; h: number }[] = fixture[point];
-    const positions = new PositionCache(programs.model.architecture);
     const feedsOf = (values: AdapterValues) => ({ trained: { shape: [layout.trainedSize], data: values.trained } });
 
     for (const twoTerms of [false, true]) {
@@ -150,7 +149,7 @@ for (const point of ["zero", "random"] as const) {
       const feeds = marginFeeds(
         // The fixture's format margin is the first answer token's alone, so rows are cut to it.
         chosen.map(({ row }) => (twoTerms ? { ...row, scored: row.scored.slice(0, 1) } : row)),
-        positions,
+        programs.model.architecture,
         twoTerms,
       );
       const { tensors } = await new Meter().run(program, { ...feeds, ...feedsOf(values) });
@@ -192,7 +191,7 @@ test("the sketch inside the graph is the projection of the per-example gradients
   const sketched = await sketchRows(programs, layout, start, rows, plan, new Meter());
   const program = await programs.get("per-example", layout, () => perExampleGraph(programs.model, layout));
   const { tensors } = await new Meter().run(program, {
-    ...marginFeeds(rows, new PositionCache(programs.model.architecture), false),
+    ...marginFeeds(rows, programs.model.architecture, false),
     frozen: { shape: [layout.frozenSize], data: start.frozen },
     trained: { shape: [layout.trainedSize], data: start.trained },
   });
