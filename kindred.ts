@@ -10,6 +10,14 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { asset } from "./shared/base/assets.js";
 import { KindredError } from "./shared/base/errors.js";
 import { type Manners, printResult, reportError, runJob, stopCode, wantsColour } from "./shared/base/process.js";
+import {
+  DEFAULT_RUNTIME,
+  DEVICES,
+  type Device,
+  RUNTIME_KINDS,
+  type RuntimeChoice,
+  type RuntimeKind,
+} from "./shared/runtimes/types.js";
 import type { Report } from "./simulations/report/types.js";
 
 function integer(min: number): (text: string) => number {
@@ -66,6 +74,12 @@ interface TlsOptions {
   readonly insecure?: boolean;
 }
 
+interface RuntimeOptions {
+  readonly runtime?: RuntimeKind;
+  readonly device?: Device;
+  readonly threads?: number;
+}
+
 /** A command with the options that all have. */
 function command(program: Command, words: string, description: string): Command {
   return program
@@ -84,6 +98,12 @@ const formatOptions = (to: Command): Command =>
     .option("--choices <json>", `completion of each label: '{"0": " no", "1": " yes"}'`, choiceMap)
     .option("--label <field>", "field that holds the label");
 
+const runtimeOptions = (to: Command): Command =>
+  to
+    .addOption(new Option("--runtime <name>", "what executes the graphs").choices(RUNTIME_KINDS))
+    .addOption(new Option("--device <name>", "what it computes on").choices(DEVICES))
+    .option("--threads <n>", "threads of a matrix product", integer(1));
+
 const tlsOptions = (to: Command): Command =>
   to
     .option("--ca <pem>", "authorities to trust")
@@ -97,6 +117,16 @@ const formatOf = ({ template, choices, label }: FormatOptions) => ({
   ...(template === undefined ? {} : { template }),
   ...(choices === undefined ? {} : { choices }),
   ...(label === undefined ? {} : { label }),
+});
+
+/** The choice that was made, over one that holds otherwise. */
+const runtimeOf = (
+  { runtime, device, threads }: RuntimeOptions,
+  otherwise: RuntimeChoice = DEFAULT_RUNTIME,
+): RuntimeChoice => ({
+  kind: runtime ?? otherwise.kind,
+  device: device ?? otherwise.device,
+  threads: threads ?? otherwise.threads,
 });
 
 const securityOf = ({ ca, cert, key, tls, insecure }: TlsOptions) => ({
@@ -115,13 +145,14 @@ function buildProgram(): Command {
     .exitOverride()
     .configureOutput({ outputError: () => {} }); // printed by reportError, on one line
 
-  command(program, "simulate <config>", "run the whole method on a population, on this machine")
+  runtimeOptions(command(program, "simulate <config>", "run the whole method on a population, on this machine"))
     .requiredOption("--out <dir>", "folder of the run: report, state, adapters")
     .addOption(jsonOption())
     .addOption(forceOption())
-    .action(async (config: string, options: Manners & { out: string; force?: boolean }) => {
+    .action(async (config: string, options: Manners & RuntimeOptions & { out: string; force?: boolean }) => {
       const { loadSimulationConfig } = await import("./shared/config/config.js");
-      const plan = await loadSimulationConfig(config);
+      const read = await loadSimulationConfig(config);
+      const plan = { ...read, runtime: runtimeOf(options, read.runtime) };
       const { runSimulation } = await import("./simulations/simulate.js");
       const { terminalReport } = await import("./simulations/report/terminal.js");
       const run = { out: resolve(options.out), force: options.force === true, source: config };
@@ -146,7 +177,9 @@ function buildProgram(): Command {
       await printResult(report, options, () => terminalReport(report, screen()));
     });
 
-  formatOptions(command(program, "evaluate", "loss and accuracy of a model, with an adapter or without, on rows"))
+  runtimeOptions(
+    formatOptions(command(program, "evaluate", "loss and accuracy of a model, with an adapter or without, on rows")),
+  )
     .requiredOption("--model <dir>", "folder of the model, or its id on the hub")
     .option("--adapter <peft-dir>", "PEFT folder of an adapter")
     .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
@@ -154,7 +187,9 @@ function buildProgram(): Command {
     .addOption(jsonOption())
     .action(
       async (
-        options: Manners & FormatOptions & { model: string; adapter?: string; data: string; maxTokens: number },
+        options: Manners &
+          FormatOptions &
+          RuntimeOptions & { model: string; adapter?: string; data: string; maxTokens: number },
       ) => {
         const { resolveModel } = await import("./shared/config/config.js");
         const model = resolveModel(options.model, process.cwd(), "--model");
@@ -165,6 +200,7 @@ function buildProgram(): Command {
           data,
           maxTokens,
           format: formatOf(options),
+          runtime: runtimeOf(options),
           ...(adapter === undefined ? {} : { adapter }),
         };
         const result = await runJob<Evaluation>(options, (context) => evaluateFile(job, context));
@@ -176,7 +212,11 @@ function buildProgram(): Command {
       },
     );
 
-  formatOptions(command(program, "sharpness", "how sharp the loss is around an adapter: its Hessian's trace and top"))
+  runtimeOptions(
+    formatOptions(
+      command(program, "sharpness", "how sharp the loss is around an adapter: its Hessian's trace and top"),
+    ),
+  )
     .requiredOption("--model <dir>", "folder of the model, or its id on the hub")
     .requiredOption("--adapter <peft-dir>", "PEFT folder of the adapter")
     .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
@@ -187,7 +227,8 @@ function buildProgram(): Command {
     .action(
       async (
         options: Manners &
-          FormatOptions & {
+          FormatOptions &
+          RuntimeOptions & {
             model: string;
             adapter: string;
             data: string;
@@ -200,7 +241,8 @@ function buildProgram(): Command {
         const { sharpness } = await import("./client/tasks/sharpness.js");
         const { adapter, data, probes, seed, maxTokens } = options;
         const model = resolveModel(options.model, process.cwd(), "--model");
-        const job = { model, adapter, data, probes, seed, maxTokens, format: formatOf(options) };
+        const given = { format: formatOf(options), runtime: runtimeOf(options) };
+        const job = { model, adapter, data, probes, seed, maxTokens, ...given };
         const result = await runJob<Sharpness>(options, (context) => sharpness(job, context));
         const { trace, largest, loss, parameters } = result;
         await printResult(result, options, () =>
@@ -240,7 +282,9 @@ function buildProgram(): Command {
       await runJob<void>(options, (context) => runCoordinator(plan, job, context));
     });
 
-  formatOptions(tlsOptions(command(program, "client", "take part in a federation with the data of one client")))
+  runtimeOptions(
+    formatOptions(tlsOptions(command(program, "client", "take part in a federation with the data of one client"))),
+  )
     .requiredOption("--coordinator <host:port>", "address of the coordinator")
     .requiredOption("--model <dir>", "folder of the base model, or its id on the hub")
     .requiredOption("--data <path>", "folder with train, validation and test files, or a file of rows")
@@ -253,6 +297,7 @@ function buildProgram(): Command {
       async (
         options: Manners &
           FormatOptions &
+          RuntimeOptions &
           TlsOptions & {
             coordinator: string;
             model: string;
@@ -275,6 +320,7 @@ function buildProgram(): Command {
           maxTokens,
           data: resolve(options.data),
           format: formatOf(options),
+          runtime: runtimeOf(options),
           security: securityOf(options),
           ...(state === undefined ? {} : { state: resolve(state) }),
         };

@@ -4,7 +4,8 @@ import { writeEnsemble } from "../shared/adapters/ensemble.js";
 import type { JobContext } from "../shared/base/command.js";
 import { KindredError } from "../shared/base/errors.js";
 import type { RowFormat } from "../shared/config/format.js";
-import { OnnxRuntime } from "../shared/runtimes/onnx/runtime.js";
+import { openRuntime } from "../shared/runtimes/choose.js";
+import type { RuntimeChoice } from "../shared/runtimes/types.js";
 import { channelCredentials, type SecurityOptions } from "../shared/wire/security.js";
 import { encodeClient } from "./data/encode.js";
 import { loadClient } from "./data/population.js";
@@ -24,6 +25,7 @@ export interface ClientJob {
   /** Longest row in tokens; at most the model's context. */
   readonly maxTokens: number;
   readonly format: RowFormat;
+  readonly runtime: RuntimeChoice;
   readonly security: SecurityOptions;
   /** Keeps the client's identity and, at the end, its ensemble. */
   readonly state?: string;
@@ -37,7 +39,7 @@ export async function runClient(job: ClientJob, context: JobContext): Promise<vo
   const maxTokens = Math.min(job.maxTokens, base.architecture.context);
   // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
   const dataset = encodeClient(rows, tokenizer, { maxTokens, renderChat });
-  const runtime = new OnnxRuntime();
+  const runtime = await openRuntime(job.runtime);
   const programs = new Programs(runtime, base);
   const { state } = job;
   if (state === undefined) log.warn("no --state given: the ensemble that this client is returned will not be kept");

@@ -10,7 +10,7 @@ import { KindredError } from "../shared/base/errors.js";
 import type { CoordinatorPlan } from "../shared/config/config.js";
 import { modelHash, openModelFolder } from "../shared/models/files.js";
 import { defaultCache, resolveModel } from "../shared/models/hub.js";
-import { OnnxRuntime } from "../shared/runtimes/onnx/runtime.js";
+import { openRuntime } from "../shared/runtimes/choose.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
 import type { Score } from "../shared/wire/tasks.js";
 import { PipelineContext } from "./pipeline/context.js";
@@ -35,15 +35,17 @@ export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob,
   const { log, progress, signal } = context;
   checkSampling(plan, plan.minClients);
   const hash = plan.model === undefined ? undefined : await hashOf(plan.model, signal);
+  const runtime = await openRuntime(plan.runtime);
   const coordinator = await startCoordinator({
     listen: job.listen,
     security: job.security,
     stateDir: job.state,
     ...(hash === undefined ? {} : { modelHash: hash }),
     log,
+  }).catch(async (error: unknown) => {
+    await runtime.close();
+    throw error;
   });
-  const { device, threads } = plan.runtime;
-  const runtime = new OnnxRuntime({ provider: device, ...(threads === "auto" ? {} : { threads }) });
   try {
     const journal = new Journal(coordinator.store);
     const fingerprint = createHash("sha256").update(JSON.stringify(plan)).digest("hex");

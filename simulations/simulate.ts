@@ -28,7 +28,8 @@ import { asKindredError, KindredError } from "../shared/base/errors.js";
 import { detailsOf } from "../shared/base/log.js";
 import { Semaphore } from "../shared/base/semaphore.js";
 import type { SimulationPlan } from "../shared/config/config.js";
-import { OnnxRuntime } from "../shared/runtimes/onnx/runtime.js";
+import { openRuntime } from "../shared/runtimes/choose.js";
+import type { Runtime } from "../shared/runtimes/types.js";
 import { assembleReport } from "./report/assemble.js";
 import { checkReport } from "./report/check.js";
 import { affinityCsv, clientsCsv } from "./report/csv.js";
@@ -63,10 +64,9 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
   const model = await openModel(plan.model, run);
   checkPlan(plan, run, population, model);
   const datasets = encodeAll(plan, population, model);
-  await claim(plan, run, begun, inputsHash(population, model));
-  const { device, threads } = plan.runtime;
-  const runtime = new OnnxRuntime({ provider: device, ...(threads === "auto" ? {} : { threads }) });
+  const runtime = await openRuntime(plan.runtime);
   try {
+    await claim(plan, run, begun, inputsHash(population, model));
     const { outcome, ctx } = await federate(plan, run, population, datasets, model, runtime);
     const report = assembleReport({
       plan,
@@ -74,7 +74,7 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
       ctx,
       population,
       base: model.base,
-      versions: versions(),
+      versions: versions(runtime),
       ...(run.command === undefined ? {} : { command: run.command }),
     });
     // The report itself first: whatever fails afterwards, the run's result is there.
@@ -190,7 +190,7 @@ async function federate(
   population: Population,
   datasets: readonly EncodedDataset[],
   { base }: OpenedModel,
-  runtime: OnnxRuntime,
+  runtime: Runtime,
 ): Promise<{ outcome: RunOutcome; ctx: PipelineContext }> {
   const programs = new Programs(runtime, base);
   // Hundreds of clients come and go in one process: who enrolled is of interest only where something is wrong.
@@ -256,8 +256,11 @@ async function federate(
   }
 }
 
-function versions(): Record<string, string> {
+function versions({ name }: Runtime): Record<string, string> {
   const own = JSON.parse(readFileSync(asset("package.json"), "utf8")) as { version: string };
-  const engine = createRequire(import.meta.url)("onnxruntime-node/package.json") as { version: string };
-  return { kindred: own.version, node: process.versions.node, onnxruntime: engine.version };
+  const [engine, from] = name.startsWith("onnx-")
+    ? ["onnxruntime", "onnxruntime-node"]
+    : ["tfjs", "@tensorflow/tfjs-core"];
+  const { version } = createRequire(import.meta.url)(`${from}/package.json`) as { version: string };
+  return { kindred: own.version, node: process.versions.node, runtime: name, [engine]: version };
 }

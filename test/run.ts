@@ -3,7 +3,7 @@
  * Files ending in `.long.test.js` run in `long` and `all` only. Node 20 takes no glob after --test, hence this file.
  */
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -19,7 +19,16 @@ if (files.length === 0) {
   console.error(`no ${kind} test matches ${parts.join(", ")}`);
   process.exit(2);
 }
+// Debian's Chromium brings a Vulkan device in software, and the loader for it: WebGPU where there is no GPU.
+const chromium = "/usr/lib/chromium";
+const device = join(chromium, "vk_swiftshader_icd.json");
+const chosen = process.env.VK_ICD_FILENAMES ?? process.env.VK_DRIVER_FILES;
+const vulkan =
+  chosen === undefined && existsSync(device)
+    ? { VK_ICD_FILENAMES: device, LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, chromium].filter(Boolean).join(":") }
+    : {};
 const result = spawnSync(process.execPath, ["--enable-source-maps", "--test", "--test-reporter=spec", ...files], {
   stdio: "inherit",
+  env: { ...process.env, ...vulkan },
 });
 process.exit(result.status ?? 1);

@@ -1,10 +1,15 @@
 /** `kindred evaluate`: loss and accuracy of a model, with a PEFT adapter or without, on a file of rows. */
 import type { JobContext } from "../../shared/base/command.js";
-import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
+import { openRuntime } from "../../shared/runtimes/choose.js";
+import type { RuntimeChoice } from "../../shared/runtimes/types.js";
 import { loraLayout } from "../tuning/lora.js";
 import { Meter, Programs } from "../tuning/programs.js";
 import { scoreMixtures } from "../tuning/scoring.js";
 import { type InputFiles, openInputs } from "./inputs.js";
+
+export interface EvaluateJob extends InputFiles {
+  readonly runtime: RuntimeChoice;
+}
 
 export interface Evaluation {
   readonly examples: number;
@@ -16,12 +21,12 @@ export interface Evaluation {
   readonly accuracy: number | null;
 }
 
-export async function evaluateFile(job: InputFiles, context: JobContext): Promise<Evaluation> {
+export async function evaluateFile(job: EvaluateJob, context: JobContext): Promise<Evaluation> {
   const { progress, signal } = context;
   const { base, rows, adapter } = await openInputs(job, context);
   const layout =
     adapter?.layout ?? loraLayout(base.architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
-  const runtime = new OnnxRuntime();
+  const runtime = await openRuntime(job.runtime);
   const stage = progress.stage("evaluate", rows.length);
   try {
     const members = adapter === undefined ? [] : [adapter.values];

@@ -1,7 +1,8 @@
 /** `kindred sharpness`: how sharp the loss of a tuned model is around its adapter, on a file of rows. */
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
-import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
+import { openRuntime } from "../../shared/runtimes/choose.js";
+import type { RuntimeChoice } from "../../shared/runtimes/types.js";
 import { type Curvature, curvature, HessianProducts } from "../tuning/curvature.js";
 import { Meter, Programs } from "../tuning/programs.js";
 import { type InputFiles, openInputs } from "./inputs.js";
@@ -11,13 +12,14 @@ export interface SharpnessJob extends InputFiles {
   /** Vectors of the trace's estimate. */
   readonly probes: number;
   readonly seed: number;
+  readonly runtime: RuntimeChoice;
 }
 
 export async function sharpness(job: SharpnessJob, context: JobContext): Promise<Curvature> {
   const { base, rows, adapter } = await openInputs(job, context);
   if (adapter === undefined) throw new KindredError("internal", "sharpness without an adapter");
   const { layout, values } = adapter;
-  const runtime = new OnnxRuntime();
+  const runtime = await openRuntime(job.runtime);
   const stage = context.progress.stage("products with the Hessian", 0);
   try {
     const hessian = new HessianProducts(new Programs(runtime, base), layout, values, rows, new Meter(context.signal));

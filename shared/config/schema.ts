@@ -4,6 +4,7 @@
  * rate) stays "auto" in the plan.
  */
 import { z } from "zod";
+import { DEVICES, RUNTIME_KINDS } from "../runtimes/types.js";
 import { parseTemplate } from "./format.js";
 
 const whole = (min: number, max: number) => z.number().int().min(min).max(max);
@@ -94,7 +95,8 @@ const ensemble = block({
 });
 
 const runtime = block({
-  device: z.enum(["cpu", "cuda", "webgpu"]).default("cpu").describe("Execution provider of ONNX Runtime"),
+  kind: z.enum(RUNTIME_KINDS).default("auto").describe("Executor of the graphs: ONNX Runtime or TensorFlow.js"),
+  device: z.enum(DEVICES).default("auto").describe("What it computes on; gpu: whichever kind of GPU works"),
   threads: auto(whole(1, 1024), "a whole number of threads from 1 to 1024")
     .default("auto")
     .describe("Threads of a matrix product; auto: one a processor"),

@@ -4,6 +4,23 @@
  */
 import type { Graph } from "../graph/graph.js";
 
+export const RUNTIME_KINDS = ["auto", "onnx", "tfjs"] as const;
+export type RuntimeKind = (typeof RUNTIME_KINDS)[number];
+
+/** `gpu` is whichever kind of GPU works; a runtime's own `auto` is the best of what it has. */
+export const DEVICES = ["auto", "cpu", "gpu", "cuda", "webgpu", "coreml", "directml", "wasm"] as const;
+export type Device = (typeof DEVICES)[number];
+
+/** A runtime as users choose it. */
+export interface RuntimeChoice {
+  readonly kind: RuntimeKind;
+  readonly device: Device;
+  /** Threads of a matrix product; auto: one a processor. */
+  readonly threads: number | "auto";
+}
+
+export const DEFAULT_RUNTIME: RuntimeChoice = { kind: "auto", device: "auto", threads: "auto" };
+
 export type FeedData = Float32Array | Int32Array;
 
 /** A tensor on the caller's side. Integers are int32; a runtime converts where its format needs another width. */

@@ -152,7 +152,7 @@ export interface Report {
   readonly cost: Readonly<Partial<Record<Method, Cost>>>;
   readonly learningRate: number;
   readonly seed: number;
-  /** For example {kindred, node, onnxruntime}. */
+  /** For example {kindred, node, runtime, onnxruntime}: the runtime by its name, the others by their versions. */
   readonly versions: Readonly<Record<string, string>>;
   /** Largest resident set of the process, in bytes. */
   readonly peakRssBytes: number;

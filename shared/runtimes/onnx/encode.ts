@@ -30,8 +30,16 @@ export interface EncodedGraph {
   readonly weightsFolder?: string;
 }
 
-export function encodeOnnx(graph: Graph): EncodedGraph {
-  return new Encoder(graph).encode();
+export interface EncodeOptions {
+  /**
+   * Take the inverse root mean square from the norm that has computed it: a second output, which the cpu provider gives and
+   * the WebGPU one leaves empty.
+   */
+  readonly inverseOfNorm: boolean;
+}
+
+export function encodeOnnx(graph: Graph, options: EncodeOptions = { inverseOfNorm: true }): EncodedGraph {
+  return new Encoder(graph, options).encode();
 }
 
 const ELEMENTWISE = {
@@ -68,7 +76,10 @@ class Encoder {
   private readonly folder: string | undefined;
   private count = 0;
 
-  constructor(private readonly graph: Graph) {
+  constructor(
+    private readonly graph: Graph,
+    private readonly options: EncodeOptions,
+  ) {
     this.folder = commonFolder(graph);
     this.survey();
   }
@@ -83,7 +94,7 @@ class Encoder {
       node.inputs.forEach(use);
       const [first] = node.inputs;
       if (node.op.kind === "sigmoid") this.sigmoids.add(first!.id);
-      if (node.op.kind === "inverseRms" || node.op.kind === "inverseStd") {
+      if ((node.op.kind === "inverseRms" || node.op.kind === "inverseStd") && this.options.inverseOfNorm) {
         this.inverses.set(inverseKey(node.op.kind, first!, node.op.eps), undefined);
       }
     }

@@ -12,6 +12,7 @@ import { asset } from "../../../shared/base/assets.js";
 import { silentLog } from "../../../shared/base/log.js";
 import { silentProgress } from "../../../shared/base/progress.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
+import { DEFAULT_RUNTIME, type RuntimeChoice } from "../../../shared/runtimes/types.js";
 import { allLogits } from "../../support/logits.js";
 
 interface Expected {
@@ -28,8 +29,14 @@ const ADAPTER = fixture("peft", "adapters", "all");
 const DATA = process.env.KINDRED_DATA;
 const STORIES = DATA === undefined ? undefined : join(DATA, "models", "stories260K");
 
-function evaluate(model: string, rows: string, maxTokens: number, adapter?: string): Promise<Evaluation> {
-  const job = { model, data: fixture("evaluate", `${rows}.jsonl`), maxTokens, format: {} };
+function evaluate(
+  model: string,
+  rows: string,
+  maxTokens: number,
+  adapter?: string,
+  runtime: RuntimeChoice = DEFAULT_RUNTIME,
+): Promise<Evaluation> {
+  const job = { model, data: fixture("evaluate", `${rows}.jsonl`), maxTokens, format: {}, runtime };
   const context = { log: silentLog, progress: silentProgress, signal: new AbortController().signal };
   return evaluateFile(adapter === undefined ? job : { ...job, adapter }, context);
 }

@@ -6,6 +6,7 @@ import { sharpness } from "../../../client/tasks/sharpness.js";
 import { asset } from "../../../shared/base/assets.js";
 import { silentLog } from "../../../shared/base/log.js";
 import { silentProgress } from "../../../shared/base/progress.js";
+import { DEFAULT_RUNTIME } from "../../../shared/runtimes/types.js";
 import { TINY_MODEL } from "../../support/tiny.js";
 
 test("it judges the loss that evaluate reports, and the same seed gives the same numbers", async () => {
@@ -16,6 +17,7 @@ test("it judges the loss that evaluate reports, and the same seed gives the same
     data: asset("test", "fixtures", "evaluate", "rows-completion.jsonl"),
     maxTokens: 64,
     format: {},
+    runtime: DEFAULT_RUNTIME,
   };
   const { loss } = await evaluateFile(files, context);
   const job = { ...files, probes: 2, seed: 4 };

@@ -60,7 +60,7 @@ test("model and population suffice, and give a complete plan with absolute paths
     maxTokens: 512,
     compare: ["base", "shared", "local"],
     concurrency: 4,
-    runtime: { device: "cpu", threads: "auto" },
+    runtime: { kind: "auto", device: "auto", threads: "auto" },
   });
 });
 

@@ -1,0 +1,139 @@
+/**
+ * The thread's side of a runtime: one request after the other, tensors and programs by number, over whatever engine computes.
+ * An engine blocks its event loop while it runs, hence the thread.
+ */
+import { parentPort } from "node:worker_threads";
+import { asKindredError, KindredError } from "../base/errors.js";
+import type { Reply, Request, Returned } from "./messages.js";
+import type { HostTensor } from "./types.js";
+
+/** What computes. Tensors that it returns belong to the caller until `dispose`. */
+export interface Engine<Plan, Program, Tensor> {
+  compile(plan: Plan): Promise<Program>;
+  /** @param outputs names, each once. @returns them by name */
+  run(
+    program: Program,
+    feeds: Readonly<Record<string, Tensor>>,
+    outputs: readonly string[],
+  ): Promise<Readonly<Record<string, Tensor>>>;
+  release(program: Program): Promise<void>;
+  tensor(value: HostTensor): Tensor;
+  shape(tensor: Tensor): readonly number[];
+  read(tensor: Tensor): Promise<HostTensor>;
+  dispose(tensor: Tensor): void;
+}
+
+/** Does requests on an engine. */
+export class Service<Plan, Program, Tensor> {
+  private readonly programs = new Map<number, Program>();
+  private readonly tensors = new Map<number, Tensor>();
+  private loaded: Promise<Engine<Plan, Program, Tensor>> | undefined;
+  private next = 1;
+
+  /** @param load called once, at the first request: an engine that cannot be loaded is the error of every request */
+  constructor(private readonly load: () => Promise<Engine<Plan, Program, Tensor>>) {}
+
+  async handle(request: Request<Plan>): Promise<Reply> {
+    const { id } = request;
+    try {
+      this.loaded ??= this.load();
+      return { id, ok: true, ...(await this.serve(await this.loaded, request)) };
+    } catch (error) {
+      const { code, message } = asKindredError(error);
+      return { id, ok: false, code, message };
+    }
+  }
+
+  private async serve(
+    engine: Engine<Plan, Program, Tensor>,
+    request: Request<Plan>,
+  ): Promise<{ program?: number; tensors?: Record<string, Returned> }> {
+    switch (request.kind) {
+      case "compile": {
+        const program = this.next++;
+        this.programs.set(program, await engine.compile(request.plan));
+        return { program };
+      }
+      case "run":
+        return { tensors: await this.run(engine, request) };
+      case "upload":
+        return { tensors: { tensor: this.keep(engine, engine.tensor(request.tensor)) } };
+      case "download":
+        return { tensors: { tensor: await engine.read(this.tensor(request.tensor, "the tensor")) } };
+      case "free":
+        for (const number of request.tensors) this.free(engine, number);
+        return {};
+      case "release": {
+        const program = this.programs.get(request.program);
+        this.programs.delete(request.program);
+        if (program !== undefined) await engine.release(program);
+        return {};
+      }
+      case "close":
+        for (const number of [...this.tensors.keys()]) this.free(engine, number);
+        for (const program of this.programs.values()) await engine.release(program);
+        this.programs.clear();
+        return {};
+    }
+  }
+
+  private async run(
+    engine: Engine<Plan, Program, Tensor>,
+    { program, feeds, fetch, keep }: Extract<Request<Plan>, { kind: "run" }>,
+  ): Promise<Record<string, Returned>> {
+    const compiled = this.programs.get(program);
+    if (compiled === undefined) throw new KindredError("internal", "the program was released");
+    const mine: Tensor[] = [];
+    try {
+      const given: Record<string, Tensor> = {};
+      for (const [name, feed] of Object.entries(feeds)) {
+        const tensor = "data" in feed ? engine.tensor(feed) : this.tensor(feed.id, `feed ${name}`);
+        if ("data" in feed) mine.push(tensor);
+        given[name] = tensor;
+      }
+      const results = await engine.run(compiled, given, [...new Set([...fetch, ...keep])]);
+      const out: Record<string, Returned> = {};
+      for (const name of fetch) out[name] = await engine.read(results[name] as Tensor);
+      for (const [name, tensor] of Object.entries(results)) {
+        if (keep.includes(name)) out[name] = { ...out[name], ...this.keep(engine, tensor) };
+        else engine.dispose(tensor);
+      }
+      return out;
+    } finally {
+      for (const tensor of mine) engine.dispose(tensor);
+    }
+  }
+
+  private keep(engine: Engine<Plan, Program, Tensor>, tensor: Tensor): Returned {
+    const resident = this.next++;
+    this.tensors.set(resident, tensor);
+    return { shape: engine.shape(tensor), resident };
+  }
+
+  private tensor(number: number, what: string): Tensor {
+    const tensor = this.tensors.get(number);
+    if (tensor === undefined) throw new KindredError("internal", `${what} was freed`);
+    return tensor;
+  }
+
+  private free(engine: Engine<Plan, Program, Tensor>, number: number): void {
+    const tensor = this.tensors.get(number);
+    this.tensors.delete(number);
+    if (tensor !== undefined) engine.dispose(tensor);
+  }
+}
+
+/** Answers the thread's parent until it says close. */
+export function serve<Plan, Program, Tensor>(load: () => Promise<Engine<Plan, Program, Tensor>>): void {
+  const port = parentPort;
+  if (port === null) throw new Error("not a worker thread");
+  const service = new Service(load);
+  // One request after the other: a later one may name a tensor that an earlier one keeps.
+  let queue: Promise<void> = Promise.resolve();
+  port.on("message", (request: Request<Plan>) => {
+    queue = queue.then(async () => {
+      port.postMessage(await service.handle(request));
+      if (request.kind === "close") port.close();
+    });
+  });
+}

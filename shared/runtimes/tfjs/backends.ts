@@ -1,0 +1,60 @@
+/**
+ * The backends of TensorFlow.js that Kindred can use. The native ones are optional: their packages fetch TensorFlow from outside
+ * the npm registry when they are installed, so they are loaded by name, and only where they are asked for.
+ */
+import { createRequire } from "node:module";
+import { KindredError } from "../../base/errors.js";
+
+/** The operations; every backend computes the same. */
+export type Tensorflow = typeof import("@tensorflow/tfjs-core");
+
+/** Best first. */
+export const TFJS_BACKENDS = ["node-gpu", "node", "wasm", "cpu"] as const;
+export type TfjsBackend = (typeof TFJS_BACKENDS)[number];
+
+export const TFJS_PACKAGES: Readonly<Record<TfjsBackend, string>> = {
+  "node-gpu": "@tensorflow/tfjs-node-gpu",
+  node: "@tensorflow/tfjs-node",
+  wasm: "@tensorflow/tfjs-backend-wasm",
+  cpu: "@tensorflow/tfjs-backend-cpu",
+};
+
+/** Loads a backend and makes it the one in use. @throws {KindredError} `unsupported` where it cannot run here, with the reason */
+export async function loadBackend(backend: TfjsBackend): Promise<Tensorflow> {
+  const native = backend === "node" || backend === "node-gpu";
+  if (native) restoreUtil();
+  const loaded = await load(backend);
+  // A native package holds the operations too, in the copy that it has registered itself with.
+  const tf = native ? (loaded as Tensorflow) : await import("@tensorflow/tfjs-core");
+  tf.enableProdMode(); // no warnings on the console
+  if (!(await tf.setBackend(native ? "tensorflow" : backend))) {
+    throw new KindredError("unsupported", `${TFJS_PACKAGES[backend]} does not start on this machine`, { backend });
+  }
+  if (backend === "node-gpu" && !(tf.backend() as unknown as { isUsingGpuDevice?: boolean }).isUsingGpuDevice) {
+    throw new KindredError("unsupported", `${TFJS_PACKAGES[backend]} is installed, but TensorFlow sees no GPU`, {
+      backend,
+    });
+  }
+  return tf;
+}
+
+async function load(backend: TfjsBackend): Promise<unknown> {
+  const name = TFJS_PACKAGES[backend];
+  try {
+    return await import(name);
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why =
+      code === "ERR_MODULE_NOT_FOUND"
+        ? `${name} is not installed (npm install ${name} brings it, and fetches TensorFlow from outside the npm registry)`
+        : `${name} is installed but cannot be loaded: ${message.split("\n")[0]}`;
+    throw new KindredError("unsupported", why, { backend }, cause);
+  }
+}
+
+/** tfjs-node 4.22 calls two functions of node:util that Node 23 has removed. */
+function restoreUtil(): void {
+  const util = createRequire(import.meta.url)("node:util") as Record<string, unknown>;
+  util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
+  util.isArray ??= Array.isArray;
+}

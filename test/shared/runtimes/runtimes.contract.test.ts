@@ -1,0 +1,15 @@
+/** The contract of runtimes, on those that compute on the processor. GPUs: gpus.contract.long.test.ts. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CANDIDATES } from "../../../shared/runtimes/choose.js";
+import { difference, keepsContract, OPERATION } from "../../support/contract.js";
+
+for (const candidate of CANDIDATES) {
+  if (candidate.device === "cpu" || candidate.device === "wasm") await keepsContract(candidate);
+}
+
+test("positive control: a wrong number and a missing one are seen", () => {
+  assert.ok(difference(Float32Array.of(1, 2.001), Float32Array.of(1, 2)) > OPERATION);
+  assert.equal(difference(Float32Array.of(1, Number.NaN), Float32Array.of(1, 2)), Number.POSITIVE_INFINITY);
+  assert.equal(difference(Float32Array.of(1), Float32Array.of(1, 2)), Number.POSITIVE_INFINITY);
+});

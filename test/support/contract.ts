@@ -1,0 +1,219 @@
+/**
+ * What every runtime must do: give the numbers of ONNX Runtime's cpu provider on each operation with its gradient and on tiny
+ * models, keep tensors, name what is wrong with feeds, leave the caller's event loop free.
+ */
+import assert from "node:assert/strict";
+import { basename } from "node:path";
+import { after, describe, test } from "node:test";
+import type { EncodedRow } from "../../client/data/types.js";
+import { moduleNames } from "../../client/models/architecture.js";
+import { type BaseModel, openBaseModel } from "../../client/models/base.js";
+import { trainingFeeds } from "../../client/tuning/batches.js";
+import { trainingGraph } from "../../client/tuning/graphs.js";
+import { type AdapterValues, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
+import { Meter, Programs } from "../../client/tuning/programs.js";
+import { sketchRows } from "../../client/tuning/sketching.js";
+import { trainAdapter } from "../../client/tuning/training.js";
+import { asset } from "../../shared/base/assets.js";
+import { asKindredError } from "../../shared/base/errors.js";
+import { SeededRng } from "../../shared/base/random.js";
+import { GraphBuilder } from "../../shared/graph/graph.js";
+import type { Candidate } from "../../shared/runtimes/choose.js";
+import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
+import type { HostTensor, Runtime } from "../../shared/runtimes/types.js";
+import { allLogits } from "./logits.js";
+import { OP_CASES, type OpCase, prepareCase } from "./op-cases.js";
+import { TINY_MODEL } from "./tiny.js";
+
+type Numbers = Float32Array | Int32Array;
+
+/** Largest difference, relative to the largest number (and to 1e-3 where all are smaller). */
+export function difference(got: Numbers, want: Numbers): number {
+  if (got.length !== want.length) return Number.POSITIVE_INFINITY;
+  let [worst, largest] = [0, 1e-3];
+  for (let i = 0; i < want.length; i++) {
+    const off = Math.abs(got[i]! - want[i]!);
+    worst = Number.isNaN(off) ? Number.POSITIVE_INFINITY : Math.max(worst, off);
+    largest = Math.max(largest, Math.abs(want[i]!));
+  }
+  return worst / largest;
+}
+
+/** Sums in another order differ by a few units of float32's last place, 6e-8; GPUs approximate exp and tanh to about 1e-6. */
+export const OPERATION = 1e-5;
+/** A few layers and their backward. */
+const MODEL = 1e-4;
+
+async function runCase(runtime: Runtime, op: OpCase): Promise<Readonly<Record<string, HostTensor>>> {
+  const { graph, feeds } = prepareCase(op);
+  const program = await runtime.compile(graph);
+  const { tensors } = await program.run(feeds);
+  await program.release();
+  return tensors;
+}
+
+/** One model of each way to compute, all of a few thousand parameters. */
+const MODELS = await Promise.all(
+  [TINY_MODEL, ...["gpt2", "gptj", "pythia"].map((family) => asset("test", "fixtures", "families", family))].map(
+    openBaseModel,
+  ),
+);
+
+/** What a model computes with a LoRA on all linears: logits, a training gradient, losses of four steps, margins and sketches. */
+async function runModel(runtime: Runtime, model: BaseModel): Promise<Record<string, Numbers>> {
+  const { architecture } = model;
+  const modules = moduleNames(architecture);
+  const layout = loraLayout(architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA: false });
+  const rng = new SeededRng(11, "contract");
+  const values: AdapterValues = {
+    frozen: initialAdapter(layout, 3).frozen,
+    trained: Float32Array.from({ length: layout.trainedSize }, () => 0.05 * rng.normal()),
+  };
+  const rows = [5, 7, 7].map((length): EncodedRow => {
+    const tokens = Int32Array.from({ length }, () => rng.int(architecture.vocabulary));
+    const other = Int32Array.of((tokens[length - 1]! + 1) % architecture.vocabulary);
+    const choices = { promptLength: length - 1, tokens: [tokens.slice(-1), other], answer: 0 };
+    return { tokens, scored: Int32Array.of(length - 1), choices };
+  });
+  const programs = new Programs(runtime, model);
+  const meter = new Meter();
+  const tokens = {
+    shape: [2, 6] as const,
+    data: Int32Array.from({ length: 12 }, () => rng.int(architecture.vocabulary)),
+  };
+  const logits = await allLogits(programs, layout, values, tokens, meter);
+  const training = await programs.get("train", layout, () => trainingGraph(model, layout));
+  const { tensors } = await training.executable.run({
+    ...trainingFeeds(rows, architecture),
+    trained: { shape: [values.trained.length], data: values.trained },
+    frozen: { shape: [values.frozen.length], data: values.frozen },
+  });
+  const schedule = { learningRate: 0.01, warmupSteps: 1, totalSteps: 4, firstStep: 0, steps: 4 };
+  const plan = { ...schedule, weightDecay: 0.01, clipNorm: 1, seed: 5 };
+  const { losses } = await trainAdapter(programs, layout, values, () => rows, plan, meter);
+  const sketched = await sketchRows(programs, layout, values, rows, { dim: 8, seed: 9, margin: "two-term" }, meter);
+  await programs.close();
+  return {
+    logits,
+    gradient: tensors.grad!.data,
+    loss: tensors.loss!.data,
+    losses: Float32Array.from(losses),
+    margins: sketched.margin,
+    sketches: sketched.sketch,
+  };
+}
+
+const reference = new OnnxRuntime({ threads: 1 });
+after(() => reference.close());
+const expectedOps = new Map<OpCase, Readonly<Record<string, HostTensor>>>();
+for (const op of OP_CASES) expectedOps.set(op, await runCase(reference, op));
+const expectedModels = new Map<BaseModel, Record<string, Numbers>>();
+for (const model of MODELS) expectedModels.set(model, await runModel(reference, model));
+
+/** Tests of a runtime, or one that is skipped with the reason where it does not work on this machine. */
+export async function keepsContract(candidate: Candidate): Promise<void> {
+  const opened = await candidate.open(1).catch(asKindredError);
+  if (opened instanceof Error) {
+    test(`${candidate.name} keeps the contract`, { skip: opened.message }, () => {});
+    return;
+  }
+  const runtime = opened;
+  describe(`${candidate.name} keeps the contract`, () => {
+    after(() => runtime.close());
+
+    test("it has its name", () => {
+      assert.equal(runtime.name, candidate.name);
+    });
+
+    test("every operation and its gradient give the reference's numbers", async () => {
+      const off: string[] = [];
+      for (const op of OP_CASES) {
+        const tensors = await runCase(runtime, op);
+        for (const [name, want] of Object.entries(expectedOps.get(op)!)) {
+          const got = tensors[name]!;
+          const worst = difference(got.data, want.data);
+          if (`${got.shape}` !== `${want.shape}`) off.push(`${op.name}, ${name}: shape [${got.shape}]`);
+          if (worst > OPERATION) off.push(`${op.name}, ${name}: off by ${worst}`);
+        }
+      }
+      assert.deepEqual(off, []);
+    });
+
+    test("models' logits, training gradients, losses, margins and sketches are the reference's", async () => {
+      const off: string[] = [];
+      for (const [model, expected] of expectedModels) {
+        const got = await runModel(runtime, model);
+        for (const [name, want] of Object.entries(expected)) {
+          const worst = difference(got[name]!, want);
+          if (worst > MODEL) off.push(`${basename(model.folder.path)}, ${name}: off by ${worst}`);
+        }
+      }
+      assert.deepEqual(off, []);
+    });
+
+    test("tensors stay with it, serve as feeds, come back, and are gone when freed", async () => {
+      const g = new GraphBuilder();
+      const x = g.input("x", ["n"]);
+      const program = await runtime.compile(g.build({ double: g.add(x, x), same: x }));
+      const first = await runtime.upload({ shape: [3], data: Float32Array.of(1, 2, 3) });
+      assert.deepEqual(first.shape, [3]);
+      const run = await program.run({ x: first }, { keep: ["double"] });
+      assert.deepEqual(Object.keys(run.tensors), ["same"]);
+      assert.deepEqual([...run.tensors.same!.data], [1, 2, 3]);
+      const double = run.resident.double!;
+      const again = await program.run({ x: double }, { fetch: ["double"], keep: ["same", "double"] });
+      assert.deepEqual([...again.tensors.double!.data], [4, 8, 12]);
+      runtime.free(first, again.resident.double!);
+      assert.deepEqual([...(await runtime.download(double)).data], [2, 4, 6]);
+      assert.deepEqual([...(await runtime.download(again.resident.same!)).data], [2, 4, 6]);
+      await assert.rejects(runtime.download(first), /was freed/);
+      await assert.rejects(program.run({ x: first }), /feed x was freed/);
+      runtime.free(double, again.resident.same!);
+      await program.release();
+      await assert.rejects(program.run({ x: { shape: [1], data: Float32Array.of(1) } }), /released/);
+    });
+
+    test("a feed that is missing or does not fit is named, and nothing runs", async () => {
+      const g = new GraphBuilder();
+      const [a, b] = [g.input("a", ["n", 2]), g.input("b", ["n", 2])];
+      const program = await runtime.compile(g.build({ sum: g.add(a, b) }));
+      const fed = { shape: [2, 2], data: new Float32Array(4) };
+      await assert.rejects(program.run({ a: fed }), { code: "shape_mismatch", message: "feed b is missing" });
+      await assert.rejects(program.run({ a: fed, b: { shape: [3, 2], data: new Float32Array(6) } }), {
+        code: "shape_mismatch",
+        message: /^feed b: shape \[3, 2\] does not fit \[n, 2\]/,
+      });
+      assert.equal((await program.run({ a: fed, b: fed })).tensors.sum!.data.length, 4);
+      await program.release();
+    });
+
+    test("runs asked for at one time are all done", async () => {
+      const g = new GraphBuilder();
+      const x = g.input("x", ["n"]);
+      const program = await runtime.compile(g.build({ total: g.total(x) }));
+      const runs = [1, 2, 3].map((n) => program.run({ x: { shape: [n], data: new Float32Array(n).fill(1) } }));
+      const totals = (await Promise.all(runs)).map(({ tensors }) => tensors.total!.data[0]);
+      assert.deepEqual(totals, [1, 2, 3]);
+      await program.release();
+    });
+
+    test("the caller's event loop stays free", async () => {
+      const size = 256;
+      const g = new GraphBuilder();
+      const x = g.input("x", [size, size]);
+      const program = await runtime.compile(g.build({ y: g.total(g.matmul(x, x)) }));
+      const feeds = { x: { shape: [size, size], data: new Float32Array(size * size).fill(1) } };
+      let [turns, runs, going] = [0, 0, true];
+      const turn = (): void => {
+        turns++;
+        if (going) setImmediate(turn);
+      };
+      setImmediate(turn);
+      for (const start = performance.now(); performance.now() - start < 100; runs++) await program.run(feeds);
+      going = false;
+      // A run on this thread would leave it one turn, or none.
+      assert.ok(turns > 3 * runs, `the event loop turned ${turns} times in ${runs} runs`);
+      await program.release();
+    });
+  });
+}
