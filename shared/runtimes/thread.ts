@@ -77,7 +77,12 @@ export class ThreadRuntime<Plan> implements Runtime {
 
   close(): Promise<void> {
     // The thread ends by itself once its engine has let go of everything: ending it during a run aborts the process.
-    this.closing ??= this.ask({ kind: "close" }).then(() => undefined);
+    this.closing ??= this.ask({ kind: "close" }).then(
+      () => undefined,
+      (error: unknown) => {
+        if (this.dead === undefined) throw error; // where the thread has ended already, there is nothing to close
+      },
+    );
     return this.closing;
   }
 }

@@ -19,6 +19,12 @@ export const TFJS_PACKAGES: Readonly<Record<TfjsBackend, string>> = {
   cpu: "@tensorflow/tfjs-backend-cpu",
 };
 
+/**
+ * WebAssembly has addresses for 4 GiB, and beyond them its allocations come back at address 0: the backend would go on and
+ * compute with whatever lies there. What is left free is for the copies of weights that its products make inside.
+ */
+const WASM_BYTES = 3.5 * 2 ** 30;
+
 /** Loads a backend and makes it the one in use. @throws {KindredError} `unsupported` where it cannot run here, with the reason */
 export async function loadBackend(backend: TfjsBackend): Promise<Tensorflow> {
   const native = backend === "node" || backend === "node-gpu";
@@ -35,7 +41,26 @@ export async function loadBackend(backend: TfjsBackend): Promise<Tensorflow> {
       backend,
     });
   }
+  if (backend === "wasm") boundMemory(tf, WASM_BYTES);
   return tf;
+}
+
+/** Makes a wasm backend throw `too_large` where a tensor would take its memory beyond a bound. */
+export function boundMemory(tf: Tensorflow, bytes: number): void {
+  const { wasm } = tf.backend() as unknown as {
+    wasm: { HEAPU8: Uint8Array; _malloc: (bytes: number) => number };
+  };
+  const allocate = wasm._malloc;
+  wasm._malloc = (size) => {
+    const at = allocate(size);
+    if ((at === 0 && size > 0) || wasm.HEAPU8.length > bytes) {
+      throw new KindredError(
+        "too_large",
+        `the graph needs more than the ${(bytes / 2 ** 30).toFixed(1)} GiB that TensorFlow.js can hold in WebAssembly; take smaller batches, or another runtime`,
+      );
+    }
+    return at;
+  };
 }
 
 async function load(backend: TfjsBackend): Promise<unknown> {

@@ -65,6 +65,11 @@ describe("evaluate finds what transformers with PEFT finds", () => {
     });
   }
 
+  it("with TensorFlow.js as with ONNX Runtime", async () => {
+    const runtime = { ...DEFAULT_RUNTIME, device: "wasm" } as const;
+    assertNear(await evaluate(tied, "rows", maxTokens, ADAPTER, runtime), adapter as Evaluation);
+  });
+
   it("on rows of a real model", { skip: STORIES === undefined && "KINDRED_DATA is not set" }, async () => {
     const { maxTokens, base, forms } = EXPECTED.stories260K as Expected;
     assertNear(await evaluate(STORIES as string, "rows", maxTokens), base);

@@ -7,7 +7,7 @@ import { after, test } from "node:test";
 import { type Graph, GraphBuilder } from "../../../shared/graph/graph.js";
 import type { Reply, Request } from "../../../shared/runtimes/messages.js";
 import { Service } from "../../../shared/runtimes/serve.js";
-import { loadBackend, type TfjsBackend } from "../../../shared/runtimes/tfjs/backends.js";
+import { boundMemory, loadBackend, type TfjsBackend } from "../../../shared/runtimes/tfjs/backends.js";
 import { TfjsEngine } from "../../../shared/runtimes/tfjs/engine.js";
 import type { HostTensor } from "../../../shared/runtimes/types.js";
 import { OP_CASES, prepareCase } from "../../support/op-cases.js";
@@ -120,5 +120,29 @@ test("an index outside of its axis is an error, not a number from elsewhere", as
     at: { shape: [1], data: Int32Array.of(3) },
   };
   await assert.rejects(ask({ id: 2, kind: "run", program: program!, feeds, fetch: ["rows"], keep: [] }), /index/);
+  await ask({ id: 3, kind: "close" });
+});
+
+test("wasm says when its memory is full, where it would go on with wrong numbers", async () => {
+  const tf = await loadBackend("wasm");
+  boundMemory(tf, 64 * 2 ** 20);
+  const { ask } = await open("wasm");
+  const g = new GraphBuilder();
+  const x = g.input("x", ["n"]);
+  const { program } = await ask({ id: 1, kind: "compile", plan: g.build({ sum: g.total(g.exp(x)) }) });
+  const sum = (n: number) =>
+    ask({
+      id: 2,
+      kind: "run",
+      program: program!,
+      feeds: { x: { shape: [n], data: new Float32Array(n) } },
+      fetch: ["sum"],
+      keep: [],
+    });
+  assert.equal((await sum(1000)).tensors!.sum!.data![0], 1000);
+  await assert.rejects(sum(20_000_000), {
+    code: "too_large",
+    message: /more than the 0.1 GiB .* take smaller batches/,
+  });
   await ask({ id: 3, kind: "close" });
 });
