@@ -86,6 +86,21 @@ function changedAdapter(folder: string, change: (config: Record<string, unknown>
 }
 
 const MISTAKES: readonly Mistake[] = [
+  // runtimes
+  {
+    what: "a runtime that lacks the device",
+    make: (folder) => evaluate(folder, [ROW], TINY_MODEL, "--runtime", "onnx", "--device", "wasm"),
+    says: [/runtime onnx, device wasm/, /choose one of them, or auto/],
+  },
+  {
+    what: "a device of another system",
+    make: (folder) => [
+      ...simulate(folder, tinyClients({ clients: 3 })),
+      "--device",
+      process.platform === "darwin" ? "directml" : "coreml",
+    ],
+    says: [/device (directml|coreml): does not work on this machine/, /choose another, or auto/],
+  },
   // models
   {
     what: "a model folder that is not there",

@@ -78,6 +78,19 @@ describe("kindred simulate on six clients in two planted groups", () => {
     assert.ok((methods.kindred?.mean.accuracy ?? 0) > (methods.shared?.mean.accuracy ?? 1));
   });
 
+  it("comes to the same on TensorFlow.js", async () => {
+    const other = join(folder.path, "tfjs");
+    const { code, stderr } = await kindred(["simulate", config, "--out", other, "--device", "wasm"]);
+    assert.equal(code, 0, stderr);
+    const [onnx, tfjs] = [readReport(out), readReport(other)];
+    assert.equal(tfjs.versions.runtime, "tfjs-wasm");
+    assert.deepEqual(tfjs.groups, onnx.groups);
+    for (const [method, { mean }] of Object.entries(onnx.methods)) {
+      const { loss } = tfjs.methods[method as keyof Report["methods"]]!.mean;
+      assert.ok(Math.abs(loss - mean.loss) <= 1e-3 * mean.loss, `${method}: ${loss}, should be ${mean.loss}`);
+    }
+  });
+
   it("writes a page that loads nothing", () => {
     const html = readFileSync(join(out, "report.html"), "utf8");
     assert.match(html, /^<!doctype html>/i);
