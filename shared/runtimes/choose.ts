@@ -38,7 +38,7 @@ const PROVIDERS: readonly { device: Candidate["device"]; provider: string; where
   { device: "cuda", provider: "cuda", where: (platform) => platform === "linux-x64" },
   { device: "coreml", provider: "coreml", where: (platform) => platform.startsWith("darwin-") },
   { device: "directml", provider: "dml", where: (platform) => platform.startsWith("win32-") },
-  { device: "webgpu", provider: "webgpu", where: (platform) => platform !== "linux-arm64" },
+  { device: "webgpu", provider: "webgpu", where: () => true },
   { device: "cpu", provider: "cpu", where: () => true },
 ];
 

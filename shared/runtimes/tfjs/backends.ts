@@ -25,9 +25,12 @@ export const TFJS_PACKAGES: Readonly<Record<TfjsBackend, string>> = {
  */
 const WASM_BYTES = 3.5 * 2 ** 30;
 
+/** Whether TensorFlow itself computes. */
+export const isNative = (backend: TfjsBackend): boolean => backend === "node" || backend === "node-gpu";
+
 /** Loads a backend and makes it the one in use. @throws {KindredError} `unsupported` where it cannot run here, with the reason */
 export async function loadBackend(backend: TfjsBackend): Promise<Tensorflow> {
-  const native = backend === "node" || backend === "node-gpu";
+  const native = isNative(backend);
   if (native) restoreUtil();
   const loaded = await load(backend);
   // A native package holds the operations too, in the copy that it has registered itself with.

@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import type { Graph } from "../../graph/graph.js";
 import { ThreadRuntime } from "../thread.js";
-import type { TfjsBackend } from "./backends.js";
+import { isNative, type TfjsBackend } from "./backends.js";
 
 export interface TfjsOptions {
   readonly backend: TfjsBackend;
@@ -15,9 +15,11 @@ export interface TfjsOptions {
 
 export class TfjsRuntime extends ThreadRuntime<Graph> {
   constructor({ backend, threads }: TfjsOptions) {
-    // TensorFlow reads both once, from the process's own environment, of which a thread has only a copy.
-    if (threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS ??= String(threads);
-    process.env.TF_CPP_MIN_LOG_LEVEL ??= "3"; // else it writes about its processor on stderr
+    if (isNative(backend)) {
+      // TensorFlow reads both once, from the process's own environment, of which a thread has only a copy.
+      if (threads !== undefined) process.env.TF_NUM_INTRAOP_THREADS ??= String(threads);
+      process.env.TF_CPP_MIN_LOG_LEVEL ??= "3"; // else it writes about its processor on stderr
+    }
     super(
       `tfjs-${backend}`,
       new Worker(new URL("./worker.js", import.meta.url), { workerData: backend }),
