@@ -5,6 +5,7 @@ import { sizeOf } from "../../base/tensors.js";
 import type { Graph } from "../../graph/graph.js";
 import { ThreadRuntime } from "../thread.js";
 import { type EncodedGraph, encodeOnnx } from "./encode.js";
+import type { SessionPlan } from "./sessions.js";
 
 export interface OnnxOptions {
   /** An execution provider of ONNX Runtime. @default "cpu" */
@@ -27,7 +28,7 @@ export interface OnnxOptions {
 }
 
 /** What the thread needs to make a session. */
-export interface OnnxPlan extends EncodedGraph {
+export interface OnnxPlan extends EncodedGraph, SessionPlan {
   readonly provider: string;
   readonly threads: number;
   readonly prepack: boolean;
@@ -41,13 +42,11 @@ export class OnnxRuntime extends ThreadRuntime<OnnxPlan> {
     prepackBytes = 2 ** 30,
     spin = 20,
   }: OnnxOptions = {}) {
-    super(`onnx-${provider}`, new Worker(new URL("./worker.js", import.meta.url)), (graph) => ({
-      ...encodeOnnx(graph, { inverseOfNorm: provider === "cpu" }),
-      provider,
-      threads,
-      spin,
-      prepack: weightBytes(graph) <= prepackBytes,
-    }));
+    super(`onnx-${provider}`, new Worker(new URL("./worker.js", import.meta.url)), (graph) => {
+      const bytes = weightBytes(graph);
+      const encoded = encodeOnnx(graph, { inverseOfNorm: provider === "cpu" });
+      return { ...encoded, provider, threads, spin, prepack: bytes <= prepackBytes, weightBytes: bytes };
+    });
   }
 }
 

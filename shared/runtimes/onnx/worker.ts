@@ -3,23 +3,30 @@ import * as ort from "onnxruntime-node";
 import { type Engine, serve } from "../serve.js";
 import type { FeedData } from "../types.js";
 import type { OnnxPlan } from "./runtime.js";
+import { type Held, Sessions } from "./sessions.js";
 
-const engine: Engine<OnnxPlan, ort.InferenceSession, ort.Tensor> = {
-  compile({ model, weightsFolder, provider, threads, prepack, spin }) {
-    const session: Record<string, unknown> = {
-      disable_prepacking: prepack ? "0" : "1",
-      intra_op: { allow_spinning: spin > 0 ? "1" : "0", spin_duration_us: String(spin) },
-    };
-    if (weightsFolder !== undefined) session.model_external_initializers_file_folder_path = weightsFolder;
-    return ort.InferenceSession.create(model, {
-      executionProviders: [provider],
-      intraOpNumThreads: threads,
-      logSeverityLevel: 3,
-      extra: { session },
-    });
-  },
+/** Weights of open sessions: three of a model of 135 M parameters. */
+const OPEN_BYTES = 2 ** 31;
 
-  async run(session, feeds, outputs) {
+const sessions = new Sessions<OnnxPlan>(({ model, weightsFolder, provider, threads, prepack, spin }) => {
+  const session: Record<string, unknown> = {
+    disable_prepacking: prepack ? "0" : "1",
+    intra_op: { allow_spinning: spin > 0 ? "1" : "0", spin_duration_us: String(spin) },
+  };
+  if (weightsFolder !== undefined) session.model_external_initializers_file_folder_path = weightsFolder;
+  return ort.InferenceSession.create(model, {
+    executionProviders: [provider],
+    intraOpNumThreads: threads,
+    logSeverityLevel: 3,
+    extra: { session },
+  });
+}, OPEN_BYTES);
+
+const engine: Engine<OnnxPlan, Held<OnnxPlan>, ort.Tensor> = {
+  compile: (plan) => sessions.hold(plan),
+
+  async run(held, feeds, outputs) {
+    const session = await sessions.use(held);
     const results = await session.run(
       feeds,
       outputs.map((name) => `out:${name}`),
@@ -27,7 +34,7 @@ const engine: Engine<OnnxPlan, ort.InferenceSession, ort.Tensor> = {
     return Object.fromEntries(outputs.map((name) => [name, results[`out:${name}`] as ort.Tensor]));
   },
 
-  release: (session) => session.release(),
+  release: (held) => sessions.release(held),
 
   tensor: ({ shape, data }) =>
     data instanceof Int32Array ? new ort.Tensor("int32", data, shape) : new ort.Tensor("float32", data, shape),

@@ -1,0 +1,41 @@
+/** Which sessions stay open, on real sessions whose weights are said to be large. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as ort from "onnxruntime-node";
+import { GraphBuilder } from "../../../shared/graph/graph.js";
+import { encodeOnnx } from "../../../shared/runtimes/onnx/encode.js";
+import { Sessions } from "../../../shared/runtimes/onnx/sessions.js";
+
+const { model } = (() => {
+  const g = new GraphBuilder();
+  return encodeOnnx(g.build({ y: g.scale(g.input("x", [2]), 3) }));
+})();
+
+test("sessions used last stay open, a closed one opens again, and what it gave outlives it", async () => {
+  let opened = 0;
+  const sessions = new Sessions<{ weightBytes: number }>(() => {
+    opened++;
+    return ort.InferenceSession.create(model);
+  }, 100);
+  const run = async (session: ort.InferenceSession): Promise<ort.Tensor> =>
+    (await session.run({ x: new ort.Tensor("float32", Float32Array.of(1, 2), [2]) }))["out:y"] as ort.Tensor;
+  const [a, b] = [await sessions.hold({ weightBytes: 40 }), await sessions.hold({ weightBytes: 40 })];
+  const kept = await run(await sessions.use(a));
+  const c = await sessions.hold({ weightBytes: 40 }); // too much for three: b was used least recently
+  assert.deepEqual(
+    [a, b, c].map(({ session }) => session !== undefined),
+    [true, false, true],
+  );
+  assert.equal(opened, 3);
+  await sessions.use(a);
+  assert.equal(opened, 3);
+  const large = await sessions.hold({ weightBytes: 1000 }); // more than the limit: it has the thread to itself
+  assert.deepEqual(
+    [a, b, c, large].map(({ session }) => session !== undefined),
+    [false, false, false, true],
+  );
+  assert.deepEqual([...(kept.data as Float32Array)], [3, 6]);
+  assert.deepEqual([...((await run(await sessions.use(b))).data as Float32Array)], [3, 6]);
+  assert.equal(large.session, undefined);
+  for (const held of [a, b, c, large]) await sessions.release(held);
+});
