@@ -5,11 +5,12 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { writeAtomically } from "../shared/base/atomic.js";
+import { defaultCache } from "../shared/base/cache.js";
 import type { JobContext } from "../shared/base/command.js";
 import { KindredError } from "../shared/base/errors.js";
 import type { CoordinatorPlan } from "../shared/config/config.js";
 import { modelHash, openModelFolder } from "../shared/models/files.js";
-import { defaultCache, resolveModel } from "../shared/models/hub.js";
+import { resolveModel } from "../shared/models/hub.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
 import type { Score } from "../shared/wire/tasks.js";

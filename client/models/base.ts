@@ -5,10 +5,10 @@
  */
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { defaultCache } from "../../shared/base/cache.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { WeightSource } from "../../shared/graph/graph.js";
 import { type ModelFolder, modelHash, openModelFolder, readModelTensor } from "../../shared/models/files.js";
-import { defaultCache } from "../../shared/models/hub.js";
 import type { Architecture } from "./architecture.js";
 import { readArchitecture } from "./families.js";
 

@@ -13,15 +13,15 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { downloadFile, HUB_URL, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { syncFolder, writeAtomically } from "../base/atomic.js";
+import { defaultCache } from "../base/cache.js";
 import { KindredError, throwIfAborted } from "../base/errors.js";
 import { reasonOf } from "../base/json.js";
+import { withLock } from "../base/lock.js";
 import { readShardIndex } from "./files.js";
-import { withLock } from "./lock.js";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
@@ -57,12 +57,6 @@ interface Hub {
   readonly hubUrl: string;
   readonly accessToken?: string;
   readonly fetch: typeof fetch;
-}
-
-/** Where models are kept unless said otherwise. */
-export function defaultCache(env: NodeJS.ProcessEnv = process.env): string {
-  if (env.KINDRED_CACHE) return resolve(env.KINDRED_CACHE);
-  return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "kindred");
 }
 
 /** owner/name or owner/name@revision, in the hub's own alphabet. */

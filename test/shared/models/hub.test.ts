@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { encodeSafetensors } from "../../../shared/adapters/safetensors.js";
 import { openModelFolder } from "../../../shared/models/files.js";
-import { defaultCache, type HubOptions, type HubProgress, resolveModel } from "../../../shared/models/hub.js";
+import { type HubOptions, type HubProgress, resolveModel } from "../../../shared/models/hub.js";
 
 const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 
@@ -296,10 +296,4 @@ test("options that cannot be are named", async () => {
     message: "HF_TOKEN must start with hf_",
   });
   await assert.rejects(fetchModel({ hubUrl: "ftp://x" }), { code: "invalid_option", message: /HF_ENDPOINT/ });
-});
-
-test("the cache is where KINDRED_CACHE, XDG_CACHE_HOME or the home folder say", () => {
-  assert.equal(defaultCache({ KINDRED_CACHE: "/a", XDG_CACHE_HOME: "/b" }), "/a");
-  assert.equal(defaultCache({ XDG_CACHE_HOME: "/b" }), join("/b", "kindred"));
-  assert.match(defaultCache({}), /\.cache.kindred$/);
 });

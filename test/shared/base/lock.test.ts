@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { withLock } from "../../../shared/models/lock.js";
+import { withLock } from "../../../shared/base/lock.js";
 
 let folder: string;
 beforeEach(async () => {
