@@ -6,7 +6,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { asset } from "./shared/base/assets.js";
 import { KindredError } from "./shared/base/errors.js";
 import { type Manners, printResult, reportError, runJob, stopCode, wantsColour } from "./shared/base/process.js";
@@ -327,6 +327,35 @@ function buildProgram(): Command {
         await runJob<void>(options, (context) => runClient(job, context));
       },
     );
+
+  command(program, "runtime", "add what npm does not bring: the CUDA provider, TensorFlow for tfjs")
+    .addArgument(new Argument("<action>").choices(["add", "remove", "list"]))
+    .argument("[name]", "cuda or tfjs")
+    .option("--gpu", "tfjs: TensorFlow with CUDA")
+    .option(
+      "--index <url>",
+      "Python package index, by its Simple API (default: PIP_INDEX_URL, else https://pypi.org/simple)",
+    )
+    .addOption(jsonOption())
+    .action(async (action: string, name: string | undefined, options: Manners & { gpu?: boolean; index?: string }) => {
+      const install = await import("./shared/runtimes/install/runtimes.js");
+      const { gpu, index } = options;
+      if ((action === "list") !== (name === undefined)) {
+        const words =
+          action === "list" ? "list takes no name" : `${action} takes a name: ${install.ADDABLE.join(" or ")}`;
+        throw new KindredError("invalid_option", `runtime ${words}`);
+      }
+      if (action !== "list") {
+        const job = { ...(gpu === undefined ? {} : { gpu }), ...(index === undefined ? {} : { index }) };
+        await runJob<unknown>(options, (context) =>
+          action === "add"
+            ? install.addRuntime(name as string, job, context)
+            : install.removeRuntime(name as string, context.signal),
+        );
+      }
+      const runtimes = install.addedRuntimes();
+      await printResult(runtimes, options, () => runtimes.map(install.statusText).join("\n"));
+    });
 
   command(program, "schema [kind]", "print the JSON schema of a configuration file, for editors")
     .description("print the JSON schema of a configuration file (simulate or coordinator), for editors")

@@ -1,5 +1,6 @@
 /** The thread that holds ONNX Runtime. */
 import * as ort from "onnxruntime-node";
+import { preloadCuda } from "../install/cuda.js";
 import { type Engine, serve } from "../serve.js";
 import type { FeedData } from "../types.js";
 import type { OnnxPlan } from "./runtime.js";
@@ -9,6 +10,7 @@ import { type Held, Sessions } from "./sessions.js";
 const OPEN_BYTES = 2 ** 31;
 
 const sessions = new Sessions<OnnxPlan>(({ model, weightsFolder, provider, threads, prepack, spin }) => {
+  if (provider === "cuda") preloadCuda();
   const session: Record<string, unknown> = {
     disable_prepacking: prepack ? "0" : "1",
     intra_op: { allow_spinning: spin > 0 ? "1" : "0", spin_duration_us: String(spin) },
