@@ -47,11 +47,14 @@ export function hasCudaProvider({ libraries }: OnnxInstallation = onnxInstallati
   return libraries !== undefined && PROVIDERS.every((file) => existsSync(join(libraries, file)));
 }
 
-/** Adds the CUDA provider, or what of it is missing. Under the lock of the store. */
-export async function addCuda(index: PackageIndex, cache: string, context: JobContext): Promise<Manifest> {
+/** Adds the CUDA provider to an ONNX Runtime, or what of it is missing. Under the lock of the store. */
+export async function addCuda(
+  index: PackageIndex,
+  cache: string,
+  context: JobContext,
+  { version, libraries }: OnnxInstallation = onnxInstallation(),
+): Promise<Manifest> {
   const platform = hostPlatform("the CUDA provider");
-  const onnx = onnxInstallation();
-  const { version, libraries } = onnx;
   if (libraries === undefined)
     throw new KindredError("unsupported", `onnxruntime-node ${version} has no library for ${process.arch}`);
   const folder = runtimeFolder("cuda", cache);

@@ -4,7 +4,7 @@
  */
 import { createWriteStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { basename, dirname, join, relative, resolve, sep } from "node:path";
+import { basename, dirname, relative, resolve, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
 import yauzl, { type Entry, type ZipFile } from "yauzl";
 import { KindredError } from "../../base/errors.js";
@@ -53,7 +53,7 @@ export async function unpack(
       if (place === undefined) continue;
       const path = resolve(folder, place);
       const inside = relative(resolve(folder), path);
-      if (inside === "" || inside === ".." || inside.startsWith(`..${sep}`) || inside !== join(place))
+      if (inside === "" || inside === ".." || inside.startsWith(`..${sep}`))
         throw invalid(archive, `${entry.fileName} would be written outside its folder`);
       if (paths.has(path)) throw invalid(archive, `${entry.fileName} is in it twice`);
       checkEntry(entry, archive);
