@@ -2,11 +2,9 @@
  * Which runtimes there are, which of them work on this machine, and opening one. A runtime works where it has just computed a
  * product: libraries that are missing, drivers and devices that are not there show themselves in no other way that is sure.
  */
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { asKindredError, KindredError } from "../base/errors.js";
 import { GraphBuilder } from "../graph/graph.js";
+import { hasCudaProvider } from "./install/cuda.js";
 import { OnnxRuntime } from "./onnx/runtime.js";
 import { TFJS_BACKENDS, TFJS_PACKAGES, type TfjsBackend } from "./tfjs/backends.js";
 import { TfjsRuntime } from "./tfjs/runtime.js";
@@ -128,15 +126,11 @@ function fits({ runtime, device }: Candidate, kind: RuntimeKind, asked: Device):
 
 /** ONNX Runtime writes lines of its own to stderr where this library is missing. */
 function requireCudaProvider(): void {
-  const folder = join(
-    dirname(createRequire(import.meta.url).resolve("onnxruntime-node/package.json")),
-    "bin/napi-v6/linux/x64",
-  );
-  const library = join(folder, "libonnxruntime_providers_cuda.so");
-  if (!existsSync(library)) {
-    throw new KindredError("unsupported", `ONNX Runtime's library for CUDA is not installed (no ${library})`, {
-      library,
-    });
+  if (!hasCudaProvider()) {
+    throw new KindredError(
+      "unsupported",
+      "ONNX Runtime's library for CUDA is not installed (kindred runtime add cuda)",
+    );
   }
 }
 

@@ -55,6 +55,8 @@ export async function addCuda(
   { version, libraries }: OnnxInstallation = onnxInstallation(),
 ): Promise<Manifest> {
   const platform = hostPlatform("the CUDA provider");
+  if (platform.architecture !== "x86_64")
+    throw new KindredError("unsupported", "onnxruntime-node has CUDA on x64 alone");
   if (libraries === undefined)
     throw new KindredError("unsupported", `onnxruntime-node ${version} has no library for ${process.arch}`);
   const folder = runtimeFolder("cuda", cache);

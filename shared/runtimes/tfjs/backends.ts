@@ -1,9 +1,11 @@
 /**
- * The backends of TensorFlow.js that Kindred can use. The native ones are optional: their packages fetch TensorFlow from outside
- * the npm registry when they are installed, so they are loaded by name, and only where they are asked for.
+ * The backends of TensorFlow.js that Kindred can use. The native ones are optional: `kindred runtime add tfjs` brings them, or
+ * whoever installs their npm packages, which fetch an old TensorFlow from outside the npm registry. They are loaded by name, and
+ * only where they are asked for.
  */
 import { createRequire } from "node:module";
 import { KindredError } from "../../base/errors.js";
+import { installedTfjs } from "../install/tfjs.js";
 
 /** The operations; every backend computes the same. */
 export type Tensorflow = typeof import("@tensorflow/tfjs-core");
@@ -69,12 +71,13 @@ export function boundMemory(tf: Tensorflow, bytes: number): void {
 async function load(backend: TfjsBackend): Promise<unknown> {
   const name = TFJS_PACKAGES[backend];
   try {
-    return await import(name);
+    const added = installedTfjs();
+    return added?.endsWith(`/${name}`) ? createRequire(import.meta.url)(added) : await import(name);
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
     const why =
       code === "ERR_MODULE_NOT_FOUND"
-        ? `${name} is not installed (npm install ${name} brings it, and fetches TensorFlow from outside the npm registry)`
+        ? `${name} is not installed (on Linux: kindred runtime add tfjs${backend === "node-gpu" ? " --gpu" : ""})`
         : `${name} is installed but cannot be loaded: ${message.split("\n")[0]}`;
     throw new KindredError("unsupported", why, { backend }, cause);
   }

@@ -13,8 +13,8 @@ import { addable, addedRuntimes, removeRuntime, statusText } from "../../../../s
 import { WheelServer } from "../../../support/wheel-server.js";
 import { zipOf } from "../../../support/zip.js";
 
-const skip = process.platform !== "linux" && "the CUDA provider can be added on Linux alone";
-const architecture = process.arch === "arm64" ? "aarch64" : "x86_64";
+const skip =
+  `${process.platform}-${process.arch}` !== "linux-x64" && "the CUDA provider can be added on Linux with x64 alone";
 const context = (): JobContext => ({ log: silentLog, progress: silentProgress, signal: new AbortController().signal });
 
 /** A wheel with libraries and what it requires. */
@@ -29,7 +29,7 @@ function wheel(
   );
   const members = { ...libraries, "nvidia/__init__.py": "", [`${name}-${version}.dist-info/METADATA`]: metadata };
   return {
-    file: `${name}-${version}-py3-none-manylinux_2_17_${architecture}.whl`,
+    file: `${name}-${version}-py3-none-manylinux_2_17_x86_64.whl`,
     content: zipOf(Object.entries(members).map(([name, content]) => ({ name, content }))),
   };
 }
