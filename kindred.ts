@@ -357,6 +357,15 @@ function buildProgram(): Command {
       await printResult(runtimes, options, () => runtimes.map(install.statusText).join("\n"));
     });
 
+  command(program, "doctor", "which runtimes and GPUs work here: a small training step on each, its numbers compared")
+    .addOption(jsonOption())
+    .action(async (options: Manners) => {
+      const { diagnose, diagnosisText, anythingWorks } = await import("./client/doctor/doctor.js");
+      const diagnosis = await runJob(options, (context) => diagnose(context));
+      await printResult(diagnosis, options, () => diagnosisText(diagnosis));
+      if (!anythingWorks(diagnosis)) throw new KindredError("unavailable", "no runtime works on this machine");
+    });
+
   command(program, "schema [kind]", "print the JSON schema of a configuration file, for editors")
     .description("print the JSON schema of a configuration file (simulate or coordinator), for editors")
     .action(async (kind: string | undefined, options: Manners) => {

@@ -32,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
   client: ["client/*", "shared/*"],
   "client/data": ["shared/base", "shared/config"],
+  "client/doctor": ["client/models", "client/tuning", "shared/*"],
   "client/models": ["client/data", "shared/base", "shared/adapters", "shared/graph", "shared/models"],
   "client/outbox": ["shared/base", "shared/wire", "shared/wire/gen/kindred/v1"],
   "client/session": ["client/outbox", "shared/base", "shared/wire", "shared/wire/gen/kindred/v1"],

@@ -1,18 +1,14 @@
 /** A process that loads the TensorFlow.js package whose folder it is given, and ends with 0 where it multiplies rightly. */
 import { createRequire } from "node:module";
+import { restoreUtil } from "./shims.js";
 
 interface Tensor {
   matMul(other: Tensor): Tensor;
   dataSync(): Float32Array;
 }
 
-const require = createRequire(import.meta.url);
-// Two functions of node:util that tfjs-node 4.22 calls and Node 23 has removed.
-const util = require("node:util") as Record<string, unknown>;
-util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-util.isArray ??= Array.isArray;
-
-const tf = require(process.argv[2]!) as {
+restoreUtil();
+const tf = createRequire(import.meta.url)(process.argv[2]!) as {
   getBackend(): string;
   tensor2d(rows: readonly (readonly number[])[]): Tensor;
 };

@@ -5,6 +5,7 @@
  */
 import { createRequire } from "node:module";
 import { KindredError } from "../../base/errors.js";
+import { restoreUtil } from "../install/shims.js";
 import { installedTfjs } from "../install/tfjs.js";
 
 /** The operations; every backend computes the same. */
@@ -81,11 +82,4 @@ async function load(backend: TfjsBackend): Promise<unknown> {
         : `${name} is installed but cannot be loaded: ${message.split("\n")[0]}`;
     throw new KindredError("unsupported", why, { backend }, cause);
   }
-}
-
-/** tfjs-node 4.22 calls two functions of node:util that Node 23 has removed. */
-function restoreUtil(): void {
-  const util = createRequire(import.meta.url)("node:util") as Record<string, unknown>;
-  util.isNullOrUndefined ??= (value: unknown) => value === null || value === undefined;
-  util.isArray ??= Array.isArray;
 }

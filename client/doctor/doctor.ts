@@ -1,0 +1,227 @@
+/**
+ * `kindred doctor`: which ways to compute work on this machine. Each takes the same training step in a process of its own, and
+ * its numbers are held against those of ONNX Runtime on the processor.
+ */
+import { fork } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { asset } from "../../shared/base/assets.js";
+import type { JobContext } from "../../shared/base/command.js";
+import { throwIfAborted } from "../../shared/base/errors.js";
+import { CANDIDATES, type Candidate } from "../../shared/runtimes/choose.js";
+import { hasCudaProvider, onnxInstallation } from "../../shared/runtimes/install/cuda.js";
+import { addedRuntimes, type RuntimeStatus } from "../../shared/runtimes/install/runtimes.js";
+import { describeMachine, type Machine } from "./machine.js";
+import type { StepResult } from "./step.js";
+import type { TrialAnswer } from "./trial.js";
+
+/**
+ * `wrong`: it computes, but other numbers. `absent`: a library, driver or device is missing. `broken`: it is there and fails, ends
+ * its process, or does not come back.
+ */
+export type State = "works" | "wrong" | "absent" | "broken";
+
+export interface Finding {
+  /** "onnx-cpu" */
+  readonly name: string;
+  readonly runtime: Candidate["runtime"];
+  readonly device: Candidate["device"];
+  readonly state: State;
+  /** Why it does not work. */
+  readonly why?: string;
+  /** What would bring it. */
+  readonly advice?: string;
+  /** The one command that does. */
+  readonly command?: string;
+  /** Of the step's loss, relative to the reference; absent for the reference itself. */
+  readonly lossError?: number;
+  /** Of the gradient: L2 norm of the difference, relative to the reference's. */
+  readonly gradientError?: number;
+  readonly stepMilliseconds?: number;
+}
+
+export interface Diagnosis {
+  readonly machine: Machine;
+  readonly versions: { readonly kindred: string; readonly onnxruntime: string };
+  /** The way whose numbers the others are held against; null where nothing works. */
+  readonly reference: string | null;
+  readonly findings: readonly Finding[];
+  /** What `kindred runtime add` has brought. */
+  readonly added: readonly RuntimeStatus[];
+}
+
+/** The slowest seen, WebGPU on a device in software, takes 5 s; a driver that compiles at its first use may take a minute. */
+const TRIAL_MS = 120_000;
+/**
+ * Far above rounding (1e-6 on processors) and above the products that GPUs round to 10 bits of mantissa unasked (TF32: 5e-4
+ * each), far below what a wrong kernel does.
+ */
+const LOSS_TOLERANCE = 1e-3;
+const GRADIENT_TOLERANCE = 1e-2;
+/** Of what a process that fell over has written. */
+const MAX_WORDS = 2000;
+
+/** @param timeoutMs for each way to compute */
+export async function diagnose({ progress, signal, log }: JobContext, timeoutMs = TRIAL_MS): Promise<Diagnosis> {
+  const machine = describeMachine();
+  const stage = progress.stage("try", CANDIDATES.length);
+  // The processor first: it is what the others are held against.
+  const order = [...CANDIDATES].sort((a, b) => Number(b.name === "onnx-cpu") - Number(a.name === "onnx-cpu"));
+  let reference: { name: string; result: StepResult } | undefined;
+  const findings: Finding[] = [];
+  for (const candidate of order) {
+    throwIfAborted(signal);
+    const answer = await tryOut(candidate.name, timeoutMs, signal);
+    throwIfAborted(signal);
+    log.debug("tried", { runtime: candidate.name, outcome: answer.outcome });
+    if (answer.outcome === "computed") reference ??= { name: candidate.name, result: answer.result };
+    findings.push(findingOf(candidate, answer, reference, machine));
+    stage.tick(1, { runtime: candidate.name });
+  }
+  stage.done();
+  const { version } = JSON.parse(readFileSync(asset("package.json"), "utf8")) as { version: string };
+  return {
+    machine,
+    versions: { kindred: version, onnxruntime: onnxInstallation().version },
+    reference: reference?.name ?? null,
+    findings,
+    added: addedRuntimes(),
+  };
+}
+
+/** One candidate in a process of its own. Never throws: whatever happens to the process is an answer. */
+function tryOut(name: string, timeoutMs: number, signal: AbortSignal): Promise<TrialAnswer> {
+  return new Promise((done) => {
+    const child = fork(fileURLToPath(new URL("./trial.js", import.meta.url)), [name], {
+      serialization: "advanced", // the gradient is an array of floats
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+      killSignal: "SIGKILL",
+      timeout: timeoutMs,
+      signal,
+    });
+    let words = "";
+    child.stderr?.on("data", (chunk: Buffer) => {
+      words = (words + chunk.toString("utf8")).slice(-MAX_WORDS);
+    });
+    // Its end is waited for: one that computes rightly and falls over when it ends has computed rightly.
+    let answer: TrialAnswer | undefined;
+    child.on("message", (message) => {
+      answer = message as TrialAnswer;
+    });
+    child.on("error", (error) => done({ outcome: "failed", why: `its process did not start (${error.message})` }));
+    child.on("close", (code, killed) => {
+      const how =
+        killed === "SIGKILL"
+          ? `it did not come back within ${timeoutMs / 1000} s, or was killed`
+          : `its process ended with ${killed ?? `code ${code}`}`;
+      const last = words.trim().split("\n").at(-1) ?? "";
+      done(answer ?? { outcome: "failed", why: last === "" ? how : `${how}: ${last}` });
+    });
+  });
+}
+
+function findingOf(
+  candidate: Candidate,
+  answer: TrialAnswer,
+  reference: { name: string; result: StepResult } | undefined,
+  machine: Machine,
+): Finding {
+  const { name, runtime, device } = candidate;
+  if (answer.outcome !== "computed" || reference === undefined) {
+    const why = answer.outcome === "computed" ? "" : answer.why;
+    const state = answer.outcome === "absent" ? "absent" : "broken";
+    return { name, runtime, device, state, why: firstLine(why), ...remedyOf(name, machine) };
+  }
+  const { loss, gradient, milliseconds } = answer.result;
+  const stepMilliseconds = milliseconds;
+  if (reference.name === name) return { name, runtime, device, state: "works", stepMilliseconds };
+  const lossError = Math.abs(loss / reference.result.loss - 1);
+  const gradientError = relativeDistance(gradient, reference.result.gradient);
+  const right = lossError <= LOSS_TOLERANCE && gradientError <= GRADIENT_TOLERANCE;
+  const figures = { lossError, gradientError, stepMilliseconds };
+  if (right) return { name, runtime, device, state: "works", ...figures };
+  const why = `its loss or gradient is not that of ${reference.name}`;
+  return { name, runtime, device, state: "wrong", why, ...figures };
+}
+
+/** |a - b| / |b| in the L2 norm; infinite where they are not of one length. */
+function relativeDistance(a: Float32Array, b: Float32Array): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
+  let difference = 0;
+  let norm = 0;
+  b.forEach((value, at) => {
+    difference += ((a[at] as number) - value) ** 2;
+    norm += value ** 2;
+  });
+  return Math.sqrt(difference / norm);
+}
+
+const firstLine = (text: string): string => text.trim().split("\n")[0]!.slice(0, 400);
+
+/** What would bring a way to compute that does not work. */
+function remedyOf(name: string, { platform, arch, nvidia }: Machine): { advice?: string; command?: string } {
+  const linux = platform === "linux";
+  const noGpu = { advice: "it needs an NVIDIA GPU and NVIDIA's driver, neither of which shows here" };
+  switch (name) {
+    case "onnx-cuda":
+      if (!linux || arch !== "x64") return {};
+      if (!nvidia) return noGpu;
+      return hasCudaProvider()
+        ? { advice: "its library is there; CUDA 13 needs NVIDIA's driver 580 or newer" }
+        : { command: "kindred runtime add cuda" };
+    case "tfjs-node-gpu":
+      if (!linux || arch !== "x64") return {};
+      return nvidia ? { command: "kindred runtime add tfjs --gpu" } : noGpu;
+    case "tfjs-node":
+      return linux ? { command: "kindred runtime add tfjs" } : {};
+    case "onnx-webgpu":
+      return linux
+        ? {
+            advice:
+              "it needs a GPU with a Vulkan driver (Debian, Ubuntu: apt install libvulkan1 and mesa-vulkan-drivers or the vendor's)",
+          }
+        : {};
+    default:
+      return {};
+  }
+}
+
+export function anythingWorks({ findings }: Diagnosis): boolean {
+  return findings.some(({ state }) => state === "works");
+}
+
+/** The diagnosis for people. */
+export function diagnosisText(diagnosis: Diagnosis): string {
+  const { machine, versions, findings, reference } = diagnosis;
+  const { platform, arch, node, processors, memoryBytes, gpus } = machine;
+  const gpuText = gpus === null ? "" : `; GPUs: ${gpus.length === 0 ? "none found" : gpus.join(", ")}`;
+  const error = (value: number | undefined): string => value?.toExponential(0) ?? "";
+  const rows = findings.map((finding) => [
+    finding.name,
+    finding.state,
+    finding.name === reference ? "reference" : error(finding.lossError),
+    error(finding.gradientError),
+    finding.stepMilliseconds === undefined ? "" : `${Math.max(1, Math.round(finding.stepMilliseconds))} ms`,
+  ]);
+  const table = [["", "", "loss error", "gradient error", "step"], ...rows];
+  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+  const lines = table.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column]!))
+      .join("  ")
+      .trimEnd(),
+  );
+  const notes = findings
+    .filter(({ state }) => state !== "works")
+    .map(({ name, why = "", advice, command }) => {
+      const remedy = command === undefined ? advice : `to add it: ${command}`;
+      return `${name}: ${why}${remedy === undefined ? "" : `\n  ${remedy}`}`;
+    });
+  return [
+    `${platform} ${arch}, ${processors} processors, ${(memoryBytes / 2 ** 30).toFixed(1)} GiB of memory, node ${node}${gpuText}`,
+    `kindred ${versions.kindred}, onnxruntime-node ${versions.onnxruntime}`,
+    "",
+    ...lines,
+    ...(notes.length === 0 ? [] : ["", ...notes]),
+  ].join("\n");
+}

@@ -1,0 +1,34 @@
+/**
+ * The process in which the doctor tries one way to compute, named by its first argument: a broken native library may end it, or
+ * never come back. It answers its parent by one message.
+ */
+import { asKindredError } from "../../shared/base/errors.js";
+import { CANDIDATES } from "../../shared/runtimes/choose.js";
+import { type StepResult, trainingStep } from "./step.js";
+
+export type TrialAnswer =
+  | { readonly outcome: "computed"; readonly result: StepResult }
+  /** It could not be opened. */
+  | { readonly outcome: "absent"; readonly why: string }
+  /** It opened, and then failed. */
+  | { readonly outcome: "failed"; readonly why: string };
+
+async function attempt(name: string): Promise<TrialAnswer> {
+  const candidate = CANDIDATES.find((each) => each.name === name);
+  if (candidate === undefined) return { outcome: "failed", why: `there is no runtime ${name}` };
+  const why = (error: unknown): string => asKindredError(error).message.replace(`${name}: `, "");
+  try {
+    const runtime = await candidate.open();
+    try {
+      return { outcome: "computed", result: await trainingStep(runtime) };
+    } catch (error) {
+      return { outcome: "failed", why: why(error) };
+    }
+  } catch (error) {
+    return { outcome: "absent", why: why(error) };
+  }
+}
+
+const answer = await attempt(process.argv[2] ?? "");
+// Not left to end by itself: a native library may hold the process.
+process.send?.(answer, () => process.exit(0));
