@@ -9,7 +9,7 @@ import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { KindredError, throwIfAborted } from "../../base/errors.js";
 import { networkReason } from "./package-index.js";
-import { diskError } from "./space.js";
+import { diskError, requireSpace } from "./space.js";
 
 /** Tries without a byte of progress before giving up. */
 const TRIES = 5;
@@ -38,7 +38,7 @@ export interface DownloadOptions {
 
 /**
  * Fetches into `path`, by way of `path.part`, which a stop leaves to be continued. A file that is there already is taken.
- * @throws {KindredError} `unavailable`, `checksum_mismatch`, `too_large`, `cancelled`
+ * @throws {KindredError} `unavailable`, `checksum_mismatch`, `too_large` (the file, or the disk is full), `cancelled`
  */
 export async function download(source: Source, path: string, options: DownloadOptions = {}): Promise<void> {
   const there = await stat(path).then(
@@ -76,6 +76,7 @@ async function fill(source: Source, part: string, options: DownloadOptions): Pro
     };
     let size = source.bytes;
     if (size !== undefined && have > size) await restart();
+    if (size !== undefined) await requireSpace(dirname(part), size - have, source.file);
     let delayMs = options.retryDelayMs ?? RETRY_DELAY_MS;
     for (let failures = 0; size === undefined || have < size; ) {
       throwIfAborted(signal);

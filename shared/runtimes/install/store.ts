@@ -121,7 +121,7 @@ export async function makeLink({ path, target }: Link): Promise<void> {
   if (there !== undefined)
     throw new KindredError(
       "already_exists",
-      `${path} is there, and Kindred did not put it there; move it away, then run this again`,
+      `${path} is there, and Kindred did not put it there; it is used as it is, unless you move it away and run this again`,
       { path },
     );
   await symlink(target, path);

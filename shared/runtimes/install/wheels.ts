@@ -1,10 +1,8 @@
 /** A wheel on disk, and with it the wheels that it needs: from requirement to files. Knows no runtime. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { JobContext } from "../../base/command.js";
 import { download } from "./download.js";
 import type { PackageIndex, Platform, Wheel } from "./package-index.js";
-import { requireSpace } from "./space.js";
 import { readMember, unpack } from "./unpack.js";
 import { parseRequirements, type Requirement } from "./versions.js";
 
@@ -22,8 +20,6 @@ export async function fetchWheel(
 ): Promise<LocalWheel> {
   const wheel = await index.newest(requirement, platform);
   const path = join(folder, wheel.file);
-  await mkdir(folder, { recursive: true });
-  if (wheel.bytes !== undefined) await requireSpace(folder, wheel.bytes, wheel.file);
   log.debug("wheel", { file: wheel.file, bytes: wheel.bytes, url: wheel.url });
   const stage = progress.stage(`fetch ${wheel.file}`, wheel.bytes ?? 0);
   await download(wheel, path, { headers: index.headersFor(wheel.url), signal, onBytes: (bytes) => stage.tick(bytes) });
