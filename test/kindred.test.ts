@@ -43,6 +43,11 @@ test("words that are no command or option are a user's mistake, on one line", ()
   refuses(["demo", "--seed", "-1"], /'-1'|argument missing/);
   refuses(["demo", "--seed", "1.5"], /'1\.5' is invalid.*whole number/);
   refuses(["evaluate", "--model", "m", "--data", "d.jsonl", "--choices", "yes"], /JSON object/);
+  refuses(["runtime", "fetch"], /'fetch' is invalid.*Allowed choices are add, remove, list/);
+  refuses(["runtime", "add"], /runtime add takes a name: cuda or tfjs/);
+  refuses(["runtime", "list", "cuda"], /runtime list takes no name/);
+  refuses(["runtime", "add", "rocm"], /there is no runtime rocm to add; there are cuda and tfjs/);
+  refuses(["runtime", "add", "cuda", "--index", "pypi"], /--index must be the http or https address/);
   refuses(["schema", "cilent"], /schema cilent: there is one for simulate and for coordinator/);
 });
 

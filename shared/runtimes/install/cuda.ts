@@ -12,8 +12,8 @@ import { KindredError } from "../../base/errors.js";
 import { hostPlatform, type PackageIndex } from "./package-index.js";
 import {
   downloadFolder,
+  hasLink,
   installFolder,
-  type Link,
   type Manifest,
   makeLink,
   readManifest,
@@ -61,7 +61,7 @@ export async function addCuda(
     throw new KindredError("unsupported", `onnxruntime-node ${version} has no library for ${process.arch}`);
   const folder = runtimeFolder("cuda", cache);
   const links = PROVIDERS.map((file) => ({ path: join(libraries, file), target: join(folder, "onnxruntime", file) }));
-  await refuseForeign(links);
+  for (const link of links) await hasLink(link); // what stands in the way is found before a gigabyte comes
 
   let manifest = readManifest("cuda", cache);
   if (manifest?.versions[PACKAGE] !== version) {
@@ -70,16 +70,11 @@ export async function addCuda(
     manifest = await installFolder("cuda", cache, async (partial) => {
       const requirement = { name: PACKAGE, specifiers: [{ operator: "==", version }] };
       const root = await fetchWheel(index, requirement, platform, downloads, context);
-      const libraries = await fetchNvidiaWheels(index, root, ["cuda", "cudnn"], platform, downloads, context);
-      const chosen = [
-        { wheel: root, choose: provider, needed: PROVIDERS.length },
-        ...libraries.map((wheel) => ({ wheel, choose: nvidiaLibrary, needed: 1 })),
-      ];
-      for (const { wheel, choose, needed } of chosen) {
-        if ((await unpackWheel(wheel, partial, choose, context)).length < needed)
-          throw new KindredError("not_found", `${wheel.file} does not have the libraries that it should have`);
-      }
-      const versions = Object.fromEntries([root, ...libraries].map(({ name, version }) => [name, version]));
+      const nvidia = await fetchNvidiaWheels(index, root, ["cuda", "cudnn"], platform, downloads, context);
+      if ((await unpackWheel(root, partial, provider, context)).length < PROVIDERS.length)
+        throw new KindredError("not_found", `${root.file} does not have ${PROVIDERS.join(" and ")}`);
+      for (const wheel of nvidia) await unpackWheel(wheel, partial, nvidiaLibrary, context);
+      const versions = Object.fromEntries([root, ...nvidia].map(({ name, version }) => [name, version]));
       return { variant: "gpu", versions, links: [...others] };
     });
   }
@@ -95,11 +90,6 @@ const provider = (member: string): string | undefined => {
   const file = basename(member);
   return member === `onnxruntime/capi/${file}` && PROVIDERS.includes(file) ? `onnxruntime/${file}` : undefined;
 };
-
-/** Before the gigabyte comes: is there room for the links? */
-async function refuseForeign(links: readonly Link[]): Promise<void> {
-  for (const link of links) if (existsSync(link.path)) await makeLink(link);
-}
 
 /** Of CUDA's libraries those that the provider and cuDNN ask for by name; cuDNN finds its own parts beside itself. */
 const ASKED_FOR = /^lib(cudart|cublasLt|cublas|curand|cufft|nvrtc|nvJitLink|cudnn)\.so\.\d+$/;

@@ -112,19 +112,24 @@ export async function removeFolder(name: Addable, cache: string): Promise<boolea
 }
 
 /**
- * Makes a link, or leaves one that is right.
+ * Whether a link is there.
  * @throws {KindredError} `already_exists` where something else is in its place
  */
-export async function makeLink({ path, target }: Link): Promise<void> {
+export async function hasLink({ path, target }: Link): Promise<boolean> {
   const there = await lstat(path).catch(() => undefined);
-  if (there?.isSymbolicLink() && (await readlink(path)) === target) return;
-  if (there !== undefined)
-    throw new KindredError(
-      "already_exists",
-      `${path} is there, and Kindred did not put it there; it is used as it is, unless you move it away and run this again`,
-      { path },
-    );
-  await symlink(target, path);
+  if (there === undefined) return false;
+  if (there.isSymbolicLink() && (await readlink(path)) === target) return true;
+  throw new KindredError(
+    "already_exists",
+    `${path} is there, and Kindred did not put it there for this cache; it is used as it is, unless you move it away and run ` +
+      `this again`,
+    { path, target },
+  );
+}
+
+/** @throws {KindredError} `already_exists` where something else is in its place */
+export async function makeLink(link: Link): Promise<void> {
+  if (!(await hasLink(link))) await symlink(link.target, link.path);
 }
 
 async function removeLink({ path, target }: Link): Promise<void> {

@@ -1,6 +1,7 @@
 /** The CUDA provider from hand-made wheels, beside an ONNX Runtime that is a folder: added, found there, and taken away. */
 import assert from "node:assert/strict";
-import { lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { copyFile, lstat, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -122,7 +123,7 @@ test("another version of ONNX Runtime gets its own provider, by the same links",
 test("a library that somebody else put there is neither replaced nor removed", { skip }, async () => {
   const path = join(libraries, "libonnxruntime_providers_cuda.so");
   await writeFile(path, "npm's install script");
-  await assert.rejects(add(), { code: "already_exists", message: /Kindred did not put it there/ });
+  await assert.rejects(add(), { code: "already_exists", message: /Kindred did not put it there.*move it away/ });
   assert.deepEqual(fetched(), [], "found before the download");
   await rm(path);
   await add();
@@ -133,7 +134,10 @@ test("a library that somebody else put there is neither replaced nor removed", {
 });
 
 test("an attempt that fails leaves nothing in place and keeps its downloads for the next", { skip }, async () => {
-  await assert.rejects(add("1.2.5"), { code: "not_found", message: /does not have the libraries/ });
+  await assert.rejects(add("1.2.5"), {
+    code: "not_found",
+    message: /onnxruntime_gpu-1\.2\.5.* does not have libonnxruntime_providers/,
+  });
   assert.deepEqual(await readdir(libraries), ["libonnxruntime.so.1"]);
   assert.deepEqual(await readdir(join(cache, "runtimes")), ["cuda.downloads"]);
   assert.equal(addedRuntimes(cache)[0]!.added, false);
@@ -151,6 +155,24 @@ test("an attempt that fails leaves nothing in place and keeps its downloads for 
     ["nvidia_cublas"],
   );
   assert.ok((await lstat(join(libraries, "libonnxruntime_providers_cuda.so"))).isSymbolicLink());
+});
+
+test("CUDA's libraries are in the process before the provider asks for them", { skip }, async () => {
+  const home = join(cache, "runtimes", "cuda", "nvidia", "cu13", "lib");
+  await mkdir(home, { recursive: true });
+  // Any library that needs nothing stands for CUDA's.
+  const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: string[] };
+  await copyFile(sharedObjects.find((path) => /\/libm\.so\.6$/.test(path))!, join(home, "libcudart.so.13"));
+  await writeFile(join(home, "libcublas.so.13"), "cannot be loaded");
+  const script = `import { preloadCuda } from ${JSON.stringify(new URL("../../../../shared/runtimes/install/cuda.js", import.meta.url))};
+    preloadCuda();
+    console.log(process.report.getReport().sharedObjects.filter((path) => path.startsWith(process.env.KINDRED_CACHE)).join());`;
+  const env = { ...process.env, KINDRED_CACHE: cache };
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", script], {
+    encoding: "utf8",
+    env,
+  });
+  assert.equal(stdout.trim(), join(home, "libcudart.so.13"), stderr);
 });
 
 test("a damaged manifest names its file, and a name that is none the names there are", async () => {
