@@ -54,8 +54,7 @@ export async function addTfjs(
   const platform = hostPlatform("tfjs on TensorFlow");
   const wheelName = wheelFor(variant, platform);
   const there = readManifest("tfjs", cache);
-  if (there?.variant === variant && there.versions[wheelName] === TENSORFLOW && there.versions.tfjs === TFJS)
-    return there;
+  if (there?.versions[wheelName] === TENSORFLOW && there.versions[packageOf(variant)] === TFJS) return there;
 
   const { signal } = context;
   const compiler = process.env.CXX || "g++";
@@ -87,7 +86,7 @@ export async function addTfjs(
     stage.tick();
     stage.done();
     const versions = Object.fromEntries([wheel, ...cuda].map(({ name, version }) => [name, version]));
-    return { variant, versions: { ...versions, tfjs: TFJS }, links: [] };
+    return { variant, versions: { ...versions, [packageOf(variant)]: TFJS }, links: [] };
   });
 }
 

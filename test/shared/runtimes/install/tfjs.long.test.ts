@@ -36,7 +36,7 @@ test("tfjs is added, computes a training step rightly, is found there, and goes 
   const tfjs = (JSON.parse(added.stdout) as { name: string; versions: Record<string, string> }[]).find(
     ({ name }) => name === "tfjs",
   )!;
-  assert.equal(tfjs.versions.tfjs, "4.22.0");
+  assert.equal(tfjs.versions["@tensorflow/tfjs-node"], "4.22.0");
   assert.deepEqual(readdirSync(join(cache, "runtimes")), ["tfjs"]);
 
   const examined = kindred("doctor", "--json");
