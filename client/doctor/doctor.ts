@@ -9,7 +9,7 @@ import { asset } from "../../shared/base/assets.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { throwIfAborted } from "../../shared/base/errors.js";
 import { CANDIDATES, type Candidate } from "../../shared/runtimes/choose.js";
-import { hasCudaProvider, onnxInstallation } from "../../shared/runtimes/install/cuda.js";
+import { hasCudaProvider, onnxInstallation } from "../../shared/runtimes/install/installed.js";
 import { addedRuntimes, type RuntimeStatus } from "../../shared/runtimes/install/runtimes.js";
 import { describeMachine, type Machine } from "./machine.js";
 import type { StepResult } from "./step.js";

@@ -4,7 +4,7 @@
  */
 import { asKindredError, KindredError } from "../base/errors.js";
 import { GraphBuilder } from "../graph/graph.js";
-import { hasCudaProvider } from "./install/cuda.js";
+import { hasCudaProvider } from "./install/installed.js";
 import { OnnxRuntime } from "./onnx/runtime.js";
 import { TFJS_BACKENDS, TFJS_PACKAGES, type TfjsBackend } from "./tfjs/backends.js";
 import { TfjsRuntime } from "./tfjs/runtime.js";

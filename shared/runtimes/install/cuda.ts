@@ -1,14 +1,12 @@
 /**
  * The CUDA provider of ONNX Runtime, which the npm package lacks: two libraries of the Python wheel `onnxruntime-gpu` of the
  * same version, which ONNX Runtime looks for beside its own, and the `nvidia-*` wheels with CUDA's libraries that it needs.
- * The provider has no search path for those, so a process loads them before it (`preloadCuda`).
+ * How a process finds those is in installed.ts.
  */
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { constants } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import type { JobContext } from "../../base/command.js";
 import { KindredError } from "../../base/errors.js";
+import { type OnnxInstallation, onnxInstallation, PROVIDERS, runtimeFolder } from "./installed.js";
 import { hostPlatform, type PackageIndex } from "./package-index.js";
 import {
   downloadFolder,
@@ -17,35 +15,11 @@ import {
   type Manifest,
   makeLink,
   readManifest,
-  runtimeFolder,
   writeManifest,
 } from "./store.js";
 import { fetchNvidiaWheels, fetchWheel, nvidiaLibrary, unpackWheel } from "./wheels.js";
 
 const PACKAGE = "onnxruntime-gpu";
-const PROVIDERS = ["libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"];
-
-export interface OnnxInstallation {
-  readonly version: string;
-  /** The folder of libonnxruntime.so.1; undefined where the package has none for this machine. */
-  readonly libraries: string | undefined;
-}
-
-/** The onnxruntime-node that Kindred uses. */
-export function onnxInstallation(): OnnxInstallation {
-  const manifest = createRequire(import.meta.url).resolve("onnxruntime-node/package.json");
-  const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
-  const bin = join(dirname(manifest), "bin");
-  const libraries = readdirSync(bin)
-    .map((api) => join(bin, api, process.platform, process.arch))
-    .find((folder) => existsSync(join(folder, "libonnxruntime.so.1")));
-  return { version, libraries };
-}
-
-/** Whether the CUDA provider lies beside ONNX Runtime, whoever put it there. */
-export function hasCudaProvider({ libraries }: OnnxInstallation = onnxInstallation()): boolean {
-  return libraries !== undefined && PROVIDERS.every((file) => existsSync(join(libraries, file)));
-}
 
 /** Adds the CUDA provider to an ONNX Runtime, or what of it is missing. Under the lock of the store. */
 export async function addCuda(
@@ -90,36 +64,3 @@ const provider = (member: string): string | undefined => {
   const file = basename(member);
   return member === `onnxruntime/capi/${file}` && PROVIDERS.includes(file) ? `onnxruntime/${file}` : undefined;
 };
-
-/** Of CUDA's libraries those that the provider and cuDNN ask for by name; cuDNN finds its own parts beside itself. */
-const ASKED_FOR = /^lib(cudart|cublasLt|cublas|curand|cufft|nvrtc|nvJitLink|cudnn)\.so\.\d+$/;
-/** Stays loaded: dlclose does nothing to it (dlfcn.h; node has no name for it). */
-const RTLD_NODELETE = 0x1000;
-
-/**
- * Loads CUDA's libraries from the added runtime, so that the loader, which keeps one library a name, has them when the
- * provider asks. Does nothing where the runtime was not added: then the machine's own libraries are searched as usual.
- */
-export function preloadCuda(): void {
-  const root = join(runtimeFolder("cuda"), "nvidia");
-  if (!existsSync(root)) return;
-  let waiting = readdirSync(root, { recursive: true, encoding: "utf8" })
-    .filter((path) => ASKED_FOR.test(basename(path)))
-    .map((path) => join(root, path));
-  // Some need others of them: those that cannot be loaded yet are tried again after the rest.
-  for (let before = Number.POSITIVE_INFINITY; waiting.length < before; ) {
-    before = waiting.length;
-    waiting = waiting.filter((path) => !stays(path));
-  }
-}
-
-/** node takes any library for an addon; it loads this one, finds no addon in it, and says so. */
-function stays(path: string): boolean {
-  const { RTLD_NOW, RTLD_GLOBAL } = constants.dlopen;
-  try {
-    process.dlopen({ exports: {} }, path, RTLD_NOW | RTLD_GLOBAL | RTLD_NODELETE);
-    return true;
-  } catch (error) {
-    return /did not self-register/.test((error as Error).message);
-  }
-}

@@ -3,19 +3,11 @@ import { rm } from "node:fs/promises";
 import { defaultCache } from "../../base/cache.js";
 import type { JobContext } from "../../base/command.js";
 import { KindredError } from "../../base/errors.js";
-import { addCuda, hasCudaProvider } from "./cuda.js";
+import { addCuda } from "./cuda.js";
+import { ADDABLE, type Addable, hasCudaProvider, runtimeFolder } from "./installed.js";
 import { PackageIndex } from "./package-index.js";
 import { bytesText } from "./space.js";
-import {
-  ADDABLE,
-  type Addable,
-  downloadFolder,
-  holdingLock,
-  type Manifest,
-  readManifest,
-  removeFolder,
-  runtimeFolder,
-} from "./store.js";
+import { downloadFolder, holdingLock, type Manifest, readManifest, removeFolder } from "./store.js";
 import { addTfjs } from "./tfjs.js";
 
 export { ADDABLE };

@@ -10,15 +10,13 @@
  */
 import { readFileSync } from "node:fs";
 import { lstat, mkdir, readdir, readlink, rename, rm, stat, symlink, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import * as z from "zod";
 import { syncFolder, writeAtomically } from "../../base/atomic.js";
 import { defaultCache } from "../../base/cache.js";
 import { KindredError } from "../../base/errors.js";
 import { withLock } from "../../base/lock.js";
-
-export const ADDABLE = ["cuda", "tfjs"] as const;
-export type Addable = (typeof ADDABLE)[number];
+import { type Addable, runtimeFolder } from "./installed.js";
 
 const manifest = z.object({
   variant: z.enum(["cpu", "gpu"]),
@@ -33,11 +31,6 @@ const manifest = z.object({
 /** What was added, so that it can be undone. */
 export type Manifest = Readonly<z.infer<typeof manifest>>;
 export type Link = Manifest["links"][number];
-
-const home = (cache: string): string => join(cache, "runtimes");
-
-/** The folder of an added runtime, whether it is there or not. */
-export const runtimeFolder = (name: Addable, cache = defaultCache()): string => join(home(cache), name);
 
 export const downloadFolder = (name: Addable, cache: string): string => `${runtimeFolder(name, cache)}.downloads`;
 
@@ -86,7 +79,7 @@ export async function installFolder(
     await writeManifest(partial, content);
     await rm(folder, { recursive: true, force: true });
     await rename(partial, folder);
-    await syncFolder(home(cache));
+    await syncFolder(dirname(folder));
     return content;
   } catch (error) {
     await rm(partial, { recursive: true, force: true });

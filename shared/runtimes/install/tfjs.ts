@@ -9,12 +9,13 @@
  */
 import { existsSync } from "node:fs";
 import { mkdir, rm, writeFile } from "node:fs/promises";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JobContext } from "../../base/command.js";
 import { KindredError } from "../../base/errors.js";
+import { BINDING, NAPI, TFJS_PACKAGES } from "./installed.js";
 import { hostPlatform, type PackageIndex, type Platform } from "./package-index.js";
-import { downloadFolder, installFolder, type Manifest, readManifest, runtimeFolder } from "./store.js";
+import { downloadFolder, installFolder, type Manifest, readManifest } from "./store.js";
 import { runTool } from "./tools.js";
 import { fetchNvidiaWheels, fetchWheel, nvidiaLibrary, unpackWheel } from "./wheels.js";
 
@@ -23,7 +24,6 @@ const TENSORFLOW = "2.21.0";
 const TFJS = "4.22.0";
 /** The headers of Node-API, which a machine with node need not have. */
 const NODE_HEADERS = "1.9.0";
-const NAPI = 8;
 
 const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
 /** What the binding includes, and what that includes: 13 files of the wheel's 12,000 headers. */
@@ -33,16 +33,6 @@ const HEADERS =
 const TRIAL_TIMEOUT_MS = 120_000;
 
 type Variant = Manifest["variant"];
-
-const packageOf = (variant: Variant): string => `@tensorflow/tfjs-node${variant === "gpu" ? "-gpu" : ""}`;
-
-/** The folder of the added package, @tensorflow/tfjs-node or @tensorflow/tfjs-node-gpu; undefined where none was added. */
-export function installedTfjs(): string | undefined {
-  const manifest = readManifest("tfjs");
-  return manifest === undefined
-    ? undefined
-    : join(runtimeFolder("tfjs"), "node_modules", ...packageOf(manifest.variant).split("/"));
-}
 
 /** Adds TensorFlow.js in one of its variants, in place of the other. Under the lock of the store. */
 export async function addTfjs(
@@ -54,7 +44,7 @@ export async function addTfjs(
   const platform = hostPlatform("tfjs on TensorFlow");
   const wheelName = wheelFor(variant, platform);
   const there = readManifest("tfjs", cache);
-  if (there?.versions[wheelName] === TENSORFLOW && there.versions[packageOf(variant)] === TFJS) return there;
+  if (there?.versions[wheelName] === TENSORFLOW && there.versions[TFJS_PACKAGES[variant]] === TFJS) return there;
 
   const { signal } = context;
   const compiler = process.env.CXX || "g++";
@@ -77,16 +67,16 @@ export async function addTfjs(
     for (const library of cuda) await unpackWheel(library, folder, nvidiaLibrary, context);
 
     const stage = context.progress.stage("npm packages, compiling, trial", 3);
-    await npmInstall(folder, packageOf(variant), signal);
+    await npmInstall(folder, TFJS_PACKAGES[variant], signal);
     stage.tick();
-    await compile(compiler, folder, packageOf(variant), signal);
+    await compile(compiler, folder, TFJS_PACKAGES[variant], signal);
     stage.tick();
     await rm(join(folder, "include"), { recursive: true });
-    await tryOut(join(folder, "node_modules", packageOf(variant)), signal);
+    await tryOut(join(folder, "node_modules", TFJS_PACKAGES[variant]), signal);
     stage.tick();
     stage.done();
     const versions = Object.fromEntries([wheel, ...cuda].map(({ name, version }) => [name, version]));
-    return { variant, versions: { ...versions, [packageOf(variant)]: TFJS }, links: [] };
+    return { variant, versions: { ...versions, [TFJS_PACKAGES[variant]]: TFJS }, links: [] };
   });
 }
 
@@ -119,7 +109,8 @@ async function npmInstall(folder: string, name: string, signal: AbortSignal): Pr
 async function compile(compiler: string, folder: string, name: string, signal: AbortSignal): Promise<void> {
   const modules = join(folder, "node_modules");
   const source = join(modules, name, "binding");
-  const target = join(modules, name, "lib", `napi-v${NAPI}`);
+  const binding = join(modules, name, BINDING);
+  const target = dirname(binding);
   await mkdir(target, { recursive: true });
   const libraries = join(folder, "tensorflow");
   const includes = [join(modules, name, ".."), join(folder, "include"), join(modules, "node-api-headers", "include")];
@@ -129,7 +120,7 @@ async function compile(compiler: string, folder: string, name: string, signal: A
       ...["-std=c++17", "-O2", "-shared", "-fPIC", `-DNAPI_VERSION=${NAPI}`],
       ...includes.map((path) => `-I${path}`),
       ...["tfjs_backend.cc", "tfjs_binding.cc"].map((file) => join(source, file)),
-      ...["-o", join(target, "tfjs_binding.node"), `-L${libraries}`, ...LIBRARIES.map((file) => `-l:${file}`)],
+      ...["-o", binding, `-L${libraries}`, ...LIBRARIES.map((file) => `-l:${file}`)],
       // Relative, so that the folder can be renamed.
       `-Wl,-rpath,$ORIGIN/${relative(target, libraries)}`,
     ],

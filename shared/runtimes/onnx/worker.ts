@@ -1,6 +1,6 @@
 /** The thread that holds ONNX Runtime. */
 import * as ort from "onnxruntime-node";
-import { preloadCuda } from "../install/cuda.js";
+import { preloadCuda } from "../install/installed.js";
 import { type Engine, serve } from "../serve.js";
 import type { FeedData } from "../types.js";
 import type { OnnxPlan } from "./runtime.js";

@@ -5,8 +5,8 @@
  */
 import { createRequire } from "node:module";
 import { KindredError } from "../../base/errors.js";
+import { installedTfjs } from "../install/installed.js";
 import { restoreUtil } from "../install/shims.js";
-import { installedTfjs } from "../install/tfjs.js";
 
 /** The operations; every backend computes the same. */
 export type Tensorflow = typeof import("@tensorflow/tfjs-core");

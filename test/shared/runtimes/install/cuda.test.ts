@@ -8,7 +8,8 @@ import { afterEach, beforeEach, test } from "node:test";
 import type { JobContext } from "../../../../shared/base/command.js";
 import { silentLog } from "../../../../shared/base/log.js";
 import { silentProgress } from "../../../../shared/base/progress.js";
-import { addCuda, hasCudaProvider } from "../../../../shared/runtimes/install/cuda.js";
+import { addCuda } from "../../../../shared/runtimes/install/cuda.js";
+import { hasCudaProvider } from "../../../../shared/runtimes/install/installed.js";
 import { PackageIndex } from "../../../../shared/runtimes/install/package-index.js";
 import { addable, addedRuntimes, removeRuntime, statusText } from "../../../../shared/runtimes/install/runtimes.js";
 import { WheelServer } from "../../../support/wheel-server.js";
@@ -164,7 +165,7 @@ test("CUDA's libraries are in the process before the provider asks for them", { 
   const { sharedObjects } = process.report.getReport() as unknown as { sharedObjects: string[] };
   await copyFile(sharedObjects.find((path) => /\/libm\.so\.6$/.test(path))!, join(home, "libcudart.so.13"));
   await writeFile(join(home, "libcublas.so.13"), "cannot be loaded");
-  const script = `import { preloadCuda } from ${JSON.stringify(new URL("../../../../shared/runtimes/install/cuda.js", import.meta.url))};
+  const script = `import { preloadCuda } from ${JSON.stringify(new URL("../../../../shared/runtimes/install/installed.js", import.meta.url))};
     preloadCuda();
     console.log(process.report.getReport().sharedObjects.filter((path) => path.startsWith(process.env.KINDRED_CACHE)).join());`;
   const env = { ...process.env, KINDRED_CACHE: cache };
