@@ -50,6 +50,11 @@ export interface Diagnosis {
   readonly added: readonly RuntimeStatus[];
 }
 
+interface Reference {
+  readonly name: string;
+  readonly result: StepResult;
+}
+
 /** The slowest seen, WebGPU on a device in software, takes 5 s; a driver that compiles at its first use may take a minute. */
 const TRIAL_MS = 120_000;
 /**
@@ -67,15 +72,21 @@ export async function diagnose({ progress, signal, log }: JobContext, timeoutMs 
   const stage = progress.stage("try", CANDIDATES.length);
   // The processor first: it is what the others are held against.
   const order = [...CANDIDATES].sort((a, b) => Number(b.name === "onnx-cpu") - Number(a.name === "onnx-cpu"));
-  let reference: { name: string; result: StepResult } | undefined;
+  let reference: Reference | undefined;
   const findings: Finding[] = [];
   for (const candidate of order) {
     throwIfAborted(signal);
     const answer = await tryOut(candidate.name, timeoutMs, signal);
     throwIfAborted(signal);
     log.debug("tried", { runtime: candidate.name, outcome: answer.outcome });
-    if (answer.outcome === "computed") reference ??= { name: candidate.name, result: answer.result };
-    findings.push(findingOf(candidate, answer, reference, machine));
+    const { name, runtime, device } = candidate;
+    if (answer.outcome === "computed") {
+      reference ??= { name, result: answer.result };
+      findings.push({ name, runtime, device, ...comparison(name, answer.result, reference) });
+    } else {
+      const state = answer.outcome === "absent" ? "absent" : "broken";
+      findings.push({ name, runtime, device, state, why: answer.why, ...remedyOf(name, machine) });
+    }
     stage.tick(1, { runtime: candidate.name });
   }
   stage.done();
@@ -115,33 +126,24 @@ function tryOut(name: string, timeoutMs: number, signal: AbortSignal): Promise<T
           ? `it did not come back within ${timeoutMs / 1000} s, or was killed`
           : `its process ended with ${killed ?? `code ${code}`}`;
       const last = words.trim().split("\n").at(-1) ?? "";
-      done(answer ?? { outcome: "failed", why: last === "" ? how : `${how}: ${last}` });
+      if (answer === undefined) done({ outcome: "failed", why: last === "" ? how : `${how}: ${last}` });
+      else if (answer.outcome === "computed") done(answer);
+      else done({ ...answer, why: essence(answer.why, words) });
     });
   });
 }
 
-function findingOf(
-  candidate: Candidate,
-  answer: TrialAnswer,
-  reference: { name: string; result: StepResult } | undefined,
-  machine: Machine,
-): Finding {
-  const { name, runtime, device } = candidate;
-  if (answer.outcome !== "computed" || reference === undefined) {
-    const why = answer.outcome === "computed" ? "" : answer.why;
-    const state = answer.outcome === "absent" ? "absent" : "broken";
-    return { name, runtime, device, state, why: firstLine(why), ...remedyOf(name, machine) };
-  }
-  const { loss, gradient, milliseconds } = answer.result;
-  const stepMilliseconds = milliseconds;
-  if (reference.name === name) return { name, runtime, device, state: "works", stepMilliseconds };
+function comparison(
+  name: string,
+  { loss, gradient, milliseconds }: StepResult,
+  reference: Reference,
+): Omit<Finding, "name" | "runtime" | "device"> {
+  if (reference.name === name) return { state: "works", stepMilliseconds: milliseconds };
   const lossError = Math.abs(loss / reference.result.loss - 1);
   const gradientError = relativeDistance(gradient, reference.result.gradient);
-  const right = lossError <= LOSS_TOLERANCE && gradientError <= GRADIENT_TOLERANCE;
-  const figures = { lossError, gradientError, stepMilliseconds };
-  if (right) return { name, runtime, device, state: "works", ...figures };
-  const why = `its loss or gradient is not that of ${reference.name}`;
-  return { name, runtime, device, state: "wrong", why, ...figures };
+  const figures = { lossError, gradientError, stepMilliseconds: milliseconds };
+  if (lossError <= LOSS_TOLERANCE && gradientError <= GRADIENT_TOLERANCE) return { state: "works", ...figures };
+  return { state: "wrong", why: `its loss or gradient is not that of ${reference.name}`, ...figures };
 }
 
 /** |a - b| / |b| in the L2 norm; infinite where they are not of one length. */
@@ -156,7 +158,15 @@ function relativeDistance(a: Float32Array, b: Float32Array): number {
   return Math.sqrt(difference / norm);
 }
 
-const firstLine = (text: string): string => text.trim().split("\n")[0]!.slice(0, 400);
+/**
+ * One line of an engine's error. ONNX Runtime wraps the device's word into lines of its source, and says why a library cannot be
+ * loaded on stderr alone.
+ */
+function essence(message: string, words: string): string {
+  const library = /Failed to load library .* with error: (.+)/.exec(words)?.[1];
+  const device = /CUDA failure \d+: [^;]+/.exec(message)?.[0];
+  return (library ?? device ?? message).trim().split("\n")[0]!.slice(0, 400);
+}
 
 /** What would bring a way to compute that does not work. */
 function remedyOf(name: string, { platform, arch, nvidia }: Machine): { advice?: string; command?: string } {

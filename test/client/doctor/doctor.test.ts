@@ -58,11 +58,13 @@ test("every way to compute is tried, and those that work give the same loss and 
 });
 
 test("a library that ends its process, or computes other numbers, is found out, and the others are still tried", async () => {
+  const missing = process.platform === "win32" ? "onnx-coreml" : "onnx-dml"; // not on this system
   sabotage(`
     if (name === "tfjs-wasm" && isMainThread) {
       process.stderr.write("libbroken.so: wrong ELF class\\n");
       process.kill(process.pid, "SIGSEGV");
     }
+    if (name === "${missing}" && isMainThread) process.stderr.write("[E] Failed to load library a.so with error: libb.so: gone\\n");
     const send = process.send;
     if (name === "tfjs-cpu" && send) process.send = (message, ...rest) => {
       message.result.gradient[0] += 1;
@@ -74,6 +76,7 @@ test("a library that ends its process, or computes other numbers, is found out, 
     /^its process ended with SIGSEGV: libbroken\.so: wrong ELF class$/,
   );
   assert.equal(finding(diagnosis, "tfjs-wasm").state, "broken");
+  assert.deepEqual([finding(diagnosis, missing).state, finding(diagnosis, missing).why], ["absent", "libb.so: gone"]);
   const wrong = finding(diagnosis, "tfjs-cpu");
   assert.equal(wrong.state, "wrong");
   assert.ok(wrong.gradientError! > 0.01 && wrong.lossError! < 1e-5);
