@@ -9,7 +9,12 @@ import { asset } from "../../shared/base/assets.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { throwIfAborted } from "../../shared/base/errors.js";
 import { CANDIDATES, type Candidate } from "../../shared/runtimes/choose.js";
-import { hasCudaProvider, onnxInstallation } from "../../shared/runtimes/install/installed.js";
+import {
+  hasCudaProvider,
+  installedTfjs,
+  onnxInstallation,
+  TFJS_PACKAGES,
+} from "../../shared/runtimes/install/installed.js";
 import { addedRuntimes, type RuntimeStatus } from "../../shared/runtimes/install/runtimes.js";
 import { describeMachine, type Machine } from "./machine.js";
 import type { StepResult } from "./step.js";
@@ -181,9 +186,9 @@ function remedyOf(name: string, { platform, arch, nvidia }: Machine): { advice?:
         : { command: "kindred runtime add cuda" };
     case "tfjs-node-gpu":
       if (!linux || arch !== "x64") return {};
-      return nvidia ? { command: "kindred runtime add tfjs --gpu" } : noGpu;
+      return nvidia ? bringTfjs("gpu") : noGpu;
     case "tfjs-node":
-      return linux ? { command: "kindred runtime add tfjs" } : {};
+      return linux ? bringTfjs("cpu") : {};
     case "onnx-webgpu":
       return linux
         ? {
@@ -194,6 +199,13 @@ function remedyOf(name: string, { platform, arch, nvidia }: Machine): { advice?:
     default:
       return {};
   }
+}
+
+function bringTfjs(variant: "cpu" | "gpu"): { advice?: string; command?: string } {
+  const command = `kindred runtime add tfjs${variant === "gpu" ? " --gpu" : ""}`;
+  return installedTfjs()?.endsWith(`/${TFJS_PACKAGES[variant]}`)
+    ? { advice: `it has been added, and fails: kindred runtime remove tfjs, then ${command}` }
+    : { command };
 }
 
 export function anythingWorks({ findings }: Diagnosis): boolean {
