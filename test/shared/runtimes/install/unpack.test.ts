@@ -57,7 +57,7 @@ test("no name leads out of the folder, whether the archive's or the choice's", a
   for (const name of ["../evil", "a/../../evil", "/etc/evil", "a\\..\\evil", "C:/evil"]) {
     await assert.rejects(unpackOf([{ name, content: "x" }]), { code: "invalid_message", message: /^a\.whl: / }, name);
   }
-  for (const place of ["../evil", "/tmp/evil", "", ".", "a/../../b"]) {
+  for (const place of ["../evil", "/etc/evil", "", ".", "a/../../b"]) {
     await assert.rejects(
       unpackOf([{ name: "good", content: "x" }], () => place),
       { code: "invalid_message", message: /good would be written outside its folder/ },
