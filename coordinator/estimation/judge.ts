@@ -23,6 +23,8 @@ export interface Comparison {
 export interface JudgeOptions {
   /** What each client counts for; scaled to sum to 1. @default all alike */
   weights?: ArrayLike<number> | undefined;
+  /** Called as groups have been solved, with how many. */
+  onSolved?: ((groups: number) => void) | undefined;
 }
 
 interface JudgedGroup {
@@ -46,8 +48,9 @@ export class EstimatorJudge {
 
   constructor(
     private readonly solver: SurrogateSolver,
-    { weights }: JudgeOptions = {},
+    private readonly options: JudgeOptions = {},
   ) {
+    const { weights } = options;
     const n = solver.problem.clients.length;
     const given = weights ?? new Float64Array(n).fill(1);
     let total = 0;
@@ -66,7 +69,7 @@ export class EstimatorJudge {
 
   /** The same judge, which sees one half of every client's held-out examples; what is solved serves both. */
   onHalf(half: Half): EstimatorJudge {
-    const judge = new EstimatorJudge(this.solver, { weights: this.share });
+    const judge = new EstimatorJudge(this.solver, { ...this.options, weights: this.share });
     judge.cache = this.cache;
     judge.half = half;
     return judge;
@@ -183,6 +186,7 @@ export class EstimatorJudge {
     const { dim } = this.solver.problem;
     const { weights, losses } = await fitHeldOut(this.solver, subsets);
     this.solved += subsets.length * weights.length;
+    this.options.onSolved?.(subsets.length);
     [...fresh.keys()].forEach((key, k) => {
       this.cache.set(key, {
         weights: weights.map((all) => all.slice(k * dim, (k + 1) * dim)),

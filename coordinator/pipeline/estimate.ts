@@ -106,7 +106,7 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
       stage: "estimate",
     });
   }
-  const stage = ctx.progress.stage("estimate and group", 3);
+  const stage = ctx.progress.stage("estimate affinities", 1);
   const problem = crossFit(buildProblem(sketches), undefined, seed);
   const clients = sketches.map(({ client }) => client);
   const { size, ...sampling } = samplingOf(ctx.plan);
@@ -119,16 +119,17 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
   });
   try {
     const fits = await fitHeldOut(solver, subsets.subsets);
-    stage.tick(1);
     const { matrix } = affinityMatrix(clients.length, subsets.subsets, memberValues(fits));
     stage.tick(1);
-    const judge = new EstimatorJudge(solver);
+    stage.done();
+    // How many groups the search will look at is known only when it ends.
+    const searching = ctx.progress.stage("search groups", 0);
+    const judge = new EstimatorJudge(solver, { onSolved: (groups) => searching.tick(groups) });
     const search = { seed, signal: ctx.signal };
     const forced = groups === "auto" ? undefined : Math.min(groups, clients.length);
     const found = await groupClients(matrix, { ...search, judge, groups: forced ?? "auto" });
     const grouping = forced === undefined ? await confirmed(found, subsets, fits, judge, search) : found;
-    stage.tick(1);
-    stage.done({ groups: grouping.partition.length });
+    searching.done({ groups: grouping.partition.length });
     return {
       clients,
       affinity: matrix.map((row) => Array.from(row)),

@@ -25,7 +25,7 @@ const MOMENTS: readonly { readonly during: string; readonly now: (stderr: string
   { during: "the local trainings", now: (text) => tasksSince(text, /^train shared: .*\(/m) >= 1 },
   { during: "the sketching", now: (text) => kinds(text, "sketchGradients") >= 2 },
   { during: "the estimate", now: (text) => /^sketch gradients: .*\(/m.test(text) },
-  { during: "the groups' training", now: (text) => tasksSince(text, /^estimate and group: .*\(/m) >= 4 },
+  { during: "the groups' training", now: (text) => tasksSince(text, /^search groups: .*\(/m) >= 4 },
   { during: "the boosting", now: (text) => tasksSince(text, /^train groups: .*\(/m) >= 2 },
   { during: "the weighing", now: (text) => kinds(text, "fitWeights") >= 1 },
   { during: "the scoring", now: (text) => tasksSince(text, /^weigh: .*\(/m) >= 7 },
