@@ -63,7 +63,7 @@ export interface GroupingOptions {
   margin?: number | undefined;
   /** Standard errors by which any split must be better than one group. @default sqrt(2 ln of the partitions it was picked among), at least 2 */
   oneGroupMargin?: number | undefined;
-  /** Partitions put to the judge in refining, at most. @default 40 a client, at most 2000 */
+  /** Partitions put to the judge in refining, at most. @default 40 a client, at most 1000 */
   budget?: number | undefined;
   /** @default 0 */
   seed?: number | undefined;
@@ -188,7 +188,7 @@ export async function groupClients(
     });
   }
 
-  const budget = options.budget ?? Math.min(2000, 40 * n);
+  const budget = options.budget ?? Math.min(1000, 40 * n);
   let judgedPartitions = values.size;
   const starts = await worthRefining(judge, values, groups === "auto");
   for (const partition of starts) {
