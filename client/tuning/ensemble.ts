@@ -5,13 +5,14 @@
  * Objective: mean negative log-likelihood a scored token + strength / rows x |w - prior|^2 / 2. Newton's method with exact
  * curvature (members are few), each step a small quadratic program over w >= 0, safeguarded by halving.
  */
-import { type Graph, GraphBuilder } from "../../shared/graph/graph.js";
+import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { weightAlternatives } from "../../shared/wire/tasks.js";
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout, AdapterValues } from "./lora.js";
-import { mix, nllOf } from "./mixing.js";
+import { Mixer, mixFactors } from "./mixing.js";
+import { negativeLogLikelihood } from "./objective.js";
 import type { Meter, Programs } from "./programs.js";
-import { type KeptLogits, keepLogits } from "./scoring.js";
+import { keepLogits } from "./scoring.js";
 
 export interface EnsembleFit {
   readonly weights: readonly number[];
@@ -21,33 +22,23 @@ export interface EnsembleFit {
   readonly nllSums: readonly number[];
 }
 
-/** `nll` (summed), `gradient` [M] and `curvature` [M, M] of the mixture in its weights, on logits [S, V]. */
+/** `nll` (summed), `gradient` [M] and `curvature` [M, M] of the mixture in its weights, on `logits` [1 + M, S, V], the base's first. */
 function weightsGraph(members: number): Graph {
   const g = new GraphBuilder();
-  const base = g.input("base", ["S", "V"]);
+  const logits = g.input("logits", [members + 1, "S", "V"]);
   const targets = g.input("targets", ["S", 1], "int32");
-  const weights = g.input("weights", [members]);
-  const differences = Array.from({ length: members }, (_, j) => g.sub(g.input(`member${j}`, ["S", "V"]), base));
-  let mixed = base;
-  differences.forEach((difference, j) => {
-    mixed = g.add(mixed, g.mul(g.slice(weights, 0, j, 1), difference));
-  });
-  const nll = g.total(g.sub(g.logSumExp(mixed), g.pick(mixed, targets)));
-  const p = g.softmax(mixed);
+  const weights = g.input("weights", [1, members]);
+  const base = g.slice(logits, 0, 0, 1);
+  const differences = g.sub(g.slice(logits, 0, 1, members), base);
+  const flat = (value: Value): Value => g.reshape(value, [members, "S*V"]);
+  const mixed = g.reshape(g.add(base, g.reshape(g.matmul(weights, flat(differences)), [1, "S", "V"])), ["S", "V"]);
+  const nll = g.total(negativeLogLikelihood(g, mixed, targets));
   // Along member j: d nll = E_p[D_j] - D_j(target); d2 nll = Cov_p(D_j, D_k).
-  const stack = (parts: readonly ReturnType<GraphBuilder["sub"]>[]) =>
-    g.concat(
-      parts.map((part) => g.reshape(part, [1, ...part.shape])),
-      0,
-    );
-  const weighted = differences.map((difference) => g.mul(p, difference));
-  const means = weighted.map((product) => g.reshape(g.sum(product, [1]), ["S"]));
-  const gradient = g.concat(
-    means.map((mean, j) => g.reshape(g.total(g.sub(mean, g.reshape(g.pick(differences[j]!, targets), ["S"]))), [1])),
-    0,
-  );
-  const flat = (parts: typeof differences) => g.reshape(stack(parts), [members, "S*V"]);
-  const mean = g.reshape(stack(means), [members, "S"]);
+  const weighted = g.mul(g.softmax(mixed), differences);
+  const mean = g.sum(weighted, [2]);
+  const everywhere = g.flattenFront(g.expand(targets, [members, "S", 1]), 2);
+  const right = g.reshape(g.pick(g.flattenFront(differences, 2), everywhere), [members, "S"]);
+  const gradient = g.sum(g.sub(mean, right), [1]);
   const curvature = g.sub(
     g.matmul(flat(weighted), flat(differences), { transB: true }),
     g.matmul(mean, mean, { transB: true }),
@@ -74,12 +65,11 @@ export async function fitEnsembleWeights(
     let value = 0;
     const gradient = new Float64Array(count);
     const curvature = new Float64Array(count * count);
-    for (const { base, members: logits, targets } of kept) {
+    for (const { logits, targets } of kept) {
       const { tensors } = await meter.run(program, {
-        base,
+        logits,
         targets,
-        weights: { shape: [count], data: Float32Array.from(weights) },
-        ...Object.fromEntries(logits.map((tensor, j) => [`member${j}`, tensor])),
+        weights: { shape: [1, count], data: Float32Array.from(weights) },
       });
       value += (tensors.nll!.data[0] as number) / tokens;
       tensors.gradient!.data.forEach((x, j) => {
@@ -118,26 +108,17 @@ export async function fitEnsembleWeights(
     }
     if (scale < 1e-6) break; // no descent left at float32's precision
   }
+  const mixer = await Mixer.open(programs, meter);
   const nllSums: number[] = [];
-  for (const alternative of weightAlternatives(weights, prior))
-    nllSums.push(await nllSum(programs, kept, alternative, meter));
-  programs.free(...kept.flatMap(({ base, members: logits }) => [base, ...logits]));
-  return { weights, tokens, nllSums };
-}
-
-async function nllSum(
-  programs: Programs,
-  kept: readonly KeptLogits[],
-  weights: readonly number[],
-  meter: Meter,
-): Promise<number> {
-  let sum = 0;
-  for (const { base, members, targets } of kept) {
-    const mixed = await mix(programs, meter, base, members, weights);
-    for (const nll of await nllOf(programs, meter, mixed, targets)) sum += nll;
-    if (mixed !== base) programs.free(mixed);
+  for (const alternative of weightAlternatives(weights, prior)) {
+    let sum = 0;
+    for (const { logits, targets } of kept) {
+      for (const nll of await mixer.nll(logits, mixFactors(alternative), targets)) sum += nll;
+    }
+    nllSums.push(sum);
   }
-  return sum;
+  programs.free(...kept.map(({ logits }) => logits));
+  return { weights, tokens, nllSums };
 }
 
 /** argmin over v >= 0 of gradient.(v - w) + (v - w)^T curvature (v - w) / 2, by coordinate descent to convergence. */

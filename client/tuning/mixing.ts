@@ -1,9 +1,9 @@
 /**
- * Logits of several adapters over one base, mixed: z = z_0 + sum of w_j (z_j - z_0), z_0 the base model's. Logits stay with the
- * runtime; what comes back is a number a scored token.
+ * Logits of several adapters over one base in one pass, and mixtures of them: z = z_0 + sum of w_j (z_j - z_0), z_0 the base
+ * model's. Logits stay with the runtime; what comes back is a number a scored token.
  */
-import type { Graph } from "../../shared/graph/graph.js";
-import { GraphBuilder } from "../../shared/graph/graph.js";
+import { type Graph, GraphBuilder } from "../../shared/graph/graph.js";
+import { stackGraph } from "../../shared/graph/stack.js";
 import type { Feed, HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
 import { forwardGraph } from "./graphs.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./lora.js";
@@ -15,33 +15,36 @@ export interface Member {
   readonly weight: number;
 }
 
-/** `mixed` = `sofar` (where there is one) + `weight` x (`member` - `base`), all [S, V]. */
-function mixGraph(withSum: boolean): Graph {
-  const g = new GraphBuilder();
-  const [member, base] = [g.input("member", ["S", "V"]), g.input("base", ["S", "V"])];
-  const change = g.mul(g.input("weight", [1]), g.sub(member, base));
-  return g.build({ mixed: withSum ? g.add(g.input("sofar", ["S", "V"]), change) : change });
+type Feeds = Readonly<Record<string, Feed>>;
+
+/** The inputs that hold adapters' values, stacked: [M, size] each, absent where empty. */
+export const ADAPTER_INPUTS = ["frozen", "trained"] as const;
+
+/** Adapters' values with the runtime, for graphs stacked along `ADAPTER_INPUTS`; the caller frees them. */
+export async function uploadAdapters(
+  { runtime }: Programs,
+  layout: AdapterLayout,
+  adapters: readonly AdapterValues[],
+): Promise<Record<string, ResidentTensor>> {
+  const sizes = { frozen: layout.frozenSize, trained: layout.trainedSize };
+  const uploaded: Record<string, ResidentTensor> = {};
+  for (const part of ADAPTER_INPUTS) {
+    const size = sizes[part];
+    if (size === 0) continue;
+    const data = new Float32Array(adapters.length * size);
+    for (const [j, values] of adapters.entries()) data.set(values[part], j * size);
+    uploaded[part] = await runtime.upload({ shape: [adapters.length, size], data });
+  }
+  return uploaded;
 }
 
-/** `nll` [S, 1] of given logits [S, V]. */
-function nllGraph(): Graph {
-  const g = new GraphBuilder();
-  const logits = g.input("logits", ["S", "V"]);
-  return g.build({ nll: negativeLogLikelihood(g, logits, g.input("targets", ["S", 1], "int32")) });
-}
-
-interface Uploaded {
-  readonly frozen: ResidentTensor | undefined;
-  readonly trained: ResidentTensor;
-}
-
-/** The forward pass of some adapters, their values uploaded once. The base model is the adapter whose values are zero. */
+/** One pass for several adapters, their values uploaded once. The base model is the adapter whose values are zero. */
 export class Forward {
   private constructor(
     private readonly programs: Programs,
     private readonly program: Program,
     private readonly meter: Meter,
-    private readonly adapters: readonly Uploaded[],
+    private readonly adapters: Readonly<Record<string, ResidentTensor>>,
   ) {}
 
   static async open(
@@ -50,133 +53,113 @@ export class Forward {
     adapters: readonly AdapterValues[],
     meter: Meter,
   ): Promise<Forward> {
-    const program = await programs.get("forward", layout, () => forwardGraph(programs.model, layout));
-    const { runtime } = programs;
-    const uploaded: Uploaded[] = [];
-    for (const values of [emptyAdapter(layout), ...adapters]) {
-      uploaded.push({
-        frozen:
-          layout.frozenSize > 0 ? await runtime.upload({ shape: [layout.frozenSize], data: values.frozen }) : undefined,
-        trained: await runtime.upload({ shape: [layout.trainedSize], data: values.trained }),
-      });
-    }
-    return new Forward(programs, program, meter, uploaded);
+    const program = await programs.get("forward", layout, () =>
+      stackGraph(forwardGraph(programs.model, layout), ADAPTER_INPUTS, "M"),
+    );
+    return new Forward(programs, program, meter, await uploadAdapters(programs, layout, adapters));
   }
 
-  /** Logits [S, V] of adapter `index`, or of the base where it is -1. */
-  async logits(index: number, feeds: Readonly<Record<string, Feed>>): Promise<ResidentTensor> {
-    const { resident } = await this.run(index, feeds, { fetch: [], keep: ["logits"] });
+  /** Logits [M, S, V] of each adapter, with the runtime: the caller frees them. */
+  async logits(feeds: Feeds): Promise<ResidentTensor> {
+    const { resident } = await this.run(feeds, { fetch: [], keep: ["logits"] });
     return resident.logits!;
   }
 
-  /** Negative log-likelihood of the targets, [S]. */
-  async nll(index: number, feeds: Readonly<Record<string, Feed>>): Promise<Float32Array> {
-    const { tensors } = await this.run(index, feeds, { fetch: ["nll"] });
-    return tensors.nll!.data as Float32Array;
+  /** Negative log-likelihood of the targets under each adapter: M times [S]. */
+  async nll(feeds: Feeds): Promise<Float32Array[]> {
+    const { shape, data } = (await this.run(feeds, { fetch: ["nll"] })).tensors.nll!;
+    const [members, asks] = shape as [number, number, number];
+    return Array.from({ length: members }, (_, j) => (data as Float32Array).subarray(j * asks, (j + 1) * asks));
   }
 
-  private run(index: number, feeds: Readonly<Record<string, Feed>>, options: { fetch: string[]; keep?: string[] }) {
-    const { frozen, trained } = this.adapters[index + 1] as Uploaded;
-    return this.meter.run(this.program, { ...feeds, trained, ...(frozen ? { frozen } : {}) }, options);
+  private run(feeds: Feeds, options: { fetch: string[]; keep?: string[] }) {
+    return this.meter.run(this.program, { ...feeds, ...this.adapters }, options);
   }
 
   close(): void {
-    for (const { frozen, trained } of this.adapters) this.programs.free(frozen, trained);
+    this.programs.free(...Object.values(this.adapters));
   }
 }
 
-/** A fixed mixture's logits, and what it adds to the base's. */
+/** `mixed` [S, V]: the sum of `logits` [M, S, V], each times its `factors` [1, M]; and `nll` [S, 1] of it. */
+function mixGraph(): Graph {
+  const g = new GraphBuilder();
+  const logits = g.input("logits", ["M", "S", "V"]);
+  const mixed = g.reshape(g.matmul(g.input("factors", [1, "M"]), g.reshape(logits, ["M", "S*V"])), ["S", "V"]);
+  return g.build({ mixed, nll: negativeLogLikelihood(g, mixed, g.input("targets", ["S", 1], "int32")) });
+}
+
+/** What the base's logits, and then each member's, are multiplied with: base + sum of w (member - base). */
+export function mixFactors(weights: readonly number[]): number[] {
+  return [1 - weights.reduce((sum, w) => sum + w, 0), ...weights];
+}
+
+/** Sums of adapters' logits. */
+export class Mixer {
+  private constructor(
+    private readonly program: Program,
+    private readonly meter: Meter,
+  ) {}
+
+  static async open(programs: Programs, meter: Meter): Promise<Mixer> {
+    return new Mixer(await programs.get("mix", undefined, mixGraph), meter);
+  }
+
+  /** -log p of the targets under a sum of logits [M, S, V], [S]. @param factors one an adapter */
+  async nll(logits: ResidentTensor, factors: readonly number[], targets: HostTensor): Promise<Float32Array> {
+    const { tensors } = await this.run(logits, factors, targets, { fetch: ["nll"] });
+    return tensors.nll!.data as Float32Array;
+  }
+
+  /** The sum [S, V], with the runtime: the caller frees it. */
+  async mixed(logits: ResidentTensor, factors: readonly number[], targets: HostTensor): Promise<ResidentTensor> {
+    const { resident } = await this.run(logits, factors, targets, { fetch: [], keep: ["mixed"] });
+    return resident.mixed!;
+  }
+
+  private run(
+    logits: ResidentTensor,
+    factors: readonly number[],
+    targets: HostTensor,
+    options: { fetch: string[]; keep?: string[] },
+  ) {
+    const feed = { shape: [1, factors.length], data: Float32Array.from(factors) };
+    return this.meter.run(this.program, { logits, factors: feed, targets }, options);
+  }
+}
+
+/** What a fixed mixture adds to the base's logits. */
 export class MixedLogits {
   private constructor(
     private readonly programs: Programs,
     private readonly forward: Forward,
-    private readonly weights: readonly number[],
-    private readonly meter: Meter,
+    private readonly mixer: Mixer,
+    private readonly factors: readonly number[],
   ) {}
 
+  /** @param members at least one with a weight other than 0; the others are left out */
   static async open(
     programs: Programs,
     layout: AdapterLayout,
     members: readonly Member[],
     meter: Meter,
   ): Promise<MixedLogits> {
-    const values = members.map((member) => member.values);
-    const forward = await Forward.open(programs, layout, values, meter);
-    return new MixedLogits(
-      programs,
-      forward,
-      members.map((member) => member.weight),
-      meter,
-    );
+    const used = members.filter(({ weight }) => weight !== 0);
+    const adapters = [emptyAdapter(layout), ...used.map(({ values }) => values)];
+    const forward = await Forward.open(programs, layout, adapters, meter);
+    const [base = 1, ...rest] = mixFactors(used.map(({ weight }) => weight));
+    return new MixedLogits(programs, forward, await Mixer.open(programs, meter), [base - 1, ...rest]);
   }
 
-  /** sum of w_j (z_j - z_0), [S, V], with the runtime: the caller frees it. Absent where all weights are 0. */
-  async offset(feeds: Readonly<Record<string, Feed>>): Promise<ResidentTensor | undefined> {
-    const base = await this.forward.logits(-1, feeds);
-    const members: ResidentTensor[] = [];
-    for (let j = 0; j < this.weights.length; j++) members.push(await this.forward.logits(j, feeds));
-    const mixed = await addMembers(this.programs, this.meter, base, members, this.weights);
-    this.programs.free(base, ...members);
+  /** sum of w_j (z_j - z_0), [S, V], with the runtime: the caller frees it. */
+  async offset(feeds: Feeds): Promise<ResidentTensor> {
+    const logits = await this.forward.logits(feeds);
+    const mixed = await this.mixer.mixed(logits, this.factors, feeds.targets as HostTensor);
+    this.programs.free(logits);
     return mixed;
   }
 
   close(): void {
     this.forward.close();
   }
-}
-
-/**
- * The mixture's logits `base + sum of w_j (member_j - base)`, with the runtime; the caller frees them. It is `base` itself
- * where all weights are 0.
- */
-export async function mix(
-  programs: Programs,
-  meter: Meter,
-  base: ResidentTensor,
-  members: readonly ResidentTensor[],
-  weights: readonly number[],
-): Promise<ResidentTensor> {
-  return (await addMembers(programs, meter, base, members, weights, base)) ?? base;
-}
-
-/** `sofar` (nothing where absent) + sum of w_j (member_j - base); intermediate sums are freed, `sofar` is not. */
-async function addMembers(
-  programs: Programs,
-  meter: Meter,
-  base: ResidentTensor,
-  members: readonly ResidentTensor[],
-  weights: readonly number[],
-  sofar?: ResidentTensor,
-): Promise<ResidentTensor | undefined> {
-  let sum = sofar;
-  for (let j = 0; j < members.length; j++) {
-    const weight = weights[j] ?? 0;
-    if (weight === 0) continue;
-    const program = await programs.get(sum ? "mix" : "difference", undefined, () => mixGraph(sum !== undefined));
-    const { resident } = await meter.run(
-      program,
-      {
-        member: members[j] as ResidentTensor,
-        base,
-        weight: { shape: [1], data: Float32Array.of(weight) },
-        ...(sum ? { sofar: sum } : {}),
-      },
-      { fetch: [], keep: ["mixed"] },
-    );
-    if (sum !== sofar) programs.free(sum);
-    sum = resident.mixed!;
-  }
-  return sum;
-}
-
-/** -log p of the targets under given logits, [S]. */
-export async function nllOf(
-  programs: Programs,
-  meter: Meter,
-  logits: ResidentTensor,
-  targets: HostTensor,
-): Promise<Float32Array> {
-  const program = await programs.get("nll", undefined, nllGraph);
-  const { tensors } = await meter.run(program, { logits, targets });
-  return tensors.nll!.data as Float32Array;
 }

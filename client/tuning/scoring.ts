@@ -1,6 +1,6 @@
 /**
- * Losses and accuracies of rows under the base model, under adapters, and under mixtures of them: what `evaluate` reports and
- * what ensemble weights are fitted to.
+ * Losses and accuracies of rows under the base model, under adapters, and under mixtures of them: what `evaluate` reports,
+ * what `predict` chooses by and what ensemble weights are fitted to. All adapters that a batch needs run in one pass.
  *
  * Loss: -log p of the scored tokens. Accuracy: of rows with choices, the share whose right choice has the highest total
  * log-likelihood.
@@ -11,8 +11,8 @@ import type { EncodedRow } from "../data/types.js";
 import type { Architecture } from "../models/architecture.js";
 import { lengthOf, type Segment, type Sequence, text } from "../models/places.js";
 import { type Ask, askFeeds, type Feeds, sequenceFeeds } from "./batches.js";
-import type { AdapterLayout, AdapterValues } from "./lora.js";
-import { Forward, mix, nllOf } from "./mixing.js";
+import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./lora.js";
+import { Forward, Mixer, mixFactors } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
 
 /** A row laid out for scoring: sequences to run, tokens to ask of them, and which answer each belongs to. */
@@ -76,23 +76,28 @@ function layoutOf(row: EncodedRow): Layout {
   return { sequences, asks, candidates: choices.tokens.length, answer: choices.answer, scored: scored.length };
 }
 
-/** Bounds of one run of a graph, so that memory does not grow with the rows. */
+/** Bounds of one run of a graph, so that memory grows neither with the rows nor with the adapters. */
 export interface ScoringLimits {
-  /** Tokens of a batch, padding included. */
+  /** Tokens of a batch, padding included, times adapters. */
   readonly tokens: number;
-  /** Logits of a batch: asked tokens x vocabulary. */
+  /** Logits of a batch: asked tokens x vocabulary x adapters. */
   readonly logits: number;
 }
 
-const DEFAULT_LIMITS: ScoringLimits = { tokens: 2048, logits: 8_000_000 };
+const DEFAULT_LIMITS: ScoringLimits = { tokens: 2048, logits: 16_000_000 };
 
 interface ScoringBatch {
   readonly feeds: Feeds;
   readonly rows: readonly { row: number; layout: Layout; firstAsk: number }[];
 }
 
-/** Batches of similar length: rows are taken in order of their longest sequence. */
-function batches(rows: readonly EncodedRow[], architecture: Architecture, limits: ScoringLimits): ScoringBatch[] {
+/** Batches of similar length: rows are taken in order of their longest sequence. @param adapters that run in one pass */
+function batches(
+  rows: readonly EncodedRow[],
+  architecture: Architecture,
+  limits: ScoringLimits,
+  adapters: number,
+): ScoringBatch[] {
   const layouts = rows.map(layoutOf);
   const longest = layouts.map(({ sequences }) => Math.max(...sequences.map(lengthOf)));
   const order = rows.map((_, i) => i).sort((a, b) => (longest[a] as number) - (longest[b] as number) || a - b);
@@ -119,8 +124,8 @@ function batches(rows: readonly EncodedRow[], architecture: Architecture, limits
     const layout = layouts[row] as Layout;
     const width = longest[row] as number;
     const fits =
-      (sequences + layout.sequences.length) * width <= limits.tokens &&
-      (asks + layout.asks.length) * architecture.vocabulary <= limits.logits;
+      (sequences + layout.sequences.length) * width * adapters <= limits.tokens &&
+      (asks + layout.asks.length) * architecture.vocabulary * adapters <= limits.logits;
     if (!fits) {
       flush();
       sequences = 0;
@@ -134,27 +139,69 @@ function batches(rows: readonly EncodedRow[], architecture: Architecture, limits
   return out;
 }
 
-/** What one row has under one mixture. */
-interface RowScore {
-  /** Nats, over the row's scored tokens. */
-  readonly nll: number;
-  readonly right: boolean | undefined;
-}
-
-function rowScore(
-  { asks, candidates, answer }: Layout,
-  nll: Float32Array,
-  firstAsk: number,
-  hasChoices: boolean,
-): RowScore {
+/** -log p of a row's candidates, [candidates], from that of the batch's asked tokens. */
+function candidateNlls({ asks, candidates }: Layout, nll: Float32Array, firstAsk: number): Float64Array {
   const totals = new Float64Array(candidates);
   asks.forEach(({ candidate }, k) => {
     totals[candidate] = (totals[candidate] as number) + (nll[firstAsk + k] as number);
   });
-  const own = totals[answer] as number;
-  // Ties go to the earlier choice, as an argmax over log-likelihoods has it.
-  const right = hasChoices ? totals.every((total, c) => (c < answer ? total > own : total >= own)) : undefined;
-  return { nll: own, right };
+  return totals;
+}
+
+export interface ScoringOptions {
+  readonly limits?: ScoringLimits;
+  /** Called after each batch. @param rows of this batch */
+  readonly onBatch?: (rows: number, done: number, of: number) => void;
+}
+
+/** What one row has under each mixture. */
+interface ScoredRow {
+  /** Its place among the rows. */
+  readonly row: number;
+  readonly layout: Layout;
+  /** Nats: one list a mixture, one number a candidate. */
+  readonly nlls: readonly Float64Array[];
+}
+
+/** Scores rows under each mixture, batch by batch: in an order of its own. */
+async function* scoreRows(
+  programs: Programs,
+  layout: AdapterLayout,
+  members: readonly AdapterValues[],
+  mixtures: readonly (readonly number[])[],
+  rows: readonly EncodedRow[],
+  meter: Meter,
+  { limits = DEFAULT_LIMITS, onBatch }: ScoringOptions,
+): AsyncGenerator<ScoredRow> {
+  // 0 is the base model, j + 1 member j.
+  const factors = mixtures.map(mixFactors);
+  const used = [undefined, ...members].flatMap((_, at) => (factors.some((all) => all[at]) ? [at] : []));
+  const adapters = used.map((at) => members[at - 1] ?? emptyAdapter(layout));
+  const mixing = factors.map((all) => used.map((at) => all[at] ?? 0));
+  // One adapter alone, or the base, needs no logits outside its graph.
+  const alone = mixing.map((own) => (own.every((factor) => factor === 0 || factor === 1) ? own.indexOf(1) : undefined));
+  const plan = batches(rows, programs.model.architecture, limits, adapters.length);
+  const forward = await Forward.open(programs, layout, adapters, meter);
+  const mixer = await Mixer.open(programs, meter);
+  try {
+    for (const [at, batch] of plan.entries()) {
+      const nlls: Float32Array[] = [];
+      if (alone.every((index) => index !== undefined)) {
+        const each = await forward.nll(batch.feeds);
+        for (const index of alone) nlls.push(each[index] as Float32Array);
+      } else {
+        const logits = await forward.logits(batch.feeds);
+        for (const own of mixing) nlls.push(await mixer.nll(logits, own, batch.feeds.targets as HostTensor));
+        programs.free(logits);
+      }
+      for (const { row, layout, firstAsk } of batch.rows) {
+        yield { row, layout, nlls: nlls.map((nll) => candidateNlls(layout, nll, firstAsk)) };
+      }
+      onBatch?.(batch.rows.length, at + 1, plan.length);
+    }
+  } finally {
+    forward.close();
+  }
 }
 
 /**
@@ -168,75 +215,53 @@ export async function scoreMixtures(
   mixtures: readonly (readonly number[])[],
   rows: readonly EncodedRow[],
   meter: Meter,
-  {
-    limits = DEFAULT_LIMITS,
-    onBatch,
-  }: { limits?: ScoringLimits; onBatch?: (rows: number, done: number, of: number) => void } = {},
+  options: ScoringOptions = {},
 ): Promise<Score[]> {
-  const forward = await Forward.open(programs, layout, members, meter);
   const totals = mixtures.map(() => ({ nllSum: 0, tokens: 0, correct: 0, choiceRows: 0, examples: 0 }));
-  const plan = batches(rows, programs.model.architecture, limits);
-  try {
-    for (const [at, batch] of plan.entries()) {
-      const nlls = await batchNll(programs, forward, members.length, mixtures, batch.feeds, meter);
-      nlls.forEach((nll, m) => {
-        const total = totals[m]!;
-        for (const { row, layout, firstAsk } of batch.rows) {
-          const score = rowScore(layout, nll, firstAsk, rows[row]!.choices !== undefined);
-          total.nllSum += score.nll;
-          total.tokens += layout.scored;
-          total.examples++;
-          if (score.right !== undefined) total.choiceRows++;
-          if (score.right) total.correct++;
-        }
-      });
-      onBatch?.(batch.rows.length, at + 1, plan.length);
-    }
-  } finally {
-    forward.close();
+  for await (const scored of scoreRows(programs, layout, members, mixtures, rows, meter, options)) {
+    const { answer, scored: tokens } = scored.layout;
+    scored.nlls.forEach((candidates, m) => {
+      const total = totals[m]!;
+      total.nllSum += candidates[answer] as number;
+      total.tokens += tokens;
+      total.examples++;
+      if (rows[scored.row]!.choices === undefined) return;
+      total.choiceRows++;
+      if (likeliest(candidates) === answer) total.correct++;
+    });
   }
   return totals;
 }
 
-/** -log p of the asked tokens under each mixture. One adapter alone, or the base, needs no logits outside its graph. */
-async function batchNll(
+/** The candidate with the lowest -log p. Ties go to the earlier one, as an argmax over log-likelihoods has it. */
+export function likeliest(nlls: Float64Array): number {
+  return nlls.indexOf(Math.min(...nlls));
+}
+
+/**
+ * -log p of each row's choices, nats, under one mixture; of a row without choices, of its completion alone.
+ * @param weights one a member
+ */
+export async function choiceNlls(
   programs: Programs,
-  forward: Forward,
-  members: number,
-  mixtures: readonly (readonly number[])[],
-  feeds: Feeds,
+  layout: AdapterLayout,
+  members: readonly AdapterValues[],
+  weights: readonly number[],
+  rows: readonly EncodedRow[],
   meter: Meter,
-): Promise<Float32Array[]> {
-  const single = mixtures.map((weights) => {
-    const used = weights.map((w, j) => ({ w, j })).filter(({ w }) => w !== 0);
-    if (used.length === 0) return -1;
-    return used.length === 1 && used[0]!.w === 1 ? used[0]!.j : undefined;
-  });
-  const direct = new Map<number, Float32Array>();
-  for (const index of new Set(single)) if (index !== undefined) direct.set(index, await forward.nll(index, feeds));
-  if (single.every((index) => index !== undefined)) return single.map((index) => direct.get(index as number)!);
-  const base = await forward.logits(-1, feeds);
-  const logits: ResidentTensor[] = [];
-  for (let j = 0; j < members; j++) logits.push(await forward.logits(j, feeds));
-  const out: Float32Array[] = [];
-  for (const [m, weights] of mixtures.entries()) {
-    const index = single[m];
-    if (index !== undefined) {
-      out.push(direct.get(index)!);
-      continue;
-    }
-    const mixed = await mix(programs, meter, base, logits, weights);
-    out.push(await nllOf(programs, meter, mixed, feeds.targets as HostTensor));
-    programs.free(mixed);
+  options: ScoringOptions = {},
+): Promise<Float64Array[]> {
+  const out: Float64Array[] = [];
+  for await (const { row, nlls } of scoreRows(programs, layout, members, [weights], rows, meter, options)) {
+    out[row] = nlls[0] as Float64Array;
   }
-  programs.free(base, ...logits);
   return out;
 }
 
 /** Logits of the rows' scored tokens for the base and every member, kept with the runtime batch by batch. */
 export interface KeptLogits {
-  readonly base: ResidentTensor;
-  readonly members: readonly ResidentTensor[];
+  /** [1 + M, S, V], the base's first. */
+  readonly logits: ResidentTensor;
   readonly targets: HostTensor;
   /** Scored tokens of the batch. */
   readonly tokens: number;
@@ -251,19 +276,15 @@ export async function keepLogits(
   meter: Meter,
   limits: ScoringLimits = DEFAULT_LIMITS,
 ): Promise<KeptLogits[]> {
-  const forward = await Forward.open(programs, layout, members, meter);
+  const adapters = [emptyAdapter(layout), ...members];
   const plain = rows.map(({ tokens, scored }) => ({ tokens, scored }));
+  const plan = batches(plain, programs.model.architecture, limits, adapters.length);
+  const forward = await Forward.open(programs, layout, adapters, meter);
   const kept: KeptLogits[] = [];
   try {
-    for (const { feeds } of batches(plain, programs.model.architecture, limits)) {
-      const logits: ResidentTensor[] = [];
-      for (let j = 0; j < members.length; j++) logits.push(await forward.logits(j, feeds));
-      kept.push({
-        base: await forward.logits(-1, feeds),
-        members: logits,
-        targets: feeds.targets as HostTensor,
-        tokens: feeds.targets!.shape[0] as number,
-      });
+    for (const { feeds } of plan) {
+      const { targets } = feeds as { targets: HostTensor };
+      kept.push({ logits: await forward.logits(feeds), targets, tokens: targets.shape[0] as number });
     }
   } finally {
     forward.close();

@@ -87,7 +87,8 @@ export class GraphBuilder {
   private readonly nodes: Node[] = [];
   private readonly named = new Set<string>();
 
-  private push(op: Op, inputs: readonly Value[], shape: Shape, dtype: DType = "float32"): Value {
+  /** Any operation: the caller vouches for the shape of its output. For transformations of whole graphs. */
+  push(op: Op, inputs: readonly Value[], shape: Shape, dtype: DType = "float32"): Value {
     const output: Value = { id: this.nodes.length, dtype, shape };
     this.nodes.push({ op, inputs, output });
     return output;
@@ -297,7 +298,7 @@ export class GraphBuilder {
     if (!sameShape(broadcast(a.shape, shape), shape)) {
       throw new KindredError("shape_mismatch", `[${a.shape.join(", ")}] cannot be expanded to [${shape.join(", ")}]`);
     }
-    return this.push({ kind: "expand" }, [a], shape);
+    return this.push({ kind: "expand" }, [a], shape, a.dtype);
   }
 
   transpose(a: Value, perm: readonly number[]): Value {

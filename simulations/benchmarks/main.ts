@@ -8,6 +8,7 @@ import type { Runtime } from "../../shared/runtimes/types.js";
 import { benchEngine, benchSketching } from "./engine.js";
 import { benchEstimation } from "./estimation.js";
 import { benchGroupings } from "./groupings.js";
+import { benchMembers } from "./members.js";
 import { benchTraining } from "./training.js";
 
 const print = (line: string): void => console.log(line);
@@ -30,6 +31,10 @@ const PARTS: Readonly<Record<string, { readonly about: string; readonly run: () 
   training: {
     about: "a LoRA training step, SmolLM2-135M shape",
     run: () => withRuntime((runtime) => benchTraining(runtime, print)),
+  },
+  members: {
+    about: "classification by four adapters in one pass, SmolLM2-135M shape",
+    run: () => withRuntime((runtime) => benchMembers(runtime, print)),
   },
   estimation: {
     about: "subset surrogates: 100 clients, 1,000 subsets of 10, d = 400, 100 examples each",

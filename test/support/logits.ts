@@ -23,7 +23,7 @@ export async function allLogits(
     ...sequenceFeeds(sequences.map(text), programs.model.architecture),
     ...askFeeds(asks, length),
   };
-  const logits = await forward.logits(0, feeds);
+  const logits = await forward.logits(feeds);
   const host = await programs.runtime.download(logits);
   programs.free(logits);
   forward.close();

@@ -72,7 +72,8 @@ for (const [name, model] of [
     const nll = async (sequences: readonly Sequence[], positions: readonly (readonly [number, number])[]) => {
       const feeds = sequenceFeeds(sequences, architecture);
       const asks = positions.map(([row, position], target) => ({ sequence: row, position, target }));
-      return forward.nll(0, { ...feeds, ...askFeeds(asks, feeds.tokens!.shape[1] as number) });
+      const [nll] = await forward.nll({ ...feeds, ...askFeeds(asks, feeds.tokens!.shape[1] as number) });
+      return nll as Float32Array;
     };
     const shared = await nll(
       [

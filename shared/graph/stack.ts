@@ -1,0 +1,100 @@
+/**
+ * One graph for several values of some of its inputs at once (vmap: Bradbury et al. 2018, JAX). What does not depend on those
+ * inputs is computed once; everything else carries a leading axis. A product of a stacked value with a common matrix stays one
+ * product, of all rows together.
+ */
+import { KindredError } from "../base/errors.js";
+import { type Dim, product } from "./dims.js";
+import { type Graph, GraphBuilder, type Node, type Value } from "./graph.js";
+
+/** A value of the new graph: with the leading axis, or common to all. */
+interface Mapped {
+  readonly value: Value;
+  readonly stacked: boolean;
+}
+
+/**
+ * @param names inputs that differ: each gets a leading axis of `count`
+ * @returns a graph whose outputs have that axis where they depend on those inputs, and are as they were where they do not
+ * @throws {KindredError} `internal` for an operation that has no rule here
+ */
+export function stackGraph(graph: Graph, names: readonly string[], count: Dim): Graph {
+  const g = new GraphBuilder();
+  const made = new Map<number, Mapped>();
+  for (const node of graph.nodes) {
+    const { op, output } = node;
+    const inputs = node.inputs.map(({ id }) => made.get(id)!);
+    if (op.kind === "input") {
+      const stacked = names.includes(op.name);
+      const shape = stacked ? [count, ...output.shape] : output.shape;
+      made.set(output.id, { value: g.input(op.name, shape, output.dtype), stacked });
+    } else if (inputs.some(({ stacked }) => stacked)) {
+      made.set(output.id, { value: stackNode(g, node, inputs, count), stacked: true });
+    } else {
+      const values = inputs.map(({ value }) => value);
+      made.set(output.id, { value: g.push(op, values, output.shape, output.dtype), stacked: false });
+    }
+  }
+  return g.build(
+    Object.fromEntries(Object.entries(graph.outputs).map(([name, { id }]) => [name, made.get(id)!.value])),
+  );
+}
+
+/** A node of which at least one input is stacked; so is its output. */
+function stackNode(g: GraphBuilder, { op, inputs: plain, output }: Node, inputs: readonly Mapped[], count: Dim): Value {
+  const shape = [count, ...output.shape];
+  const [first, second] = inputs as [Mapped, Mapped];
+  const values = inputs.map(({ value }) => value);
+  /** As before, on operands whose axes stand where they stood: a stacked one has ones behind its leading axis. */
+  const broadcast = (): Value => {
+    const operands = inputs.map(({ value, stacked }) => {
+      const missing = stacked ? shape.length - value.shape.length : 0;
+      return g.reshape(value, [...value.shape.slice(0, 1), ...Array<Dim>(missing).fill(1), ...value.shape.slice(1)]);
+    });
+    return g.push(op, operands, shape);
+  };
+  /** As before, on rows: the leading axis is merged with the one behind it. */
+  const merged = (...operands: Value[]): Value => {
+    const [outer, ...inner] = output.shape as [Dim, ...Dim[]];
+    return g.reshape(g.push(op, operands, [product([count, outer]), ...inner]), shape);
+  };
+  /** With the leading axis, whether a value differs along it or not. */
+  const spread = ({ value, stacked }: Mapped): Value => (stacked ? value : g.expand(value, [count, ...value.shape]));
+  const refuse = (): never => {
+    throw new KindredError("internal", `${op.kind} of stacked values has no rule`);
+  };
+  switch (op.kind) {
+    case "matmul": {
+      const rows = plain.every(({ shape }) => shape.length === 2) && !op.transA && !second.stacked;
+      return rows ? merged(g.flattenFront(first.value, 2), second.value) : broadcast();
+    }
+    case "rotary":
+      return inputs.slice(1).some(({ stacked }) => stacked)
+        ? refuse()
+        : merged(g.flattenFront(first.value, 2), ...values.slice(1));
+    case "pick":
+      return merged(g.flattenFront(spread(first), 2), g.flattenFront(spread(second), 2));
+    case "rmsNorm":
+    case "layerNorm":
+    case "softmax":
+    case "logSumExp":
+      return inputs.slice(1).some(({ stacked }) => stacked) ? refuse() : g.push(op, values, shape);
+    case "reshape":
+      return g.reshape(first.value, shape);
+    case "transpose":
+      return g.transpose(first.value, [0, ...op.perm.map((axis) => axis + 1)]);
+    case "slice":
+      return g.slice(first.value, op.axis + 1, op.start, op.size);
+    case "gather":
+      return second.stacked ? refuse() : g.gather(first.value, second.value, op.axis + 1);
+    case "add":
+    case "sub":
+    case "mul":
+    case "div":
+    case "minimum":
+      return broadcast();
+    default:
+      // What has one input and nothing to set acts on each number by itself.
+      return plain.length === 1 && Object.keys(op).length === 1 ? g.push(op, values, shape) : refuse();
+  }
+}

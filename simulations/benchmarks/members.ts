@@ -1,0 +1,79 @@
+/** What running an ensemble's members in one pass saves: classification by M adapters at once, and by one pass for each. */
+import { moduleNames } from "../../client/models/architecture.js";
+import type { BaseModel } from "../../client/models/base.js";
+import { text } from "../../client/models/places.js";
+import { askFeeds, asksOf, type Feeds, sequenceFeeds } from "../../client/tuning/batches.js";
+import { forwardGraph } from "../../client/tuning/graphs.js";
+import { type AdapterLayout, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
+import { Forward } from "../../client/tuning/mixing.js";
+import { Meter, Programs } from "../../client/tuning/programs.js";
+import type { ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
+import { median } from "./engine.js";
+import { randomRows, withRandomModel } from "./shape.js";
+
+const MEMBERS = 4;
+const LENGTH = 32;
+const BATCHES = [1, 4, 16];
+const RANK = 16;
+const WARM_UP = 3;
+const REPEATS = 9;
+
+export function benchMembers(runtime: Runtime, print: (line: string) => void): Promise<void> {
+  return withRandomModel((model) => compareMembers(runtime, model, print));
+}
+
+/** One line a batch size: -log p of one token a row under each of `MEMBERS` adapters. */
+export async function compareMembers(runtime: Runtime, model: BaseModel, print: (line: string) => void): Promise<void> {
+  const modules = moduleNames(model.architecture);
+  const layout = loraLayout(model.architecture, { rank: RANK, alpha: 2 * RANK, modules, dropout: 0, freezeA: false });
+  const programs = new Programs(runtime, model);
+  const members = Array.from({ length: MEMBERS }, (_, seed) => initialAdapter(layout, seed));
+  const forward = await Forward.open(programs, layout, members, new Meter());
+  const passes = await onePassEach(programs, layout, members);
+  for (const batch of BATCHES) {
+    const feeds = classificationFeeds(model, batch);
+    const together = await timed(() => forward.nll(feeds));
+    const apart = await timed(() => passes(feeds));
+    const ms = (seconds: number): string => `${(1000 * seconds).toFixed(1)} ms`;
+    print(
+      `  ${MEMBERS} adapters of rank ${RANK}, ${batch} x ${LENGTH} tokens: ${ms(together)} in one pass, ${ms(apart)} in ${MEMBERS}: ratio ${(apart / together).toFixed(2)}`,
+    );
+  }
+  forward.close();
+  await programs.close();
+}
+
+/** The same without stacking: a graph of one adapter, run once for each. */
+async function onePassEach(
+  programs: Programs,
+  layout: AdapterLayout,
+  members: readonly ReturnType<typeof initialAdapter>[],
+): Promise<(feeds: Feeds) => Promise<void>> {
+  const { runtime, model } = programs;
+  const program = await programs.get("one-adapter", layout, () => forwardGraph(model, layout));
+  const trained: ResidentTensor[] = [];
+  for (const values of members) {
+    trained.push(await runtime.upload({ shape: [layout.trainedSize], data: values.trained }));
+  }
+  const meter = new Meter();
+  return async (feeds) => {
+    for (const values of trained) await meter.run(program, { ...feeds, trained: values }, { fetch: ["nll"] });
+  };
+}
+
+/** Rows of which the last token alone is asked for. */
+function classificationFeeds(model: BaseModel, batch: number): Feeds {
+  const rows = randomRows(model, batch, LENGTH, 1);
+  const prompts = rows.map(({ tokens }) => tokens.subarray(0, LENGTH));
+  return { ...sequenceFeeds(prompts.map(text), model.architecture), ...askFeeds(asksOf(rows), LENGTH) };
+}
+
+async function timed(run: () => Promise<unknown>): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < WARM_UP + REPEATS; i++) {
+    const start = performance.now();
+    await run();
+    if (i >= WARM_UP) times.push((performance.now() - start) / 1000);
+  }
+  return median(times);
+}
