@@ -9,7 +9,7 @@ import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.j
 import { weightAlternatives } from "../../shared/wire/tasks.js";
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout, AdapterValues } from "./lora.js";
-import { Mixer, mixFactors } from "./mixing.js";
+import { mixedNll, mixFactors } from "./mixing.js";
 import { negativeLogLikelihood } from "./objective.js";
 import type { Meter, Programs } from "./programs.js";
 import { keepLogits } from "./scoring.js";
@@ -108,12 +108,11 @@ export async function fitEnsembleWeights(
     }
     if (scale < 1e-6) break; // no descent left at float32's precision
   }
-  const mixer = await Mixer.open(programs, meter);
   const nllSums: number[] = [];
   for (const alternative of weightAlternatives(weights, prior)) {
     let sum = 0;
     for (const { logits, targets } of kept) {
-      for (const nll of await mixer.nll(logits, mixFactors(alternative), targets)) sum += nll;
+      for (const nll of await mixedNll(programs, meter, logits, mixFactors(alternative), targets)) sum += nll;
     }
     nllSums.push(sum);
   }

@@ -2,7 +2,7 @@
  * Logits of several adapters over one base in one pass, and mixtures of them: z = z_0 + sum of w_j (z_j - z_0), z_0 the base
  * model's. Logits stay with the runtime; what comes back is a number a scored token.
  */
-import { type Graph, GraphBuilder } from "../../shared/graph/graph.js";
+import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { stackGraph } from "../../shared/graph/stack.js";
 import type { Feed, HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
 import { forwardGraph } from "./graphs.js";
@@ -81,51 +81,72 @@ export class Forward {
   }
 }
 
-/** `mixed` [S, V]: the sum of `logits` [M, S, V], each times its `factors` [1, M]; and `nll` [S, 1] of it. */
-function mixGraph(): Graph {
-  const g = new GraphBuilder();
-  const logits = g.input("logits", ["M", "S", "V"]);
-  const mixed = g.reshape(g.matmul(g.input("factors", [1, "M"]), g.reshape(logits, ["M", "S*V"])), ["S", "V"]);
-  return g.build({ mixed, nll: negativeLogLikelihood(g, mixed, g.input("targets", ["S", 1], "int32")) });
-}
-
 /** What the base's logits, and then each member's, are multiplied with: base + sum of w (member - base). */
 export function mixFactors(weights: readonly number[]): number[] {
   return [1 - weights.reduce((sum, w) => sum + w, 0), ...weights];
 }
 
-/** Sums of adapters' logits. */
-export class Mixer {
-  private constructor(
-    private readonly program: Program,
-    private readonly meter: Meter,
-  ) {}
+/**
+ * The adapters that sums of logits need, and the sums' factors for those alone.
+ * @param sums factors of the base and of each member; missing ones are 0
+ */
+export function neededAdapters(
+  layout: AdapterLayout,
+  members: readonly AdapterValues[],
+  sums: readonly (readonly number[])[],
+): { adapters: AdapterValues[]; sums: number[][] } {
+  const all = [emptyAdapter(layout), ...members];
+  const needed = all.flatMap((_, at) => (sums.some((factors) => factors[at]) ? [at] : []));
+  return {
+    adapters: needed.map((at) => all[at] as AdapterValues),
+    sums: sums.map((factors) => needed.map((at) => factors[at] ?? 0)),
+  };
+}
 
-  static async open(programs: Programs, meter: Meter): Promise<Mixer> {
-    return new Mixer(await programs.get("mix", undefined, mixGraph), meter);
-  }
+/** [S, V]: the sum of `logits` [M, S, V], each times its `factors` [1, M]. */
+function mixInGraph(g: GraphBuilder): Value {
+  const logits = g.reshape(g.input("logits", ["M", "S", "V"]), ["M", "S*V"]);
+  return g.reshape(g.matmul(g.input("factors", [1, "M"]), logits), ["S", "V"]);
+}
 
-  /** -log p of the targets under a sum of logits [M, S, V], [S]. @param factors one an adapter */
-  async nll(logits: ResidentTensor, factors: readonly number[], targets: HostTensor): Promise<Float32Array> {
-    const { tensors } = await this.run(logits, factors, targets, { fetch: ["nll"] });
-    return tensors.nll!.data as Float32Array;
-  }
+function mixGraph(): Graph {
+  const g = new GraphBuilder();
+  return g.build({ mixed: mixInGraph(g) });
+}
 
-  /** The sum [S, V], with the runtime: the caller frees it. */
-  async mixed(logits: ResidentTensor, factors: readonly number[], targets: HostTensor): Promise<ResidentTensor> {
-    const { resident } = await this.run(logits, factors, targets, { fetch: [], keep: ["mixed"] });
-    return resident.mixed!;
-  }
+function mixedNllGraph(): Graph {
+  const g = new GraphBuilder();
+  return g.build({ nll: negativeLogLikelihood(g, mixInGraph(g), g.input("targets", ["S", 1], "int32")) });
+}
 
-  private run(
-    logits: ResidentTensor,
-    factors: readonly number[],
-    targets: HostTensor,
-    options: { fetch: string[]; keep?: string[] },
-  ) {
-    const feed = { shape: [1, factors.length], data: Float32Array.from(factors) };
-    return this.meter.run(this.program, { logits, factors: feed, targets }, options);
-  }
+const factorFeed = (factors: readonly number[]): HostTensor => ({
+  shape: [1, factors.length],
+  data: Float32Array.from(factors),
+});
+
+/** The sum of logits [M, S, V], each times its factor: [S, V], with the runtime; the caller frees it. */
+export async function mixLogits(
+  programs: Programs,
+  meter: Meter,
+  logits: ResidentTensor,
+  factors: readonly number[],
+): Promise<ResidentTensor> {
+  const program = await programs.get("mix", undefined, mixGraph);
+  const options = { fetch: [], keep: ["mixed"] };
+  return (await meter.run(program, { logits, factors: factorFeed(factors) }, options)).resident.mixed!;
+}
+
+/** -log p of the targets under such a sum, [S]. */
+export async function mixedNll(
+  programs: Programs,
+  meter: Meter,
+  logits: ResidentTensor,
+  factors: readonly number[],
+  targets: HostTensor,
+): Promise<Float32Array> {
+  const program = await programs.get("mixed-nll", undefined, mixedNllGraph);
+  return (await meter.run(program, { logits, factors: factorFeed(factors), targets })).tensors.nll!
+    .data as Float32Array;
 }
 
 /** What a fixed mixture adds to the base's logits. */
@@ -133,28 +154,28 @@ export class MixedLogits {
   private constructor(
     private readonly programs: Programs,
     private readonly forward: Forward,
-    private readonly mixer: Mixer,
     private readonly factors: readonly number[],
+    private readonly meter: Meter,
   ) {}
 
-  /** @param members at least one with a weight other than 0; the others are left out */
+  /** @param members at least one with a weight other than 0 */
   static async open(
     programs: Programs,
     layout: AdapterLayout,
     members: readonly Member[],
     meter: Meter,
   ): Promise<MixedLogits> {
-    const used = members.filter(({ weight }) => weight !== 0);
-    const adapters = [emptyAdapter(layout), ...used.map(({ values }) => values)];
+    const [base = 1, ...weights] = mixFactors(members.map(({ weight }) => weight));
+    const values = members.map((member) => member.values);
+    const { adapters, sums } = neededAdapters(layout, values, [[base - 1, ...weights]]);
     const forward = await Forward.open(programs, layout, adapters, meter);
-    const [base = 1, ...rest] = mixFactors(used.map(({ weight }) => weight));
-    return new MixedLogits(programs, forward, await Mixer.open(programs, meter), [base - 1, ...rest]);
+    return new MixedLogits(programs, forward, sums[0] as number[], meter);
   }
 
   /** sum of w_j (z_j - z_0), [S, V], with the runtime: the caller frees it. */
   async offset(feeds: Feeds): Promise<ResidentTensor> {
     const logits = await this.forward.logits(feeds);
-    const mixed = await this.mixer.mixed(logits, this.factors, feeds.targets as HostTensor);
+    const mixed = await mixLogits(this.programs, this.meter, logits, this.factors);
     this.programs.free(logits);
     return mixed;
   }

@@ -12,7 +12,7 @@ import type { Architecture } from "../models/architecture.js";
 import { lengthOf, type Segment, type Sequence, text } from "../models/places.js";
 import { type Ask, askFeeds, type Feeds, sequenceFeeds } from "./batches.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./lora.js";
-import { Forward, Mixer, mixFactors } from "./mixing.js";
+import { Forward, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
 
 /** A row laid out for scoring: sequences to run, tokens to ask of them, and which answer each belongs to. */
@@ -173,16 +173,11 @@ async function* scoreRows(
   meter: Meter,
   { limits = DEFAULT_LIMITS, onBatch }: ScoringOptions,
 ): AsyncGenerator<ScoredRow> {
-  // 0 is the base model, j + 1 member j.
-  const factors = mixtures.map(mixFactors);
-  const used = [undefined, ...members].flatMap((_, at) => (factors.some((all) => all[at]) ? [at] : []));
-  const adapters = used.map((at) => members[at - 1] ?? emptyAdapter(layout));
-  const mixing = factors.map((all) => used.map((at) => all[at] ?? 0));
+  const { adapters, sums } = neededAdapters(layout, members, mixtures.map(mixFactors));
   // One adapter alone, or the base, needs no logits outside its graph.
-  const alone = mixing.map((own) => (own.every((factor) => factor === 0 || factor === 1) ? own.indexOf(1) : undefined));
+  const alone = sums.map((factors) => (factors.every((x) => x === 0 || x === 1) ? factors.indexOf(1) : undefined));
   const plan = batches(rows, programs.model.architecture, limits, adapters.length);
   const forward = await Forward.open(programs, layout, adapters, meter);
-  const mixer = await Mixer.open(programs, meter);
   try {
     for (const [at, batch] of plan.entries()) {
       const nlls: Float32Array[] = [];
@@ -191,7 +186,8 @@ async function* scoreRows(
         for (const index of alone) nlls.push(each[index] as Float32Array);
       } else {
         const logits = await forward.logits(batch.feeds);
-        for (const own of mixing) nlls.push(await mixer.nll(logits, own, batch.feeds.targets as HostTensor));
+        const { targets } = batch.feeds as { targets: HostTensor };
+        for (const factors of sums) nlls.push(await mixedNll(programs, meter, logits, factors, targets));
         programs.free(logits);
       }
       for (const { row, layout, firstAsk } of batch.rows) {
