@@ -48,7 +48,7 @@ export interface Linear {
 export interface PositionTable {
   readonly name: string;
   readonly dtype: DType;
-  /** "B" stands for the sequences, "T" for their length. */
+  /** "B" stands for the sequences, "T" for the tokens of each that are run, "K" for those with what was run before. */
   readonly shape: Shape;
   /** Row-major. */
   values(places: Places): Float32Array | Int32Array;
@@ -59,6 +59,14 @@ export interface SequenceInputs {
   readonly tokens: Value;
   /** A position table's value by its name. */
   readonly table: (name: string) => Value;
+  /** Called once a layer, in their order: puts keys and values [B, heads, T, width] behind those of tokens that were run before. */
+  readonly past: (states: KeysAndValues) => KeysAndValues;
+}
+
+/** What a layer's attention keeps of each token. */
+export interface KeysAndValues {
+  readonly k: Value;
+  readonly v: Value;
 }
 
 /** A weight's value by its Hugging Face name. */

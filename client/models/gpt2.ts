@@ -101,7 +101,7 @@ function hiddenStates(
   g: GraphBuilder,
   config: Gpt2Config,
   linears: readonly Linear[],
-  { tokens, table }: SequenceInputs,
+  { tokens, table, past }: SequenceInputs,
   weight: WeightOf,
   apply: ApplyLinear,
 ): Value {
@@ -112,7 +112,13 @@ function hiddenStates(
     const prefix = `transformer.h.${layer}`;
     const fused = linear(`${prefix}.attn.c_attn`, layerNorm(g, x, `${prefix}.ln_1`, config.eps, weight));
     const [q, k, v] = [0, 1, 2].map((part) => g.slice(fused, 1, part * hidden, hidden)) as [Value, Value, Value];
-    const mixed = attend(g, { q, k, v }, { heads, kvHeads: heads, headDim }, table("mask"), config.scale(layer));
+    const mixed = attend(
+      g,
+      { q, k, v },
+      { heads, kvHeads: heads, headDim },
+      { mask: table("mask"), past },
+      config.scale(layer),
+    );
     x = g.add(x, linear(`${prefix}.attn.c_proj`, mixed));
 
     const inner = linear(`${prefix}.mlp.c_fc`, layerNorm(g, x, `${prefix}.ln_2`, config.eps, weight));

@@ -97,7 +97,7 @@ function hiddenStates(
   g: GraphBuilder,
   { hidden, layers, heads, headDim, eps, activation }: GptjConfig,
   linears: readonly Linear[],
-  { tokens, table }: SequenceInputs,
+  { tokens, table, past }: SequenceInputs,
   weight: WeightOf,
   apply: ApplyLinear,
 ): Value {
@@ -110,7 +110,7 @@ function hiddenStates(
     const q = rotate(linear(`${prefix}.attn.q_proj`, normed));
     const k = rotate(linear(`${prefix}.attn.k_proj`, normed));
     const v = linear(`${prefix}.attn.v_proj`, normed);
-    const mixed = attend(g, { q, k, v }, { heads, kvHeads: heads, headDim }, table("mask"));
+    const mixed = attend(g, { q, k, v }, { heads, kvHeads: heads, headDim }, { mask: table("mask"), past });
     const attended = linear(`${prefix}.attn.out_proj`, mixed);
     const fed = linear(`${prefix}.mlp.fc_out`, activation(g, linear(`${prefix}.mlp.fc_in`, normed)));
     x = g.add(g.add(x, attended), fed);

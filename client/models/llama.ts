@@ -208,7 +208,7 @@ function hiddenStates(
   g: GraphBuilder,
   config: LlamaConfig,
   linears: readonly Linear[],
-  { tokens, table }: SequenceInputs,
+  { tokens, table, past }: SequenceInputs,
   weight: WeightOf,
   apply: ApplyLinear,
 ): Value {
@@ -221,7 +221,7 @@ function hiddenStates(
     const q = rotate(linear(`${prefix}.self_attn.q_proj`, normed));
     const k = rotate(linear(`${prefix}.self_attn.k_proj`, normed));
     const v = linear(`${prefix}.self_attn.v_proj`, normed);
-    const mixed = attend(g, { q, k, v }, config, table(maskName(config, layer)));
+    const mixed = attend(g, { q, k, v }, config, { mask: table(maskName(config, layer)), past });
     x = g.add(x, linear(`${prefix}.self_attn.o_proj`, mixed));
 
     const inner = g.rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.eps);

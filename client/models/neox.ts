@@ -99,7 +99,7 @@ function hiddenStates(
   g: GraphBuilder,
   config: NeoxConfig,
   linears: readonly Linear[],
-  { tokens, table }: SequenceInputs,
+  { tokens, table, past }: SequenceInputs,
   weight: WeightOf,
   apply: ApplyLinear,
 ): Value {
@@ -117,7 +117,7 @@ function hiddenStates(
     const byHead = g.reshape(fused, ["B", "T", heads, 3 * headDim]);
     const [q, k, v] = [0, 1, 2].map((part) => g.slice(byHead, 3, part * headDim, headDim)) as [Value, Value, Value];
     const states = { q: rotate(q), k: rotate(k), v };
-    const mixed = attend(g, states, { heads, kvHeads: heads, headDim }, table("mask"));
+    const mixed = attend(g, states, { heads, kvHeads: heads, headDim }, { mask: table("mask"), past });
     const attended = g.add(x, linear(`${prefix}.attention.dense`, mixed));
 
     const normed = layerNorm(g, config.parallel ? x : attended, `${prefix}.post_attention_layernorm`, eps, weight);

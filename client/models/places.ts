@@ -33,6 +33,8 @@ export interface Span {
 export class Places {
   readonly batch: number;
   /** Tokens of the longest sequence; shorter ones are padded on the right. */
+  readonly whole: number;
+  /** Those of them that are run: all behind the first `known`. */
   readonly length: number;
   /** int32 [B, T]; 0 where padded. */
   readonly tokens: Int32Array;
@@ -41,10 +43,17 @@ export class Places {
   /** Of each sequence. */
   readonly spans: readonly (readonly Span[])[];
 
-  /** @throws {KindredError} `internal` for a segment that continues a later one */
-  constructor(sequences: readonly Sequence[]) {
+  /**
+   * @param known so many first tokens of each sequence have been run, their keys and values kept
+   * @throws {KindredError} `internal` for a segment that continues a later one
+   */
+  constructor(
+    sequences: readonly Sequence[],
+    readonly known = 0,
+  ) {
     this.batch = sequences.length;
-    this.length = Math.max(1, ...sequences.map(lengthOf));
+    this.whole = Math.max(known + 1, ...sequences.map(lengthOf));
+    this.length = this.whole - known;
     this.tokens = new Int32Array(this.batch * this.length);
     this.place = new Int32Array(this.batch * this.length);
     this.spans = sequences.map((sequence, row) => {
@@ -56,8 +65,11 @@ export class Places {
           throw new KindredError("internal", `a segment continues segment ${after}, which is not before it`);
         const place = parent === undefined ? 0 : parent.place + parent.end - parent.start;
         const end = start + tokens.length;
-        this.tokens.set(tokens, row * this.length + start);
-        for (let t = start; t < end; t++) this.place[row * this.length + t] = place + t - start;
+        for (let t = Math.max(start, known); t < end; t++) {
+          const at = row * this.length + t - known;
+          this.tokens[at] = tokens[t - start] as number;
+          this.place[at] = place + t - start;
+        }
         spans.push({ start, end, place, before: parent === undefined ? [] : [...parent.before, parent] });
         start = end;
       }

@@ -16,10 +16,10 @@ export interface Ask {
   readonly target: number;
 }
 
-/** `tokens` [B, T] and the position tables. */
-export function sequenceFeeds(sequences: readonly Sequence[], { positionTables }: Architecture): Feeds {
-  const places = new Places(sequences);
-  const sizes = { B: places.batch, T: places.length };
+/** `tokens` [B, T] and the position tables. @param known so many first tokens of each have been run before */
+export function sequenceFeeds(sequences: readonly Sequence[], { positionTables }: Architecture, known = 0): Feeds {
+  const places = new Places(sequences, known);
+  const sizes = { B: places.batch, T: places.length, K: places.whole };
   const tables = positionTables.map(({ name, shape, values }) => {
     const feed: HostTensor = { shape: shape.map((dim) => resolve(dim, sizes)), data: values(places) };
     return [name, feed] as const;

@@ -1,17 +1,26 @@
 /** The graphs of tuning over one base model and one adapter layout: training, sketching, logits. */
+import type { Dim, Shape } from "../../shared/graph/dims.js";
 import { gradients } from "../../shared/graph/gradients.js";
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { type TensorProjection, tensorProjection } from "../../shared/sketch/projection.js";
-import type { ApplyLinear, Architecture, SequenceInputs, WeightOf } from "../models/architecture.js";
+import type { ApplyLinear, Architecture, KeysAndValues, SequenceInputs, WeightOf } from "../models/architecture.js";
 import type { BaseModel } from "../models/base.js";
 import { type AdapterLayout, loraInGraph } from "./lora.js";
 import { marginAgainstRest, marginAmongChoices, negativeLogLikelihood } from "./objective.js";
 
-/** Declares the inputs of a sequence batch: `tokens` [B, T], and the model's position tables by their names. */
-export function sequenceInputs(g: GraphBuilder, { positionTables }: Architecture): SequenceInputs {
+/**
+ * Declares the inputs of a sequence batch: `tokens` [B, T], and the model's position tables by their names.
+ * @param past of tokens that were run before; there are none unless given
+ */
+export function sequenceInputs(
+  g: GraphBuilder,
+  { positionTables }: Architecture,
+  past?: SequenceInputs["past"],
+): SequenceInputs {
   const tokens = g.input("tokens", ["B", "T"], "int32");
-  const tables = new Map(positionTables.map(({ name, shape, dtype }) => [name, g.input(name, shape, dtype)]));
-  return { tokens, table: (name) => tables.get(name)! };
+  const sized = (shape: Shape): Shape => (past ? shape : shape.map((dim) => (dim === "K" ? "T" : dim)));
+  const tables = new Map(positionTables.map(({ name, shape, dtype }) => [name, g.input(name, sized(shape), dtype)]));
+  return { tokens, table: (name) => tables.get(name)!, past: past ?? ((states) => states) };
 }
 
 /** The base model's weights as frozen values, each declared when first used. */
@@ -28,23 +37,45 @@ export function frozenWeights(g: GraphBuilder, { architecture, sources }: BaseMo
 }
 
 /** Logits at `positions` [S] of the flattened batch: nothing is computed for tokens that nobody asks about. */
-function logitsAsked(
-  g: GraphBuilder,
-  model: BaseModel,
-  apply: ApplyLinear,
-  weight = frozenWeights(g, model),
-): { logits: Value; targets: Value } {
+function logitsAsked(g: GraphBuilder, model: BaseModel, apply: ApplyLinear, past?: SequenceInputs["past"]): Value {
   const { architecture } = model;
-  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture), weight, apply);
-  const positions = g.input("positions", ["S"], "int32");
-  const targets = g.input("targets", ["S", 1], "int32");
-  return { logits: architecture.logits(g, g.gather(hidden, positions), weight), targets };
+  const weight = frozenWeights(g, model);
+  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture, past), weight, apply);
+  return architecture.logits(g, g.gather(hidden, g.input("positions", ["S"], "int32")), weight);
+}
+
+/** What should stand behind the asked positions. */
+const targetsAsked = (g: GraphBuilder): Value => g.input("targets", ["S", 1], "int32");
+
+/** The inputs and outputs of `continueGraph` that hold what its layers keep of each token. */
+export function cacheNames({ layers }: Architecture): string[] {
+  return Array.from({ length: layers }, (_, layer) => [`k.${layer}`, `v.${layer}`]).flat();
+}
+
+/**
+ * `logits` [S, V] with the adapter, of tokens behind others whose keys and values an earlier run gave out: for each of
+ * `cacheNames` an input [B, heads, P, width], and an output [B, heads, K, width] that holds the new tokens' too. P may be 0.
+ */
+export function continueGraph(model: BaseModel, layout: AdapterLayout): Graph {
+  const g = new GraphBuilder();
+  const kept: Record<string, Value> = {};
+  const names = cacheNames(model.architecture).values();
+  const extended = (now: Value): Value => {
+    const name = names.next().value as string;
+    const [batch, heads, , width] = now.shape as [Dim, Dim, Dim, Dim];
+    kept[name] = g.concat([g.input(name, [batch, heads, "P", width]), now], 2, "K");
+    return kept[name];
+  };
+  const past = ({ k, v }: KeysAndValues): KeysAndValues => ({ k: extended(k), v: extended(v) });
+  const logits = logitsAsked(g, model, loraInGraph(g, layout).apply, past);
+  return g.build({ logits, ...kept });
 }
 
 /** `logits` [S, V] with the adapter; `nll` [S, 1]. */
 export function forwardGraph(model: BaseModel, layout: AdapterLayout): Graph {
   const g = new GraphBuilder();
-  const { logits, targets } = logitsAsked(g, model, loraInGraph(g, layout).apply);
+  const logits = logitsAsked(g, model, loraInGraph(g, layout).apply);
+  const targets = targetsAsked(g);
   return g.build({ logits, nll: negativeLogLikelihood(g, logits, targets) });
 }
 
@@ -55,7 +86,8 @@ export function forwardGraph(model: BaseModel, layout: AdapterLayout): Graph {
 export function trainingGraph(model: BaseModel, layout: AdapterLayout, { offset = false } = {}): Graph {
   const g = new GraphBuilder();
   const adapter = loraInGraph(g, layout, { training: true });
-  const { logits, targets } = logitsAsked(g, model, adapter.apply);
+  const logits = logitsAsked(g, model, adapter.apply);
+  const targets = targetsAsked(g);
   const shifted = offset ? g.add(logits, g.input("offset", ["S", model.architecture.vocabulary])) : logits;
   const weights = g.input("weights", ["S", 1]);
   const loss = g.total(g.mul(weights, negativeLogLikelihood(g, shifted, targets)));
@@ -70,7 +102,8 @@ export function trainingGraph(model: BaseModel, layout: AdapterLayout, { offset 
 export function hessianProductGraph(model: BaseModel, layout: AdapterLayout): Graph {
   const g = new GraphBuilder();
   const adapter = loraInGraph(g, layout);
-  const { logits, targets } = logitsAsked(g, model, adapter.apply);
+  const logits = logitsAsked(g, model, adapter.apply);
+  const targets = targetsAsked(g);
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), negativeLogLikelihood(g, logits, targets)));
   const [grad] = gradients(g, loss, [adapter.trained]);
   const slope = g.total(g.mul(grad as Value, g.input("probe", [layout.trainedSize])));
@@ -163,7 +196,8 @@ function marginGraph(
 ): Graph {
   const g = new GraphBuilder();
   const adapter = loraInGraph(g, layout, { zeroB });
-  const { logits, targets } = logitsAsked(g, model, adapter.apply);
+  const logits = logitsAsked(g, model, adapter.apply);
+  const targets = targetsAsked(g);
   const members = g.input("members", ["S", "K"], "int32");
   const repeats = g.input("repeats", ["S", "K"]);
   const outputs: Record<string, Value> = {};

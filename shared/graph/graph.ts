@@ -387,13 +387,14 @@ export class GraphBuilder {
     return this.push({ kind: "pad", axis, before, after }, [a], shape);
   }
 
-  concat(parts: readonly Value[], axis: number): Value {
+  /** @param total the axis's size where the parts' are symbolic: sums of symbols have no name of their own */
+  concat(parts: readonly Value[], axis: number, total?: Dim): Value {
     if (parts.length === 1) return parts[0] as Value;
     const sizes = parts.map((part) => part.shape[axis]);
-    if (!sizes.every((size) => typeof size === "number")) {
+    if (total === undefined && !sizes.every((size) => typeof size === "number")) {
       throw new KindredError("shape_mismatch", `concat along symbolic axis ${axis}`);
     }
-    const whole = (sizes as number[]).reduce((sum, size) => sum + size, 0);
+    const whole = total ?? (sizes as number[]).reduce((sum, size) => sum + size, 0);
     const shape = parts[0]!.shape.map((dim, at) => (at === axis ? whole : dim));
     return this.push({ kind: "concat", axis }, parts, shape);
   }

@@ -85,6 +85,8 @@ function stackNode(g: GraphBuilder, { op, inputs: plain, output }: Node, inputs:
       return g.transpose(first.value, [0, ...op.perm.map((axis) => axis + 1)]);
     case "slice":
       return g.slice(first.value, op.axis + 1, op.start, op.size);
+    case "concat":
+      return g.concat(inputs.map(spread), op.axis + 1, output.shape[op.axis]);
     case "gather":
       return second.stacked ? refuse() : g.gather(first.value, second.value, op.axis + 1);
     case "add":

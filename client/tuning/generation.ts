@@ -1,0 +1,182 @@
+/**
+ * Continues prompts token by token, under an adapter, a mixture of adapters or the base model. Each token is run once: what
+ * attention keeps of it (keys and values, of every adapter) stays with the runtime. Prompts of different lengths share a
+ * batch: between a short prompt and its answer lie fillers, a text of their own that nobody sees.
+ */
+import { KindredError } from "../../shared/base/errors.js";
+import { SeededRng } from "../../shared/base/random.js";
+import { stackGraph } from "../../shared/graph/stack.js";
+import type { Feed, ResidentTensor } from "../../shared/runtimes/types.js";
+import type { Sequence } from "../models/places.js";
+import { sequenceFeeds } from "./batches.js";
+import { cacheNames, continueGraph } from "./graphs.js";
+import type { AdapterLayout, AdapterValues } from "./lora.js";
+import { ADAPTER_INPUTS, mixFactors, mixLogits, neededAdapters, uploadAdapters } from "./mixing.js";
+import type { Meter, Program, Programs } from "./programs.js";
+import { type SamplingPlan, sampleToken } from "./sampling.js";
+
+export interface GenerationPlan extends SamplingPlan {
+  /** Most tokens of a continuation. With the prompt's they must fit the model's context. */
+  readonly maxNewTokens: number;
+  /** Tokens that end a continuation; they are not part of it. */
+  readonly ends: ReadonlySet<number>;
+  /** Draws the tokens, each prompt's by itself. */
+  readonly seed: number;
+}
+
+export interface Continuation {
+  readonly tokens: Int32Array;
+  /** True where the model ended it, false where `maxNewTokens` did. */
+  readonly ended: boolean;
+}
+
+/** Numbers that a batch keeps of its tokens: 256 MiB, held twice while a token is added. */
+const MAX_KEPT = 2 ** 26;
+/** Tokens of a run times adapters, as in scoring. */
+const MAX_TOKENS = 2048;
+
+interface Row {
+  readonly index: number;
+  readonly prompt: Int32Array;
+  readonly made: number[];
+  readonly rng: SeededRng;
+  ended: boolean;
+}
+
+/**
+ * @param weights one a member of base + sum of w (member - base)
+ * @param prompts none empty, each with its new tokens at most as long as the model's context
+ * @param onRows called as continuations are finished, with how many
+ * @returns one continuation a prompt, the same whatever the prompts beside it
+ * @throws {KindredError} `task_failed` where logits are not finite
+ */
+export async function generate(
+  programs: Programs,
+  layout: AdapterLayout,
+  members: readonly AdapterValues[],
+  weights: readonly number[],
+  prompts: readonly Int32Array[],
+  plan: GenerationPlan,
+  meter: Meter,
+  onRows?: (rows: number) => void,
+): Promise<Continuation[]> {
+  const { adapters, sums } = neededAdapters(layout, members, [mixFactors(weights)]);
+  const { model } = programs;
+  const program = await programs.get("continue", layout, () => {
+    const names = cacheNames(model.architecture);
+    return stackGraph(continueGraph(model, layout), [...ADAPTER_INPUTS, ...names], "M");
+  });
+  const rows = prompts.map((prompt, index): Row => {
+    const rng = new SeededRng(plan.seed, "continuation", index);
+    return { index, prompt, made: [], rng, ended: false };
+  });
+  const uploaded = await uploadAdapters(programs, layout, adapters);
+  const decoder = new Decoder(programs, program, meter, uploaded, sums[0] as number[]);
+  try {
+    for (const batch of batches(rows, plan.maxNewTokens, adapters.length, decoder.keptPerToken)) {
+      await decoder.continueAll(batch, plan);
+      onRows?.(batch.length);
+    }
+  } finally {
+    programs.free(...Object.values(uploaded));
+  }
+  return rows.map(({ made, ended }) => ({ tokens: Int32Array.from(made), ended }));
+}
+
+/** Prompts of similar length together, as many as the bounds allow. */
+function batches(rows: readonly Row[], more: number, adapters: number, keptPerToken: number): Row[][] {
+  const sorted = [...rows].sort((a, b) => a.prompt.length - b.prompt.length || a.index - b.index);
+  const out: Row[][] = [];
+  for (const row of sorted) {
+    const batch = out.at(-1);
+    const copies = adapters * ((batch?.length ?? 0) + 1);
+    const { length } = row.prompt;
+    const fits = copies * length <= MAX_TOKENS && copies * (length + more) * keptPerToken <= MAX_KEPT;
+    if (batch !== undefined && fits) batch.push(row);
+    else out.push([row]);
+  }
+  return out;
+}
+
+class Decoder {
+  private readonly names: readonly string[];
+
+  constructor(
+    private readonly programs: Programs,
+    private readonly program: Program,
+    private readonly meter: Meter,
+    private readonly adapters: Readonly<Record<string, ResidentTensor>>,
+    private readonly factors: readonly number[],
+  ) {
+    this.names = cacheNames(programs.model.architecture);
+  }
+
+  /** Shape of what is kept before the first token, [M, B, heads, 0, width]. */
+  private emptyShape(name: string, batch: number): number[] {
+    const [, , heads, , width] = this.program.executable.graph.inputs[name]!.shape;
+    return [this.factors.length, batch, heads as number, 0, width as number];
+  }
+
+  /** Numbers that one adapter keeps of one token. */
+  get keptPerToken(): number {
+    return this.names.reduce((sum, name) => {
+      const [, , heads, , width] = this.emptyShape(name, 1);
+      return sum + (heads as number) * (width as number);
+    }, 0);
+  }
+
+  /** Adds tokens to all rows until each has ended or has as many as the plan allows. */
+  async continueAll(rows: readonly Row[], plan: GenerationPlan): Promise<void> {
+    const { model } = this.programs;
+    const longest = Math.max(...rows.map(({ prompt }) => prompt.length));
+    const fillers = rows.map(({ prompt }) => new Int32Array(longest - prompt.length));
+    let kept: Record<string, Feed> = Object.fromEntries(
+      this.names.map((name) => [name, { shape: this.emptyShape(name, rows.length), data: new Float32Array(0) }]),
+    );
+    let known = 0;
+    try {
+      for (let count = 0; count < plan.maxNewTokens && rows.some(({ ended }) => !ended); count++) {
+        const sequences = rows.map(({ prompt, made }, i): Sequence => {
+          const answer = Int32Array.from({ length: count }, (_, t) => made[t] ?? 0);
+          return [
+            { tokens: prompt, after: -1 },
+            { tokens: fillers[i] as Int32Array, after: -1 },
+            { tokens: answer, after: 0 },
+          ];
+        });
+        const run = longest + count - known;
+        const last = rows.map(({ prompt }, i) => i * run + (count === 0 ? prompt.length : run) - 1);
+        const positions = { shape: [rows.length], data: Int32Array.from(last) };
+        const feeds = { ...sequenceFeeds(sequences, model.architecture, known), positions, ...this.adapters, ...kept };
+        const keep = ["logits", ...this.names];
+        const { logits, ...next } = (await this.meter.run(this.program, feeds, { fetch: [], keep })).resident;
+        this.free(kept);
+        kept = next;
+        known = longest + count;
+        await this.choose(rows, logits as ResidentTensor, plan);
+      }
+    } finally {
+      this.free(kept);
+    }
+  }
+
+  private free(kept: Readonly<Record<string, Feed>>): void {
+    this.programs.free(...Object.values(kept).filter((feed): feed is ResidentTensor => "id" in feed));
+  }
+
+  /** Gives every row that goes on its next token. @param logits [M, rows, V], freed here */
+  private async choose(rows: readonly Row[], logits: ResidentTensor, plan: GenerationPlan): Promise<void> {
+    const mixed = await mixLogits(this.programs, this.meter, logits, this.factors);
+    const { data, shape } = await this.programs.runtime.download(mixed);
+    this.programs.free(logits, mixed);
+    const width = shape[1] as number;
+    for (const [i, row] of rows.entries()) {
+      if (row.ended) continue;
+      const own = data.subarray(i * width, (i + 1) * width) as Float32Array;
+      if (!own.every(Number.isFinite)) throw new KindredError("task_failed", "the model's logits are not finite");
+      const token = sampleToken(own, plan, row.rng);
+      if (plan.ends.has(token)) row.ended = true;
+      else row.made.push(token);
+    }
+  }
+}
