@@ -3,8 +3,9 @@ import { moduleNames } from "../../client/models/architecture.js";
 import type { BaseModel } from "../../client/models/base.js";
 import { text } from "../../client/models/places.js";
 import { askFeeds, asksOf, type Feeds, sequenceFeeds } from "../../client/tuning/batches.js";
+import { generate } from "../../client/tuning/generation.js";
 import { forwardGraph } from "../../client/tuning/graphs.js";
-import { type AdapterLayout, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
+import { type AdapterLayout, type AdapterValues, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
 import { Forward } from "../../client/tuning/mixing.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
 import type { ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
@@ -15,6 +16,7 @@ const MEMBERS = 4;
 const LENGTH = 32;
 const BATCHES = [1, 4, 16];
 const RANK = 16;
+const NEW_TOKENS = 16;
 const WARM_UP = 3;
 const REPEATS = 9;
 
@@ -22,24 +24,40 @@ export function benchMembers(runtime: Runtime, print: (line: string) => void): P
   return withRandomModel((model) => compareMembers(runtime, model, print));
 }
 
-/** One line a batch size: -log p of one token a row under each of `MEMBERS` adapters. */
+/** -log p of one token a row under each of `MEMBERS` adapters, a line a batch size; and text written by their mixture. */
 export async function compareMembers(runtime: Runtime, model: BaseModel, print: (line: string) => void): Promise<void> {
   const modules = moduleNames(model.architecture);
   const layout = loraLayout(model.architecture, { rank: RANK, alpha: 2 * RANK, modules, dropout: 0, freezeA: false });
   const programs = new Programs(runtime, model);
   const members = Array.from({ length: MEMBERS }, (_, seed) => initialAdapter(layout, seed));
+  const ratio = async (what: string, together: () => Promise<unknown>, apart: () => Promise<unknown>) => {
+    const [one, several] = [await timed(together), await timed(apart)];
+    const ms = (seconds: number): string => `${(1000 * seconds).toFixed(1)} ms`;
+    print(`  ${what}: ${ms(one)} in one pass, ${ms(several)} in ${MEMBERS}, ratio ${(several / one).toFixed(2)}`);
+  };
+  print(`  ${MEMBERS} adapters of rank ${RANK} on all linears`);
   const forward = await Forward.open(programs, layout, members, new Meter());
   const passes = await onePassEach(programs, layout, members);
   for (const batch of BATCHES) {
     const feeds = classificationFeeds(model, batch);
-    const together = await timed(() => forward.nll(feeds));
-    const apart = await timed(() => passes(feeds));
-    const ms = (seconds: number): string => `${(1000 * seconds).toFixed(1)} ms`;
-    print(
-      `  ${MEMBERS} adapters of rank ${RANK}, ${batch} x ${LENGTH} tokens: ${ms(together)} in one pass, ${ms(apart)} in ${MEMBERS}: ratio ${(apart / together).toFixed(2)}`,
+    await ratio(
+      `classification, ${batch} x ${LENGTH} tokens`,
+      () => forward.nll(feeds),
+      () => passes(feeds),
     );
   }
   forward.close();
+  const prompts = randomRows(model, 1, LENGTH, 1).map(({ tokens }) => tokens.subarray(0, LENGTH));
+  const plan = { maxNewTokens: NEW_TOKENS, ends: new Set<number>(), temperature: 0, topK: 0, topP: 1, seed: 0 };
+  const write = (some: readonly AdapterValues[]): Promise<unknown> =>
+    generate(programs, layout, some, Array(some.length).fill(1 / some.length), prompts, plan, new Meter());
+  await ratio(
+    `${NEW_TOKENS} tokens written behind ${LENGTH}`,
+    () => write(members),
+    async () => {
+      for (const member of members) await write([member]);
+    },
+  );
   await programs.close();
 }
 
@@ -47,7 +65,7 @@ export async function compareMembers(runtime: Runtime, model: BaseModel, print: 
 async function onePassEach(
   programs: Programs,
   layout: AdapterLayout,
-  members: readonly ReturnType<typeof initialAdapter>[],
+  members: readonly AdapterValues[],
 ): Promise<(feeds: Feeds) => Promise<void>> {
   const { runtime, model } = programs;
   const program = await programs.get("one-adapter", layout, () => forwardGraph(model, layout));
