@@ -28,6 +28,18 @@ function integer(min: number): (text: string) => number {
   };
 }
 
+function number(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(
+      max === Number.MAX_VALUE
+        ? `It must be a number of at least ${min}.`
+        : `It must be a number from ${min} to ${max}.`,
+    );
+  };
+}
+
 function choiceMap(text: string): Record<string, string> {
   let value: unknown;
   try {
@@ -59,6 +71,16 @@ interface Sharpness {
   readonly trace: { readonly mean: number; readonly standardError: number; readonly probes: number };
   readonly largest: { readonly eigenvalue: number; readonly residual: number; readonly steps: number };
 }
+
+/** A row of what `predict` gives. */
+type Predicted =
+  | {
+      readonly row: string;
+      readonly predicted: string;
+      readonly right?: boolean;
+      readonly choices: readonly { readonly completion: string; readonly probability: number }[];
+    }
+  | { readonly row: string; readonly text: string };
 
 interface FormatOptions {
   readonly template?: string;
@@ -129,6 +151,22 @@ const runtimeOf = (
   threads: threads ?? otherwise.threads,
 });
 
+/** What answers: an adapter, or one client's part in an ensemble. */
+function tunedOf(options: { adapter?: string; ensemble?: string; client?: string }) {
+  const { adapter, ensemble, client } = options;
+  if (adapter !== undefined && (ensemble ?? client) !== undefined) {
+    throw new KindredError(
+      "invalid_option",
+      "--adapter excludes --ensemble and --client: an ensemble has its own adapters",
+    );
+  }
+  if ((ensemble === undefined) !== (client === undefined)) {
+    throw new KindredError("invalid_option", "--ensemble and --client go together: each client has weights of its own");
+  }
+  if (adapter !== undefined) return { tuned: { adapter } };
+  return ensemble !== undefined && client !== undefined ? { tuned: { ensemble, client } } : {};
+}
+
 const securityOf = ({ ca, cert, key, tls, insecure }: TlsOptions) => ({
   ...(ca === undefined ? {} : { ca }),
   ...(cert === undefined ? {} : { cert }),
@@ -136,6 +174,15 @@ const securityOf = ({ ca, cert, key, tls, insecure }: TlsOptions) => ({
   tls: tls === true,
   insecure: insecure === true,
 });
+
+/** An answer on one line. */
+function shown(answer: Predicted): string {
+  if ("text" in answer) return `${answer.row}: ${JSON.stringify(answer.text)}`;
+  const { row, predicted, right, choices } = answer;
+  const probability = choices.find(({ completion }) => completion === predicted)?.probability ?? 0;
+  const verdict = right === undefined ? "" : right ? ", right" : ", wrong";
+  return `${row}: ${JSON.stringify(predicted)} (${(100 * probability).toFixed(1)} %${verdict})`;
+}
 
 function buildProgram(): Command {
   const { version, description } = JSON.parse(readFileSync(asset("package.json"), "utf8")) as Record<string, string>;
@@ -209,6 +256,69 @@ function buildProgram(): Command {
             .map(([name, value]) => `${name.padEnd(9)} ${value ?? "none: no row has choices"}`)
             .join("\n"),
         );
+      },
+    );
+
+  runtimeOptions(formatOptions(command(program, "predict", "answer rows: likelihoods of choices, or text")))
+    .requiredOption("--model <dir>", "folder of the model, or its id on the hub")
+    .option("--adapter <peft-dir>", "PEFT folder of an adapter")
+    .option("--ensemble <export-dir>", "what kindred export wrote: answers by the weights of --client")
+    .option("--client <name>", "whose weights")
+    .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
+    .option("--max-tokens <n>", "longest row in tokens, its answer included", integer(2), 512)
+    .option("--max-new-tokens <n>", "longest text that is written, in tokens", integer(1), 64)
+    .option(
+      "--temperature <t>",
+      "0: the likeliest token each time; else tokens are drawn",
+      number(0, Number.MAX_VALUE),
+      0,
+    )
+    .option("--top-p <p>", "draw from the likeliest tokens that have this probability together", number(0, 1), 1)
+    .option("--top-k <n>", "draw from so many of the likeliest tokens; 0: from all", integer(0), 0)
+    .option("--seed <n>", "draws the tokens", integer(0), 0)
+    .option("--out <file>", "write the answers there, a JSON object a line")
+    .addOption(jsonOption())
+    .action(
+      async (
+        options: Manners &
+          FormatOptions &
+          RuntimeOptions & {
+            model: string;
+            adapter?: string;
+            ensemble?: string;
+            client?: string;
+            data: string;
+            maxTokens: number;
+            maxNewTokens: number;
+            temperature: number;
+            topP: number;
+            topK: number;
+            seed: number;
+            out?: string;
+          },
+      ) => {
+        const { data, maxTokens, maxNewTokens, temperature, topP, topK, seed, out } = options;
+        const tuned = tunedOf(options);
+        const { resolveModel } = await import("./shared/config/config.js");
+        const { predict } = await import("./client/tasks/predict.js");
+        const model = resolveModel(options.model, process.cwd(), "--model");
+        const sampling = { temperature, topP, topK };
+        const job = {
+          model,
+          data,
+          maxTokens,
+          maxNewTokens,
+          sampling,
+          seed,
+          format: formatOf(options),
+          runtime: runtimeOf(options),
+          ...tuned,
+        };
+        const rows = await runJob<readonly Predicted[]>(options, (context) => predict(job, context));
+        if (out === undefined) return await printResult(rows, options, () => rows.map(shown).join("\n"));
+        const { writeAtomically } = await import("./shared/base/atomic.js");
+        await writeAtomically(resolve(out), rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+        await printResult({ rows: rows.length, out }, options, () => `${rows.length} answers written to ${out}`);
       },
     );
 

@@ -6,7 +6,16 @@
  * its first tokens. A conversation loses its oldest tokens and never any of its last assistant turn.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import type { ClientRows, EncodedDataset, EncodedRow, Example, RenderChat, Tokenizer } from "./types.js";
+import type {
+  ChatMessage,
+  ClientRows,
+  EncodedDataset,
+  EncodedRow,
+  Example,
+  Question,
+  RenderChat,
+  Tokenizer,
+} from "./types.js";
 
 export interface EncodeOptions {
   /** Longest row in tokens, special tokens included. At most the model's context. */
@@ -16,6 +25,8 @@ export interface EncodeOptions {
 }
 
 type Of<K extends Example["kind"]> = Extract<Example, { kind: K }>;
+
+export type QuestionWithChoices = Question & { readonly prompt: string; readonly choices: readonly string[] };
 
 /** Choices return in every row; free answers do not, and must not pile up. */
 const MAX_REMEMBERED = 2000;
@@ -76,6 +87,51 @@ export class RowEncoder {
     return this.encodeChat(example);
   }
 
+  /**
+   * A question's choices as a row that can be scored. Which of them is said to be right changes none of their likelihoods:
+   * where the question does not say, it is the first.
+   * @throws {KindredError} as `encode`
+   */
+  encodeChoices({ where, prompt, choices, completion = choices[0] }: QuestionWithChoices): EncodedRow {
+    return this.encode({ kind: "answer", where, prompt, choices, completion: completion as string });
+  }
+
+  /**
+   * A question's prompt, cut so that `room` tokens may follow it; a conversation ends where the assistant's turn begins.
+   * @throws {KindredError} `invalid_data` naming the row: a prompt without tokens, no room for it; `unsupported` for messages
+   * without a chat template
+   */
+  encodePrompt({ prompt, where }: Question, room: number): Int32Array {
+    const { maxTokens } = this.options;
+    const chat = typeof prompt !== "string";
+    const tokens = chat
+      ? this.tokenizer.encode(this.render(prompt, true, where), { specials: false })
+      : this.tokenizer.encode(prompt, { specials: true });
+    const leading = chat ? 0 : this.leading;
+    if (tokens.length === 0) throw fail(where, "the prompt has no tokens, so there is nothing to continue");
+    if (room + leading >= maxTokens) {
+      throw fail(where, `${room} new tokens leave no room for the prompt within ${maxTokens} tokens; ask for fewer`);
+    }
+    return cutPrompt(tokens, leading, room, maxTokens);
+  }
+
+  /** @throws {KindredError} `unsupported` without a chat template; `invalid_data` where it refuses the messages */
+  private render(messages: readonly ChatMessage[], addGenerationPrompt: boolean, where: string): string {
+    const { renderChat } = this.options;
+    if (renderChat === undefined) {
+      throw new KindredError(
+        "unsupported",
+        `${where}: messages need the model's chat template, and none is available here; write the row as prompt and completion`,
+        { where },
+      );
+    }
+    try {
+      return renderChat(messages, { addGenerationPrompt });
+    } catch (cause) {
+      throw fail(where, (cause as Error).message, cause); // a template may refuse messages, and knows no rows
+    }
+  }
+
   private encodeText({ text, where }: Of<"text">): EncodedRow {
     const tokens = this.tokenizer.encode(text, { specials: true }).slice(0, this.options.maxTokens);
     if (tokens.length < 2) throw fail(where, "the text has nothing to score: it needs a token with another before it");
@@ -108,14 +164,7 @@ export class RowEncoder {
    * itself, so the tokenizer adds none, as in transformers.
    */
   private encodeChat({ messages, where }: Of<"chat">): EncodedRow {
-    const { renderChat, maxTokens } = this.options;
-    if (renderChat === undefined) {
-      throw new KindredError(
-        "unsupported",
-        `${where}: messages need the model's chat template, and none is available here; write the row as prompt and completion`,
-        { where },
-      );
-    }
+    const { maxTokens } = this.options;
     const segments: { tokens: Int32Array; scored: boolean }[] = [];
     let rendered = "";
     const extend = (text: string, scored: boolean): void => {
@@ -128,18 +177,11 @@ export class RowEncoder {
       segments.push({ tokens: this.tokenizer.encode(text.slice(rendered.length), { specials: false }), scored });
       rendered = text;
     };
-    const render = (turns: number, addGenerationPrompt: boolean): string => {
-      try {
-        return renderChat(messages.slice(0, turns), { addGenerationPrompt });
-      } catch (cause) {
-        throw fail(where, (cause as Error).message, cause); // a template may refuse messages, and knows no rows
-      }
-    };
     const last = messages.findLastIndex((message) => message.role === "assistant");
     for (let turn = 0; turn <= last; turn++) {
       if (messages[turn]?.role !== "assistant") continue;
-      extend(render(turn, true), false);
-      extend(render(turn + 1, false), true);
+      extend(this.render(messages.slice(0, turn), true, where), false);
+      extend(this.render(messages.slice(0, turn + 1), false, where), true);
     }
     const whole = concat(...segments.map((segment) => segment.tokens));
     const reply = segments.at(-1)?.tokens.length ?? 0;

@@ -195,7 +195,7 @@ function groupOf(line: Record<string, unknown>, where: string): string | undefin
   return nameOf(typeof group === "number" ? String(group) : group, "group", where);
 }
 
-function readClient(line: Record<string, unknown>, read: RowReader, seed: number, where: string): ClientRows {
+function readClient(line: Record<string, unknown>, read: RowReader<Example>, seed: number, where: string): ClientRows {
   if (!Object.hasOwn(line, "client")) throw fail(where, "has no field client with the client's name");
   const name = nameOf(line.client, "client", where);
   for (const [foreign, ours] of Object.entries(FOREIGN_SPLITS)) {

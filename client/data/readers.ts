@@ -6,8 +6,8 @@ import { KindredError } from "../../shared/base/errors.js";
 import type { RowFormat } from "../../shared/config/format.js";
 import { readCsv } from "./csv.js";
 import { readLines } from "./lines.js";
-import { rowReader } from "./rows.js";
-import type { Example } from "./types.js";
+import { questionReader, type RowReader, rowReader } from "./rows.js";
+import type { Example, Question } from "./types.js";
 
 /** Endings of files of rows, in the order in which a folder is searched for them. */
 export const ROW_FILE_ENDINGS = [".jsonl", ".jsonl.gz", ".csv", ".csv.gz"] as const;
@@ -31,8 +31,11 @@ export function parseJson(text: string, where: string): unknown {
  * The rows of a file, one at a time.
  * @throws {KindredError} `not_found`, or `invalid_data` naming `file:LINE`
  */
-export async function* readRows(path: string, format: RowFormat = {}): AsyncGenerator<Example> {
-  const read = rowReader(format);
+export function readRows(path: string, format: RowFormat = {}): AsyncGenerator<Example> {
+  return readWith(path, rowReader(format));
+}
+
+async function* readWith<T>(path: string, read: RowReader<T>): AsyncGenerator<T> {
   if (/\.csv(\.gz)?$/.test(path)) {
     for await (const { line, fields } of readCsv(path)) yield read(fields, `${path}:${line}`);
   } else if (/\.jsonl(\.gz)?$/.test(path)) {
@@ -48,9 +51,18 @@ export async function* readRows(path: string, format: RowFormat = {}): AsyncGene
 }
 
 /** All rows of a file. @throws {KindredError} as `readRows`, and where the file has none */
-export async function readAllRows(path: string, format: RowFormat = {}): Promise<Example[]> {
-  const rows: Example[] = [];
-  for await (const row of readRows(path, format)) rows.push(row);
+export function readAllRows(path: string, format: RowFormat = {}): Promise<Example[]> {
+  return all(path, rowReader(format));
+}
+
+/** All rows of a file as questions: their answers may be missing. @throws {KindredError} as `readAllRows` */
+export function readQuestions(path: string, format: RowFormat = {}): Promise<Question[]> {
+  return all(path, questionReader(format));
+}
+
+async function all<T>(path: string, read: RowReader<T>): Promise<T[]> {
+  const rows: T[] = [];
+  for await (const row of readWith(path, read)) rows.push(row);
   if (rows.length === 0) throw new KindredError("invalid_data", `${path}: holds no rows`, { path });
   return rows;
 }

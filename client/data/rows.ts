@@ -4,10 +4,21 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { parseTemplate, type RowFormat, type TemplatePart } from "../../shared/config/format.js";
-import type { ChatMessage, Example } from "./types.js";
+import type { ChatMessage, Example, Question } from "./types.js";
 
-/** Turns one parsed row into an example. @throws {KindredError} `invalid_data` naming `where`, the field and the value */
-export type RowReader = (row: unknown, where: string) => Example;
+/** Turns one parsed row into a value. @throws {KindredError} `invalid_data` naming `where`, the field and the value */
+export type RowReader<T> = (row: unknown, where: string) => T;
+
+/** What a row says, whether it has its answer or not. */
+type Draft =
+  | Exclude<Example, { kind: "answer" }>
+  | {
+      readonly kind: "answer";
+      readonly where: string;
+      readonly prompt: string;
+      readonly completion?: string;
+      readonly choices?: readonly string[];
+    };
 
 /** A choice list beyond this is not a question that a row asks. CLINC150 has 151. */
 const MAX_CHOICES = 10_000;
@@ -67,21 +78,22 @@ function distinct(choices: readonly string[], where: string): string[] {
   return set;
 }
 
-function readAnswer(row: Record<string, unknown>, where: string): Example {
+function readAnswer(row: Record<string, unknown>, where: string): Draft {
   const prompt = textOf(row.prompt, "prompt", where);
-  const completion = textOf(row.completion, "completion", where);
-  if (!has(row, "choices") || row.choices === null) return { kind: "answer", where, prompt, completion };
+  const answer = has(row, "completion") ? { completion: textOf(row.completion, "completion", where) } : {};
+  if (!has(row, "choices") || row.choices === null) return { kind: "answer", where, prompt, ...answer };
   if (!Array.isArray(row.choices)) {
     throw fail(where, `choices must be a list of completions, got ${show(row.choices)}`);
   }
   const choices = row.choices.map((choice, index) => textOf(choice, `choices[${index}]`, where));
-  if (!choices.includes(completion)) {
+  const { completion } = answer;
+  if (completion !== undefined && !choices.includes(completion)) {
     throw fail(where, `completion ${show(completion)} is not among the choices ${show(choices)}; add it or correct it`);
   }
-  return { kind: "answer", where, prompt, completion, choices: distinct(choices, where) };
+  return { kind: "answer", where, prompt, ...answer, choices: distinct(choices, where) };
 }
 
-function readMessages(row: Record<string, unknown>, where: string): Example {
+function readMessages(row: Record<string, unknown>, where: string): Draft {
   if (!Array.isArray(row.messages)) throw fail(where, `messages must be a list, got ${show(row.messages)}`);
   const messages = row.messages.map((message: unknown, index): ChatMessage => {
     const field = `messages[${index}]`;
@@ -91,17 +103,51 @@ function readMessages(row: Record<string, unknown>, where: string): Example {
     const { role, content } = message as Record<string, unknown>;
     return { role: textOf(role, `${field}.role`, where), content: textOf(content, `${field}.content`, where) };
   });
-  if (!messages.some((message) => message.role === "assistant")) {
-    throw fail(where, `messages has no turn of the role "assistant", so there is nothing to score`);
-  }
   return { kind: "chat", where, messages };
 }
 
 /**
- * A reader of rows in a given format.
+ * A reader of rows in a given format, each with its answer.
  * @throws {KindredError} `invalid_config` where the format itself is wrong
  */
-export function rowReader(format: RowFormat = {}): RowReader {
+export function rowReader(format: RowFormat = {}): RowReader<Example> {
+  const read = draftReader(format, true);
+  return (row, where) => {
+    const draft = read(row, where);
+    if (draft.kind === "chat" && !draft.messages.some(({ role }) => role === "assistant")) {
+      throw fail(where, `messages has no turn of the role "assistant", so there is nothing to score`);
+    }
+    if (draft.kind !== "answer") return draft;
+    const { completion } = draft;
+    if (completion !== undefined) return { ...draft, completion };
+    throw fail(where, "has a prompt and no completion; add it, or give a template");
+  };
+}
+
+/**
+ * A reader of rows that are to be answered, in a given format: their completions or labels may be there and need not. What an
+ * assistant says last in a conversation is its completion.
+ * @throws {KindredError} `invalid_config` where the format itself is wrong
+ */
+export function questionReader(format: RowFormat = {}): RowReader<Question> {
+  const read = draftReader(format, false);
+  return (row, where) => {
+    const draft = read(row, where);
+    if (draft.kind === "text") return { where, prompt: draft.text };
+    if (draft.kind === "answer") {
+      const { kind: _, ...question } = draft;
+      return question;
+    }
+    const { messages } = draft;
+    const last = messages.at(-1);
+    if (last === undefined) throw fail(where, "messages is empty, so there is nothing to answer");
+    if (last.role !== "assistant") return { where, prompt: messages };
+    return { where, prompt: messages.slice(0, -1), completion: last.content };
+  };
+}
+
+/** @param answered every row must have its label */
+function draftReader(format: RowFormat, answered: boolean): RowReader<Draft> {
   const prompt = format.template === undefined ? undefined : templateOf(format.template, "template");
   const completion = format.completion === undefined ? undefined : templateOf(format.completion, "completion");
   const map = format.choices === undefined ? undefined : new Map(Object.entries(format.choices));
@@ -113,9 +159,10 @@ export function rowReader(format: RowFormat = {}): RowReader {
   }
   const choices = map && distinct([...map.values()], "the configuration's choices");
 
-  const labelOf = (row: Record<string, unknown>, labels: ReadonlyMap<string, string>, where: string): string => {
+  const labelOf = (row: Record<string, unknown>, labels: ReadonlyMap<string, string>, where: string) => {
     const fields = format.label === undefined ? ["label", "label_text"] : [format.label];
     const present = fields.filter((field) => has(row, field));
+    if (present.length === 0 && !answered) return undefined;
     if (present.length === 0) {
       throw fail(where, `no field ${show(fields[0])} with the label; name its field by the option label`);
     }
@@ -129,10 +176,11 @@ export function rowReader(format: RowFormat = {}): RowReader {
     throw fail(where, `${got} is not in the set of labels that choices gives: ${show([...labels.keys()])}`);
   };
 
-  const readTemplated = (row: Record<string, unknown>, parts: readonly TemplatePart[], where: string): Example => {
+  const readTemplated = (row: Record<string, unknown>, parts: readonly TemplatePart[], where: string): Draft => {
     const text = fill(parts, row, "template", where);
     if (map !== undefined && choices !== undefined) {
-      return { kind: "answer", where, prompt: text, completion: labelOf(row, map, where), choices };
+      const label = labelOf(row, map, where);
+      return { kind: "answer", where, prompt: text, choices, ...(label === undefined ? {} : { completion: label }) };
     }
     if (completion === undefined) return { kind: "text", where, text };
     return { kind: "answer", where, prompt: text, completion: fill(completion, row, "completion", where) };
@@ -147,7 +195,7 @@ export function rowReader(format: RowFormat = {}): RowReader {
     if (has(object, "prompt") && has(object, "completion")) return readAnswer(object, where);
     if (has(object, "messages")) return readMessages(object, where);
     if (prompt !== undefined) return readTemplated(object, prompt, where);
-    if (has(object, "prompt")) throw fail(where, "has a prompt and no completion; add it, or give a template");
+    if (has(object, "prompt")) return readAnswer(object, where);
     const fields = Object.keys(object).map(show).join(", ") || "none";
     throw fail(
       where,

@@ -70,6 +70,17 @@ export type Example =
     }
   | { readonly kind: "chat"; readonly where: string; readonly messages: readonly ChatMessage[] };
 
+/** A row to be answered, read and checked, still text. */
+export interface Question {
+  readonly where: string;
+  /** A text to be continued, or a conversation in which the assistant's turn comes next. */
+  readonly prompt: string | readonly ChatMessage[];
+  /** Distinct, at least two. */
+  readonly choices?: readonly string[];
+  /** The right answer, where the row has one; among the choices, where it has those. */
+  readonly completion?: string;
+}
+
 /** One client's rows as text, every split there. */
 export interface ClientRows {
   readonly name: string;

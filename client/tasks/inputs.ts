@@ -48,11 +48,16 @@ export async function openInputs(files: InputFiles, context: JobContext): Promis
   return { base, rows, adapter };
 }
 
+/** An adapter read from a PEFT folder. */
+export interface OpenedAdapter {
+  readonly layout: AdapterLayout;
+  readonly values: AdapterValues;
+  /** As the folder names its base, for a person to read. */
+  readonly baseModel: string | null;
+}
+
 /** A PEFT folder's adapter in the model's own layout. @throws {KindredError} `invalid_adapter` where it does not fit the model */
-async function peftAdapter(
-  architecture: Architecture,
-  folder: string,
-): Promise<{ layout: AdapterLayout; values: AdapterValues; baseModel: string | null }> {
+export async function peftAdapter(architecture: Architecture, folder: string): Promise<OpenedAdapter> {
   const adapter = await readPeftAdapter(folder);
   const modules = adaptedModules(adapter.tensors);
   const strange = modules.find((module) => !architecture.linears.some(({ name }) => isTarget(name, [module])));

@@ -1,7 +1,9 @@
 /** A finished ensemble as a folder: its members as PEFT adapters, and the weights of each client. */
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
+import { KindredError } from "../base/errors.js";
+import { isObject, readJsonObject } from "../base/json.js";
 import type { NamedTensors } from "../base/tensors.js";
 import { adaptedModules, writePeftAdapter } from "./peft.js";
 
@@ -35,4 +37,49 @@ export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): 
   const content = { members: names, weights: Object.fromEntries(ensemble.weights), rule: RULE };
   await writeAtomically(join(folder, "ensemble.json"), `${JSON.stringify(content, null, 2)}\n`);
   return names;
+}
+
+/** Ten thousand clients with twenty weights each take 5 MB. */
+const MAX_ENSEMBLE_BYTES = 100_000_000;
+
+export interface ReadEnsemble {
+  /** PEFT folders, one a member. */
+  readonly members: readonly string[];
+  /** One a member. */
+  readonly weights: readonly number[];
+}
+
+/**
+ * Where the members of a written ensemble lie, and the weights of one of its clients.
+ * @throws {KindredError} `invalid_adapter` for a folder without a sound ensemble.json; `not_found` for a client that it does
+ * not have, naming those it has
+ */
+export async function readEnsemble(folder: string, client: string): Promise<ReadEnsemble> {
+  const file = join(folder, "ensemble.json");
+  const content = await readJsonObject(file, { maxBytes: MAX_ENSEMBLE_BYTES, code: "invalid_adapter" });
+  const invalid = (message: string): KindredError =>
+    new KindredError("invalid_adapter", `${file}: ${message}`, { file });
+  const { members, weights, rule } = content;
+  // A name is a folder beside this file, and must not lead elsewhere.
+  const isName = (name: unknown): name is string =>
+    typeof name === "string" && name !== "" && name !== "." && name !== ".." && basename(name) === name;
+  if (!Array.isArray(members) || members.length === 0 || !members.every(isName)) {
+    throw invalid("members is not a list of names of folders in members/");
+  }
+  if (!isObject(weights)) throw invalid("weights is not an object of clients");
+  if (rule !== RULE) throw invalid(`rule is ${JSON.stringify(rule)}; only ${JSON.stringify(RULE)} is known`);
+  const own = Object.hasOwn(weights, client) ? weights[client] : undefined;
+  if (own === undefined) {
+    const known = Object.keys(weights);
+    const some = known.slice(0, 20).join(", ");
+    throw new KindredError(
+      "not_found",
+      `${file}: has no client ${JSON.stringify(client)}; there are ${some}${known.length > 20 ? ` and ${known.length - 20} more` : ""}`,
+      { file, client },
+    );
+  }
+  if (!Array.isArray(own) || own.length !== members.length || !own.every(Number.isFinite)) {
+    throw invalid(`the weights of client ${JSON.stringify(client)} are not ${members.length} numbers, one a member`);
+  }
+  return { members: members.map((name) => join(folder, "members", name)), weights: own as number[] };
 }

@@ -1,0 +1,32 @@
+/** Which tokens end a text: eos_token_id of generation_config.json, else of config.json, as transformers has it. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { KindredError } from "../../shared/base/errors.js";
+import { readJsonObject } from "../../shared/base/json.js";
+import type { BaseModel } from "./base.js";
+
+/** Real ones are under 1 KB. */
+const MAX_CONFIG_BYTES = 1_000_000;
+const FILE = "generation_config.json";
+
+/** @throws {KindredError} `invalid_model` where the field is neither a token, nor a list of tokens, nor absent */
+export async function endTokens({ folder, architecture }: BaseModel): Promise<ReadonlySet<number>> {
+  const there = (await readdir(folder.path)).includes(FILE);
+  const own = join(folder.path, FILE);
+  const config = there ? await readJsonObject(own, { maxBytes: MAX_CONFIG_BYTES, code: "invalid_model" }) : {};
+  const [file, value] =
+    config.eos_token_id == null
+      ? [join(folder.path, "config.json"), folder.config.eos_token_id ?? []]
+      : [own, config.eos_token_id];
+  const ids: unknown[] = Array.isArray(value) ? value : [value];
+  const isToken = (id: unknown): id is number =>
+    typeof id === "number" && Number.isInteger(id) && id >= 0 && id < architecture.vocabulary;
+  if (!ids.every(isToken)) {
+    throw new KindredError(
+      "invalid_model",
+      `${file}: eos_token_id is ${JSON.stringify(value)}, should be tokens of the ${architecture.vocabulary}`,
+      { file },
+    );
+  }
+  return new Set(ids);
+}

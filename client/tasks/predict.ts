@@ -1,0 +1,178 @@
+/**
+ * `kindred predict`: what a model answers to rows, with a PEFT adapter, with a client's ensemble, or by itself. Rows with
+ * choices get each choice's likelihood, others are continued.
+ */
+import { readEnsemble } from "../../shared/adapters/ensemble.js";
+import type { JobContext } from "../../shared/base/command.js";
+import { KindredError } from "../../shared/base/errors.js";
+import type { RowFormat } from "../../shared/config/format.js";
+import { openRuntime } from "../../shared/runtimes/choose.js";
+import type { RuntimeChoice } from "../../shared/runtimes/types.js";
+import { type QuestionWithChoices, RowEncoder } from "../data/encode.js";
+import { readQuestions } from "../data/readers.js";
+import type { Question } from "../data/types.js";
+import type { BaseModel } from "../models/base.js";
+import { endTokens } from "../models/ends.js";
+import { openModel } from "../models/open.js";
+import type { ModelTokenizer } from "../models/tokenizer.js";
+import { type Continuation, generate } from "../tuning/generation.js";
+import { type AdapterLayout, type AdapterValues, loraLayout } from "../tuning/lora.js";
+import { Meter, Programs } from "../tuning/programs.js";
+import type { SamplingPlan } from "../tuning/sampling.js";
+import { choiceNlls, likeliest } from "../tuning/scoring.js";
+import { peftAdapter } from "./inputs.js";
+
+export interface PredictJob {
+  /** Folder or hub id. */
+  readonly model: string;
+  /** PEFT folder, or one client's part in an exported ensemble; the base model alone unless given. */
+  readonly tuned?: { readonly adapter: string } | { readonly ensemble: string; readonly client: string };
+  /** File of rows. */
+  readonly data: string;
+  readonly format: RowFormat;
+  /** Longest row in tokens, its answer included. */
+  readonly maxTokens: number;
+  /** Of an answer that is written. */
+  readonly maxNewTokens: number;
+  readonly sampling: SamplingPlan;
+  readonly seed: number;
+  readonly runtime: RuntimeChoice;
+}
+
+export interface ChoicePrediction {
+  /** `file:LINE` of the row. */
+  readonly row: string;
+  readonly predicted: string;
+  /** Whether that is the row's own completion; absent where it has none. */
+  readonly right?: boolean;
+  readonly choices: readonly {
+    readonly completion: string;
+    /** Nats, over all its tokens. */
+    readonly logLikelihood: number;
+    /** Among the choices. */
+    readonly probability: number;
+  }[];
+}
+
+export interface TextPrediction {
+  /** `file:LINE` of the row. */
+  readonly row: string;
+  /** What follows the prompt. */
+  readonly text: string;
+  /** Its length in tokens. */
+  readonly tokens: number;
+  /** True where the model ended it, false where `maxNewTokens` did. */
+  readonly ended: boolean;
+}
+
+export type Prediction = ChoicePrediction | TextPrediction;
+
+/** The adapters to run and how their logits are mixed. */
+interface Tuned {
+  readonly layout: AdapterLayout;
+  readonly members: readonly AdapterValues[];
+  readonly weights: readonly number[];
+}
+
+/**
+ * One prediction a row, in the file's order.
+ * @throws {KindredError} what reading a model, rows or adapters throws; `cancelled` once the signal is aborted
+ */
+export async function predict(job: PredictJob, context: JobContext): Promise<Prediction[]> {
+  const questions = await readQuestions(job.data, job.format);
+  const { base, tokenizer, renderChat } = await openModel(job.model, context);
+  const tuned = await openTuned(base, job.tuned);
+  const maxTokens = Math.min(job.maxTokens, base.architecture.context);
+  const encoder = new RowEncoder(tokenizer, { maxTokens, renderChat });
+  const asked = { choices: [] as QuestionWithChoices[], text: [] as Question[] };
+  for (const question of questions) {
+    if (hasChoices(question)) asked.choices.push(question);
+    else asked.text.push(question);
+  }
+  const rows = asked.choices.map((question) => encoder.encodeChoices(question));
+  const prompts = asked.text.map((question) => encoder.encodePrompt(question, job.maxNewTokens));
+  const ends = await endTokens(base);
+  const runtime = await openRuntime(job.runtime);
+  const programs = new Programs(runtime, base);
+  const meter = new Meter(context.signal);
+  const stage = context.progress.stage("predict", questions.length);
+  const tick = (count: number): void => stage.tick(count);
+  const { layout, members, weights } = tuned;
+  try {
+    const made = new Map<Question, Prediction>();
+    if (rows.length > 0) {
+      const nlls = await choiceNlls(programs, layout, members, weights, rows, meter, { onBatch: tick });
+      asked.choices.forEach((question, i) => void made.set(question, choicePrediction(question, nlls[i]!)));
+    }
+    if (prompts.length > 0) {
+      const { sampling, maxNewTokens, seed } = job;
+      const plan = { ...sampling, maxNewTokens, ends, seed };
+      const texts = await generate(programs, layout, members, weights, prompts, plan, meter, tick);
+      asked.text.forEach(({ where }, i) => {
+        made.set(asked.text[i]!, textPrediction(where, tokenizer, prompts[i]!, texts[i]!));
+      });
+    }
+    return questions.map((question) => made.get(question)!);
+  } finally {
+    stage.done();
+    await runtime.close();
+  }
+}
+
+function hasChoices(question: Question): question is QuestionWithChoices {
+  return question.choices !== undefined;
+}
+
+/** @throws {KindredError} `invalid_adapter` where members differ in more than their values, or do not fit the base */
+async function openTuned({ architecture }: BaseModel, tuned: PredictJob["tuned"]): Promise<Tuned> {
+  if (tuned === undefined) {
+    const layout = loraLayout(architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
+    return { layout, members: [], weights: [] };
+  }
+  if ("adapter" in tuned) {
+    const { layout, values } = await peftAdapter(architecture, tuned.adapter);
+    return { layout, members: [values], weights: [1] };
+  }
+  const { members, weights } = await readEnsemble(tuned.ensemble, tuned.client);
+  const opened = [];
+  for (const folder of members) opened.push(await peftAdapter(architecture, folder));
+  const { layout } = opened[0]!;
+  const other = opened.findIndex((member) => JSON.stringify(member.layout.spec) !== JSON.stringify(layout.spec));
+  if (other >= 0) {
+    throw new KindredError(
+      "invalid_adapter",
+      `${members[other]}: differs from ${members[0]} in rank, alpha or modules; the members of an ensemble share them`,
+    );
+  }
+  return { layout, members: opened.map(({ values }) => values), weights };
+}
+
+function choicePrediction({ where, choices, completion }: QuestionWithChoices, nlls: Float64Array): ChoicePrediction {
+  const best = likeliest(nlls);
+  const odds = nlls.map((nll) => Math.exp((nlls[best] as number) - nll));
+  const all = odds.reduce((sum, x) => sum + x, 0);
+  const predicted = choices[best] as string;
+  return {
+    row: where,
+    predicted,
+    ...(completion === undefined ? {} : { right: predicted === completion }),
+    choices: choices.map((choice, i) => ({
+      completion: choice,
+      logLikelihood: -(nlls[i] as number),
+      probability: (odds[i] as number) / all,
+    })),
+  };
+}
+
+function textPrediction(
+  row: string,
+  tokenizer: ModelTokenizer,
+  prompt: Int32Array,
+  { tokens, ended }: Continuation,
+): TextPrediction {
+  // Decoded together: a text's first token may lose its leading space, which a continuation's must not.
+  const before = tokenizer.decode(prompt);
+  const whole = tokenizer.decode([...prompt, ...tokens]);
+  const text = whole.startsWith(before) ? whole.slice(before.length) : tokenizer.decode(tokens);
+  return { row, text, tokens: tokens.length, ended };
+}
