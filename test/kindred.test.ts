@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { jsonLines, TINY_MODEL } from "./support/tiny.js";
 
 const program = fileURLToPath(new URL("../kindred.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "kindred-cli-"));
@@ -51,6 +52,25 @@ test("words that are no command or option are a user's mistake, on one line", ()
   refuses(["schema", "cilent"], /schema cilent: there is one for simulate and for coordinator/);
 });
 
+test("predict writes an answer a row, and refuses words that do not go together", () => {
+  const predict = ["predict", "--model", TINY_MODEL, "--data", "rows.jsonl"];
+  refuses([...predict, "--client", "ann"], /--ensemble and --client go together/);
+  refuses([...predict, "--adapter", "a", "--ensemble", "e", "--client", "ann"], /--adapter excludes --ensemble/);
+  refuses([...predict, "--temperature", "-1"], /'-1'|argument missing/);
+  refuses([...predict, "--top-p", "1.5"], /'1\.5' is invalid.*from 0 to 1/);
+  writeFileSync(
+    join(folder, "rows.jsonl"),
+    jsonLines([{ prompt: "the sky is", choices: [" blue", " red"], completion: " red" }, "the dog"]),
+  );
+  const printed = kindred(...predict, "--quiet", "--max-new-tokens", "4");
+  assert.equal(printed.stderr, "");
+  assert.match(printed.stdout, /^rows\.jsonl:1: " (blue|red)" \(\d+\.\d %, (right|wrong)\)\nrows\.jsonl:2: ".*"\n$/);
+  const all = JSON.parse(kindred(...predict, "--json", "--max-new-tokens", "4").stdout) as unknown[];
+  const { status, stdout } = kindred(...predict, "--out", "answers.jsonl", "--max-new-tokens", "4");
+  assert.deepEqual([status, stdout], [0, "2 answers written to answers.jsonl\n"]);
+  assert.equal(readFileSync(join(folder, "answers.jsonl"), "utf8"), jsonLines(all));
+});
+
 test("a mistake in a file names file, line, field and value, before anything is read or written", () => {
   refuses(["simulate", "none.yaml", "--out", "x"], /^kindred: none\.yaml: no such configuration file/);
   const unknown = config("model: m\npopulation: p.jsonl\nepoch: 3\n");
@@ -79,7 +99,17 @@ test("help and version are results: on stdout, exit code 0", () => {
     assert.notEqual(stdout, "");
   }
   const { stdout } = kindred("--help");
-  for (const command of ["simulate", "evaluate", "sharpness", "export", "coordinator", "client", "demo", "schema"]) {
+  for (const command of [
+    "simulate",
+    "evaluate",
+    "predict",
+    "sharpness",
+    "export",
+    "coordinator",
+    "client",
+    "demo",
+    "schema",
+  ]) {
     assert.match(stdout, new RegExp(`^ {2}${command} `, "m"));
   }
 });

@@ -59,13 +59,15 @@ export interface OpenedAdapter {
 /** A PEFT folder's adapter in the model's own layout. @throws {KindredError} `invalid_adapter` where it does not fit the model */
 export async function peftAdapter(architecture: Architecture, folder: string): Promise<OpenedAdapter> {
   const adapter = await readPeftAdapter(folder);
+  const misfit = (message: string, cause?: unknown): KindredError => {
+    const named = adapter.baseModel === null ? "names none" : `names ${adapter.baseModel}`;
+    const hint = `is it for another base model? (adapter_config.json ${named})`;
+    return new KindredError("invalid_adapter", `${message}; ${hint}`, { folder }, cause);
+  };
   const modules = adaptedModules(adapter.tensors);
   const strange = modules.find((module) => !architecture.linears.some(({ name }) => isTarget(name, [module])));
   if (strange !== undefined) {
-    throw new KindredError(
-      "invalid_adapter",
-      `${folder}: adapts ${strange}, which is none of ${moduleNames(architecture).join(", ")}`,
-    );
+    throw misfit(`${folder}: adapts ${strange}, which is none of ${moduleNames(architecture).join(", ")}`);
   }
   const layout = loraLayout(architecture, {
     rank: adapter.rank,
@@ -75,5 +77,9 @@ export async function peftAdapter(architecture: Architecture, folder: string): P
     dropout: 0,
     freezeA: false,
   });
-  return { layout, values: adapterFromTensors(layout, adapter.tensors, folder), baseModel: adapter.baseModel };
+  try {
+    return { layout, values: adapterFromTensors(layout, adapter.tensors, folder), baseModel: adapter.baseModel };
+  } catch (error) {
+    throw error instanceof KindredError ? misfit(error.message, error) : error;
+  }
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { rowReader } from "../../../client/data/rows.js";
+import { questionReader, rowReader } from "../../../client/data/rows.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import type { RowFormat } from "../../../shared/config/format.js";
 
@@ -116,4 +116,31 @@ test("a format that is wrong in itself is refused as configuration", () => {
       JSON.stringify(format),
     );
   }
+});
+
+test("a question is any row without its answer, which is kept where it is there", () => {
+  const ask = (row: unknown, format: RowFormat = {}) => questionReader(format)(row, where);
+  assert.deepEqual(ask("plain"), { where, prompt: "plain" });
+  assert.deepEqual(ask({ prompt: "p" }), { where, prompt: "p" });
+  const choices = ["a", "b"];
+  assert.deepEqual(ask({ prompt: "p", choices }), { where, prompt: "p", choices });
+  assert.deepEqual(ask({ prompt: "p", choices, completion: "b" }), { where, prompt: "p", choices, completion: "b" });
+  const [user, assistant] = [
+    { role: "user", content: "hi" },
+    { role: "assistant", content: "yo" },
+  ];
+  assert.deepEqual(ask({ messages: [user] }), { where, prompt: [user] });
+  assert.deepEqual(ask({ messages: [user, assistant, user] }), { where, prompt: [user, assistant, user] });
+  assert.deepEqual(ask({ messages: [user, assistant] }), { where, prompt: [user], completion: "yo" });
+  const asked = { where, prompt: "Text: x\nAnswer:", choices: [" no", " yes"] };
+  assert.deepEqual(ask({ text: "x" }, labels), asked);
+  assert.deepEqual(ask({ text: "x", label: 1 }, labels), { ...asked, completion: " yes" });
+  for (const [row, message] of [
+    [{ messages: [] }, /messages is empty/],
+    [{ prompt: "p", choices, completion: "c" }, /completion "c" is not among the choices/],
+    [{ text: "x" }, /neither prompt and completion nor messages/],
+  ] as const) {
+    assert.throws(() => ask(row), message);
+  }
+  assert.throws(() => ask({ text: "x", label: 7 }, labels), /label 7 is not in the set of labels/);
 });
