@@ -33,7 +33,7 @@ const PARTS: Readonly<Record<string, { readonly about: string; readonly run: () 
     run: () => withRuntime((runtime) => benchTraining(runtime, print)),
   },
   members: {
-    about: "classification by four adapters in one pass, SmolLM2-135M shape",
+    about: "four adapters in one pass and one after the other: classification, text",
     run: () => withRuntime((runtime) => benchMembers(runtime, print)),
   },
   estimation: {

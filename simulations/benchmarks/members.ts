@@ -1,6 +1,6 @@
 /** What running an ensemble's members in one pass saves: classification by M adapters at once, and by one pass for each. */
 import { moduleNames } from "../../client/models/architecture.js";
-import type { BaseModel } from "../../client/models/base.js";
+import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { text } from "../../client/models/places.js";
 import { askFeeds, asksOf, type Feeds, sequenceFeeds } from "../../client/tuning/batches.js";
 import { generate } from "../../client/tuning/generation.js";
@@ -8,6 +8,7 @@ import { forwardGraph } from "../../client/tuning/graphs.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
 import { Forward } from "../../client/tuning/mixing.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
+import { asset } from "../../shared/base/assets.js";
 import type { ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
 import { median } from "./engine.js";
 import { randomRows, withRandomModel } from "./shape.js";
@@ -17,21 +18,24 @@ const LENGTH = 32;
 const BATCHES = [1, 4, 16];
 const RANK = 16;
 const NEW_TOKENS = 16;
-const WARM_UP = 3;
-const REPEATS = 9;
+const WARM_UP = 2;
+const REPEATS = 5;
 
-export function benchMembers(runtime: Runtime, print: (line: string) => void): Promise<void> {
-  return withRandomModel((model) => compareMembers(runtime, model, print));
+export async function benchMembers(runtime: Runtime, print: (line: string) => void): Promise<void> {
+  print("  the demo's model (0.6 M parameters)");
+  await compareMembers(runtime, await openBaseModel(asset("simulations", "demo", "model")), print);
+  print("  SmolLM2-135M shape");
+  await withRandomModel((model) => compareMembers(runtime, model, print));
 }
 
 /** -log p of one token a row under each of `MEMBERS` adapters, a line a batch size; and text written by their mixture. */
-export async function compareMembers(runtime: Runtime, model: BaseModel, print: (line: string) => void): Promise<void> {
+async function compareMembers(runtime: Runtime, model: BaseModel, print: (line: string) => void): Promise<void> {
   const modules = moduleNames(model.architecture);
   const layout = loraLayout(model.architecture, { rank: RANK, alpha: 2 * RANK, modules, dropout: 0, freezeA: false });
   const programs = new Programs(runtime, model);
   const members = Array.from({ length: MEMBERS }, (_, seed) => initialAdapter(layout, seed));
   const ratio = async (what: string, together: () => Promise<unknown>, apart: () => Promise<unknown>) => {
-    const [one, several] = [await timed(together), await timed(apart)];
+    const [one, several] = await timed(together, apart);
     const ms = (seconds: number): string => `${(1000 * seconds).toFixed(1)} ms`;
     print(`  ${what}: ${ms(one)} in one pass, ${ms(several)} in ${MEMBERS}, ratio ${(several / one).toFixed(2)}`);
   };
@@ -86,12 +90,15 @@ function classificationFeeds(model: BaseModel, batch: number): Feeds {
   return { ...sequenceFeeds(prompts.map(text), model.architecture), ...askFeeds(asksOf(rows), LENGTH) };
 }
 
-async function timed(run: () => Promise<unknown>): Promise<number> {
-  const times: number[] = [];
+/** Medians of both, in seconds; run in turns, so that what else the machine does falls on both alike. */
+async function timed(a: () => Promise<unknown>, b: () => Promise<unknown>): Promise<[number, number]> {
+  const times: [number[], number[]] = [[], []];
   for (let i = 0; i < WARM_UP + REPEATS; i++) {
-    const start = performance.now();
-    await run();
-    if (i >= WARM_UP) times.push((performance.now() - start) / 1000);
+    for (const [at, run] of [a, b].entries()) {
+      const start = performance.now();
+      await run();
+      if (i >= WARM_UP) times[at]!.push((performance.now() - start) / 1000);
+    }
   }
-  return median(times);
+  return [median(times[0]), median(times[1])];
 }
