@@ -26,12 +26,12 @@ export interface BaseModel {
 const ALIGNMENT = 64;
 
 /**
- * @param path a Hugging Face model folder
+ * @param path a Hugging Face model folder, or a GGUF file
  * @throws {KindredError} `invalid_model` or `unsupported`, naming file and field or tensor
  */
 export async function openBaseModel(path: string): Promise<BaseModel> {
   const folder = await openModelFolder(path);
-  const architecture = readArchitecture(folder.config, join(folder.path, "config.json"));
+  const architecture = readArchitecture(folder.config, folder.configPath);
   /** Each weight's name in the files. */
   const stored = new Map<string, string>();
   let parameters = 0;
@@ -44,7 +44,7 @@ export async function openBaseModel(path: string): Promise<BaseModel> {
     if (tensor.shape.length !== shape.length || tensor.shape.some((dim, axis) => dim !== shape[axis])) {
       throw new KindredError(
         "invalid_model",
-        `${tensor.file}: tensor ${name} has shape [${tensor.shape.join(", ")}], config.json makes it [${shape.join(", ")}]`,
+        `${tensor.file}: tensor ${name} has shape [${tensor.shape.join(", ")}], the configuration makes it [${shape.join(", ")}]`,
       );
     }
     parameters += shape.reduce((n, dim) => n * dim, 1);
@@ -54,7 +54,7 @@ export async function openBaseModel(path: string): Promise<BaseModel> {
   const hash = await modelHash(folder, { cache: join(cache, "model-hashes.json") });
   const direct = [...stored.values()].every((name) => {
     const { dtype, offset } = folder.tensors.get(name)!;
-    return dtype === "F32" && offset % 4 === 0;
+    return dtype === "F32" && offset % 4 === 0 && folder.gguf === undefined;
   });
   const sources = direct
     ? new Map(

@@ -57,8 +57,14 @@ export async function loadChatTemplate(folder: string): Promise<RenderChat | und
   const inFile = names.includes("chat_template.jinja");
   const path = inFile ? join(folder, "chat_template.jinja") : configPath;
   const text = inFile ? await templateFile(path) : templateIn(config.chat_template);
-  if (text === undefined) return undefined;
+  return text === undefined ? undefined : chatTemplateOf(text, config, path);
+}
 
+/**
+ * A chat template from its text.
+ * @param config the fields of tokenizer_config.json, which name the special tokens. @param path for messages
+ */
+export function chatTemplateOf(text: string, config: Readonly<Record<string, unknown>>, path: string): RenderChat {
   let template: Template;
   try {
     template = new Template(text);

@@ -3,8 +3,9 @@ import type { JobContext } from "../../shared/base/command.js";
 import { resolveModel } from "../../shared/models/hub.js";
 import type { RenderChat } from "../data/types.js";
 import { type BaseModel, openBaseModel } from "./base.js";
-import { loadChatTemplate } from "./chat.js";
-import { checkTokenizerFits, loadTokenizer, type ModelTokenizer } from "./tokenizer.js";
+import { chatTemplateOf, loadChatTemplate } from "./chat.js";
+import { ggufTokenizer } from "./gguf-tokenizer.js";
+import { checkTokenizerFits, loadTokenizer, type ModelTokenizer, tokenizerOf } from "./tokenizer.js";
 
 export interface OpenedModel {
   readonly base: BaseModel;
@@ -12,7 +13,7 @@ export interface OpenedModel {
   readonly renderChat: RenderChat | undefined;
 }
 
-/** @param model a folder, or an id such as `HuggingFaceTB/SmolLM2-135M` */
+/** @param model a folder, a GGUF file, or an id such as `HuggingFaceTB/SmolLM2-135M` */
 export async function openModel(
   model: string,
   { progress, signal }: Pick<JobContext, "progress" | "signal">,
@@ -32,7 +33,20 @@ export async function openModel(
   });
   for (const { stage } of stages.values()) stage.done();
   const base = await openBaseModel(folder);
-  const tokenizer = await loadTokenizer(folder);
+  const { tokenizer, renderChat } = await textTools(base);
   checkTokenizerFits(tokenizer, base.folder);
-  return { base, tokenizer, renderChat: await loadChatTemplate(folder) };
+  return { base, tokenizer, renderChat };
+}
+
+/** Tokenizer and chat template, from the folder's files or from a GGUF's metadata. */
+async function textTools({ folder }: BaseModel): Promise<Omit<OpenedModel, "base">> {
+  if (folder.gguf === undefined) {
+    return { tokenizer: await loadTokenizer(folder.path), renderChat: await loadChatTemplate(folder.path) };
+  }
+  const { json, config } = ggufTokenizer(folder.gguf.file);
+  const template = config.chat_template;
+  return {
+    tokenizer: tokenizerOf(json, config, folder.path),
+    renderChat: typeof template === "string" ? chatTemplateOf(template, config, folder.path) : undefined,
+  };
 }

@@ -55,6 +55,11 @@ export function readFrequencies({ json, file }: Fields, headDim: number, style: 
   const plain = frequencies(theta, dims);
   const kind = given.rope_type ?? given.type ?? "default";
   if (kind === "default") return plain;
+  // As a GGUF has Llama 3's scaling: a divisor each frequency.
+  const { factors } = given;
+  if (kind === "factors" && Array.isArray(factors) && factors.length === plain.length && factors.every((f) => f > 0)) {
+    return plain.map((f, i) => f / factors[i]);
+  }
   if (kind !== "llama3" && kind !== "linear") {
     throw new KindredError(
       "unsupported",

@@ -1,6 +1,6 @@
 /**
- * A model's tokenizer from its tokenizer.json, through @huggingface/tokenizers: the same ids as transformers gives with the
- * same file. It knows neither rows nor chat templates.
+ * A model's tokenizer from its tokenizer.json (or what a GGUF's metadata makes of one), through @huggingface/tokenizers: the
+ * same ids as transformers gives with the same file. It knows neither rows nor chat templates.
  *
  * tokenizer.json alone is the rule. Of tokenizer_config.json only what the library reads counts; flags such as
  * add_bos_token, by which transformers rewrites the post-processor of some classes, do not.
@@ -22,7 +22,7 @@ const MAX_CONFIG_BYTES = 25_000_000;
 const MAX_TOKEN_ID = 16_777_215;
 
 export interface ModelTokenizer extends Tokenizer {
-  /** Absolute path of tokenizer.json. */
+  /** Absolute path of tokenizer.json, or of the GGUF file. */
   readonly path: string;
   /** The largest id plus one. At most the model's vocab_size, which may be padded. */
   readonly vocabularySize: number;
@@ -151,6 +151,19 @@ export async function loadTokenizer(folder: string): Promise<ModelTokenizer> {
   const config = names.includes("tokenizer_config.json")
     ? await readJsonObject(join(folder, "tokenizer_config.json"), { maxBytes: MAX_CONFIG_BYTES, code: "invalid_model" })
     : {};
+  return tokenizerOf(json, config, path);
+}
+
+/**
+ * A tokenizer from the fields of tokenizer.json and tokenizer_config.json.
+ * @param path the file that they come from, for messages
+ * @throws {KindredError} `invalid_model` where they are damaged or use parts that are not known
+ */
+export function tokenizerOf(
+  json: Readonly<Record<string, unknown>>,
+  config: Readonly<Record<string, unknown>>,
+  path: string,
+): ModelTokenizer {
   let largest = -1;
   for (const id of idsOf(json, path)) if (id > largest) largest = id;
   if (largest < 0) throw invalid(`${path}: has no tokens`, { file: path });
@@ -170,7 +183,7 @@ export async function loadTokenizer(folder: string): Promise<ModelTokenizer> {
  */
 export function checkTokenizerFits(tokenizer: ModelTokenizer, model: ModelFolder): void {
   const size = model.config.vocab_size;
-  const config = join(model.path, "config.json");
+  const config = model.configPath;
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 1)
     throw invalid(`${config}: vocab_size ${JSON.stringify(size)} is not a count`, { file: config });
   if (tokenizer.vocabularySize > size)

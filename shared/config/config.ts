@@ -3,7 +3,7 @@
  * is named by file, line, field and value, before any data is read. Paths become absolute: they are relative to the file
  * that names them.
  */
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, extname, isAbsolute, resolve } from "node:path";
 import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
@@ -128,18 +128,19 @@ function isFolder(path: string): boolean {
 }
 
 /**
- * A model as the user names it: the absolute path of a folder, or an id of the hub (`owner/name` or `owner/name@revision`) where no such folder is.
+ * A model as the user names it: the absolute path of a folder or a GGUF file, or an id of the hub (`owner/name` or
+ * `owner/name@revision`) where neither is.
  * @param base folder that relative paths start from
  * @param where names the option in messages: `run.yaml: model`, `--model`
  * @throws {KindredError} `not_found` where it is neither
  */
 export function resolveModel(model: string, base: string, where: string): string {
   const folder = resolve(base, model);
-  if (isFolder(folder)) return folder;
+  if (isFolder(folder) || (folder.endsWith(".gguf") && existsSync(folder))) return folder;
   if (/^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$/.test(model) && !isAbsolute(model)) return model;
   throw new KindredError(
     "not_found",
-    `${where} ${JSON.stringify(model)}: no such folder (${folder}), and no id of the hub, which is owner/name`,
+    `${where} ${JSON.stringify(model)}: no such folder or .gguf file (${folder}), and no id of the hub, which is owner/name`,
     { model },
   );
 }

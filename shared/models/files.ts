@@ -1,15 +1,22 @@
 /**
  * A model's folder in Hugging Face's form: config.json, and model.safetensors or shards named by
- * model.safetensors.index.json. Says where each tensor is and what the base model's hash is. It does not know
- * architectures: what the fields and tensors mean is for the family's own file.
+ * model.safetensors.index.json; or one GGUF file, in the same words. Says where each tensor is and what the base model's hash
+ * is. It does not know architectures: what the fields and tensors mean is for the family's own file.
  */
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { readSafetensorsHeader, readTensor, type SafetensorsFile, type TensorEntry } from "../adapters/safetensors.js";
+import {
+  readSafetensorsHeader,
+  readTensor,
+  type SafetensorsDtype,
+  type SafetensorsFile,
+} from "../adapters/safetensors.js";
 import { writeAtomically } from "../base/atomic.js";
 import { KindredError } from "../base/errors.js";
 import { canonicalJson, isObject, readJsonObject, reasonOf } from "../base/json.js";
+import { type GgufFile, type GgufType, readGgufHeader, readGgufTensor } from "./gguf.js";
+import { deinterleaved, type GgufModel, ggufModel, ROPE_FACTORS } from "./gguf-names.js";
 
 /** Real ones are under 100 KB. */
 const MAX_CONFIG_BYTES = 4_000_000;
@@ -23,19 +30,34 @@ const INDEX = "model.safetensors.index.json";
 const HASH_CHUNK_BYTES = 4 * 1024 * 1024;
 
 /** A tensor and where its bytes are. */
-export interface ModelTensor extends TensorEntry {
-  /** Absolute path of the safetensors file that holds it. */
+export interface ModelTensor {
+  /** Absolute path of the file that holds it. */
   readonly file: string;
+  readonly dtype: SafetensorsDtype | GgufType;
+  readonly shape: readonly number[];
+  /** From the start of the file, bytes. */
+  readonly offset: number;
+  readonly byteLength: number;
+}
+
+/** A GGUF file, and what its parts are called in Hugging Face's words. */
+export interface OpenedGguf extends GgufModel {
+  readonly file: GgufFile;
 }
 
 export interface ModelFolder {
-  /** Absolute. */
+  /** Absolute: the folder, or the GGUF file. */
   readonly path: string;
-  /** config.json as it is. */
+  /** The file that holds the configuration, for messages. */
+  readonly configPath: string;
+  /** config.json as it is, or what a GGUF's metadata makes of it. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** By Hugging Face's names. */
   readonly tensors: ReadonlyMap<string, ModelTensor>;
-  /** The opened headers, by absolute path. */
+  /** The opened headers of safetensors, by absolute path. */
   readonly files: ReadonlyMap<string, SafetensorsFile>;
+  /** Present where the model is a GGUF file. */
+  readonly gguf?: OpenedGguf;
 }
 
 function invalid(message: string, facts: Record<string, string | number> = {}, cause?: unknown): KindredError {
@@ -53,18 +75,7 @@ function missingWeights(path: string, names: readonly string[]): KindredError {
         `M.from_pretrained('${path}').save_pretrained('${path}-safetensors')" and copy the tokenizer's files there`,
       { file: pickle },
     );
-  const gguf = names.find((name) => name.endsWith(".gguf"));
-  if (gguf !== undefined) return unsupportedGguf(join(path, gguf));
   return invalid(`${path}: no weights; looked for ${SINGLE} and ${INDEX}`, { folder: path });
-}
-
-function unsupportedGguf(path: string): KindredError {
-  return new KindredError(
-    "unsupported",
-    `${path}: GGUF files are not supported; give a folder in Hugging Face's form ` +
-      `(transformers converts: AutoModelForCausalLM.from_pretrained(FOLDER, gguf_file=NAME).save_pretrained(OUT))`,
-    { file: path },
-  );
 }
 
 /** Names in a folder; an error that says what the path is where it is none. */
@@ -73,8 +84,9 @@ async function listFolder(path: string): Promise<string[]> {
     return await readdir(path);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOTDIR") {
-      if (path.endsWith(".gguf")) throw unsupportedGguf(path);
-      throw invalid(`${path}: is a file; a model is a folder with config.json, ${SINGLE} and tokenizer.json`);
+      throw invalid(
+        `${path}: is a file; a model is a folder with config.json, ${SINGLE} and tokenizer.json, or a .gguf file`,
+      );
     }
     if ((error as NodeJS.ErrnoException).code === "ENOENT")
       throw new KindredError("not_found", `${path}: no such folder`, { folder: path }, error);
@@ -104,19 +116,42 @@ export async function readShardIndex(path: string): Promise<Map<string, string>>
   return shards;
 }
 
+/** A GGUF file as a model. */
+async function openGguf(path: string): Promise<ModelFolder> {
+  const file = await readGgufHeader(path);
+  const factors = file.tensors.has(ROPE_FACTORS) ? await readGgufTensor(file, ROPE_FACTORS) : undefined;
+  const { config, weights } = ggufModel(file, factors);
+  const tensors = new Map<string, ModelTensor>();
+  for (const [name, weight] of weights) {
+    const { dtype, shape, offset, byteLength } = file.tensors.get(weight.name)!;
+    if (weight.interleaved !== undefined && shape[0]! % (2 * weight.interleaved) !== 0) {
+      throw invalid(
+        `${path}: tensor ${weight.name} has ${shape[0]} rows, which ${weight.interleaved} heads do not divide`,
+      );
+    }
+    tensors.set(name, { file: path, dtype, shape, offset, byteLength });
+  }
+  return { path, configPath: path, config, tensors, files: new Map(), gguf: { file, config, weights } };
+}
+
 /**
  * Reads a model's configuration and where its tensors are; no tensor is read.
- * @throws {KindredError} `not_found`, `invalid_model` or `unsupported` (pickles, GGUF, quantised weights), naming the
+ * @param folder a folder in Hugging Face's form, a GGUF file, or a folder that holds one GGUF file and no config.json
+ * @throws {KindredError} `not_found`, `invalid_model` or `unsupported` (pickles, quantised safetensors), naming the
  *   file and what is wrong with it
  */
 export async function openModelFolder(folder: string): Promise<ModelFolder> {
   const path = resolve(folder);
+  if (path.endsWith(".gguf") && (await isFile(path))) return await openGguf(path);
   const names = await listFolder(path);
   if (!names.includes("config.json")) {
     if (names.includes("adapter_config.json"))
       throw invalid(`${path}: is a PEFT adapter, not a model (adapter_config.json is there, config.json is not)`);
-    const gguf = names.find((name) => name.endsWith(".gguf"));
-    if (gguf !== undefined) throw unsupportedGguf(join(path, gguf));
+    const ggufs = names.filter((name) => name.endsWith(".gguf"));
+    if (ggufs.length > 1) {
+      throw invalid(`${path}: holds ${ggufs.length} GGUF files (${ggufs.slice(0, 4).join(", ")}); name one of them`);
+    }
+    if (ggufs[0] !== undefined) return await openGguf(join(path, ggufs[0]));
     throw invalid(
       `${path}: is not a model's folder; looked for config.json, ${SINGLE} or ${INDEX}, and tokenizer.json`,
       { folder: path },
@@ -164,18 +199,28 @@ export async function openModelFolder(folder: string): Promise<ModelFolder> {
     }
   } else throw missingWeights(path, names);
   if (tensors.size === 0) throw invalid(`${path}: its safetensors hold no tensor`, { folder: path });
-  return { path, config, tensors, files };
+  return { path, configPath, config, tensors, files };
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (info) => info.isFile(),
+    () => false,
+  );
 }
 
 /**
  * One tensor's values as float32, row-major.
- * @throws {KindredError} `invalid_model` where it is missing, truncated or not F32, F16 or BF16
+ * @throws {KindredError} `invalid_model` where it is missing, truncated or of a dtype that is not read
  */
 export async function readModelTensor(folder: ModelFolder, name: string): Promise<Float32Array> {
   const tensor = folder.tensors.get(name);
   if (tensor === undefined)
     throw invalid(`${folder.path}: has no tensor ${JSON.stringify(name)}`, { folder: folder.path, tensor: name });
-  return readTensor(folder.files.get(tensor.file)!, name);
+  if (folder.gguf === undefined) return readTensor(folder.files.get(tensor.file)!, name);
+  const weight = folder.gguf.weights.get(name)!;
+  const values = await readGgufTensor(folder.gguf.file, weight.name);
+  return weight.interleaved === undefined ? values : deinterleaved(values, tensor.shape[0]!, weight.interleaved);
 }
 
 /**
@@ -241,6 +286,11 @@ function influentialConfig(config: Readonly<Record<string, unknown>>): Record<st
   );
 }
 
+/** The files that hold tensors. */
+function filesOf({ tensors }: ModelFolder): ReadonlySet<string> {
+  return new Set([...tensors.values()].map(({ file }) => file));
+}
+
 async function hashRange(hash: Hash, handle: FileHandle, tensor: ModelTensor, buffer: Uint8Array): Promise<void> {
   for (let done = 0; done < tensor.byteLength; ) {
     const length = Math.min(buffer.byteLength, tensor.byteLength - done);
@@ -278,7 +328,7 @@ export async function modelHash(folder: ModelFolder, options: ModelHashOptions =
   const handles = new Map<string, FileHandle>();
   const buffer = new Uint8Array(HASH_CHUNK_BYTES);
   try {
-    for (const file of folder.files.keys()) handles.set(file, await open(file, "r"));
+    for (const file of filesOf(folder)) handles.set(file, await open(file, "r"));
     for (const name of [...folder.tensors.keys()].sort()) {
       const tensor = folder.tensors.get(name)!;
       const hash = createHash("sha256");
@@ -300,7 +350,7 @@ export async function modelHash(folder: ModelFolder, options: ModelHashOptions =
 /** Names the weights by what changes when they do. Inode and time in nanoseconds also tell a replaced file apart. */
 async function cacheKey(folder: ModelFolder, config: string): Promise<string> {
   const hash = createHash("sha256").update(config);
-  for (const file of [...folder.files.keys()].sort()) {
+  for (const file of [...filesOf(folder)].sort()) {
     const { size, mtimeNs, ctimeNs, ino, dev } = await stat(file, { bigint: true });
     hash.update(`\n${JSON.stringify(file)} ${dev} ${ino} ${size} ${mtimeNs} ${ctimeNs}`);
   }

@@ -138,8 +138,19 @@ test("a remembered hash is used only while the file is the same", async () => {
 const bad: readonly [name: string, make: () => Promise<string>, code: string, message: RegExp][] = [
   ["a path that is not there", async () => join(root, "none"), "not_found", /none: no such folder/],
   ["a file", async () => join(await single(), "config.json"), "invalid_model", /is a file; a model is a folder/],
-  ["a GGUF file", async () => join(await folder({ "m.gguf": "" }), "m.gguf"), "unsupported", /m\.gguf: GGUF/],
-  ["a folder with a GGUF", () => folder({ "m.gguf": "" }), "unsupported", /m\.gguf: GGUF files are not supported/],
+  [
+    "a damaged GGUF file",
+    async () => join(await folder({ "m.gguf": "" }), "m.gguf"),
+    "invalid_model",
+    /m\.gguf: the magic/,
+  ],
+  ["a folder with it", () => folder({ "m.gguf": "" }), "invalid_model", /m\.gguf: the magic/],
+  [
+    "a folder of two GGUF files",
+    () => folder({ "a.gguf": "", "b.gguf": "" }),
+    "invalid_model",
+    /holds 2 GGUF files \(a/,
+  ],
   ["an empty folder", () => folder({}), "invalid_model", /not a model's folder; looked for config\.json, model\.saf/],
   ["an adapter", () => folder({ "adapter_config.json": "{}" }), "invalid_model", /is a PEFT adapter, not a model/],
   ["no weights", () => folder({ "config.json": JSON.stringify(config) }), "invalid_model", /no weights; looked for/],

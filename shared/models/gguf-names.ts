@@ -1,0 +1,137 @@
+/**
+ * A GGUF's metadata and tensor names in Hugging Face's words: the fields of config.json, the names of the weights, and which
+ * rows lie in another order. It reads no tensor and knows no graph.
+ *
+ * GGUF's converter reorders the rows of a Llama's query and key projections for rotary embeddings of neighbouring pairs
+ * (convert_hf_to_gguf.py, `permute`); `interleaved` says in how many heads, so that a reader can undo it.
+ */
+import { KindredError } from "../base/errors.js";
+import type { GgufFile, GgufValue } from "./gguf.js";
+
+export interface GgufWeight {
+  /** Its name in the file. */
+  readonly name: string;
+  /** Heads whose rows are interleaved; absent where rows are in Hugging Face's order. */
+  readonly interleaved?: number;
+}
+
+export interface GgufModel {
+  /** The fields of config.json. */
+  readonly config: Readonly<Record<string, unknown>>;
+  /** By Hugging Face's names. */
+  readonly weights: ReadonlyMap<string, GgufWeight>;
+}
+
+const OUTSIDE: Readonly<Record<string, string>> = {
+  token_embd: "model.embed_tokens",
+  output_norm: "model.norm",
+  output: "lm_head",
+};
+
+const INSIDE: Readonly<Record<string, string>> = {
+  attn_norm: "input_layernorm",
+  attn_q: "self_attn.q_proj",
+  attn_k: "self_attn.k_proj",
+  attn_v: "self_attn.v_proj",
+  attn_output: "self_attn.o_proj",
+  ffn_norm: "post_attention_layernorm",
+  ffn_gate: "mlp.gate_proj",
+  ffn_up: "mlp.up_proj",
+  ffn_down: "mlp.down_proj",
+};
+
+/** Factors by which rotary frequencies are divided, as Llama 3's scaling gives them. */
+export const ROPE_FACTORS = "rope_freqs.weight";
+
+/** Hugging Face's name of a tensor; undefined where a Llama has none of that name. */
+function nameOf(tensor: string): string | undefined {
+  const [, layer, part, kind] = /^(?:blk\.(\d{1,6})\.)?(\w+)\.(weight|bias)$/.exec(tensor) ?? [];
+  const names = layer === undefined ? OUTSIDE : INSIDE;
+  if (part === undefined || !Object.hasOwn(names, part)) return undefined;
+  return `${layer === undefined ? "" : `model.layers.${layer}.`}${names[part]}.${kind}`;
+}
+
+/**
+ * @param ropeFactors values of `ROPE_FACTORS`, where the file has them
+ * @throws {KindredError} `unsupported` for an architecture, or a tensor, that is no Llama's; `invalid_model` for a field that
+ *   is missing or of another type
+ */
+export function ggufModel(file: GgufFile, ropeFactors: Float32Array | undefined): GgufModel {
+  const { path, metadata, tensors } = file;
+  const unsupported = (what: string): never => {
+    throw new KindredError("unsupported", `${path}: ${what}`, { file: path });
+  };
+  const architecture = metadata.get("general.architecture");
+  if (architecture !== "llama") {
+    unsupported(`general.architecture ${JSON.stringify(architecture)} is not supported (supported: llama)`);
+  }
+  if (typeof metadata.get("split.count") === "number" && metadata.get("split.count") !== 1) {
+    unsupported("is a part of a split model; join the parts with llama-gguf-split --merge");
+  }
+  const optional = (key: string): number | undefined => {
+    const value: GgufValue | undefined = metadata.get(key);
+    if (value === undefined || typeof value === "number") return value;
+    throw new KindredError("invalid_model", `${path}: metadata ${key} is not a number`, { file: path });
+  };
+  const number = (key: string): number => {
+    const value = optional(key);
+    if (value !== undefined) return value;
+    throw new KindredError("invalid_model", `${path}: metadata ${key} is missing`, { file: path });
+  };
+  const heads = number("llama.attention.head_count");
+  const kvHeads = optional("llama.attention.head_count_kv") ?? heads;
+  const hidden = number("llama.embedding_length");
+  const headDim = optional("llama.attention.key_length") ?? hidden / heads;
+  const turned = optional("llama.rope.dimension_count") ?? headDim;
+  if (turned !== headDim) unsupported(`llama.rope.dimension_count ${turned} is not the width of a head (${headDim})`);
+  const scaling = metadata.get("llama.rope.scaling.type") ?? "none";
+
+  const weights = new Map<string, GgufWeight>();
+  for (const name of tensors.keys()) {
+    if (name === ROPE_FACTORS) continue;
+    const known =
+      nameOf(name) ?? unsupported(`has the tensor ${JSON.stringify(name.slice(0, 200))}, which is no Llama's`);
+    const turns = /\.(q|k)_proj\./.exec(known)?.[1];
+    weights.set(known, turns === undefined ? { name } : { name, interleaved: turns === "q" ? heads : kvHeads });
+  }
+  const config = {
+    model_type: "llama",
+    hidden_size: hidden,
+    intermediate_size: number("llama.feed_forward_length"),
+    num_hidden_layers: number("llama.block_count"),
+    num_attention_heads: heads,
+    num_key_value_heads: kvHeads,
+    head_dim: headDim,
+    // The embedding says it where the metadata does not.
+    vocab_size: optional("llama.vocab_size") ?? tensors.get("token_embd.weight")?.shape[0],
+    max_position_embeddings: number("llama.context_length"),
+    rms_norm_eps: number("llama.attention.layer_norm_rms_epsilon"),
+    rope_theta: optional("llama.rope.freq_base") ?? 10000,
+    ...(ropeFactors !== undefined
+      ? { rope_scaling: { rope_type: "factors", factors: [...ropeFactors] } }
+      : scaling !== "none"
+        ? { rope_scaling: { rope_type: scaling, factor: optional("llama.rope.scaling.factor") } }
+        : {}),
+    tie_word_embeddings: !tensors.has("output.weight"),
+    attention_bias: tensors.has("blk.0.attn_q.bias"),
+    mlp_bias: tensors.has("blk.0.ffn_gate.bias"),
+  };
+  return { config, weights };
+}
+
+/**
+ * The rows of a matrix in Hugging Face's order: row 2i + h of each head becomes row h * (rows a head / 2) + i.
+ * @param rows as many as the heads divide by two; each `rows.length / count` elements
+ */
+export function deinterleaved<T extends Float32Array | Uint8Array>(values: T, count: number, heads: number): T {
+  const width = values.length / count;
+  const half = count / heads / 2;
+  const out = values.slice() as T;
+  for (let row = 0; row < count; row++) {
+    const head = Math.floor(row / (2 * half));
+    const within = row % (2 * half);
+    const from = head * 2 * half + 2 * (within % half) + Math.floor(within / half);
+    out.set(values.subarray(from * width, (from + 1) * width), row * width);
+  }
+  return out;
+}

@@ -1,0 +1,80 @@
+/** Tokenizers from a GGUF's metadata: each way of splitting, and metadata that is damaged. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ggufTokenizer } from "../../../client/models/gguf-tokenizer.js";
+import { type ModelTokenizer, tokenizerOf } from "../../../client/models/tokenizer.js";
+import type { GgufFile, GgufValue } from "../../../shared/models/gguf.js";
+
+const TOKENS = ["<s>", "a", "1", "2", "11", "111", "Ġ", "Ġa", "12", "aa", "[x]"];
+
+function fileOf(fields: Readonly<Record<string, GgufValue>> = {}): GgufFile {
+  const metadata = new Map<string, GgufValue>(
+    Object.entries({
+      "tokenizer.ggml.model": "gpt2",
+      "tokenizer.ggml.pre": "gpt-2",
+      "tokenizer.ggml.tokens": TOKENS,
+      "tokenizer.ggml.token_type": Int32Array.from(TOKENS, (_, id) => (id === 0 ? 3 : id === 10 ? 4 : 1)),
+      "tokenizer.ggml.merges": ["1 1", "11 1", "Ġ a", "1 2"],
+      "tokenizer.ggml.bos_token_id": 0,
+      ...fields,
+    }),
+  );
+  return { path: "m.gguf", byteLength: 0, metadata, tensors: new Map() };
+}
+
+function open(fields?: Readonly<Record<string, GgufValue>>): ModelTokenizer {
+  const { json, config } = ggufTokenizer(fileOf(fields));
+  return tokenizerOf(json, config, "m.gguf");
+}
+
+const tokensOf = (tokenizer: ModelTokenizer, text: string): string[] =>
+  Array.from(tokenizer.encode(text, { specials: true }), (id) => TOKENS[id] as string);
+
+const splittings: readonly [pre: string, text: string, tokens: readonly string[]][] = [
+  ["gpt-2", "1111 a", ["11", "11", "Ġa"]],
+  ["smollm", "1111 a", ["1", "1", "1", "1", "Ġa"]],
+  ["qwen2", "1111 a", ["1", "1", "1", "1", "Ġa"]],
+  ["llama-bpe", "1112 a", ["<s>", "111", "2", "Ġa"]],
+  // No merge makes aa, but it is a token.
+  ["llama-bpe", "aa", ["<s>", "aa"]],
+  ["gpt-2", "aa", ["a", "a"]],
+  // A token of the user's own is found as it is.
+  ["gpt-2", "a[x]a", ["a", "[x]", "a"]],
+];
+for (const [pre, text, tokens] of splittings) {
+  test(`${pre} splits ${JSON.stringify(text)} into ${tokens.join("|")}`, () => {
+    assert.deepEqual(tokensOf(open({ "tokenizer.ggml.pre": pre }), text), tokens);
+  });
+}
+
+test("whether texts begin with BOS is said by the metadata first", () => {
+  assert.deepEqual(tokensOf(open({ "tokenizer.ggml.add_bos_token": true }), "a"), ["<s>", "a"]);
+  const llama = open({ "tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.add_bos_token": false });
+  assert.deepEqual(tokensOf(llama, "a"), ["a"]);
+});
+
+const refused: readonly [fields: Readonly<Record<string, GgufValue>>, message: RegExp, code?: string][] = [
+  [
+    { "tokenizer.ggml.model": "bert" },
+    /tokenizer.ggml.model "bert" is not supported \(supported: gpt2, llama\)/,
+    "unsupported",
+  ],
+  [
+    { "tokenizer.ggml.pre": "unheard" },
+    /tokenizer.ggml.pre "unheard" is not supported \(supported: gpt-2/,
+    "unsupported",
+  ],
+  [{ "tokenizer.ggml.pre": "toString" }, /tokenizer.ggml.pre "toString" is not supported/, "unsupported"],
+  [{ "tokenizer.ggml.pre": 1 }, /tokenizer.ggml.pre should be a text/],
+  [{ "tokenizer.ggml.tokens": Int32Array.of(1) }, /tokenizer.ggml.tokens should be a list of texts/],
+  [{ "tokenizer.ggml.token_type": Int32Array.of(1) }, /tokenizer.ggml.token_type should be a list of 11 numbers/],
+  [{ "tokenizer.ggml.merges": ["a a a"] }, /tokenizer.ggml.merges holds "a a a", no pair/],
+  [{ "tokenizer.ggml.bos_token_id": 11 }, /tokenizer.ggml.bos_token_id should be the id of a token, 0 to 10/],
+  [{ "tokenizer.ggml.add_bos_token": 1 }, /tokenizer.ggml.add_bos_token should be true or false/],
+  [{ "tokenizer.ggml.model": "llama" }, /tokenizer.ggml.scores should be a list of 11 numbers/],
+];
+for (const [fields, message, code = "invalid_model"] of refused) {
+  test(`${JSON.stringify(fields)} is refused`, () => {
+    assert.throws(() => open(fields), { name: "KindredError", code, message });
+  });
+}
