@@ -10,6 +10,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import { asset } from "./shared/base/assets.js";
 import { KindredError } from "./shared/base/errors.js";
 import { type Manners, printResult, reportError, runJob, stopCode, wantsColour } from "./shared/base/process.js";
+import { QUANTIZATIONS, type Quantization } from "./shared/quantization/layout.js";
 import {
   DEFAULT_RUNTIME,
   DEVICES,
@@ -111,6 +112,10 @@ function command(program: Command, words: string, description: string): Command 
     .option("--quiet", "no progress, and no log but errors");
 }
 
+const quantizationOption = () =>
+  new Option("--quantization <kind>", "form of the base model's linears")
+    .choices(["none", ...QUANTIZATIONS])
+    .default("none");
 const jsonOption = () => new Option("--json", "print the result as one JSON document");
 const forceOption = () => new Option("--force", "replace what is there");
 
@@ -227,7 +232,8 @@ function buildProgram(): Command {
   runtimeOptions(
     formatOptions(command(program, "evaluate", "loss and accuracy of a model, with an adapter or without, on rows")),
   )
-    .requiredOption("--model <dir>", "folder of the model, or its id on the hub")
+    .requiredOption("--model <dir>", "folder of the model, a GGUF file, or its id on the hub")
+    .addOption(quantizationOption())
     .option("--adapter <peft-dir>", "PEFT folder of an adapter")
     .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
     .option("--max-tokens <n>", "longest row in tokens", integer(2), 512)
@@ -236,14 +242,21 @@ function buildProgram(): Command {
       async (
         options: Manners &
           FormatOptions &
-          RuntimeOptions & { model: string; adapter?: string; data: string; maxTokens: number },
+          RuntimeOptions & {
+            model: string;
+            quantization: Quantization | "none";
+            adapter?: string;
+            data: string;
+            maxTokens: number;
+          },
       ) => {
         const { resolveModel } = await import("./shared/config/config.js");
         const model = resolveModel(options.model, process.cwd(), "--model");
         const { evaluateFile } = await import("./client/tasks/evaluate.js");
-        const { data, maxTokens, adapter } = options;
+        const { data, maxTokens, adapter, quantization } = options;
         const job = {
           model,
+          quantization,
           data,
           maxTokens,
           format: formatOf(options),
@@ -327,7 +340,8 @@ function buildProgram(): Command {
       command(program, "sharpness", "how sharp the loss is around an adapter: its Hessian's trace and top"),
     ),
   )
-    .requiredOption("--model <dir>", "folder of the model, or its id on the hub")
+    .requiredOption("--model <dir>", "folder of the model, a GGUF file, or its id on the hub")
+    .addOption(quantizationOption())
     .requiredOption("--adapter <peft-dir>", "PEFT folder of the adapter")
     .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
     .option("--probes <n>", "random vectors of the trace's estimate", integer(2), 32)
@@ -340,6 +354,7 @@ function buildProgram(): Command {
           FormatOptions &
           RuntimeOptions & {
             model: string;
+            quantization: Quantization | "none";
             adapter: string;
             data: string;
             probes: number;
@@ -349,10 +364,10 @@ function buildProgram(): Command {
       ) => {
         const { resolveModel } = await import("./shared/config/config.js");
         const { sharpness } = await import("./client/tasks/sharpness.js");
-        const { adapter, data, probes, seed, maxTokens } = options;
+        const { quantization, adapter, data, probes, seed, maxTokens } = options;
         const model = resolveModel(options.model, process.cwd(), "--model");
         const given = { format: formatOf(options), runtime: runtimeOf(options) };
-        const job = { model, adapter, data, probes, seed, maxTokens, ...given };
+        const job = { model, quantization, adapter, data, probes, seed, maxTokens, ...given };
         const result = await runJob<Sharpness>(options, (context) => sharpness(job, context));
         const { trace, largest, loss, parameters } = result;
         await printResult(result, options, () =>
@@ -396,7 +411,8 @@ function buildProgram(): Command {
     formatOptions(tlsOptions(command(program, "client", "take part in a federation with the data of one client"))),
   )
     .requiredOption("--coordinator <host:port>", "address of the coordinator")
-    .requiredOption("--model <dir>", "folder of the base model, or its id on the hub")
+    .requiredOption("--model <dir>", "folder of the base model, a GGUF file, or its id on the hub")
+    .addOption(quantizationOption())
     .requiredOption("--data <path>", "folder with train, validation and test files, or a file of rows")
     .requiredOption("--name <name>", "name of this client, unique in the federation")
     .option("--state <dir>", "folder to resume from after an end")
@@ -411,6 +427,7 @@ function buildProgram(): Command {
           TlsOptions & {
             coordinator: string;
             model: string;
+            quantization: Quantization | "none";
             data: string;
             name: string;
             state?: string;
@@ -421,12 +438,13 @@ function buildProgram(): Command {
         const { resolveModel } = await import("./shared/config/config.js");
         const model = resolveModel(options.model, process.cwd(), "--model");
         const { runClient } = await import("./client/client.js");
-        const { coordinator, name, seed, state, maxTokens } = options;
+        const { coordinator, name, seed, state, maxTokens, quantization } = options;
         const job = {
           coordinator,
           name,
           seed,
           model,
+          quantization,
           maxTokens,
           data: resolve(options.data),
           format: formatOf(options),

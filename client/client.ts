@@ -4,6 +4,7 @@ import { writeEnsemble } from "../shared/adapters/ensemble.js";
 import type { JobContext } from "../shared/base/command.js";
 import { KindredError } from "../shared/base/errors.js";
 import type { RowFormat } from "../shared/config/format.js";
+import type { Quantization } from "../shared/quantization/layout.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../shared/runtimes/types.js";
 import { channelCredentials, type SecurityOptions } from "../shared/wire/security.js";
@@ -19,8 +20,9 @@ export interface ClientJob {
   readonly name: string;
   /** Draws the splits that the data lacks. */
   readonly seed: number;
-  /** Folder or hub id. */
+  /** Folder, GGUF file or hub id. */
   readonly model: string;
+  readonly quantization: Quantization | "none";
   readonly data: string;
   /** Longest row in tokens; at most the model's context. */
   readonly maxTokens: number;
@@ -35,7 +37,7 @@ export async function runClient(job: ClientJob, context: JobContext): Promise<vo
   const { log, signal } = context;
   channelCredentials(job.coordinator, job.security); // an address that cannot be dialled is refused before the model is read
   const rows = await loadClient(job.data, { name: job.name, seed: job.seed, format: job.format });
-  const { base, tokenizer, renderChat } = await openModel(job.model, context);
+  const { base, tokenizer, renderChat } = await openModel(job.model, { ...context, quantization: job.quantization });
   const maxTokens = Math.min(job.maxTokens, base.architecture.context);
   // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
   const dataset = encodeClient(rows, tokenizer, { maxTokens, renderChat });

@@ -11,6 +11,7 @@ import { KindredError } from "../shared/base/errors.js";
 import type { CoordinatorPlan } from "../shared/config/config.js";
 import { modelHash, openModelFolder } from "../shared/models/files.js";
 import { resolveModel } from "../shared/models/hub.js";
+import type { Quantization } from "../shared/quantization/layout.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
 import type { Score } from "../shared/wire/tasks.js";
@@ -35,7 +36,7 @@ export interface CoordinatorJob {
 export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob, context: JobContext): Promise<void> {
   const { log, progress, signal } = context;
   checkSampling(plan, plan.minClients);
-  const hash = plan.model === undefined ? undefined : await hashOf(plan.model, signal);
+  const hash = plan.model === undefined ? undefined : await hashOf(plan.model, plan.base.quantization, signal);
   const runtime = await openRuntime(plan.runtime);
   const coordinator = await startCoordinator({
     listen: job.listen,
@@ -84,9 +85,9 @@ export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob,
   }
 }
 
-async function hashOf(model: string, signal: AbortSignal): Promise<string> {
+async function hashOf(model: string, quantization: Quantization | "none", signal: AbortSignal): Promise<string> {
   const folder = await openModelFolder(await resolveModel(model, { signal }));
-  return await modelHash(folder, { cache: join(defaultCache(), "model-hashes.json") });
+  return await modelHash(folder, { cache: join(defaultCache(), "model-hashes.json"), quantization });
 }
 
 /** What a deployment's operator wants to know; scores are of each client's own test rows. */

@@ -61,7 +61,7 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
     typeof plan.population === "string" ? plan.population : plan.population.map((entry) => ({ ...entry })),
     { seed: plan.seed, format: plan.format },
   );
-  const model = await openModel(plan.model, run);
+  const model = await openModel(plan.model, { ...run, quantization: plan.base.quantization });
   checkPlan(plan, run, population, model);
   const datasets = encodeAll(plan, population, model);
   const runtime = await openRuntime(plan.runtime);

@@ -2,7 +2,7 @@
 import type { JobContext } from "../../shared/base/command.js";
 import { resolveModel } from "../../shared/models/hub.js";
 import type { RenderChat } from "../data/types.js";
-import { type BaseModel, openBaseModel } from "./base.js";
+import { type BaseModel, type BaseOptions, openBaseModel } from "./base.js";
 import { chatTemplateOf, loadChatTemplate } from "./chat.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
 import { checkTokenizerFits, loadTokenizer, type ModelTokenizer, tokenizerOf } from "./tokenizer.js";
@@ -16,7 +16,7 @@ export interface OpenedModel {
 /** @param model a folder, a GGUF file, or an id such as `HuggingFaceTB/SmolLM2-135M` */
 export async function openModel(
   model: string,
-  { progress, signal }: Pick<JobContext, "progress" | "signal">,
+  { progress, signal, quantization = "none" }: Pick<JobContext, "progress" | "signal"> & BaseOptions,
 ): Promise<OpenedModel> {
   const stages = new Map<string, { stage: ReturnType<typeof progress.stage>; done: number }>();
   const folder = await resolveModel(model, {
@@ -32,7 +32,7 @@ export async function openModel(
     },
   });
   for (const { stage } of stages.values()) stage.done();
-  const base = await openBaseModel(folder);
+  const base = await openBaseModel(folder, { quantization });
   const { tokenizer, renderChat } = await textTools(base);
   checkTokenizerFits(tokenizer, base.folder);
   return { base, tokenizer, renderChat };

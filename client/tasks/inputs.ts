@@ -3,6 +3,7 @@ import { adaptedModules, isTarget, readPeftAdapter, scaleOf } from "../../shared
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { RowFormat } from "../../shared/config/format.js";
+import type { Quantization } from "../../shared/quantization/layout.js";
 import { RowEncoder } from "../data/encode.js";
 import { readAllRows } from "../data/readers.js";
 import type { EncodedRow } from "../data/types.js";
@@ -12,8 +13,9 @@ import { openModel } from "../models/open.js";
 import { type AdapterLayout, type AdapterValues, adapterFromTensors, loraLayout } from "../tuning/lora.js";
 
 export interface InputFiles {
-  /** Folder or hub id. */
+  /** Folder, GGUF file or hub id. */
   readonly model: string;
+  readonly quantization: Quantization | "none";
   /** PEFT folder. */
   readonly adapter?: string;
   /** File of rows. */
@@ -36,7 +38,10 @@ export async function openInputs(files: InputFiles, context: JobContext): Promis
       file: files.data,
     });
   }
-  const { base, tokenizer, renderChat } = await openModel(files.model, context);
+  const { base, tokenizer, renderChat } = await openModel(files.model, {
+    ...context,
+    quantization: files.quantization,
+  });
   const encoder = new RowEncoder(tokenizer, {
     maxTokens: Math.min(files.maxTokens, base.architecture.context),
     renderChat,

@@ -218,6 +218,13 @@ export function simulationPlan(options: z.input<typeof simulationSchema> & { rea
 export async function loadCoordinatorConfig(file: string): Promise<CoordinatorPlan> {
   const { model, ...rest } = await readConfig(file, coordinatorSchema);
   const base = dirname(resolve(file));
+  if (model === undefined && rest.base.quantization !== "none") {
+    throw invalid(
+      file,
+      "base.quantization is checked against the clients' models, and no model is given; add model, or leave it to the " +
+        "clients' --quantization",
+    );
+  }
   return freeze({ ...rest, ...(model === undefined ? {} : { model: resolveModel(model, base, `${file}: model`) }) });
 }
 

@@ -4,6 +4,7 @@
  * rate) stays "auto" in the plan.
  */
 import { z } from "zod";
+import { QUANTIZATIONS } from "../quantization/layout.js";
 import { DEVICES, RUNTIME_KINDS } from "../runtimes/types.js";
 import { parseTemplate } from "./format.js";
 
@@ -36,6 +37,13 @@ const rowFormat = {
     .describe("Completion of each value of the label: {0: ' no', 1: ' yes'}"),
   label: z.string().min(1).optional().describe("Field that holds the label; label, then label_text, unless given"),
 };
+
+const base = block({
+  quantization: z
+    .enum(["none", ...QUANTIZATIONS])
+    .default("none")
+    .describe("Form of the base model's linears while adapters are trained on them; nf4 is QLoRA's"),
+});
 
 const adapter = block({
   kind: z.literal("lora").default("lora"),
@@ -103,6 +111,7 @@ const runtime = block({
 });
 
 const common = {
+  base,
   adapter,
   training,
   estimation,

@@ -5,6 +5,7 @@
  * A `GraphBuilder` appends nodes in topological order; `build` names the outputs and drops what they do not need.
  */
 import { KindredError } from "../base/errors.js";
+import { fitsBlocks, type PackedForm } from "../quantization/layout.js";
 import { broadcast, type Dim, product, quotient, type Shape, sameShape } from "./dims.js";
 
 /** float32 everywhere but for indices. */
@@ -16,12 +17,14 @@ export interface Value {
   readonly shape: Shape;
 }
 
-/** Where a frozen weight lies: raw little-endian float32, row-major. */
+/** Where a frozen weight lies: raw little-endian float32, row-major; or a matrix in fewer bits. */
 export interface WeightSource {
   /** Absolute path. */
   readonly path: string;
   /** Bytes from the start of the file. */
   readonly offset: number;
+  /** How it is packed (shared/quantization); absent where it is float32. */
+  readonly form?: PackedForm;
 }
 
 /** What a node does. Axes count from 0; `matmul` treats leading axes as batch. */
@@ -108,8 +111,11 @@ export class GraphBuilder {
     return this.push({ kind: "input", name }, [], shape, dtype);
   }
 
-  /** A frozen tensor that stays in its file. */
+  /** A frozen tensor that stays in its file. A packed one can be the second factor of a product of matrices, and no more. */
   weight(name: string, shape: readonly number[], source: WeightSource): Value {
+    if (source.form !== undefined && !fitsBlocks(source.form, shape)) {
+      throw new KindredError("shape_mismatch", `${name}: [${shape.join(", ")}] are no whole blocks of ${source.form}`);
+    }
     return this.push({ kind: "weight", name, source }, [], shape);
   }
 

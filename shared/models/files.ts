@@ -15,7 +15,9 @@ import {
 import { writeAtomically } from "../base/atomic.js";
 import { KindredError } from "../base/errors.js";
 import { canonicalJson, isObject, readJsonObject, reasonOf } from "../base/json.js";
-import { type GgufFile, type GgufType, readGgufHeader, readGgufTensor } from "./gguf.js";
+import { packGgmlBlocks } from "../quantization/int4.js";
+import type { Quantization } from "../quantization/layout.js";
+import { type GgufFile, type GgufType, readGgufBytes, readGgufHeader, readGgufTensor } from "./gguf.js";
 import { deinterleaved, type GgufModel, ggufModel, ROPE_FACTORS } from "./gguf-names.js";
 
 /** Real ones are under 100 KB. */
@@ -223,6 +225,20 @@ export async function readModelTensor(folder: ModelFolder, name: string): Promis
   return weight.interleaved === undefined ? values : deinterleaved(values, tensor.shape[0]!, weight.interleaved);
 }
 
+/** How a GGUF's four-bit tensor is held without spreading it; undefined for a tensor of another type. */
+export function ownForm({ dtype }: ModelTensor): "int4" | "int4-min" | undefined {
+  return dtype === "Q4_0" ? "int4" : dtype === "Q4_1" ? "int4-min" : undefined;
+}
+
+/** The blocks of a tensor that has an `ownForm`, packed. @throws {KindredError} as `readModelTensor` */
+export async function readPackedTensor({ gguf, tensors }: ModelFolder, name: string): Promise<Uint8Array<ArrayBuffer>> {
+  const { dtype, shape } = tensors.get(name)!;
+  const { name: own, interleaved } = gguf!.weights.get(name)!;
+  const blocks = await readGgufBytes(gguf!.file, own);
+  const ordered = interleaved === undefined ? blocks : deinterleaved(blocks, shape[0]!, interleaved);
+  return packGgmlBlocks(dtype as "Q4_0" | "Q4_1", ordered, shape);
+}
+
 /**
  * Fields of config.json without influence on logits at inference: provenance, storage, the library's switches, and what
  * applies only to pretraining. All others count, known or not: a field that nobody here knows may change results.
@@ -310,6 +326,8 @@ export interface ModelHashOptions {
    * where it is missing; a damaged one is replaced.
    */
   readonly cache?: string;
+  /** What the linears are quantised to: clients of one run must have the same. @default "none" */
+  readonly quantization?: Quantization | "none";
 }
 
 /**
@@ -319,6 +337,13 @@ export interface ModelHashOptions {
  * Reads all weights once, in chunks that leave the event loop free.
  */
 export async function modelHash(folder: ModelFolder, options: ModelHashOptions = {}): Promise<string> {
+  const { quantization = "none" } = options;
+  const hash = await weightsHash(folder, options);
+  if (quantization === "none") return hash;
+  return createHash("sha256").update(`kindred quantised model 1\n${hash}\n${quantization}`).digest("hex");
+}
+
+async function weightsHash(folder: ModelFolder, options: ModelHashOptions): Promise<string> {
   const config = canonicalJson(influentialConfig(folder.config));
   const key = options.cache === undefined ? undefined : await cacheKey(folder, config);
   const known = options.cache === undefined ? {} : await readCache(options.cache);

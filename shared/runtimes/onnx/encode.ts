@@ -7,10 +7,13 @@
  * equal nodes are emitted once (0.40 s of 1.77 s on the SmolLM2-135M shape, `npm run bench -- engine`).
  */
 import { dirname, relative, sep } from "node:path";
+import { sizeOf } from "../../base/tensors.js";
 import { type Dim, factors, type Shape, sameShape } from "../../graph/dims.js";
-import type { Graph, Node, Op, Value } from "../../graph/graph.js";
+import type { Graph, Node, Op, Value, WeightSource } from "../../graph/graph.js";
+import type { Part } from "../../quantization/layout.js";
+import { fillAttribute, floatAttribute, intAttribute, intsAttribute, stringAttribute } from "./attributes.js";
+import { type Emitter, type PackedWeight, packedProduct } from "./packed.js";
 import {
-  ATTRIBUTE_TYPE,
   type AttributeMessage,
   DATA_TYPE,
   EXTERNAL,
@@ -59,11 +62,10 @@ const ELEMENTWISE = {
   relu: "Relu",
 } as const;
 
-class Encoder {
+class Encoder implements Emitter {
   private readonly nodes: NodeMessage[] = [];
   private readonly initializers: TensorMessage[] = [];
   private readonly names = new Map<number, string>();
-  private readonly integers = new Map<string, string>();
   private readonly symbols = new Map<string, string>();
   /** What was emitted, by operation, inputs and attributes. */
   private readonly emitted = new Map<string, string>();
@@ -73,6 +75,10 @@ class Encoder {
   private readonly sigmoids = new Set<number>();
   /** Of norms whose inverse root mean square or standard deviation the graph asks for as well: its name, once there. */
   private readonly inverses = new Map<string, string | undefined>();
+  /** Packed weights by the id of their value. */
+  private readonly packed = new Map<number, PackedWeight>();
+  /** Tensors that lie in files, or are held once, by what they are. */
+  private readonly stored = new Map<string, string>();
   private readonly folder: string | undefined;
   private count = 0;
 
@@ -99,10 +105,14 @@ class Encoder {
       }
     }
     Object.values(this.graph.outputs).forEach(use);
+    const takesPacked = ({ id }: Value): boolean => {
+      const { op } = byId.get(byId.get(id)!.inputs[1]!.id)!;
+      return op.kind === "weight" && op.source.form !== undefined;
+    };
     const joins = ({ inputs, output }: Node, part: Value): boolean => {
       const { kind } = byId.get(part.id)!.op;
       if (uses.get(part.id) !== 1 || !sameShape(part.shape, output.shape)) return false;
-      if (kind === "matmul") return part.shape.length === 2;
+      if (kind === "matmul") return part.shape.length === 2 && !takesPacked(part);
       return kind === "place" && inputs.every(({ shape }) => sameShape(shape, output.shape));
     };
     for (const node of this.graph.nodes) {
@@ -149,6 +159,7 @@ class Encoder {
 
   private name(value: Value): string {
     const name = this.names.get(value.id);
+    if (this.packed.has(value.id)) throw new Error("a packed weight is used for something else than a product");
     if (name === undefined) throw new Error(`value ${value.id} is used before it is made`);
     return name;
   }
@@ -157,32 +168,53 @@ class Encoder {
     return `t${this.count++}`;
   }
 
-  private emit(type: string, input: string[], attribute: AttributeMessage[] = [], domain = ""): string {
+  emit(type: string, input: readonly string[], attribute: AttributeMessage[] = [], domain = ""): string {
     const key = JSON.stringify([type, input, attribute]);
     const there = this.emitted.get(key);
     if (there !== undefined) return there;
     const output = this.fresh();
-    this.nodes.push({ op_type: type, input, output: [output], attribute, domain });
+    this.nodes.push({ op_type: type, input: [...input], output: [output], attribute, domain });
     this.emitted.set(key, output);
     return output;
   }
 
-  /** An int64 vector known when encoding. */
-  private ints(values: readonly number[]): string {
-    const key = values.join(",");
-    let name = this.integers.get(key);
+  external({ path }: WeightSource, dims: readonly number[], type: number, { offset, byteLength }: Part): string {
+    return this.once(JSON.stringify([path, offset, dims, type]), {
+      dims: [...dims],
+      data_type: type,
+      data_location: EXTERNAL,
+      external_data: [
+        {
+          key: "location",
+          value: relative(this.folder as string, path)
+            .split(sep)
+            .join("/"),
+        },
+        { key: "offset", value: String(offset) },
+        { key: "length", value: String(byteLength) },
+      ],
+    });
+  }
+
+  held(dims: readonly number[], type: number, raw_data: Uint8Array): string {
+    const key = JSON.stringify([Buffer.from(raw_data).toString("latin1"), dims, type]);
+    return this.once(key, { dims: [...dims], data_type: type, raw_data });
+  }
+
+  /** An initializer, one for all that ask for the same. */
+  private once(key: string, tensor: Omit<TensorMessage, "name">): string {
+    let name = this.stored.get(key);
     if (name === undefined) {
       name = this.fresh();
-      const data = new BigInt64Array(values.map(BigInt));
-      this.initializers.push({
-        name,
-        dims: [values.length],
-        data_type: DATA_TYPE.int64,
-        raw_data: new Uint8Array(data.buffer),
-      });
-      this.integers.set(key, name);
+      this.initializers.push({ name, ...tensor });
+      this.stored.set(key, name);
     }
     return name;
+  }
+
+  /** An int64 vector known when encoding. */
+  ints(values: readonly number[]): string {
+    return this.held([values.length], DATA_TYPE.int64, new Uint8Array(new BigInt64Array(values.map(BigInt)).buffer));
   }
 
   /** A one-element int64 vector that holds a symbol's value at run time. */
@@ -241,6 +273,15 @@ class Encoder {
 
   private node(node: Node): void {
     if (node.op.kind === "input") return;
+    if (node.op.kind === "weight" && node.op.source.form !== undefined) {
+      // What it becomes depends on the product: see packed.ts.
+      this.packed.set(node.output.id, {
+        source: node.op.source,
+        form: node.op.source.form,
+        shape: node.output.shape as [number, number],
+      });
+      return;
+    }
     const joined = this.joined.get(node.output.id);
     if (joined === node) return; // its sum computes it
     this.names.set(node.output.id, joined === undefined ? this.lower(node) : this.sum(node, joined));
@@ -268,32 +309,19 @@ class Encoder {
 
   /** Emits the ONNX nodes of one node; returns the name of their result. */
   private lower({ op, inputs, output }: Node): string {
-    const args = inputs.map((value) => this.name(value));
+    const packed = op.kind === "matmul" ? this.packed.get(inputs[1]!.id) : undefined;
+    const args = (packed === undefined ? inputs : inputs.slice(0, 1)).map((value) => this.name(value));
     const [a, b] = args as [string, string];
     const first = inputs[0] as Value;
     switch (op.kind) {
       case "input":
         return op.name;
       case "weight": {
-        const name = this.fresh();
-        const size = (output.shape as number[]).reduce((n, dim) => n * dim, 1);
-        this.initializers.push({
-          name,
-          dims: [...(output.shape as number[])],
-          data_type: DATA_TYPE.float32,
-          data_location: EXTERNAL,
-          external_data: [
-            {
-              key: "location",
-              value: relative(this.folder as string, op.source.path)
-                .split(sep)
-                .join("/"),
-            },
-            { key: "offset", value: String(op.source.offset) },
-            { key: "length", value: String(size * 4) },
-          ],
+        const shape = output.shape as number[];
+        return this.external(op.source, shape, DATA_TYPE.float32, {
+          offset: op.source.offset,
+          byteLength: 4 * sizeOf(shape),
         });
-        return name;
       }
       case "constant": {
         const name = this.fresh();
@@ -340,6 +368,7 @@ class Encoder {
         return this.emit("RotaryEmbedding", [a, this.ints([0]), ...args.slice(1)], attributes, MICROSOFT);
       }
       case "matmul": {
+        if (packed !== undefined) return packedProduct(this, a, packed, op);
         const attributes = productAttributes(op);
         if (output.shape.length === 2) return this.emit("Gemm", args, attributes);
         if (!op.transA && !op.transB && op.scale === 1) return this.emit("MatMul", args);
@@ -421,10 +450,7 @@ class Encoder {
   }
 
   private float(value: number): string {
-    const name = this.fresh();
-    const raw_data = new Uint8Array(Float32Array.of(value).buffer);
-    this.initializers.push({ name, dims: [], data_type: DATA_TYPE.float32, raw_data });
-    return name;
+    return this.held([], DATA_TYPE.float32, new Uint8Array(Float32Array.of(value).buffer));
   }
 
   private sliced(name: string, axis: number, start: number, end: number): string {
@@ -463,26 +489,3 @@ function productAttributes({ transA, transB, scale }: Extract<Op, { kind: "matmu
     floatAttribute("alpha", scale),
   ];
 }
-
-const floatAttribute = (name: string, f: number): AttributeMessage => ({ name, type: ATTRIBUTE_TYPE.float, f });
-const intAttribute = (name: string, i: number): AttributeMessage => ({ name, type: ATTRIBUTE_TYPE.int, i });
-const intsAttribute = (name: string, ints: readonly number[]): AttributeMessage => ({
-  name,
-  type: ATTRIBUTE_TYPE.ints,
-  ints,
-});
-const stringAttribute = (name: string, text: string): AttributeMessage => ({
-  name,
-  type: ATTRIBUTE_TYPE.string,
-  s: new TextEncoder().encode(text),
-});
-const fillAttribute = (value: number): AttributeMessage => ({
-  name: "value",
-  type: ATTRIBUTE_TYPE.tensor,
-  t: {
-    name: "",
-    dims: [1],
-    data_type: DATA_TYPE.float32,
-    raw_data: new Uint8Array(Float32Array.of(value).buffer),
-  },
-});

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { sizeOf } from "../../base/tensors.js";
 import type { Graph } from "../../graph/graph.js";
+import { packedBytes } from "../../quantization/layout.js";
 import { ThreadRuntime } from "../thread.js";
 import { type EncodedGraph, encodeOnnx } from "./encode.js";
 import type { SessionPlan } from "./sessions.js";
@@ -33,6 +34,8 @@ export interface OnnxPlan extends EncodedGraph, SessionPlan {
   readonly threads: number;
   readonly prepack: boolean;
   readonly spin: number;
+  /** The graph holds packed weights. */
+  readonly packed: boolean;
 }
 
 export class OnnxRuntime extends ThreadRuntime<OnnxPlan> {
@@ -45,15 +48,23 @@ export class OnnxRuntime extends ThreadRuntime<OnnxPlan> {
     super(`onnx-${provider}`, new Worker(new URL("./worker.js", import.meta.url)), (graph) => {
       const bytes = weightBytes(graph);
       const encoded = encodeOnnx(graph, { inverseOfNorm: provider === "cpu" });
-      return { ...encoded, provider, threads, spin, prepack: bytes <= prepackBytes, weightBytes: bytes };
+      const prepack = bytes <= prepackBytes;
+      return { ...encoded, provider, threads, spin, prepack, packed: holdsPacked(graph), weightBytes: bytes };
     });
   }
 }
 
 /** What the frozen weights of a graph take. */
 function weightBytes({ nodes }: Graph): number {
-  return nodes.reduce(
-    (sum, { op, output }) => sum + (op.kind === "weight" ? 4 * sizeOf(output.shape as number[]) : 0),
-    0,
-  );
+  let sum = 0;
+  for (const { op, output } of nodes) {
+    if (op.kind !== "weight") continue;
+    const shape = output.shape as number[];
+    sum += op.source.form === undefined ? 4 * sizeOf(shape) : packedBytes(op.source.form, shape);
+  }
+  return sum;
+}
+
+function holdsPacked({ nodes }: Graph): boolean {
+  return nodes.some(({ op }) => op.kind === "weight" && op.source.form !== undefined);
 }

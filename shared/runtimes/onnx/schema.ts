@@ -33,7 +33,7 @@ const root = protobuf.parse(
 
 export const Model = root.lookupType("onnx.Model");
 
-export const DATA_TYPE = { float32: 1, int32: 6, int64: 7 } as const;
+export const DATA_TYPE = { float32: 1, uint8: 2, int32: 6, int64: 7, float16: 10, uint4: 21 } as const;
 export const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, tensor: 4, ints: 7 } as const;
 export const EXTERNAL = 1;
 

@@ -9,7 +9,10 @@ import { type Held, Sessions } from "./sessions.js";
 /** Weights of open sessions: three of a model of 135 M parameters. */
 const OPEN_BYTES = 2 ** 31;
 
-const sessions = new Sessions<OnnxPlan>(({ model, weightsFolder, provider, threads, prepack, spin }) => {
+/** Packed weights must stay packed: where shapes are known, folding would make their float32 copies when the session is made. */
+const KEEP_PACKED = { disable_specified_optimizers: "ConstantFolding" };
+
+const sessions = new Sessions<OnnxPlan>(({ model, weightsFolder, provider, threads, prepack, spin, packed }) => {
   if (provider === "cuda") preloadCuda();
   const session: Record<string, unknown> = {
     disable_prepacking: prepack ? "0" : "1",
@@ -20,7 +23,7 @@ const sessions = new Sessions<OnnxPlan>(({ model, weightsFolder, provider, threa
     executionProviders: [provider],
     intraOpNumThreads: threads,
     logSeverityLevel: 3,
-    extra: { session },
+    extra: { session, ...(packed ? { optimization: KEEP_PACKED } : {}) },
   });
 }, OPEN_BYTES);
 

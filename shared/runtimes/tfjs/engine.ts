@@ -9,6 +9,8 @@ import { sizeOf } from "../../base/tensors.js";
 import { bindFeeds } from "../../graph/cost.js";
 import { resolve } from "../../graph/dims.js";
 import type { Graph, Node, Op, Value, WeightSource } from "../../graph/graph.js";
+import { packedBytes } from "../../quantization/layout.js";
+import { unpack } from "../../quantization/pack.js";
 import type { Engine } from "../serve.js";
 import type { FeedData, HostTensor } from "../types.js";
 import type { Tensorflow } from "./backends.js";
@@ -90,13 +92,13 @@ export class TfjsEngine implements Engine<Graph, TfjsProgram, Tensor> {
     return { op: product, inputs: [left, right], output };
   }
 
-  private hold({ path, offset }: WeightSource, shape: readonly number[], transposed: boolean, held: string[]): Tensor {
-    const key = JSON.stringify([path, offset, shape, transposed]);
+  private hold(source: WeightSource, shape: readonly number[], transposed: boolean, held: string[]): Tensor {
+    const key = JSON.stringify([source.path, source.offset, shape, transposed]);
     let weight = this.weights.get(key);
     if (weight === undefined) {
       const { tf } = this;
       const tensor = tf.tidy(() => {
-        const plain = tf.tensor(new Float32Array(readBytes(path, offset, 4 * sizeOf(shape)).buffer), [...shape]);
+        const plain = tf.tensor(readWeight(source, shape), [...shape]);
         return transposed ? this.lowering.swapped(plain) : plain;
       });
       weight = { tensor, users: 0 };
@@ -198,6 +200,12 @@ export class TfjsEngine implements Engine<Graph, TfjsProgram, Tensor> {
   dispose(tensor: Tensor): void {
     tensor.dispose();
   }
+}
+
+/** A weight's values; packed ones are spread. @throws {KindredError} `invalid_model` where the file ends too early */
+function readWeight({ path, offset, form }: WeightSource, shape: readonly number[]): Float32Array {
+  if (form === undefined) return new Float32Array(readBytes(path, offset, 4 * sizeOf(shape)).buffer);
+  return unpack(form, readBytes(path, offset, packedBytes(form, shape)), shape);
 }
 
 /** @throws {KindredError} `invalid_model` where the file ends too early */

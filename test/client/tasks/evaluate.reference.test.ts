@@ -36,7 +36,8 @@ function evaluate(
   adapter?: string,
   runtime: RuntimeChoice = DEFAULT_RUNTIME,
 ): Promise<Evaluation> {
-  const job = { model, data: fixture("evaluate", `${rows}.jsonl`), maxTokens, format: {}, runtime };
+  const data = fixture("evaluate", `${rows}.jsonl`);
+  const job = { model, quantization: "none", data, maxTokens, format: {}, runtime } as const;
   const context = { log: silentLog, progress: silentProgress, signal: new AbortController().signal };
   return evaluateFile(adapter === undefined ? job : { ...job, adapter }, context);
 }

@@ -13,12 +13,13 @@ test("it judges the loss that evaluate reports, and the same seed gives the same
   const context = { log: silentLog, progress: silentProgress, signal: new AbortController().signal };
   const files = {
     model: TINY_MODEL,
+    quantization: "none",
     adapter: asset("test", "fixtures", "peft", "adapters", "all"),
     data: asset("test", "fixtures", "evaluate", "rows-completion.jsonl"),
     maxTokens: 64,
     format: {},
     runtime: DEFAULT_RUNTIME,
-  };
+  } as const;
   const { loss } = await evaluateFile(files, context);
   const job = { ...files, probes: 2, seed: 4 };
   const found = await sharpness(job, context);
