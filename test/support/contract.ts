@@ -55,7 +55,13 @@ const fixture = (...parts: string[]): Promise<BaseModel> => openBaseModel(asset(
 
 export const LLAMA = await fixture("llama", "tied");
 /** One model of each way to compute, all of a few thousand parameters. */
-const MODELS = [LLAMA, ...(await Promise.all(["gpt2", "gptj", "pythia"].map((family) => fixture("families", family))))];
+const MODELS = [
+  LLAMA,
+  ...(await Promise.all(["gpt2", "gptj", "pythia"].map((family) => fixture("families", family)))),
+  // Packed weights: a GGUF's own blocks, and NF4.
+  await fixture("gguf", "tiny.gguf"),
+  await openBaseModel(asset("test", "fixtures", "gguf", "tiny.gguf"), { quantization: "nf4" }),
+];
 
 /** What a model computes with a LoRA on all linears: logits, a training gradient, losses of four steps, margins and sketches. */
 async function runModel(runtime: Runtime, model: BaseModel): Promise<Record<string, Numbers>> {
