@@ -6,6 +6,7 @@
  * made of a packed weight waits for the product's other factor, x. That also keeps forward and backward from sharing a spread
  * weight, which would live from one to the other.
  */
+import { sizeOf } from "../../base/tensors.js";
 import type { Op, WeightSource } from "../../graph/graph.js";
 import { INT4_ZERO } from "../../quantization/int4.js";
 import {
@@ -80,7 +81,9 @@ class Parts {
   /** A part that is there when x is, as another type. */
   late(part: Part, dims: readonly number[], type: number, as: number): string {
     const shape = this.e.emit("Add", [this.e.ints(dims), this.zero]);
-    return this.e.emit("Cast", [this.e.emit("Reshape", [this.at(part, dims, type), shape])], [intAttribute("to", as)]);
+    // Flat, as forward products take the codes: in one shape alone a part is mapped once.
+    const flat = this.at(part, [sizeOf(dims)], type);
+    return this.e.emit("Cast", [this.e.emit("Reshape", [flat, shape])], [intAttribute("to", as)]);
   }
 }
 
