@@ -290,6 +290,7 @@ function buildProgram(): Command {
     .option("--top-k <n>", "draw from so many of the likeliest tokens; 0: from all", integer(0), 0)
     .option("--seed <n>", "draws the tokens", integer(0), 0)
     .option("--out <file>", "write the answers there, a JSON object a line")
+    .addOption(quantizationOption())
     .addOption(jsonOption())
     .action(
       async (
@@ -297,6 +298,7 @@ function buildProgram(): Command {
           FormatOptions &
           RuntimeOptions & {
             model: string;
+            quantization: Quantization | "none";
             adapter?: string;
             ensemble?: string;
             client?: string;
@@ -310,7 +312,7 @@ function buildProgram(): Command {
             out?: string;
           },
       ) => {
-        const { data, maxTokens, maxNewTokens, temperature, topP, topK, seed, out } = options;
+        const { data, quantization, maxTokens, maxNewTokens, temperature, topP, topK, seed, out } = options;
         const tuned = tunedOf(options);
         const { resolveModel } = await import("./shared/config/config.js");
         const { predict } = await import("./client/tasks/predict.js");
@@ -318,6 +320,7 @@ function buildProgram(): Command {
         const sampling = { temperature, topP, topK };
         const job = {
           model,
+          quantization,
           data,
           maxTokens,
           maxNewTokens,

@@ -1,4 +1,7 @@
-/** Which tokens end a text: eos_token_id of generation_config.json, else of config.json, as transformers has it. */
+/**
+ * Which tokens end a text: eos_token_id of generation_config.json, else of config.json, as transformers has it; a GGUF file says
+ * it in its metadata.
+ */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
@@ -11,13 +14,7 @@ const FILE = "generation_config.json";
 
 /** @throws {KindredError} `invalid_model` where the field is neither a token, nor a list of tokens, nor absent */
 export async function endTokens({ folder, architecture }: BaseModel): Promise<ReadonlySet<number>> {
-  const there = (await readdir(folder.path)).includes(FILE);
-  const own = join(folder.path, FILE);
-  const config = there ? await readJsonObject(own, { maxBytes: MAX_CONFIG_BYTES, code: "invalid_model" }) : {};
-  const [file, value] =
-    config.eos_token_id == null
-      ? [join(folder.path, "config.json"), folder.config.eos_token_id ?? []]
-      : [own, config.eos_token_id];
+  const [file, value] = await endsOf(folder);
   const ids: unknown[] = Array.isArray(value) ? value : [value];
   const isToken = (id: unknown): id is number =>
     typeof id === "number" && Number.isInteger(id) && id >= 0 && id < architecture.vocabulary;
@@ -29,4 +26,14 @@ export async function endTokens({ folder, architecture }: BaseModel): Promise<Re
     );
   }
   return new Set(ids);
+}
+
+/** The file that says it, and what it says. */
+async function endsOf({ path, config, configPath, gguf }: BaseModel["folder"]): Promise<[string, unknown]> {
+  if (gguf !== undefined) return [gguf.file.path, gguf.file.metadata.get("tokenizer.ggml.eos_token_id") ?? []];
+  const own = join(path, FILE);
+  const there = (await readdir(path)).includes(FILE);
+  const generation = there ? await readJsonObject(own, { maxBytes: MAX_CONFIG_BYTES, code: "invalid_model" }) : {};
+  if (generation.eos_token_id != null) return [own, generation.eos_token_id];
+  return [configPath, config.eos_token_id ?? []];
 }

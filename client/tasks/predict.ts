@@ -6,6 +6,7 @@ import { readEnsemble } from "../../shared/adapters/ensemble.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { RowFormat } from "../../shared/config/format.js";
+import type { Quantization } from "../../shared/quantization/layout.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
 import { type QuestionWithChoices, RowEncoder } from "../data/encode.js";
@@ -25,6 +26,8 @@ import { peftAdapter } from "./inputs.js";
 export interface PredictJob {
   /** Folder or hub id. */
   readonly model: string;
+  /** Form of the base model's linears. */
+  readonly quantization: Quantization | "none";
   /** PEFT folder, or one client's part in an exported ensemble; the base model alone unless given. */
   readonly tuned?: { readonly adapter: string } | { readonly ensemble: string; readonly client: string };
   /** File of rows. */
@@ -80,7 +83,7 @@ interface Tuned {
  */
 export async function predict(job: PredictJob, context: JobContext): Promise<Prediction[]> {
   const questions = await readQuestions(job.data, job.format);
-  const { base, tokenizer, renderChat } = await openModel(job.model, context);
+  const { base, tokenizer, renderChat } = await openModel(job.model, { ...context, quantization: job.quantization });
   const tuned = await openTuned(base, job.tuned);
   const maxTokens = Math.min(job.maxTokens, base.architecture.context);
   const encoder = new RowEncoder(tokenizer, { maxTokens, renderChat });

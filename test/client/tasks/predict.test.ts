@@ -31,6 +31,7 @@ const ADAPTER = fixture("peft", "adapters", "all");
 const context = { log: silentLog, progress: silentProgress, signal: new AbortController().signal };
 const common = {
   model: TINY_MODEL,
+  quantization: "none",
   format: {},
   maxTokens: 64,
   maxNewTokens: 8,
@@ -66,6 +67,7 @@ for (const adapter of [undefined, ADAPTER]) {
     const wanted: Evaluation = await evaluateFile(
       {
         model: TINY_MODEL,
+        quantization: "none",
         data: CHOICES,
         maxTokens: 64,
         format: {},
