@@ -28,7 +28,18 @@ export function sequenceFeeds(sequences: readonly Sequence[], { positionTables }
 }
 
 /** A row up to the token before the last that is scored: what follows is asked for and never looked at. */
-const looked = ({ tokens, scored }: EncodedRow): Sequence => text(tokens.subarray(0, scored.at(-1)));
+export const looked = ({ tokens, scored }: EncodedRow): Sequence => text(tokens.subarray(0, scored.at(-1)));
+
+/** Items of ascending length in batches of at most `most` tokens, padding included; a longer one is alone. */
+export function batchesOf<T>(sorted: readonly T[], lengthOf: (item: T) => number, most: number): T[][] {
+  const batches: T[][] = [];
+  for (const item of sorted) {
+    const batch = batches.at(-1);
+    if (batch !== undefined && (batch.length + 1) * lengthOf(item) <= most) batch.push(item);
+    else batches.push([item]);
+  }
+  return batches;
+}
 
 /** `positions` [S] (rows of the flattened hidden states) and `targets` [S, 1]. */
 export function askFeeds(asks: readonly Ask[], length: number): Feeds {

@@ -7,7 +7,7 @@ import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { EncodedRow } from "../data/types.js";
-import { type Feeds, scoredTokens, trainingFeeds } from "./batches.js";
+import { batchesOf, type Feeds, scoredTokens, trainingFeeds } from "./batches.js";
 import { hessianProductGraph } from "./graphs.js";
 import type { AdapterLayout, AdapterValues } from "./lora.js";
 import type { Meter, Programs } from "./programs.js";
@@ -55,14 +55,9 @@ export class HessianProducts {
     if (rows.length === 0) throw new KindredError("invalid_data", "curvature needs at least one row");
     const share = 1 / scoredTokens(rows);
     const sorted = [...rows].sort((a, b) => a.tokens.length - b.tokens.length);
-    const batches: Feeds[] = [];
-    for (let at = 0; at < sorted.length; ) {
-      let end = at + 1;
-      while (end < sorted.length && (end + 1 - at) * sorted[end]!.tokens.length <= tokensPerBatch) end++;
-      batches.push(trainingFeeds(sorted.slice(at, end), programs.model.architecture, share));
-      at = end;
-    }
-    this.batches = batches;
+    this.batches = batchesOf(sorted, ({ tokens }) => tokens.length, tokensPerBatch).map((batch) =>
+      trainingFeeds(batch, programs.model.architecture, share),
+    );
   }
 
   /** @throws {KindredError} `task_failed` where the product is not finite */

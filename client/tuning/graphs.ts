@@ -135,7 +135,7 @@ export function fullTrainingGraph(architecture: Architecture): Graph {
   };
   const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture), weight, (_, __, base) => base());
   const rows = g.gather(hidden, g.input("positions", ["S"], "int32"));
-  const nll = negativeLogLikelihood(g, architecture.logits(g, rows, weight), g.input("targets", ["S", 1], "int32"));
+  const nll = negativeLogLikelihood(g, architecture.logits(g, rows, weight), targetsAsked(g));
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), nll));
   const [grad] = gradients(g, loss, [parameters]);
   return g.build({ loss, grad: grad as Value });

@@ -10,7 +10,7 @@ import type { Score } from "../../shared/wire/tasks.js";
 import type { EncodedRow } from "../data/types.js";
 import type { Architecture } from "../models/architecture.js";
 import { lengthOf, type Segment, type Sequence, text } from "../models/places.js";
-import { type Ask, askFeeds, type Feeds, sequenceFeeds } from "./batches.js";
+import { type Ask, askFeeds, type Feeds, looked, sequenceFeeds } from "./batches.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./lora.js";
 import { Forward, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
@@ -38,8 +38,7 @@ function layoutOf(row: EncodedRow): Layout {
       target: tokens[at] as number,
       candidate: 0,
     }));
-    const run = text(tokens.subarray(0, scored.at(-1)));
-    return { sequences: [run], asks, candidates: 1, answer: 0, scored: scored.length };
+    return { sequences: [looked(row)], asks, candidates: 1, answer: 0, scored: scored.length };
   }
   interface Draft {
     readonly segments: Segment[];

@@ -3,7 +3,7 @@ import { KindredError } from "../../shared/base/errors.js";
 import type { ResidentTensor } from "../../shared/runtimes/types.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
-import { hasDistinctChoices, marginFeeds } from "./batches.js";
+import { batchesOf, hasDistinctChoices, marginFeeds } from "./batches.js";
 import { type SketchPlan, sketchGraph } from "./graphs.js";
 import { type AdapterLayout, type AdapterValues, isFresh } from "./lora.js";
 import type { Meter, Programs } from "./programs.js";
@@ -42,10 +42,7 @@ export async function sketchRows(
         .map((row, example) => ({ row, example }))
         .filter(({ row }) => (plan.margin === "two-term" && hasDistinctChoices(row)) === twoTerms)
         .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.example - b.example);
-      for (let at = 0; at < chosen.length; ) {
-        let end = at + 1;
-        while (end < chosen.length && (end + 1 - at) * chosen[end]!.row.tokens.length <= tokensPerBatch) end++;
-        const batch = chosen.slice(at, end);
+      for (const batch of batchesOf(chosen, ({ row }) => row.tokens.length, tokensPerBatch)) {
         const name = `sketch-${dim}-${plan.seed}${twoTerms ? "-two" : ""}${zeroB ? "-fresh" : ""}`;
         const program = await programs.get(name, layout, () => sketchGraph(model, layout, plan, { twoTerms, zeroB }));
         const feeds = marginFeeds(
@@ -71,7 +68,6 @@ export async function sketchRows(
         if (twoTerms) collect(ROW_TERMS.choice, "choiceMargin", "choiceSketch");
         done += batch.length;
         onBatch?.(done);
-        at = end;
       }
     }
   } finally {

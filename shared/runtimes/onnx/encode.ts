@@ -4,7 +4,7 @@
  *
  * Elementwise passes over activations cost as much as they move, so that what ONNX can join is joined: a sum with a product or
  * with placed values is computed in place of a pass of its own, norms, SiLU and rotary embedding are one operation each, and
- * equal nodes are emitted once (0.40 s of 1.77 s on the SmolLM2-135M shape, `npm run bench -- engine`).
+ * equal nodes are emitted once (0.25 s of 1.77 s on the SmolLM2-135M shape, `npm run bench -- engine`).
  */
 import { dirname, relative, sep } from "node:path";
 import { sizeOf } from "../../base/tensors.js";
