@@ -4,8 +4,8 @@
  * parameters, or hold a copy a session), linears are quantised where that is asked for, and a GGUF's four-bit linears keep
  * their blocks. It knows no architecture.
  */
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { stat } from "node:fs/promises";
+import { writeAtomically } from "../../shared/base/atomic.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { sizeOf } from "../../shared/base/tensors.js";
 import type { WeightSource } from "../../shared/graph/graph.js";
@@ -59,26 +59,14 @@ export async function prepareWeights(
   }
   const there = await stat(path).catch(() => undefined);
   if (written.length === 0 || there?.size === size) return sources;
-  await mkdir(dirname(path), { recursive: true });
-  const draft = `${path}.${process.pid}.draft`;
-  try {
-    const file = await open(draft, "w");
-    try {
-      for (const weight of written) {
-        const { offset, form } = sources.get(weight.name)!;
-        const bytes = await bytesOf(folder, weight, form);
-        await file.write(bytes, 0, bytes.byteLength, offset);
-      }
-      await file.truncate(size);
-      await file.sync();
-    } finally {
-      await file.close();
+  await writeAtomically(path, async (file) => {
+    for (const weight of written) {
+      const { offset, form } = sources.get(weight.name)!;
+      const bytes = await bytesOf(folder, weight, form);
+      await file.write(bytes, 0, bytes.byteLength, offset);
     }
-    await rename(draft, path);
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
+    await file.truncate(size);
+  });
   return sources;
 }
 

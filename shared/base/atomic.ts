@@ -3,21 +3,25 @@
  * them. A crash leaves at most a file named `.NAME.PID-RANDOM.tmp`.
  */
 import { randomBytes } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 /**
  * Writes a file, making its folder where it is missing and replacing what was there.
- * @throws the file system's error, with the temporary file removed
+ * @param content all of it, or a function that writes it, for what should not be in memory at once
+ * @throws the file system's error or the function's, with the temporary file removed
  */
-export async function writeAtomically(path: string, content: Uint8Array | string): Promise<void> {
+export async function writeAtomically(
+  path: string,
+  content: Uint8Array | string | ((file: FileHandle) => Promise<void>),
+): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true });
   const temporary = join(folder, `.${basename(path)}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
   try {
     const handle = await open(temporary, "wx");
     try {
-      await handle.writeFile(content);
+      await (typeof content === "function" ? content(handle) : handle.writeFile(content));
       await handle.sync();
     } finally {
       await handle.close();
