@@ -103,6 +103,13 @@ interface RuntimeOptions {
   readonly threads?: number;
 }
 
+interface RowsOptions extends FormatOptions, RuntimeOptions {
+  readonly model: string;
+  readonly quantization: Quantization | "none";
+  readonly data: string;
+  readonly maxTokens: number;
+}
+
 /** A command with the options that all have. */
 function command(program: Command, words: string, description: string): Command {
   return program
@@ -131,6 +138,15 @@ const runtimeOptions = (to: Command): Command =>
     .addOption(new Option("--device <name>", "what it computes on").choices(DEVICES))
     .option("--threads <n>", "threads of a matrix product", integer(1));
 
+/** What the commands on a file of rows ask for. @param longest what `--max-tokens` counts */
+const rowsOptions = (to: Command, longest = "longest row in tokens"): Command =>
+  runtimeOptions(formatOptions(to))
+    .requiredOption("--model <dir>", "folder of the model, a GGUF file, or its id on the hub")
+    .addOption(quantizationOption())
+    .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
+    .option("--max-tokens <n>", longest, integer(2), 512)
+    .addOption(jsonOption());
+
 const tlsOptions = (to: Command): Command =>
   to
     .option("--ca <pem>", "authorities to trust")
@@ -155,6 +171,14 @@ const runtimeOf = (
   device: device ?? otherwise.device,
   threads: threads ?? otherwise.threads,
 });
+
+/** What `rowsOptions` were given, as a job takes it. */
+async function rowsOf(options: RowsOptions) {
+  const { resolveModel } = await import("./shared/config/config.js");
+  const { data, maxTokens, quantization } = options;
+  const model = resolveModel(options.model, process.cwd(), "--model");
+  return { model, quantization, data, maxTokens, format: formatOf(options), runtime: runtimeOf(options) };
+}
 
 /** What answers: an adapter, or one client's part in an ensemble. */
 function tunedOf(options: { adapter?: string; ensemble?: string; client?: string }) {
@@ -229,56 +253,27 @@ function buildProgram(): Command {
       await printResult(report, options, () => terminalReport(report, screen()));
     });
 
-  runtimeOptions(
-    formatOptions(command(program, "evaluate", "loss and accuracy of a model, with an adapter or without, on rows")),
-  )
-    .requiredOption("--model <dir>", "folder of the model, a GGUF file, or its id on the hub")
-    .addOption(quantizationOption())
+  rowsOptions(command(program, "evaluate", "loss and accuracy of a model, with an adapter or without, on rows"))
     .option("--adapter <peft-dir>", "PEFT folder of an adapter")
-    .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
-    .option("--max-tokens <n>", "longest row in tokens", integer(2), 512)
-    .addOption(jsonOption())
-    .action(
-      async (
-        options: Manners &
-          FormatOptions &
-          RuntimeOptions & {
-            model: string;
-            quantization: Quantization | "none";
-            adapter?: string;
-            data: string;
-            maxTokens: number;
-          },
-      ) => {
-        const { resolveModel } = await import("./shared/config/config.js");
-        const model = resolveModel(options.model, process.cwd(), "--model");
-        const { evaluateFile } = await import("./client/tasks/evaluate.js");
-        const { data, maxTokens, adapter, quantization } = options;
-        const job = {
-          model,
-          quantization,
-          data,
-          maxTokens,
-          format: formatOf(options),
-          runtime: runtimeOf(options),
-          ...(adapter === undefined ? {} : { adapter }),
-        };
-        const result = await runJob<Evaluation>(options, (context) => evaluateFile(job, context));
-        await printResult(result, options, () =>
-          Object.entries(result)
-            .map(([name, value]) => `${name.padEnd(9)} ${value ?? "none: no row has choices"}`)
-            .join("\n"),
-        );
-      },
-    );
+    .action(async (options: Manners & RowsOptions & { adapter?: string }) => {
+      const { adapter } = options;
+      const job = { ...(await rowsOf(options)), ...(adapter === undefined ? {} : { adapter }) };
+      const { evaluateFile } = await import("./client/tasks/evaluate.js");
+      const result = await runJob<Evaluation>(options, (context) => evaluateFile(job, context));
+      await printResult(result, options, () =>
+        Object.entries(result)
+          .map(([name, value]) => `${name.padEnd(9)} ${value ?? "none: no row has choices"}`)
+          .join("\n"),
+      );
+    });
 
-  runtimeOptions(formatOptions(command(program, "predict", "answer rows: likelihoods of choices, or text")))
-    .requiredOption("--model <dir>", "folder of the model, or its id on the hub")
+  rowsOptions(
+    command(program, "predict", "answer rows: likelihoods of choices, or text"),
+    "longest row in tokens, its answer included",
+  )
     .option("--adapter <peft-dir>", "PEFT folder of an adapter")
     .option("--ensemble <export-dir>", "what kindred export wrote: answers by the weights of --client")
     .option("--client <name>", "whose weights")
-    .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
-    .option("--max-tokens <n>", "longest row in tokens, its answer included", integer(2), 512)
     .option("--max-new-tokens <n>", "longest text that is written, in tokens", integer(1), 64)
     .option(
       "--temperature <t>",
@@ -290,20 +285,13 @@ function buildProgram(): Command {
     .option("--top-k <n>", "draw from so many of the likeliest tokens; 0: from all", integer(0), 0)
     .option("--seed <n>", "draws the tokens", integer(0), 0)
     .option("--out <file>", "write the answers there, a JSON object a line")
-    .addOption(quantizationOption())
-    .addOption(jsonOption())
     .action(
       async (
         options: Manners &
-          FormatOptions &
-          RuntimeOptions & {
-            model: string;
-            quantization: Quantization | "none";
+          RowsOptions & {
             adapter?: string;
             ensemble?: string;
             client?: string;
-            data: string;
-            maxTokens: number;
             maxNewTokens: number;
             temperature: number;
             topP: number;
@@ -312,24 +300,11 @@ function buildProgram(): Command {
             out?: string;
           },
       ) => {
-        const { data, quantization, maxTokens, maxNewTokens, temperature, topP, topK, seed, out } = options;
+        const { maxNewTokens, temperature, topP, topK, seed, out } = options;
         const tuned = tunedOf(options);
-        const { resolveModel } = await import("./shared/config/config.js");
-        const { predict } = await import("./client/tasks/predict.js");
-        const model = resolveModel(options.model, process.cwd(), "--model");
         const sampling = { temperature, topP, topK };
-        const job = {
-          model,
-          quantization,
-          data,
-          maxTokens,
-          maxNewTokens,
-          sampling,
-          seed,
-          format: formatOf(options),
-          runtime: runtimeOf(options),
-          ...tuned,
-        };
+        const job = { ...(await rowsOf(options)), maxNewTokens, sampling, seed, ...tuned };
+        const { predict } = await import("./client/tasks/predict.js");
         const rows = await runJob<readonly Predicted[]>(options, (context) => predict(job, context));
         if (out === undefined) return await printResult(rows, options, () => rows.map(shown).join("\n"));
         const { writeAtomically } = await import("./shared/base/atomic.js");
@@ -338,50 +313,24 @@ function buildProgram(): Command {
       },
     );
 
-  runtimeOptions(
-    formatOptions(
-      command(program, "sharpness", "how sharp the loss is around an adapter: its Hessian's trace and top"),
-    ),
-  )
-    .requiredOption("--model <dir>", "folder of the model, a GGUF file, or its id on the hub")
-    .addOption(quantizationOption())
+  rowsOptions(command(program, "sharpness", "how sharp the loss is around an adapter: its Hessian's trace and top"))
     .requiredOption("--adapter <peft-dir>", "PEFT folder of the adapter")
-    .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
     .option("--probes <n>", "random vectors of the trace's estimate", integer(2), 32)
     .option("--seed <n>", "draws the vectors", integer(0), 0)
-    .option("--max-tokens <n>", "longest row in tokens", integer(2), 512)
-    .addOption(jsonOption())
-    .action(
-      async (
-        options: Manners &
-          FormatOptions &
-          RuntimeOptions & {
-            model: string;
-            quantization: Quantization | "none";
-            adapter: string;
-            data: string;
-            probes: number;
-            seed: number;
-            maxTokens: number;
-          },
-      ) => {
-        const { resolveModel } = await import("./shared/config/config.js");
-        const { sharpness } = await import("./client/tasks/sharpness.js");
-        const { quantization, adapter, data, probes, seed, maxTokens } = options;
-        const model = resolveModel(options.model, process.cwd(), "--model");
-        const given = { format: formatOf(options), runtime: runtimeOf(options) };
-        const job = { model, quantization, adapter, data, probes, seed, maxTokens, ...given };
-        const result = await runJob<Sharpness>(options, (context) => sharpness(job, context));
-        const { trace, largest, loss, parameters } = result;
-        await printResult(result, options, () =>
-          [
-            `loss                ${loss.toFixed(4)} nats a scored token`,
-            `trace               ${trace.mean.toPrecision(4)} ± ${trace.standardError.toPrecision(2)} (${trace.probes} probes, ${parameters} parameters)`,
-            `largest eigenvalue  ${largest.eigenvalue.toPrecision(4)} ± ${largest.residual.toPrecision(2)}`,
-          ].join("\n"),
-        );
-      },
-    );
+    .action(async (options: Manners & RowsOptions & { adapter: string; probes: number; seed: number }) => {
+      const { adapter, probes, seed } = options;
+      const job = { ...(await rowsOf(options)), adapter, probes, seed };
+      const { sharpness } = await import("./client/tasks/sharpness.js");
+      const result = await runJob<Sharpness>(options, (context) => sharpness(job, context));
+      const { trace, largest, loss, parameters } = result;
+      await printResult(result, options, () =>
+        [
+          `loss                ${loss.toFixed(4)} nats a scored token`,
+          `trace               ${trace.mean.toPrecision(4)} ± ${trace.standardError.toPrecision(2)} (${trace.probes} probes, ${parameters} parameters)`,
+          `largest eigenvalue  ${largest.eigenvalue.toPrecision(4)} ± ${largest.residual.toPrecision(2)}`,
+        ].join("\n"),
+      );
+    });
 
   command(program, "export <run>", "write a run's adapters as PEFT folders, and the ensemble's weights")
     .requiredOption("--out <dir>", "folder to write")
