@@ -2,9 +2,14 @@
  * Encodes a graph as an ONNX model (opset 21). Frozen weights become external data that point into their own files, so that
  * every session over the same file shares one memory map.
  *
- * Elementwise passes over activations cost as much as they move, so that what ONNX can join is joined: a sum with a product or
- * with placed values is computed in place of a pass of its own, norms, SiLU and rotary embedding are one operation each, and
- * equal nodes are emitted once (0.25 s of 1.77 s on the SmolLM2-135M shape, `npm run bench -- engine`).
+ * Elementwise passes over activations cost as much as they move, so that what ONNX can join is joined: a sum with placed values
+ * is computed in place of a pass of its own, norms, SiLU and rotary embedding are one operation each, and equal nodes are emitted
+ * once (0.25 s of 1.77 s on the SmolLM2-135M shape, `npm run bench -- engine`). A sum with a product is left alone: Gemm copies
+ * its third input with one thread (40 ms of 1.4 s).
+ *
+ * Every value's shape is declared. ONNX Runtime infers few of them where sizes are symbols, cannot reuse the memory of those that
+ * it does not know, and yet searches them all for each new value: that took 2.6 s of 3.3 s to make a session of 9,000 nodes, and
+ * grew with their square.
  */
 import { dirname, relative, sep } from "node:path";
 import { sizeOf } from "../../base/tensors.js";
@@ -66,6 +71,8 @@ class Encoder implements Emitter {
   private readonly nodes: NodeMessage[] = [];
   private readonly initializers: TensorMessage[] = [];
   private readonly names = new Map<number, string>();
+  /** Shapes of the values that nodes give. */
+  private readonly declared = new Map<string, ValueInfoMessage>();
   private readonly symbols = new Map<string, string>();
   /** What was emitted, by operation, inputs and attributes. */
   private readonly emitted = new Map<string, string>();
@@ -105,23 +112,17 @@ class Encoder implements Emitter {
       }
     }
     Object.values(this.graph.outputs).forEach(use);
-    const takesPacked = ({ id }: Value): boolean => {
-      const { op } = byId.get(byId.get(id)!.inputs[1]!.id)!;
-      return op.kind === "weight" && op.source.form !== undefined;
-    };
-    const joins = ({ inputs, output }: Node, part: Value): boolean => {
-      const { kind } = byId.get(part.id)!.op;
-      if (uses.get(part.id) !== 1 || !sameShape(part.shape, output.shape)) return false;
-      if (kind === "matmul") return part.shape.length === 2 && !takesPacked(part);
-      return kind === "place" && inputs.every(({ shape }) => sameShape(shape, output.shape));
-    };
+    const joins = ({ inputs, output }: Node, part: Value): boolean =>
+      byId.get(part.id)!.op.kind === "place" &&
+      uses.get(part.id) === 1 &&
+      [part, ...inputs].every(({ shape }) => sameShape(shape, output.shape));
     for (const node of this.graph.nodes) {
       if (node.op.kind !== "add") continue;
       const part = node.inputs.find((input) => joins(node, input));
       if (part === undefined) continue;
-      const product = byId.get(part.id)!;
-      this.joined.set(node.output.id, product);
-      this.joined.set(part.id, product);
+      const placed = byId.get(part.id)!;
+      this.joined.set(node.output.id, placed);
+      this.joined.set(part.id, placed);
     }
   }
 
@@ -151,7 +152,14 @@ class Encoder implements Emitter {
         { domain: "", version: OPSET },
         { domain: MICROSOFT, version: 1 },
       ],
-      graph: { name: "graph", node: this.nodes, initializer: this.initializers, input: inputs, output: outputs },
+      graph: {
+        name: "graph",
+        node: this.nodes,
+        initializer: this.initializers,
+        input: inputs,
+        output: outputs,
+        value_info: [...this.declared.values()],
+      },
     };
     const model = Model.encode(message).finish();
     return this.folder === undefined ? { model } : { model, weightsFolder: this.folder };
@@ -284,15 +292,16 @@ class Encoder implements Emitter {
     }
     const joined = this.joined.get(node.output.id);
     if (joined === node) return; // its sum computes it
-    this.names.set(node.output.id, joined === undefined ? this.lower(node) : this.sum(node, joined));
+    const name = joined === undefined ? this.lower(node) : this.sum(node, joined);
+    this.names.set(node.output.id, name);
+    if (node.op.kind !== "weight" && node.op.kind !== "constant") this.declared.set(name, valueInfo(name, node.output));
   }
 
-  /** A sum with a product (Gemm's third input), or with values placed at indices. */
+  /** A sum with values placed at indices. */
   private sum({ inputs }: Node, part: Node): string {
-    const other = this.name(inputs.find((input) => input !== part.output) as Value);
-    const [a, b] = part.inputs.map((value) => this.name(value)) as [string, string];
-    if (part.op.kind === "matmul") return this.emit("Gemm", [a, b, other], productAttributes(part.op));
-    return this.placed(other, a, b);
+    const other = inputs.find((input) => input !== part.output) as Value;
+    const [values, indices] = part.inputs as [Value, Value];
+    return this.placed(this.name(other), this.name(values), this.name(indices));
   }
 
   private placed(base: string, values: string, indices: string): string {
