@@ -39,6 +39,8 @@ export interface Linear {
   readonly name: string;
   readonly out: number;
   readonly in: number;
+  /** The first of the linears that read the same values: its own name where it reads them alone. */
+  readonly reads: string;
   readonly bias: boolean;
   /** The weight is [in, out], as GPT-2's Conv1D has it, not [out, in]. */
   readonly inputFirst: boolean;

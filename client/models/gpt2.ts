@@ -84,6 +84,7 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
 function linearsOfLayer({ hidden, feedForward }: Gpt2Config, layer: number): Linear[] {
   const linear = (name: string, out: number, width: number): Linear => ({
     name: `transformer.h.${layer}.${name}`,
+    reads: `transformer.h.${layer}.${name}`,
     out,
     in: width,
     bias: true,

@@ -6,7 +6,7 @@ import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { ApplyLinear, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
-import { type Activation, applied, layerNorm, linearWeights, normWeights } from "./layers.js";
+import { type Activation, applied, layerNorm, linearWeights, normWeights, together } from "./layers.js";
 import { frequencies, rotaryTables, turned } from "./rotary.js";
 
 interface GptjConfig {
@@ -78,15 +78,18 @@ export function gptj(json: Readonly<Record<string, unknown>>, file: string): Arc
 function linearsOfLayer({ hidden, feedForward }: GptjConfig, layer: number): Linear[] {
   const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
     name: `transformer.h.${layer}.${name}`,
+    reads: `transformer.h.${layer}.${name}`,
     out,
     in: width,
     bias,
     inputFirst: false,
   });
   return [
-    linear("attn.k_proj", hidden, hidden, false),
-    linear("attn.v_proj", hidden, hidden, false),
-    linear("attn.q_proj", hidden, hidden, false),
+    ...together(
+      linear("attn.k_proj", hidden, hidden, false),
+      linear("attn.v_proj", hidden, hidden, false),
+      linear("attn.q_proj", hidden, hidden, false),
+    ),
     linear("attn.out_proj", hidden, hidden, false),
     linear("mlp.fc_in", feedForward, hidden, true),
     linear("mlp.fc_out", hidden, feedForward, true),

@@ -14,6 +14,10 @@ export function linearWeights(linears: readonly Linear[]): NamedShape[] {
   ]);
 }
 
+/** Linears that read the same values. */
+export const together = (...linears: Linear[]): Linear[] =>
+  linears.map((linear) => ({ ...linear, reads: linears[0]!.name }));
+
 /** Linears as functions by name: x [B*T, in] -> [B*T, out]. */
 export function applied(
   g: GraphBuilder,

@@ -7,7 +7,7 @@ import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { ApplyLinear, Architecture, Linear, PositionTable, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask, type Heads } from "./attention.js";
 import { Fields } from "./fields.js";
-import { type Activation, applied, linearWeights, type NamedShape } from "./layers.js";
+import { type Activation, applied, linearWeights, type NamedShape, together } from "./layers.js";
 import { readFrequencies, rotaryTables, turned } from "./rotary.js";
 
 interface LlamaConfig extends Heads {
@@ -166,18 +166,23 @@ function linearsOfLayer(config: LlamaConfig, layer: number): Linear[] {
   const { heads, kvHeads, headDim, feedForward, hidden, qkvBias, outputBias, feedForwardBias } = config;
   const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
     name: `model.layers.${layer}.${name}`,
+    reads: `model.layers.${layer}.${name}`,
     out,
     in: width,
     bias,
     inputFirst: false,
   });
   return [
-    linear("self_attn.q_proj", heads * headDim, hidden, qkvBias),
-    linear("self_attn.k_proj", kvHeads * headDim, hidden, qkvBias),
-    linear("self_attn.v_proj", kvHeads * headDim, hidden, qkvBias),
+    ...together(
+      linear("self_attn.q_proj", heads * headDim, hidden, qkvBias),
+      linear("self_attn.k_proj", kvHeads * headDim, hidden, qkvBias),
+      linear("self_attn.v_proj", kvHeads * headDim, hidden, qkvBias),
+    ),
     linear("self_attn.o_proj", hidden, heads * headDim, outputBias),
-    linear("mlp.gate_proj", feedForward, hidden, feedForwardBias),
-    linear("mlp.up_proj", feedForward, hidden, feedForwardBias),
+    ...together(
+      linear("mlp.gate_proj", feedForward, hidden, feedForwardBias),
+      linear("mlp.up_proj", feedForward, hidden, feedForwardBias),
+    ),
     linear("mlp.down_proj", hidden, feedForward, feedForwardBias),
   ];
 }

@@ -82,6 +82,7 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
 function linearsOfLayer({ hidden, feedForward, attentionBias }: NeoxConfig, layer: number): Linear[] {
   const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
     name: `gpt_neox.layers.${layer}.${name}`,
+    reads: `gpt_neox.layers.${layer}.${name}`,
     out,
     in: width,
     bias,
