@@ -30,8 +30,18 @@ export interface Architecture {
    * @returns [B*T, hidden]
    */
   hiddenStates(g: GraphBuilder, inputs: SequenceInputs, weight: WeightOf, apply: ApplyLinear): Value;
-  /** Logits of some rows of hidden states. @param rows [S, hidden] @returns [S, vocabulary] */
-  logits(g: GraphBuilder, rows: Value, weight: WeightOf): Value;
+  /** What logits are made of. @param rows hidden states [S, hidden] */
+  head(g: GraphBuilder, rows: Value, weight: WeightOf): Head;
+}
+
+/** Logits are states times the weight's transpose, plus the bias. */
+export interface Head {
+  /** Normed: [S, hidden]. */
+  readonly states: Value;
+  /** [vocabulary, hidden] */
+  readonly weight: Value;
+  /** [vocabulary] */
+  readonly bias?: Value;
 }
 
 export interface Linear {

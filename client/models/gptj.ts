@@ -68,10 +68,11 @@ export function gptj(json: Readonly<Record<string, unknown>>, file: string): Arc
     attentionModules: ["q_proj", "k_proj", "v_proj", "out_proj"],
     positionTables: [...rotaryTables(frequencies(THETA, rotaryDim)), causalMask("mask")],
     hiddenStates: (g, inputs, weight, apply) => hiddenStates(g, config, linears, inputs, weight, apply),
-    logits: (g, rows, weight) => {
-      const normed = layerNorm(g, rows, FINAL, config.eps, weight);
-      return g.add(g.matmul(normed, weight(headWeight), { transB: true }), weight(`${HEAD}.bias`));
-    },
+    head: (g, rows, weight) => ({
+      states: layerNorm(g, rows, FINAL, config.eps, weight),
+      weight: weight(headWeight),
+      bias: weight(`${HEAD}.bias`),
+    }),
   };
 }
 

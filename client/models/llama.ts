@@ -155,10 +155,10 @@ function build(config: LlamaConfig): Architecture {
     attentionModules: ["q_proj", "k_proj", "v_proj", "o_proj"],
     positionTables: [...rotaryTables(config.frequencies), ...masksOf(config)],
     hiddenStates: (g, inputs, weight, apply) => hiddenStates(g, config, linears, inputs, weight, apply),
-    logits: (g, rows, weight) =>
-      g.matmul(g.rmsNorm(rows, weight("model.norm.weight"), config.eps), weight(config.tied ? EMBEDDING : HEAD), {
-        transB: true,
-      }),
+    head: (g, rows, weight) => ({
+      states: g.rmsNorm(rows, weight("model.norm.weight"), config.eps),
+      weight: weight(config.tied ? EMBEDDING : HEAD),
+    }),
   };
 }
 

@@ -74,8 +74,10 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
     attentionModules: ["query_key_value", "dense"],
     positionTables: [...rotaryTables(frequencies), causalMask("mask")],
     hiddenStates: (g, inputs, weight, apply) => hiddenStates(g, config, linears, inputs, weight, apply),
-    logits: (g, rows, weight) =>
-      g.matmul(layerNorm(g, rows, FINAL, config.eps, weight), weight(tied ? EMBEDDING : HEAD), { transB: true }),
+    head: (g, rows, weight) => ({
+      states: layerNorm(g, rows, FINAL, config.eps, weight),
+      weight: weight(tied ? EMBEDDING : HEAD),
+    }),
   };
 }
 

@@ -3,10 +3,17 @@ import type { Dim, Shape } from "../../shared/graph/dims.js";
 import { gradients } from "../../shared/graph/gradients.js";
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { type TensorProjection, tensorProjection } from "../../shared/sketch/projection.js";
-import type { ApplyLinear, Architecture, KeysAndValues, SequenceInputs, WeightOf } from "../models/architecture.js";
+import type {
+  ApplyLinear,
+  Architecture,
+  Head,
+  KeysAndValues,
+  SequenceInputs,
+  WeightOf,
+} from "../models/architecture.js";
 import type { BaseModel } from "../models/base.js";
 import { type AdapterLayout, loraInGraph } from "./lora.js";
-import { marginAgainstRest, marginAmongChoices, negativeLogLikelihood } from "./objective.js";
+import { logitsOf, marginAgainstRest, marginAmongChoices, negativeLogLikelihood, targetLogits } from "./objective.js";
 
 /**
  * Declares the inputs of a sequence batch: `tokens` [B, T], and the model's position tables by their names.
@@ -36,12 +43,17 @@ export function frozenWeights(g: GraphBuilder, { architecture, sources }: BaseMo
   };
 }
 
-/** Logits at `positions` [S] of the flattened batch: nothing is computed for tokens that nobody asks about. */
-function logitsAsked(g: GraphBuilder, model: BaseModel, apply: ApplyLinear, past?: SequenceInputs["past"]): Value {
+/** The head at `positions` [S] of the flattened batch: nothing is computed for tokens that nobody asks about. */
+function headAsked(g: GraphBuilder, model: BaseModel, apply: ApplyLinear, past?: SequenceInputs["past"]): Head {
   const { architecture } = model;
   const weight = frozenWeights(g, model);
   const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture, past), weight, apply);
-  return architecture.logits(g, g.gather(hidden, g.input("positions", ["S"], "int32")), weight);
+  return architecture.head(g, g.gather(hidden, g.input("positions", ["S"], "int32")), weight);
+}
+
+/** Logits at those positions: [S, V]. */
+function logitsAsked(...asked: Parameters<typeof headAsked>): Value {
+  return logitsOf(asked[0], headAsked(...asked));
 }
 
 /** What should stand behind the asked positions. */
@@ -86,11 +98,17 @@ export function forwardGraph(model: BaseModel, layout: AdapterLayout): Graph {
 export function trainingGraph(model: BaseModel, layout: AdapterLayout, { offset = false } = {}): Graph {
   const g = new GraphBuilder();
   const adapter = loraInGraph(g, layout, { training: true });
-  const logits = logitsAsked(g, model, adapter.apply);
+  const head = headAsked(g, model, adapter.apply);
   const targets = targetsAsked(g);
-  const shifted = offset ? g.add(logits, g.input("offset", ["S", model.architecture.vocabulary])) : logits;
-  const weights = g.input("weights", ["S", 1]);
-  const loss = g.total(g.mul(weights, negativeLogLikelihood(g, shifted, targets)));
+  let logits = logitsOf(g, head);
+  let right = targetLogits(g, head, targets);
+  if (offset) {
+    const added = g.input("offset", ["S", model.architecture.vocabulary]);
+    logits = g.add(logits, added);
+    right = g.add(right, g.pick(added, targets));
+  }
+  const nll = negativeLogLikelihood(g, logits, targets, right);
+  const loss = g.total(g.mul(g.input("weights", ["S", 1]), nll));
   const [grad] = gradients(g, loss, [adapter.trained]);
   return g.build({ loss, grad: grad as Value });
 }
@@ -135,7 +153,7 @@ export function fullTrainingGraph(architecture: Architecture): Graph {
   };
   const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture), weight, (_, __, base) => base());
   const rows = g.gather(hidden, g.input("positions", ["S"], "int32"));
-  const nll = negativeLogLikelihood(g, architecture.logits(g, rows, weight), targetsAsked(g));
+  const nll = negativeLogLikelihood(g, logitsOf(g, architecture.head(g, rows, weight)), targetsAsked(g));
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), nll));
   const [grad] = gradients(g, loss, [parameters]);
   return g.build({ loss, grad: grad as Value });

@@ -3,11 +3,38 @@
  * h = log of the odds of a set of tokens against the rest, each by a stable logsumexp, never by clipped probabilities.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
+import type { Head } from "../models/architecture.js";
 import { MASKED } from "../models/attention.js";
 
-/** -log p of the targets. @param logits [S, V]. @param targets int32 [S, 1]. @returns [S, 1] */
-export function negativeLogLikelihood(g: GraphBuilder, logits: Value, targets: Value): Value {
-  return g.sub(g.logSumExp(logits), g.pick(logits, targets));
+/** @returns [S, V] */
+export function logitsOf(g: GraphBuilder, { states, weight, bias }: Head): Value {
+  const product = g.matmul(states, weight, { transB: true });
+  return bias === undefined ? product : g.add(product, bias);
+}
+
+/**
+ * The targets' logits by themselves, each a product of two vectors: where they are differentiated, the gradient of all logits
+ * is then the softmax alone, and no pass over [S, V] puts the targets into it (30 ms of 1.4 s with 512 tokens of SmolLM2-135M).
+ * @param targets int32 [S, 1]. @returns [S, 1]
+ */
+export function targetLogits(g: GraphBuilder, { states, weight, bias }: Head, targets: Value): Value {
+  const rows = g.gather(weight, g.reshape(targets, targets.shape.slice(0, 1)));
+  const product = g.sum(g.mul(states, rows), [1], true);
+  return bias === undefined ? product : g.add(product, g.gather(bias, targets));
+}
+
+/**
+ * -log p of the targets.
+ * @param logits [S, V]. @param targets int32 [S, 1]. @param right the targets' logits, where they are there already
+ * @returns [S, 1]
+ */
+export function negativeLogLikelihood(
+  g: GraphBuilder,
+  logits: Value,
+  targets: Value,
+  right = g.pick(logits, targets),
+): Value {
+  return g.sub(g.logSumExp(logits), right);
 }
 
 /**

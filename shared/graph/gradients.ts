@@ -109,6 +109,19 @@ function unbroadcast(g: GraphBuilder, grad: Value, shape: Shape): Value {
   return g.reshape(axes.length ? g.sum(grad, axes, true) : grad, shape);
 }
 
+/**
+ * Splits a gradient that is something times a factor a row: behind the product with which it goes on, its rows are as wide as
+ * those of `a`. Worth a pass over all logits, [S, V], where the loss weighs its tokens.
+ */
+function rowFactor(g: GraphBuilder, grad: Value, a: Value): { rows: Value; factor?: Value } {
+  const { op, inputs } = g.at(grad.id);
+  const [rows, factor] = inputs as [Value, Value];
+  const byRow = op.kind === "mul" && sameShape(rows.shape, grad.shape) && factor.shape.at(-1) === 1;
+  const [from, to] = [grad.shape.at(-1), a.shape.at(-1)];
+  const narrower = typeof from === "number" && typeof to === "number" && to < from;
+  return byRow && narrower && factor.shape.length === 2 ? { rows, factor } : { rows: grad };
+}
+
 /** The mean over the last axis, which stays with size 1. */
 function average(g: GraphBuilder, value: Value): Value {
   const last = value.shape.length - 1;
@@ -248,14 +261,12 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
       return;
     case "matmul": {
       const { transA, transB, scale } = op;
-      to(0, () =>
-        fit(
-          transA
-            ? g.matmul(b, grad, { transA: transB, transB: true, scale })
-            : g.matmul(grad, b, { transB: !transB, scale }),
-          a,
-        ),
-      );
+      to(0, () => {
+        if (transA) return fit(g.matmul(b, grad, { transA: transB, transB: true, scale }), a);
+        const { rows, factor } = rowFactor(g, grad, a);
+        const product = g.matmul(rows, b, { transB: !transB, scale });
+        return fit(factor === undefined ? product : g.mul(product, factor), a);
+      });
       to(1, () =>
         fit(
           transB
