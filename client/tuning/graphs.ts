@@ -275,12 +275,16 @@ export function adamwGraph(
   const [rate, decay, correction1, correction2, clip] = ["rate", "decay", "correction1", "correction2", "clip"].map(
     (name) => g.input(name, [1]),
   ) as [Value, Value, Value, Value, Value];
+  // Factors that are one number are joined first: what is left are fourteen passes over vectors, of nineteen as the paper writes it.
   const norm = g.sqrt(g.sum(g.square(grad), [0], true));
-  const scaled = g.mul(grad, g.minimum(g.constant(Float32Array.of(1), [1]), g.div(clip, g.add(norm, g.scalar(1e-6)))));
-  const first = g.add(g.scale(moment1, beta1), g.scale(scaled, 1 - beta1));
-  const second = g.add(g.scale(moment2, beta2), g.scale(g.square(scaled), 1 - beta2));
-  const spread = g.add(g.sqrt(g.mul(second, correction2)), g.scalar(eps));
-  const decayed = g.sub(values, g.mul(values, decay));
-  const next = g.sub(decayed, g.mul(g.mul(first, correction1), g.div(rate, spread)));
+  const shrink = g.minimum(g.constant(Float32Array.of(1), [1]), g.div(clip, g.add(norm, g.scalar(1e-6))));
+  const first = g.add(g.scale(moment1, beta1), g.mul(grad, g.scale(shrink, 1 - beta1)));
+  const energy = g.mul(g.square(grad), g.scale(g.square(shrink), 1 - beta2));
+  const second = g.add(g.scale(moment2, beta2), energy);
+  // m c1 / (sqrt(v c2) + eps) = m (c1 / sqrt(c2)) / (sqrt(v) + eps / sqrt(c2))
+  const root = g.sqrt(correction2);
+  const direction = g.div(first, g.add(g.sqrt(second), g.div(g.scalar(eps), root)));
+  const kept = g.mul(values, g.sub(g.constant(Float32Array.of(1), [1]), decay));
+  const next = g.sub(kept, g.mul(direction, g.div(g.mul(rate, correction1), root)));
   return g.build({ values: next, moment1: first, moment2: second, norm });
 }
