@@ -131,7 +131,7 @@ class Encoder implements Emitter {
     const outputs: ValueInfoMessage[] = [];
     for (const [name, value] of Object.entries(this.graph.inputs)) {
       this.names.set(value.id, name);
-      inputs.push(valueInfo(name, value));
+      inputs.push(valueInfo(name, value.shape, DATA_TYPE[value.dtype]));
     }
     for (const node of this.graph.nodes) this.node(node);
     for (const [name, value] of Object.entries(this.graph.outputs)) {
@@ -143,7 +143,7 @@ class Encoder implements Emitter {
         attribute: [],
         domain: "",
       });
-      outputs.push(valueInfo(`out:${name}`, value));
+      outputs.push(valueInfo(`out:${name}`, value.shape, DATA_TYPE[value.dtype]));
     }
     const message = {
       ir_version: 10,
@@ -294,7 +294,13 @@ class Encoder implements Emitter {
     if (joined === node) return; // its sum computes it
     const name = joined === undefined ? this.lower(node) : this.sum(node, joined);
     this.names.set(node.output.id, name);
-    if (node.op.kind !== "weight" && node.op.kind !== "constant") this.declared.set(name, valueInfo(name, node.output));
+    const { dtype, shape } = node.output;
+    if (node.op.kind !== "weight" && node.op.kind !== "constant") this.declare(name, shape, DATA_TYPE[dtype]);
+  }
+
+  declare(name: string, shape: Shape, type: number): string {
+    this.declared.set(name, valueInfo(name, shape, type));
+    return name;
   }
 
   /** A sum with values placed at indices. */
@@ -486,9 +492,9 @@ function commonFolder(graph: Graph): string | undefined {
   return common === undefined ? undefined : common.join(sep) || sep;
 }
 
-function valueInfo(name: string, { dtype, shape }: Value): ValueInfoMessage {
+function valueInfo(name: string, shape: Shape, elem_type: number): ValueInfoMessage {
   const dim = shape.map((d) => (typeof d === "number" ? { dim_value: d } : { dim_param: d }));
-  return { name, type: { tensor_type: { elem_type: DATA_TYPE[dtype], shape: { dim } } } };
+  return { name, type: { tensor_type: { elem_type, shape: { dim } } } };
 }
 
 function productAttributes({ transA, transB, scale }: Extract<Op, { kind: "matmul" }>): AttributeMessage[] {

@@ -31,6 +31,8 @@ export interface Emitter {
   /** A node, one for all that ask for the same. */
   emit(type: string, input: readonly string[], attribute?: AttributeMessage[], domain?: string): string;
   ints(values: readonly number[]): string;
+  /** Says what a tensor's shape is, where ONNX Runtime cannot know it. */
+  declare(name: string, dims: readonly number[], type: number): string;
   /** A tensor in the weight's file. */
   external(source: WeightSource, dims: readonly number[], type: number, part: Part): string;
   /** A tensor in the model itself. */
@@ -83,7 +85,8 @@ class Parts {
     const shape = this.e.emit("Add", [this.e.ints(dims), this.zero]);
     // Flat, as forward products take the codes: in one shape alone a part is mapped once.
     const flat = this.at(part, [sizeOf(dims)], type);
-    return this.e.emit("Cast", [this.e.emit("Reshape", [flat, shape])], [intAttribute("to", as)]);
+    const shaped = this.e.declare(this.e.emit("Reshape", [flat, shape]), dims, type);
+    return this.e.declare(this.e.emit("Cast", [shaped], [intAttribute("to", as)]), dims, as);
   }
 }
 
