@@ -1,5 +1,5 @@
 /** What the commands on one file of rows read: the model, the rows as its tokens, and a PEFT adapter where one is given. */
-import { adaptedModules, isTarget, readPeftAdapter, scaleOf } from "../../shared/adapters/peft.js";
+import { adaptedModules, isTarget, readPeftAdapter } from "../../shared/adapters/peft.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { RowFormat } from "../../shared/config/format.js";
@@ -76,8 +76,8 @@ export async function peftAdapter(architecture: Architecture, folder: string): P
   }
   const layout = loraLayout(architecture, {
     rank: adapter.rank,
-    // The layout scales by alpha / rank; rank-stabilised LoRA by alpha / sqrt(rank).
-    alpha: scaleOf(adapter) * adapter.rank,
+    alpha: adapter.alpha,
+    rslora: adapter.useRslora,
     modules,
     dropout: 0,
     freezeA: false,

@@ -1,8 +1,8 @@
 /**
- * LoRA (Hu et al. 2021): y = W x + (alpha / rank) B A x on chosen linears. The adapter is two flat vectors, of what is frozen
+ * LoRA (Hu et al. 2021): y = W x + s B A x on chosen linears, s as `scaleOf` has it. The adapter is two flat vectors, of what is frozen
  * and of what is trained, with a layout that names the tensors inside: a runtime then moves two tensors instead of hundreds.
  */
-import { isTarget } from "../../shared/adapters/peft.js";
+import { isTarget, scaleOf } from "../../shared/adapters/peft.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { type FloatTensor, type NamedTensors, sizeOf } from "../../shared/base/tensors.js";
@@ -18,6 +18,8 @@ export interface LoraSpec {
   readonly dropout: number;
   /** Train B alone: averages of updates are then exact (FFA-LoRA, Sun et al. 2024). */
   readonly freezeA: boolean;
+  /** Scale by alpha / sqrt(rank) instead of alpha / rank (Kalajdzievski 2023). @default false */
+  readonly rslora?: boolean;
 }
 
 export type AdaptedLinear = Pick<Linear, "name" | "out" | "in" | "reads">;
@@ -177,7 +179,8 @@ export function loraInGraph(
   const mask = training && layout.spec.dropout > 0 ? g.input("dropout", ["B*T", widest]) : undefined;
   const find = new Map(layout.tensors.map((tensor) => [tensor.name, tensor]));
   const linears = new Map(layout.linears.map((linear) => [linear.name, linear]));
-  const { rank, alpha } = layout.spec;
+  const { rank, rslora = false } = layout.spec;
+  const scale = scaleOf({ ...layout.spec, useRslora: rslora });
   /** Tensors of equal width that lie side by side, as one. */
   const stacked = (first: string, count: number): Value => {
     const { shape, part, offset } = find.get(first) as AdapterTensor;
@@ -190,7 +193,7 @@ export function loraInGraph(
       const readers = layout.linears.filter(({ reads }) => reads === linear.reads);
       const input = mask === undefined ? x : g.mul(x, g.slice(mask, 1, 0, linear.in));
       const all = stacked(tensorName(readers[0]!.name, "A"), readers.length);
-      const down = g.matmul(input, all, { transB: true, scale: alpha / rank });
+      const down = g.matmul(input, all, { transB: true, scale });
       for (const [at, { name }] of readers.entries()) downs.set(name, g.slice(down, 1, at * rank, rank));
     }
     return downs.get(linear.name) as Value;

@@ -22,6 +22,7 @@ export interface PipelinePlan {
     readonly modules: readonly string[];
     readonly dropout: number;
     readonly freezeA: boolean;
+    readonly rslora: boolean;
   };
   readonly training: {
     readonly epochs: number;

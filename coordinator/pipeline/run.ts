@@ -27,6 +27,7 @@ export interface Published {
     readonly alpha: number;
     readonly modules: readonly string[];
     readonly dropout: number;
+    readonly rslora: boolean;
   };
   readonly members: readonly { readonly name: string; readonly values: BlobRef }[];
   /** Pairs of a client and its weights, one a member. */
@@ -110,12 +111,12 @@ export async function runPipeline(
     const groups = partition ?? estimate.partition.map((group) => group.map((i) => estimate.clients[i] as string));
     return { estimate, groups, ensemble: await buildEnsemble(ctx, groups, learningRate) };
   });
-  const { rank, alpha, modules, dropout } = ctx.plan.adapter;
+  const { rank, alpha, modules, dropout, rslora } = ctx.plan.adapter;
   await ctx.journal.step(
     PUBLISHED,
     async (): Promise<Published> => ({
       model,
-      adapter: { rank, alpha, modules: [...modules], dropout },
+      adapter: { rank, alpha, modules: [...modules], dropout, rslora },
       members: ensemble.members.map(({ name, values }) => ({ name, values })),
       weights: [...ensemble.weights].map(([client, weights]) => [client, [...weights]] as const),
     }),

@@ -15,7 +15,12 @@ export interface WrittenMember {
 export interface WrittenEnsemble {
   /** What the adapters say of their base model. */
   readonly baseModel: string | null;
-  readonly adapter: { readonly rank: number; readonly alpha: number; readonly dropout: number };
+  readonly adapter: {
+    readonly rank: number;
+    readonly alpha: number;
+    readonly dropout: number;
+    readonly rslora: boolean;
+  };
   readonly members: AsyncIterable<WrittenMember> | Iterable<WrittenMember>;
   /** Pairs of a client and its weights, one a member. */
   readonly weights: Iterable<readonly [string, readonly number[]]>;
@@ -27,10 +32,10 @@ const RULE = "base + sum of w (member - base), on logits";
 /** Writes `members/<name>/` and `ensemble.json` into a folder; members that are there already are replaced. Returns the names. */
 export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): Promise<string[]> {
   await rm(join(folder, "members"), { recursive: true, force: true });
-  const { rank, alpha, dropout } = ensemble.adapter;
+  const { rank, alpha, dropout, rslora } = ensemble.adapter;
   const names: string[] = [];
   for await (const { name, tensors } of ensemble.members) {
-    const adapter = { rank, alpha, dropout, targetModules: adaptedModules(tensors), useRslora: false, tensors };
+    const adapter = { rank, alpha, dropout, targetModules: adaptedModules(tensors), useRslora: rslora, tensors };
     await writePeftAdapter(join(folder, "members", name), adapter, { baseModel: ensemble.baseModel });
     names.push(name);
   }

@@ -48,7 +48,7 @@ const base = block({
 const adapter = block({
   kind: z.literal("lora").default("lora"),
   rank: whole(1, 1024).default(16),
-  alpha: z.number().positive().max(1e6).default(32).describe("The update is scaled by alpha / rank"),
+  alpha: z.number().positive().max(1e6).default(32).describe("The update is scaled by alpha / rank; see rslora"),
   modules: z
     .array(z.string().min(1))
     .default([])
@@ -60,6 +60,10 @@ const adapter = block({
     .boolean()
     .default(true)
     .describe("Train B alone: averages of updates are then exact, and half the bytes travel (FFA-LoRA)"),
+  rslora: z
+    .boolean()
+    .default(false)
+    .describe("Scale the update by alpha / sqrt(rank), so that high ranks learn as fast as low ones (rsLoRA)"),
 });
 
 const training = block({

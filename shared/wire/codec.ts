@@ -171,6 +171,7 @@ function decodeAdapter(field: string, message: AdapterSpec__Output | null): Adap
     dropout: m.dropout,
     initSeed: uint53(`${field}.init_seed`, m.initSeed),
     freezeA: m.freezeA,
+    rslora: m.rslora,
   };
 }
 

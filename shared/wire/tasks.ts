@@ -40,6 +40,8 @@ export interface AdapterSpec {
   readonly initSeed: number;
   /** A stays at its initial values; only B is trained. */
   readonly freezeA: boolean;
+  /** The update is scaled by alpha / sqrt(rank), not by alpha / rank. */
+  readonly rslora: boolean;
 }
 
 export interface SketchGradients {

@@ -36,6 +36,7 @@ export const ADAPTER: AdapterSpec = {
   dropout: 0.1,
   initSeed: 7,
   freezeA: true,
+  rslora: false,
 };
 
 /** A folder that is removed by `remove`. */

@@ -28,6 +28,8 @@ after(() => rmSync(folder, { recursive: true }));
 const fixture = (...parts: string[]): string => asset("test", "fixtures", ...parts);
 const CHOICES = fixture("evaluate", "rows-choices.jsonl");
 const ADAPTER = fixture("peft", "adapters", "all");
+/** Its scale is one that an export has to say. */
+const RSLORA = fixture("peft", "adapters", "rslora");
 const context = { log: silentLog, progress: silentProgress, signal: new AbortController().signal };
 const common = {
   model: TINY_MODEL,
@@ -162,11 +164,11 @@ async function ensembleOf(name: string, adapters: readonly string[], weights: Re
   const members = [];
   for (const [i, path] of adapters.entries())
     members.push({ name: `m${i}`, tensors: (await readPeftAdapter(path)).tensors });
-  const { rank, alpha, dropout } = await readPeftAdapter(adapters[0]!);
+  const { rank, alpha, dropout, useRslora } = await readPeftAdapter(adapters[0]!);
   const out = join(folder, name);
   await writeEnsemble(out, {
     baseModel: null,
-    adapter: { rank, alpha, dropout },
+    adapter: { rank, alpha, dropout, rslora: useRslora },
     members,
     weights: Object.entries(weights),
   });
@@ -174,9 +176,9 @@ async function ensembleOf(name: string, adapters: readonly string[], weights: Re
 }
 
 test("an ensemble answers by its client's weights: a member alone, the base, and what lies between", async () => {
-  const ensemble = await ensembleOf("both", [ADAPTER, ADAPTER], { one: [1, 0], none: [0, 0], halves: [0.5, 0.5] });
+  const ensemble = await ensembleOf("both", [RSLORA, RSLORA], { one: [1, 0], none: [0, 0], halves: [0.5, 0.5] });
   const of = async (client: string) => (await choices(CHOICES, { ensemble, client })).flatMap((row) => row.choices);
-  const alone = (await choices(CHOICES, { adapter: ADAPTER })).flatMap((row) => row.choices);
+  const alone = (await choices(CHOICES, { adapter: RSLORA })).flatMap((row) => row.choices);
   const base = (await choices(CHOICES)).flatMap((row) => row.choices);
   const near = (got: typeof alone, want: typeof alone, tolerance: number): void =>
     got.forEach(({ logLikelihood }, i) => {

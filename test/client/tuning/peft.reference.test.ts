@@ -3,11 +3,13 @@
  */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, test } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
-import { marginFeeds } from "../../../client/tuning/batches.js";
-import { perExampleGraph } from "../../../client/tuning/graphs.js";
+import { peftAdapter } from "../../../client/tasks/inputs.js";
+import { marginFeeds, trainingFeeds } from "../../../client/tuning/batches.js";
+import { perExampleGraph, trainingGraph } from "../../../client/tuning/graphs.js";
 import {
   type AdapterLayout,
   type AdapterValues,
@@ -37,8 +39,8 @@ before(async () => {
 });
 after(() => runtime.close());
 
-function layoutFor(freezeA: boolean, modules: readonly string[] = MODULES): AdapterLayout {
-  return loraLayout(programs.model.architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA });
+function layoutFor(freezeA: boolean, modules: readonly string[] = MODULES, rslora = false): AdapterLayout {
+  return loraLayout(programs.model.architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA, rslora });
 }
 
 /** PEFT's tensors without the prefix that it puts before the model's own names. */
@@ -47,7 +49,7 @@ async function peftTensors(path: string): Promise<Map<string, FloatTensor>> {
   return new Map([...tensors].map(([name, tensor]) => [name.replace("base_model.model.", ""), tensor]));
 }
 
-async function peftAdapter(layout: AdapterLayout, path: string): Promise<AdapterValues> {
+async function valuesOf(layout: AdapterLayout, path: string): Promise<AdapterValues> {
   return adapterFromTensors(layout, await peftTensors(path), path);
 }
 
@@ -82,7 +84,7 @@ for (const [name, modules] of [
 ] as const) {
   test(`an adapter on ${name === "all" ? "all linears" : "queries and values"} gives PEFT's logits`, async () => {
     const layout = layoutFor(false, modules);
-    const values = await peftAdapter(layout, peft("adapters", name, "adapter_model.safetensors"));
+    const values = await valuesOf(layout, peft("adapters", name, "adapter_model.safetensors"));
     const file = await readSafetensorsHeader(peft("adapters", name, "expected.safetensors"));
     const shape = file.tensors.get("tokens")!.shape as [number, number];
     const tokens = { shape, data: await readIntTensor(file, "tokens") };
@@ -94,16 +96,48 @@ for (const [name, modules] of [
   });
 }
 
-for (const run of ["both", "frozen-a", "accumulated", "strong-decay"]) {
+test("a rank-stabilised adapter gives PEFT's logits and gradient, read from its folder as commands read it", async () => {
+  const folder = peft("adapters", "rslora");
+  const { architecture } = programs.model;
+  const { layout, values } = await peftAdapter(architecture, folder);
+  assert.equal(layout.spec.rslora, true);
+  const file = await readSafetensorsHeader(join(folder, "expected.safetensors"));
+  const [rows, length] = file.tensors.get("tokens")!.shape as [number, number];
+  const tokens = await readIntTensor(file, "tokens");
+  const logits = await allLogits(programs, layout, values, { shape: [rows, length], data: tokens }, new Meter());
+  const expected = await readTensor(file, "logits");
+  assert.ok(relative(logits, expected) < 1e-5, `logits are off by ${relative(logits, expected)}`);
+  const plain = { ...layout, spec: { ...layout.spec, rslora: false } };
+  const wrong = await allLogits(programs, plain, values, { shape: [rows, length], data: tokens }, new Meter());
+  assert.ok(relative(wrong, expected) > 1e-2, "the scale makes no difference");
+
+  const scored = Int32Array.from({ length: length - 1 }, (_, i) => i + 1);
+  const batch = Array.from({ length: rows }, (_, i) => ({
+    tokens: tokens.subarray(i * length, (i + 1) * length),
+    scored,
+  }));
+  const program = await programs.get("train", layout, () => trainingGraph(programs.model, layout));
+  const { tensors } = await new Meter().run(program, {
+    ...trainingFeeds(batch, architecture),
+    trained: { shape: [layout.trainedSize], data: values.trained },
+  });
+  for (const { name, shape, offset } of layout.tensors) {
+    const mine = (tensors.grad!.data as Float32Array).subarray(offset, offset + shape[0] * shape[1]);
+    const error = relative(mine, await readTensor(file, `grad:base_model.model.${name}`));
+    assert.ok(error < 1e-4, `the gradient of ${name} is off by ${error}`);
+  }
+});
+
+for (const run of ["both", "frozen-a", "accumulated", "strong-decay", "rslora"]) {
   test(`losses and final values of the training run "${run}" are PyTorch's`, async () => {
     const fixture = JSON.parse(await readFile(peft("training.json"), "utf8"));
     const { accumulation, steps, warmupSteps, maxNorm, weightDecay, losses } = fixture.runs[run];
-    const layout = layoutFor(run === "frozen-a");
+    const layout = layoutFor(run === "frozen-a", MODULES, run === "rslora");
     const batches: EncodedRow[][] = fixture.batches.map((rows: JsonRow[]) => rows.map(encoded));
     const outcome = await trainAdapter(
       programs,
       layout,
-      await peftAdapter(layout, peft("init", "adapter_model.safetensors")),
+      await valuesOf(layout, peft("init", "adapter_model.safetensors")),
       (step) => batches.slice(step * accumulation, (step + 1) * accumulation).flat(),
       {
         learningRate: fixture.learningRate,
@@ -124,7 +158,7 @@ for (const run of ["both", "frozen-a", "accumulated", "strong-decay"]) {
         `step ${step}: ${loss}, PyTorch has ${losses[step]}`,
       );
     });
-    const trained = await peftAdapter(layout, peft(`trained-${run}.safetensors`));
+    const trained = await valuesOf(layout, peft(`trained-${run}.safetensors`));
     assert.ok(relative(outcome.values.trained, trained.trained) < 1e-3);
   });
 }
@@ -134,9 +168,9 @@ for (const point of ["zero", "random"] as const) {
     const fixture = JSON.parse(await readFile(peft("gradients.json"), "utf8"));
     const rows: EncodedRow[] = fixture.rows.map(encoded);
     const layout = layoutFor(false);
-    const init = await peftAdapter(layout, peft("init", "adapter_model.safetensors"));
+    const init = await valuesOf(layout, peft("init", "adapter_model.safetensors"));
     const values =
-      point === "zero" ? init : await peftAdapter(layout, peft("adapters", "all", "adapter_model.safetensors"));
+      point === "zero" ? init : await valuesOf(layout, peft("adapters", "all", "adapter_model.safetensors"));
     const expected = await peftTensors(peft(`gradients-${point}.safetensors`));
     const entries: { row: number; term: string; h: number }[] = fixture[point];
     const feedsOf = (values: AdapterValues) => ({ trained: { shape: [layout.trainedSize], data: values.trained } });

@@ -12,6 +12,7 @@ const spec = {
   dropout: 0,
   initSeed: 1,
   freezeA: true,
+  rslora: false,
 } as const;
 const pair = (linear: string, rank = 2): [string, FloatTensor][] => [
   [`${linear}.lora_A.weight`, { shape: [rank, 3], data: new Float32Array(rank * 3) }],

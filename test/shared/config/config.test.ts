@@ -44,7 +44,7 @@ test("model and population suffice, and give a complete plan with absolute paths
     title: "run",
     format: {},
     base: { quantization: "none" },
-    adapter: { kind: "lora", rank: 16, alpha: 32, modules: [], dropout: 0, freezeA: true },
+    adapter: { kind: "lora", rank: 16, alpha: 32, modules: [], dropout: 0, freezeA: true, rslora: false },
     training: { epochs: 3, batch: 8, learningRate: "auto", localSteps: 20, weightDecay: 0, warmup: 0.1, clipNorm: 1 },
     estimation: {
       subsets: "auto",

@@ -55,6 +55,7 @@ const adapter: fc.Arbitrary<AdapterSpec> = record({
   dropout: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
   initSeed: seed,
   freezeA: fc.boolean(),
+  rslora: fc.boolean(),
 });
 const optional = <T, K extends string>(key: K, value: fc.Arbitrary<T>) =>
   fc.option(value, { nil: undefined }).map((v) => (v === undefined ? {} : { [key]: v })) as fc.Arbitrary<

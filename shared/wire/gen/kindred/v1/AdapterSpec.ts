@@ -10,6 +10,7 @@ export interface AdapterSpec {
   'dropout'?: (number | string);
   'initSeed'?: (number | string | Long);
   'freezeA'?: (boolean);
+  'rslora'?: (boolean);
 }
 
 export interface AdapterSpec__Output {
@@ -20,4 +21,5 @@ export interface AdapterSpec__Output {
   'dropout': (number);
   'initSeed': (string);
   'freezeA': (boolean);
+  'rslora': (boolean);
 }
