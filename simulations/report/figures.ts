@@ -3,8 +3,9 @@
  * names and know nothing of reports. Colours come from the page's style through classes, so that one drawing serves light
  * and dark; only a matrix carries two images. `data-tip` holds what the pointer shows.
  */
+
+import { fixed, tickLabels } from "../../shared/base/format.js";
 import { paletteOf, type Scale } from "./colours.js";
-import { fixed, tickLabels } from "./format.js";
 import { html, type Markup } from "./markup.js";
 import { dataUri, encodePng } from "./png.js";
 import { ticks } from "./views.js";

@@ -4,6 +4,7 @@
  * escaped (markup.ts). It knows the report's type and not how a run is made.
  */
 import { createHash } from "node:crypto";
+import * as format from "../../shared/base/format.js";
 import { DIVERGING, SEQUENTIAL } from "./colours.js";
 import {
   bar,
@@ -19,7 +20,6 @@ import {
   stripRow,
   trialPlot,
 } from "./figures.js";
-import * as format from "./format.js";
 import { html, Markup, scriptJson } from "./markup.js";
 import { SCRIPT, STYLE } from "./page.js";
 import { at, type Curve, type Fact, type Method, type Report } from "./types.js";

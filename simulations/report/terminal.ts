@@ -3,7 +3,8 @@
  * each method reached and cost, the clients, and what Kindred gained. Without colour it is plain text of the same layout
  * with shades for colours and no escape sequence at all. Names are stripped of what could steer a terminal.
  */
-import * as format from "./format.js";
+import * as format from "../../shared/base/format.js";
+import { aligned, columnsOf, left, type Paint, right, sgr } from "../../shared/base/terminal.js";
 import { type Curve, METHODS, type Method, type Report } from "./types.js";
 import {
   compare,
@@ -34,8 +35,6 @@ const SIDE_GAP = 3;
 const MOST_CLIENTS = 40;
 const EXTREMES = 8;
 
-type Paint = (text: string) => string;
-
 interface Brush {
   readonly bold: Paint;
   readonly dim: Paint;
@@ -45,8 +44,6 @@ interface Brush {
   readonly heat: ((top: number | undefined, bottom: number | undefined) => string) | undefined;
 }
 
-const RESET = "\u001b[0m";
-
 /** Orange (worse) over grey to blue (better), of the 256-colour cube. */
 const HEAT = [208, 172, 130, 94, 237, 24, 25, 32, 39];
 const METHOD_COLOURS: Readonly<Record<Method, number>> = { base: 245, shared: 208, local: 35, kindred: 39 };
@@ -54,10 +51,6 @@ const METHOD_COLOURS: Readonly<Record<Method, number>> = { base: 245, shared: 20
 function brushOf(color: boolean): Brush {
   const same: Paint = (text) => text;
   if (!color) return { bold: same, dim: same, better: same, worse: same, method: (_, text) => text, heat: undefined };
-  const sgr =
-    (codes: string): Paint =>
-    (text) =>
-      text === "" ? "" : `\u001b[${codes}m${text}${RESET}`;
   return {
     bold: sgr("1"),
     dim: sgr("2"),
@@ -93,35 +86,14 @@ export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cs}\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu, "\ufffd");
 }
 
-/** Columns a text takes, escape sequences aside: two for East Asian wide characters and emoji, none for marks. */
-export function columnsOf(text: string): number {
-  let columns = 0;
-  for (const character of text.replace(ESCAPES, "")) {
-    if (/\p{Mn}|\p{Me}/u.test(character)) continue;
-    columns +=
-      /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u.test(
-        character,
-      )
-        ? 2
-        : 1;
-  }
-  return columns;
-}
-
-const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g");
-
 function fit(text: string, columns: number): string {
-  if (columnsOf(text) <= columns) return text + " ".repeat(columns - columnsOf(text));
+  if (columnsOf(text) <= columns) return left(text, columns);
   let cut = "";
   for (const character of text) {
     if (columnsOf(cut + character) > columns - 1) break;
     cut += character;
   }
   return `${cut}…${" ".repeat(Math.max(0, columns - 1 - columnsOf(cut)))}`;
-}
-
-function right(text: string, columns: number): string {
-  return " ".repeat(Math.max(0, columns - columnsOf(text))) + text;
 }
 
 /** Two blocks of lines next to each other. */
@@ -306,7 +278,7 @@ function inUnits(value: number | undefined, unit: number): string {
 function methodLines(view: View, brush: Brush): string[] {
   const { report } = view;
   const methods = METHODS.filter((method) => report.methods[method] || report.cost[method]);
-  const head = ["", "accuracy", "loss", "GFLOP", "MB up", "MB down", "seconds"];
+  const head = ["accuracy", "loss", "GFLOP", "MB up", "MB down", "seconds"];
   const rows = methods.map((method) => {
     const mean = report.methods[method]?.mean;
     const cost = report.cost[method];
@@ -321,16 +293,15 @@ function methodLines(view: View, brush: Brush): string[] {
       format.fixed(cost?.wallSeconds, 1),
     ];
   });
-  const widths = head.map((text, c) => Math.max(columnsOf(text), ...rows.map((row) => columnsOf(row[c] ?? ""))));
+  const [first = [], ...cells] = aligned([["Mean", ...head], ...rows]);
   return [
-    brush.dim(head.map((text, c) => (c === 0 ? fit("Mean", widths[c] ?? 0) : right(text, widths[c] ?? 0))).join("  ")),
-    ...rows.map((row, r) => {
+    brush.dim(first.join("  ")),
+    ...cells.map((row, r) => {
       const method = methods[r] ?? "base";
       return row
         .map((text, c) => {
-          if (c === 0) return brush.method(method, fit(text, widths[c] ?? 0));
-          const padded = right(text, widths[c] ?? 0);
-          return method === "kindred" && c <= 2 ? brush.bold(padded) : padded;
+          if (c === 0) return brush.method(method, text);
+          return method === "kindred" && c <= 2 ? brush.bold(text) : text;
         })
         .join("  ");
     }),

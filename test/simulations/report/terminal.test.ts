@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { columnsOf, printable, terminalReport } from "../../../simulations/report/terminal.js";
+import { columnsOf } from "../../../shared/base/terminal.js";
+import { printable, terminalReport } from "../../../simulations/report/terminal.js";
 import { sampleReport } from "./sample.js";
 
 test("without colour there is no escape sequence, nor any control but the line's end", () => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import * as format from "../../../shared/base/format.js";
 import { colourAt, DIVERGING, paletteOf } from "../../../simulations/report/colours.js";
-import * as format from "../../../simulations/report/format.js";
 import { escapeHtml, html, Markup } from "../../../simulations/report/markup.js";
 import { at, byClient } from "../../../simulations/report/types.js";
 import {

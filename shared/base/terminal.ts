@@ -1,0 +1,41 @@
+/** Text for a terminal: colours, widths, columns. Knows no report. */
+
+export type Paint = (text: string) => string;
+
+const RESET = "\u001b[0m";
+
+/** @param codes of Select Graphic Rendition (ECMA-48): "1" for bold, "2" for faint, "38;5;208" for a colour of 256 */
+export function sgr(codes: string): Paint {
+  return (text) => (text === "" ? "" : `\u001b[${codes}m${text}${RESET}`);
+}
+
+const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g");
+
+/** Columns a text takes, escape sequences aside: two for East Asian wide characters and emoji, none for marks. */
+export function columnsOf(text: string): number {
+  let columns = 0;
+  for (const character of text.replace(ESCAPES, "")) {
+    if (/\p{Mn}|\p{Me}/u.test(character)) continue;
+    columns +=
+      /\p{Emoji_Presentation}|[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{20000}-\u{3fffd}]/u.test(
+        character,
+      )
+        ? 2
+        : 1;
+  }
+  return columns;
+}
+
+const room = (text: string, columns: number): string => " ".repeat(Math.max(0, columns - columnsOf(text)));
+
+/** Filled up on the right. */
+export const left = (text: string, columns: number): string => text + room(text, columns);
+
+/** Filled up on the left. */
+export const right = (text: string, columns: number): string => room(text, columns) + text;
+
+/** Cells as wide as their columns: the first to the left, the others, which are numbers, to the right. */
+export function aligned(rows: readonly (readonly string[])[]): string[][] {
+  const widths = (rows[0] ?? []).map((_, c) => Math.max(...rows.map((row) => columnsOf(row[c] ?? ""))));
+  return rows.map((row) => row.map((text, c) => (c === 0 ? left : right)(text, widths[c] ?? 0)));
+}
