@@ -29,6 +29,11 @@ function integer(min: number): (text: string) => number {
   };
 }
 
+/** A list of whole numbers: "1,2,4". */
+function integers(min: number): (text: string) => number[] {
+  return (text) => text.split(",").map((part) => integer(min)(part.trim()));
+}
+
 function number(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = text.trim() === "" ? Number.NaN : Number(text);
@@ -40,6 +45,8 @@ function number(min: number, max: number): (text: string) => number {
     );
   };
 }
+
+const names = (text: string): string[] => text.split(",").map((name) => name.trim());
 
 function choiceMap(text: string): Record<string, string> {
   let value: unknown;
@@ -331,6 +338,56 @@ function buildProgram(): Command {
         ].join("\n"),
       );
     });
+
+  runtimeOptions(
+    command(program, "profile", "time, operations and peak memory: one pass for several adapters, a step, a sketch"),
+  )
+    .requiredOption("--model <dir>", "folder of the model, a GGUF file, or its id on the hub")
+    .addOption(quantizationOption())
+    .option("--adapter <peft-dir>", "PEFT folder of an adapter; a fresh one unless given")
+    .option("--rank <n>", "rank of a fresh adapter (default: 16)", integer(1))
+    .option("--modules <names>", "linears of a fresh adapter, by name: q_proj,v_proj (default: the attention's)", names)
+    .option("--members <list>", "numbers of adapters to run in one pass", integers(1), [1, 2, 4, 8])
+    .option("--batch <n>", "rows", integer(1), 8)
+    .option("--tokens <n>", "tokens of a row", integer(1), 64)
+    .option("--scored <n>", "how many of a row's last tokens are scored, as an answer's are", integer(1), 8)
+    .addOption(jsonOption())
+    .action(
+      async (
+        options: Manners &
+          RuntimeOptions & {
+            model: string;
+            quantization: Quantization | "none";
+            adapter?: string;
+            rank?: number;
+            modules?: string[];
+            members: number[];
+            batch: number;
+            tokens: number;
+            scored: number;
+          },
+      ) => {
+        const { adapter, rank, modules, members, batch: rows, tokens, scored, quantization } = options;
+        if (adapter !== undefined && (rank ?? modules) !== undefined) {
+          throw new KindredError("invalid_option", "--adapter excludes --rank and --modules: it has its own");
+        }
+        if (scored > tokens) {
+          throw new KindredError("invalid_option", `--scored is ${scored}; of ${tokens} --tokens at most all are`);
+        }
+        const { resolveModel } = await import("./shared/config/config.js");
+        const { profile, profileText } = await import("./client/profile/profile.js");
+        const job = {
+          model: resolveModel(options.model, process.cwd(), "--model"),
+          quantization,
+          adapter: adapter === undefined ? { rank: rank ?? 16, modules: modules ?? [] } : { folder: resolve(adapter) },
+          members,
+          batch: { rows, tokens, scored },
+          runtime: runtimeOf(options),
+        };
+        const result = await runJob(options, (context) => profile(job, context));
+        await printResult(result, options, () => profileText(result, screen()));
+      },
+    );
 
   command(program, "export <run>", "write a run's adapters as PEFT folders, and the ensemble's weights")
     .requiredOption("--out <dir>", "folder to write")

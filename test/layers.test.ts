@@ -55,6 +55,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "shared/quantization",
   ],
   "client/outbox": ["shared/base", "shared/wire", "shared/wire/gen/kindred/v1"],
+  "client/profile": ["client/data", "client/doctor", "client/models", "client/tasks", "client/tuning", "shared/*"],
   "client/session": ["client/outbox", "shared/base", "shared/wire", "shared/wire/gen/kindred/v1"],
   "client/tasks": ["client/data", "client/models", "client/session", "client/tuning", "shared/*"],
   "client/tuning": ["client/data", "client/models", "shared/*"],

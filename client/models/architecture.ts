@@ -20,7 +20,7 @@ export interface Architecture {
   readonly prefix: string;
   /** The linears that may be adapted: all but the head. */
   readonly linears: readonly Linear[];
-  /** The attention's projections by the names that PEFT would be given: what LoRA adapts unless told. */
+  /** The attention's projections by the names that PEFT would be given, its output's last: what LoRA adapts unless told. */
   readonly attentionModules: readonly string[];
   /** Fed with every run. */
   readonly positionTables: readonly PositionTable[];

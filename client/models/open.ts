@@ -13,11 +13,15 @@ export interface OpenedModel {
   readonly renderChat: RenderChat | undefined;
 }
 
-/** @param model a folder, a GGUF file, or an id such as `HuggingFaceTB/SmolLM2-135M` */
-export async function openModel(
+/**
+ * Fetches a model that is not here yet.
+ * @param model a folder, a GGUF file, or an id such as `HuggingFaceTB/SmolLM2-135M`
+ * @returns the folder or file
+ */
+export async function fetchModel(
   model: string,
-  { progress, signal, quantization = "none" }: Pick<JobContext, "progress" | "signal"> & BaseOptions,
-): Promise<OpenedModel> {
+  { progress, signal }: Pick<JobContext, "progress" | "signal">,
+): Promise<string> {
   const stages = new Map<string, { stage: ReturnType<typeof progress.stage>; done: number }>();
   const folder = await resolveModel(model, {
     signal,
@@ -32,7 +36,15 @@ export async function openModel(
     },
   });
   for (const { stage } of stages.values()) stage.done();
-  const base = await openBaseModel(folder, { quantization });
+  return folder;
+}
+
+/** @param model as for `fetchModel` */
+export async function openModel(
+  model: string,
+  { quantization = "none", ...context }: Pick<JobContext, "progress" | "signal"> & BaseOptions,
+): Promise<OpenedModel> {
+  const base = await openBaseModel(await fetchModel(model, context), { quantization });
   const { tokenizer, renderChat } = await textTools(base);
   checkTokenizerFits(tokenizer, base.folder);
   return { base, tokenizer, renderChat };
