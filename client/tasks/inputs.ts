@@ -1,5 +1,6 @@
 /** What the commands on one file of rows read: the model, the rows as its tokens, and a PEFT adapter where one is given. */
-import { adaptedModules, isTarget, readPeftAdapter } from "../../shared/adapters/peft.js";
+import { adaptedModules, modulesOf, readPeftAdapter } from "../../shared/adapters/peft.js";
+import { isTarget } from "../../shared/adapters/targets.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { RowFormat } from "../../shared/config/format.js";
@@ -74,11 +75,14 @@ export async function peftAdapter(architecture: Architecture, folder: string): P
   if (strange !== undefined) {
     throw misfit(`${folder}: adapts ${strange}, which is none of ${moduleNames(architecture).join(", ")}`);
   }
+  // Where some layers alone are adapted, only the names in full say which.
+  const all = modulesOf(adapter.tensors.keys(), folder);
+  const everywhere = architecture.linears.filter(({ name }) => isTarget(name, modules)).length === all.length;
   const layout = loraLayout(architecture, {
     rank: adapter.rank,
     alpha: adapter.alpha,
     rslora: adapter.useRslora,
-    modules,
+    modules: everywhere ? modules : all,
     dropout: 0,
     freezeA: false,
   });

@@ -2,7 +2,7 @@
  * What a client sent as an adapter's values, held against what it should be: names, shapes, finite numbers. The coordinator knows
  * no model; what it knows of an adapter is its specification, and the names and shapes that a run has seen.
  */
-import { isTarget } from "../../shared/adapters/peft.js";
+import { isTarget } from "../../shared/adapters/targets.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
 import type { AdapterSpec } from "../../shared/wire/tasks.js";
 

@@ -2,9 +2,6 @@
  * LoRA adapters as folders of PEFT (adapter_config.json, adapter_model.safetensors), in and out. It knows no model, but for what
  * PEFT says differently of GPT-2's linears: whether the modules exist in a base model, and whether the shapes fit it, is for the
  * model to say.
- *
- * Fields follow PEFT 0.21 (peft/tuners/lora/config.py). Whatever would change the model's output and is not done here is
- * refused by its name; a field that nobody here knows passes only with a value that says "off".
  */
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -12,7 +9,9 @@ import { writeAtomically } from "../base/atomic.js";
 import { type Facts, KindredError } from "../base/errors.js";
 import { readJsonObject, reasonOf } from "../base/json.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
+import { brief, readPeftSettings } from "./peft-config.js";
 import { readSafetensorsHeader, readTensor, writeSafetensors } from "./safetensors.js";
+import { chooseTargets, isTarget, type Target } from "./targets.js";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
@@ -22,8 +21,6 @@ const PREFIX = "base_model.model.";
 
 /** Real ones are under 10 KB. */
 const MAX_CONFIG_BYTES = 1_000_000;
-/** Above any base model's hidden size. */
-const MAX_RANK = 65_536;
 
 /** LoRA (Hu et al. 2021, arXiv 2106.09685) on some linears of a base model: W + scale * B A. */
 export interface PeftAdapter {
@@ -42,6 +39,11 @@ export interface PeftAdapter {
   readonly tensors: NamedTensors;
 }
 
+/**
+ * As read, ranks and alphas are one: where modules differ in them, all are as wide as the widest, filled with zeros, and each one's
+ * scale is in its B, so that rank and alpha are equal. Where a list of names does not say which modules there are, `targetModules`
+ * has them in full.
+ */
 export interface ReadPeftAdapter extends PeftAdapter {
   /** base_model_name_or_path: for a person to read. It comes with the adapter and is never opened or fetched. */
   readonly baseModel: string | null;
@@ -54,109 +56,6 @@ export function scaleOf(adapter: Pick<PeftAdapter, "rank" | "alpha" | "useRslora
 
 function invalid(message: string, facts: Facts = {}, cause?: unknown): KindredError {
   return new KindredError("invalid_adapter", message, facts, cause);
-}
-
-/**
- * Without effect on what a stored adapter computes: provenance, training's own settings, and settings of other fields
- * that are themselves refused unless they are off.
- */
-const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
-  "auto_mapping",
-  "base_model_name_or_path",
-  "corda_config", // with init_lora_weights corda
-  "eva_config", // with init_lora_weights eva
-  "fan_in_fan_out", // how the base model stores a weight: of effect when B A is merged into it
-  "inference_mode",
-  "layers_pattern", // with layers_to_transform
-  "loftq_config", // with init_lora_weights loftq
-  "lora_dropout",
-  "lora_ga_config", // with init_lora_weights lora_ga
-  "megatron_core", // with megatron_config
-  "peft_version",
-  "qalora_group_size", // with use_qalora
-  "revision",
-  "runtime_config",
-  "velora_config", // what training keeps of activations
-]);
-
-/** Read below, field by field. */
-const UNDERSTOOD: ReadonlySet<string> = new Set([
-  "bias",
-  "init_lora_weights",
-  "lora_alpha",
-  "peft_type",
-  "r",
-  "target_modules",
-  "task_type",
-  "use_rslora",
-]);
-
-/** These start from the base's own weights or from noise, and leave the base as it is; the rest change it. */
-const HARMLESS_STARTS: ReadonlySet<unknown> = new Set([undefined, null, true, false, "gaussian", "eva", "orthogonal"]);
-
-/** Null, false, 0, and empty texts, lists and objects: a feature that is not used. */
-function isOff(value: unknown): boolean {
-  if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
-  return !value;
-}
-
-function brief(value: unknown): string {
-  const text = JSON.stringify(value) ?? "undefined";
-  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
-}
-
-type Settings = Omit<ReadPeftAdapter, "tensors">;
-
-function readSettings(config: Readonly<Record<string, unknown>>, path: string): Settings {
-  const refuse = (field: string, hint: string): never => {
-    throw new KindredError("unsupported", `${path}: ${field} is ${brief(config[field])}; ${hint}`, {
-      file: path,
-      field,
-    });
-  };
-  if (config.peft_type !== "LORA") refuse("peft_type", "only LORA can be read");
-  if (config.task_type != null && config.task_type !== "CAUSAL_LM") refuse("task_type", "only CAUSAL_LM can be read");
-  if (config.bias != null && config.bias !== "none") refuse("bias", 'only "none" can be read');
-  if (!HARMLESS_STARTS.has(config.init_lora_weights))
-    refuse(
-      "init_lora_weights",
-      "it changes the base model's weights; save the adapter with PEFT's path_initial_model_for_weight_conversion, " +
-        "which makes a plain LoRA of it",
-    );
-  for (const [field, value] of Object.entries(config)) {
-    if (WITHOUT_EFFECT.has(field) || UNDERSTOOD.has(field) || isOff(value)) continue;
-    refuse(field, "it changes what the adapter computes and is not supported");
-  }
-
-  const { r: rank = 8, lora_alpha: alpha = 8, lora_dropout: dropout = 0, target_modules: targets } = config;
-  const wrong = (field: string, wanted: string): never => {
-    throw invalid(`${path}: ${field} must be ${wanted}, got ${brief(config[field])}`, { file: path, field });
-  };
-  if (typeof rank !== "number" || !Number.isInteger(rank) || rank < 1 || rank > MAX_RANK)
-    return wrong("r", `1 to ${MAX_RANK}`);
-  if (typeof alpha !== "number" || !Number.isFinite(alpha)) return wrong("lora_alpha", "a number");
-  if (typeof dropout !== "number" || !(dropout >= 0 && dropout < 1)) return wrong("lora_dropout", "from 0 to below 1");
-  if (config.use_rslora != null && typeof config.use_rslora !== "boolean") return wrong("use_rslora", "true or false");
-  let targetModules: readonly string[] | "all-linear";
-  if (targets === "all-linear") targetModules = targets;
-  else if (typeof targets === "string") return refuse("target_modules", "patterns are not supported; list the names");
-  else if (Array.isArray(targets) && targets.length > 0 && targets.every((name) => typeof name === "string" && name))
-    targetModules = [...new Set<string>(targets)].sort();
-  else return wrong("target_modules", 'a list of module names, or "all-linear"');
-  const base = config.base_model_name_or_path;
-  return {
-    rank,
-    alpha,
-    dropout,
-    targetModules,
-    useRslora: config.use_rslora === true,
-    baseModel: typeof base === "string" ? base : null,
-  };
-}
-
-/** PEFT's rule whether a module is a target: by its whole name, or its end after a dot. */
-export function isTarget(module: string, targets: readonly string[] | "all-linear"): boolean {
-  return targets === "all-linear" || targets.some((name) => module === name || module.endsWith(`.${name}`));
 }
 
 /**
@@ -174,43 +73,57 @@ export function adaptedModules(tensors: NamedTensors): string[] {
 /** The linears of GPT-2 are Conv1D modules, whose weights lie [in, out]: PEFT calls that fan_in_fan_out. */
 const CONV1D: ReadonlySet<string | undefined> = new Set(["c_attn", "c_proj", "c_fc"]);
 
-/** Splits "model.layers.0.mlp.up_proj.lora_A.weight"; undefined for anything else. */
-function partsOf(name: string): { module: string; part: "A" | "B" } | undefined {
-  const match = /^(.+)\.lora_([AB])\.weight$/s.exec(name);
-  return match === null ? undefined : { module: match[1]!, part: match[2] as "A" | "B" };
+const MERGE = "merge the adapter into its base with PEFT's merge_and_unload, and use the result as the model";
+
+/** What an output layer is called by the models that there are. */
+const HEADS: ReadonlySet<string> = new Set(["lm_head", "embed_out"]);
+
+interface Part {
+  readonly module: string;
+  readonly factor: "A" | "B";
 }
 
-/** Every module has an A [rank, in] and a B [out, rank], and is a target. */
+/** Splits "model.layers.0.mlp.up_proj.lora_A.weight". @throws {KindredError} `unsupported` for anything else */
+function partOf(name: string, source: string): Part {
+  const refuse = (why: string): KindredError =>
+    new KindredError("unsupported", `${source}: tensor ${brief(name)} ${why}`, { file: source, tensor: name });
+  if (/\.lora_embedding_[AB]$/.test(name)) throw refuse(`is of an embedding, which is left as it is here; ${MERGE}`);
+  const match = /^(.+)\.lora_([AB])\.weight$/s.exec(name);
+  if (match === null) throw refuse("is not a lora_A.weight or lora_B.weight");
+  const [, module, factor] = match as unknown as [string, string, Part["factor"]];
+  if (HEADS.has(module.slice(module.lastIndexOf(".") + 1))) {
+    throw refuse(`is of the model's head, which is left as it is here; ${MERGE}`);
+  }
+  return { module, factor };
+}
+
+/** The modules of tensors by their names in full, sorted. @throws {KindredError} `unsupported` for one that is not a LoRA's */
+export function modulesOf(tensors: Iterable<string>, source: string): string[] {
+  return [...new Set(Array.from(tensors, (name) => partOf(name, source).module))].sort();
+}
+
+/** Every module has an A [rank, in] and a B [out, rank], and is a target. @param rankOf undefined for what is no target */
 function checkTensors(
   shapes: Iterable<readonly [name: string, shape: readonly number[]]>,
-  { rank, targetModules }: Pick<PeftAdapter, "rank" | "targetModules">,
+  rankOf: (module: string) => number | undefined,
   source: string,
 ): void {
   const parts = new Map<string, string>();
   for (const [name, shape] of shapes) {
-    const found = partsOf(name);
-    if (found === undefined)
-      throw new KindredError(
-        "unsupported",
-        `${source}: tensor ${brief(name)} is not a lora_A.weight or lora_B.weight`,
-        {
-          file: source,
-          tensor: name,
-        },
-      );
-    const { module, part } = found;
-    if (!isTarget(module, targetModules))
+    const { module, factor } = partOf(name, source);
+    const rank = rankOf(module);
+    if (rank === undefined)
       throw invalid(`${source}: tensor ${brief(name)} is of a module that target_modules does not name`, {
         file: source,
         tensor: name,
       });
-    if (shape.length !== 2 || shape[part === "A" ? 0 : 1] !== rank)
+    if (shape.length !== 2 || shape[factor === "A" ? 0 : 1] !== rank)
       throw invalid(
         `${source}: tensor ${brief(name)} has the shape [${shape.join(", ")}]; ` +
-          `with r ${rank} it must be ${part === "A" ? `[${rank}, in]` : `[out, ${rank}]`}`,
+          `with r ${rank} it must be ${factor === "A" ? `[${rank}, in]` : `[out, ${rank}]`}`,
         { file: source, tensor: name, rank },
       );
-    parts.set(module, (parts.get(module) ?? "") + part);
+    parts.set(module, (parts.get(module) ?? "") + factor);
   }
   if (parts.size === 0) throw invalid(`${source}: has no tensors`, { file: source });
   for (const [module, have] of parts)
@@ -218,6 +131,51 @@ function checkTensors(
       const missing = have === "A" ? "lora_B" : "lora_A";
       throw invalid(`${source}: ${brief(module)} has no ${missing}.weight`, { file: source, tensor: module });
     }
+}
+
+/** EVA (Paischer et al. 2024), which gives modules different ranks, makes the widest twice as wide as the mean. */
+const MOST_FILLING = 16;
+
+/** One rank and alpha for all modules; see `ReadPeftAdapter`. @param chosen of the modules of the tensors */
+function unified(
+  tensors: NamedTensors,
+  chosen: ReadonlyMap<string, Target>,
+  useRslora: boolean,
+  source: string,
+): Pick<PeftAdapter, "rank" | "alpha" | "useRslora" | "tensors"> {
+  const [first, ...others] = chosen.values();
+  const { rank, alpha } = first as Target;
+  if (others.every((other) => other.rank === rank && other.alpha === alpha)) return { rank, alpha, useRslora, tensors };
+  const widest = others.reduce((most, other) => Math.max(most, other.rank), rank);
+  const sizes = { read: 0, filled: 0 };
+  for (const [name, { data }] of tensors) {
+    sizes.read += data.length;
+    sizes.filled += (data.length / chosen.get(partOf(name, source).module)!.rank) * widest;
+  }
+  if (sizes.filled > MOST_FILLING * sizes.read) {
+    throw new KindredError("unsupported", `${source}: the ranks of its modules are too different (up to ${widest})`, {
+      file: source,
+    });
+  }
+  const filled = new Map<string, FloatTensor>();
+  for (const [name, { shape, data }] of tensors) {
+    const { module, factor } = partOf(name, source);
+    const target = chosen.get(module) as Target;
+    if (factor === "A") {
+      const all = new Float32Array(widest * shape[1]!);
+      all.set(data);
+      filled.set(name, { shape: [widest, shape[1]!], data: all });
+      continue;
+    }
+    const scale = scaleOf({ ...target, useRslora });
+    const out = shape[0]!;
+    const all = new Float32Array(out * widest);
+    for (let row = 0; row < out; row++) {
+      for (let k = 0; k < target.rank; k++) all[row * widest + k] = scale * data[row * target.rank + k]!;
+    }
+    filled.set(name, { shape: [out, widest], data: all });
+  }
+  return { rank: widest, alpha: widest, useRslora: false, tensors: filled };
 }
 
 function checkFinite(name: string, { data }: FloatTensor, source: string): void {
@@ -245,7 +203,7 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
     throw invalid(`${path}: is not a PEFT adapter's folder; looked for ${CONFIG} and ${WEIGHTS}`, { folder: path });
   const configPath = join(path, CONFIG);
   const config = await readJsonObject(configPath, { maxBytes: MAX_CONFIG_BYTES, code: "invalid_adapter" });
-  const settings = readSettings(config, configPath);
+  const { targets, useRslora, dropout, baseModel } = readPeftSettings(config, configPath);
 
   if (!names.includes(WEIGHTS)) {
     if (names.includes("adapter_model.bin"))
@@ -269,14 +227,23 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
     shapes.set(name.slice(PREFIX.length), shape);
   }
   // Shapes first: nothing is read of a file that does not hold what its configuration says.
-  checkTensors(shapes, settings, file.path);
+  const modules = modulesOf(shapes.keys(), file.path);
+  const chosen = chooseTargets(targets, modules, configPath);
+  checkTensors(shapes, (module) => chosen.get(module)?.rank, file.path);
   const tensors = new Map<string, FloatTensor>();
   for (const [name, shape] of shapes) {
     const tensor = { shape, data: await readTensor(file, PREFIX + name) };
     checkFinite(name, tensor, file.path);
     tensors.set(name, tensor);
   }
-  return { ...settings, tensors };
+  const whole = targets.layers.length === 0 && Array.isArray(targets.exclude) && targets.exclude.length === 0;
+  const listed = targets.modules === "all-linear" || Array.isArray(targets.modules);
+  return {
+    ...unified(tensors, chosen, useRslora, file.path),
+    dropout,
+    targetModules: whole && listed ? (targets.modules as PeftAdapter["targetModules"]) : modules,
+    baseModel,
+  };
 }
 
 export interface WritePeftOptions {
@@ -290,11 +257,8 @@ export interface WritePeftOptions {
  * @throws {KindredError} `invalid_adapter` where a tensor is not what the adapter's fields say, or not finite
  */
 export async function writePeftAdapter(folder: string, adapter: PeftAdapter, options: WritePeftOptions): Promise<void> {
-  checkTensors(
-    [...adapter.tensors].map(([name, { shape }]) => [name, shape] as const),
-    adapter,
-    folder,
-  );
+  const shapes = [...adapter.tensors].map(([name, { shape }]) => [name, shape] as const);
+  checkTensors(shapes, (module) => (isTarget(module, adapter.targetModules) ? adapter.rank : undefined), folder);
   const tensors = new Map<string, FloatTensor>();
   for (const [name, tensor] of adapter.tensors) {
     checkFinite(name, tensor, folder);

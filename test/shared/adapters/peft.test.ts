@@ -42,7 +42,7 @@ async function changed(fields: Readonly<Record<string, unknown>>): Promise<strin
   return folder;
 }
 
-for (const name of ["init", "adapters/all", "adapters/qv"]) {
+for (const name of ["init", "adapters/all", "adapters/qv", "adapters/rslora"]) {
   test(`what PEFT wrote (${name}) is read, and written again byte for byte in its tensors`, async () => {
     const read = await readPeftAdapter(join(fixtures, name));
     const config = JSON.parse(await readFile(join(fixtures, name, "adapter_config.json"), "utf8"));
@@ -50,7 +50,8 @@ for (const name of ["init", "adapters/all", "adapters/qv"]) {
     assert.equal(read.alpha, config.lora_alpha);
     assert.deepEqual(read.targetModules, config.target_modules);
     assert.equal(read.baseModel, config.base_model_name_or_path);
-    assert.equal(scaleOf(read), config.lora_alpha / config.r);
+    assert.equal(read.useRslora, config.use_rslora);
+    assert.equal(scaleOf(read), config.lora_alpha / (config.use_rslora ? Math.sqrt(config.r) : config.r));
     assert.ok([...read.tensors.keys()].every((tensor) => tensor.startsWith("model.layers.")));
     await writePeftAdapter(folder, read, { baseModel: "tied" });
     assert.deepEqual((await readdir(folder)).sort(), ["adapter_config.json", "adapter_model.safetensors"]);
@@ -98,16 +99,11 @@ const refused: Readonly<Record<string, unknown>> = {
   use_qalora: true,
   lora_bias: true,
   modules_to_save: ["lm_head"],
-  rank_pattern: { q_proj: 4 },
-  alpha_pattern: { q_proj: 4 },
-  layers_to_transform: [0],
   layer_replication: [[0, 1]],
-  exclude_modules: ["k_proj"],
   target_parameters: ["experts"],
   trainable_token_indices: [1],
   alora_invocation_tokens: [1],
   init_lora_weights: "pissa_niter_4",
-  target_modules: ".*q_proj",
   arrow_config: { top_k: 3 },
   some_later_feature: true,
 };
@@ -128,6 +124,11 @@ const wrong: Readonly<Record<string, unknown>> = {
   lora_dropout: 1,
   use_rslora: 1,
   target_modules: [],
+  exclude_modules: [1],
+  layers_to_transform: [0.5],
+  layers_pattern: [1],
+  rank_pattern: { q_proj: 0 },
+  alpha_pattern: { q_proj: "4" },
 };
 for (const [field, value] of Object.entries(wrong)) {
   test(`${field} ${JSON.stringify(value)} is invalid`, async () => {
@@ -159,6 +160,12 @@ const badTensors: readonly [name: string, tensors: readonly [string, FloatTensor
     /does not start with base_model\.model\./,
   ],
   ["DoRA's vector", [[a.replace("lora_A.weight", "lora_magnitude_vector"), tensor([3])]], /is not a lora_A\.weight/],
+  ["LoRA on the head", [["base_model.model.lm_head.lora_A.weight", tensor([2, 5])]], /model's head.*merge_and_unload/],
+  [
+    "LoRA on the embedding",
+    [["base_model.model.model.embed_tokens.lora_embedding_A", tensor([2, 5])]],
+    /is of an embedding.*merge_and_unload/,
+  ],
   [
     "NaN",
     [
@@ -175,6 +182,50 @@ for (const [name, tensors, message] of badTensors) {
     await assert.rejects(readPeftAdapter(folder), { name: "KindredError", message });
   });
 }
+
+test("modules by a pattern or outside the layers that are named are no targets, and refused where they have tensors", async () => {
+  const all = { target_modules: ".*\\.[kq]_proj", layers_to_transform: null };
+  assert.deepEqual((await readPeftAdapter(await changed(all))).targetModules, [module]);
+  for (const fields of [
+    { target_modules: "q_proj" }, // a pattern is of the whole name
+    { target_modules: ".*\\.[kv]_proj" },
+    { layers_to_transform: [1] },
+    { layers_to_transform: 0, layers_pattern: "blocks" },
+    { exclude_modules: ["self_attn.q_proj"] },
+    { exclude_modules: ".*q_proj" },
+  ]) {
+    await assert.rejects(readPeftAdapter(await changed(fields)), /is of a module that target_modules does not name/);
+  }
+});
+
+for (const [why, field, fields] of [
+  ["that would take years", "target_modules", { target_modules: "(.*)*(.*)*(.*)*x" }],
+  ["that closes the brackets around it", "rank_pattern", { rank_pattern: { "a)|(.*": 2 } }],
+  ["of Python's alone", "alpha_pattern", { alpha_pattern: { "(?P<name>.*)": 2 } }],
+  ["with a reference", "exclude_modules", { exclude_modules: "(q)?\\1.*" }],
+  ["of great length", "layers_pattern", { layers_to_transform: 0, layers_pattern: "a".repeat(200_000) }],
+] as const) {
+  test(`a pattern ${why} in ${field} is refused by its field`, async () => {
+    const path = await changed(fields);
+    await assert.rejects(readPeftAdapter(path), (error: Error & { code?: string }) => {
+      assert.equal(error.code, "unsupported");
+      assert.match(error.message, new RegExp(`adapter_config\\.json: ${field}: .*; list the modules by their names`));
+      return true;
+    });
+  });
+}
+
+test("ranks that would blow a small file up are refused before anything is allocated", async () => {
+  const modules = Array.from({ length: 100 }, (_, i) => `model.layers.${i}.self_attn.q_proj`);
+  const rankOf = (i: number): number => (i === 0 ? 4096 : 1);
+  const tensors = modules.flatMap((name, i): [string, FloatTensor][] => [
+    [`base_model.model.${name}.lora_A.weight`, tensor([rankOf(i), i === 0 ? 1 : 50])],
+    [`base_model.model.${name}.lora_B.weight`, tensor([i === 0 ? 1 : 50, rankOf(i)])],
+  ]);
+  await changed({ r: 1, rank_pattern: { "layers.0.self_attn.q_proj": 4096 } });
+  await writeSafetensors(join(folder, "adapter_model.safetensors"), new Map(tensors));
+  await assert.rejects(readPeftAdapter(folder), /ranks of its modules are too different \(up to 4096\)/);
+});
 
 test("a pickle, a missing file and a folder that is none say what to do", async () => {
   await changed({});
