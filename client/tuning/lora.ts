@@ -1,8 +1,8 @@
 /**
- * LoRA (Hu et al. 2021): y = W x + s B A x on chosen linears, s as `scaleOf` has it. The adapter is two flat vectors, of what is frozen
- * and of what is trained, with a layout that names the tensors inside: a runtime then moves two tensors instead of hundreds.
+ * LoRA (Hu et al. 2021): y = W x + s B A x on chosen linears, s as `scaleOf` has it. The adapter is two flat vectors, of what is
+ * frozen and of what is trained, with a layout that names the tensors inside: a runtime then moves two tensors instead of hundreds.
  */
-import { scaleOf } from "../../shared/adapters/peft.js";
+import { scaleOf } from "../../shared/adapters/scale.js";
 import { isTarget } from "../../shared/adapters/targets.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";

@@ -93,6 +93,8 @@ export function readPeftSettings(config: Readonly<Record<string, unknown>>, path
   if (config.peft_type !== "LORA") refuse("peft_type", "only LORA can be read");
   if (config.task_type != null && config.task_type !== "CAUSAL_LM") refuse("task_type", "only CAUSAL_LM can be read");
   if (config.bias != null && config.bias !== "none") refuse("bias", 'only "none" can be read');
+  if (config.init_lora_weights === "loftq")
+    refuse("init_lora_weights", "its base is not the model but what LoftQ made of it; merge the adapter into that");
   if (!HARMLESS_STARTS.has(config.init_lora_weights))
     refuse(
       "init_lora_weights",

@@ -11,6 +11,7 @@ import { readJsonObject, reasonOf } from "../base/json.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
 import { brief, readPeftSettings } from "./peft-config.js";
 import { readSafetensorsHeader, readTensor, writeSafetensors } from "./safetensors.js";
+import { type Scaled, unified } from "./scale.js";
 import { chooseTargets, isTarget, type Target } from "./targets.js";
 
 const CONFIG = "adapter_config.json";
@@ -23,15 +24,11 @@ const PREFIX = "base_model.model.";
 const MAX_CONFIG_BYTES = 1_000_000;
 
 /** LoRA (Hu et al. 2021, arXiv 2106.09685) on some linears of a base model: W + scale * B A. */
-export interface PeftAdapter {
-  readonly rank: number;
-  readonly alpha: number;
+export interface PeftAdapter extends Scaled {
   /** Of the adapter's input while training; without effect otherwise. */
   readonly dropout: number;
   /** Module names or their last parts, as PEFT has them; or every linear but the head. */
   readonly targetModules: readonly string[] | "all-linear";
-  /** scale = alpha / sqrt(rank) instead of alpha / rank (Kalajdzievski 2023, arXiv 2312.03732). */
-  readonly useRslora: boolean;
   /**
    * By the base model's own module names: "model.layers.0.self_attn.q_proj.lora_A.weight" [rank, in] and
    * "... .lora_B.weight" [out, rank]. Every module has both. All values are finite.
@@ -40,18 +37,12 @@ export interface PeftAdapter {
 }
 
 /**
- * As read, ranks and alphas are one: where modules differ in them, all are as wide as the widest, filled with zeros, and each one's
- * scale is in its B, so that rank and alpha are equal. Where a list of names does not say which modules there are, `targetModules`
- * has them in full.
+ * As read: where modules differ in rank or alpha, all have one (scale.ts); where a list of names does not say which modules there
+ * are, `targetModules` has them in full.
  */
 export interface ReadPeftAdapter extends PeftAdapter {
   /** base_model_name_or_path: for a person to read. It comes with the adapter and is never opened or fetched. */
   readonly baseModel: string | null;
-}
-
-/** The factor of B A. */
-export function scaleOf(adapter: Pick<PeftAdapter, "rank" | "alpha" | "useRslora">): number {
-  return adapter.alpha / (adapter.useRslora ? Math.sqrt(adapter.rank) : adapter.rank);
 }
 
 function invalid(message: string, facts: Facts = {}, cause?: unknown): KindredError {
@@ -133,51 +124,6 @@ function checkTensors(
     }
 }
 
-/** EVA (Paischer et al. 2024), which gives modules different ranks, makes the widest twice as wide as the mean. */
-const MOST_FILLING = 16;
-
-/** One rank and alpha for all modules; see `ReadPeftAdapter`. @param chosen of the modules of the tensors */
-function unified(
-  tensors: NamedTensors,
-  chosen: ReadonlyMap<string, Target>,
-  useRslora: boolean,
-  source: string,
-): Pick<PeftAdapter, "rank" | "alpha" | "useRslora" | "tensors"> {
-  const [first, ...others] = chosen.values();
-  const { rank, alpha } = first as Target;
-  if (others.every((other) => other.rank === rank && other.alpha === alpha)) return { rank, alpha, useRslora, tensors };
-  const widest = others.reduce((most, other) => Math.max(most, other.rank), rank);
-  const sizes = { read: 0, filled: 0 };
-  for (const [name, { data }] of tensors) {
-    sizes.read += data.length;
-    sizes.filled += (data.length / chosen.get(partOf(name, source).module)!.rank) * widest;
-  }
-  if (sizes.filled > MOST_FILLING * sizes.read) {
-    throw new KindredError("unsupported", `${source}: the ranks of its modules are too different (up to ${widest})`, {
-      file: source,
-    });
-  }
-  const filled = new Map<string, FloatTensor>();
-  for (const [name, { shape, data }] of tensors) {
-    const { module, factor } = partOf(name, source);
-    const target = chosen.get(module) as Target;
-    if (factor === "A") {
-      const all = new Float32Array(widest * shape[1]!);
-      all.set(data);
-      filled.set(name, { shape: [widest, shape[1]!], data: all });
-      continue;
-    }
-    const scale = scaleOf({ ...target, useRslora });
-    const out = shape[0]!;
-    const all = new Float32Array(out * widest);
-    for (let row = 0; row < out; row++) {
-      for (let k = 0; k < target.rank; k++) all[row * widest + k] = scale * data[row * target.rank + k]!;
-    }
-    filled.set(name, { shape: [out, widest], data: all });
-  }
-  return { rank: widest, alpha: widest, useRslora: false, tensors: filled };
-}
-
 function checkFinite(name: string, { data }: FloatTensor, source: string): void {
   const at = data.findIndex((value) => !Number.isFinite(value));
   if (at >= 0)
@@ -239,7 +185,7 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
   const whole = targets.layers.length === 0 && Array.isArray(targets.exclude) && targets.exclude.length === 0;
   const listed = targets.modules === "all-linear" || Array.isArray(targets.modules);
   return {
-    ...unified(tensors, chosen, useRslora, file.path),
+    ...unified(tensors, (name) => chosen.get(partOf(name, file.path).module) as Target, useRslora, file.path),
     dropout,
     targetModules: whole && listed ? (targets.modules as PeftAdapter["targetModules"]) : modules,
     baseModel,

@@ -1,5 +1,5 @@
 /**
- * Operations by formula against the count from the graphs, on every family of models in the fixtures, grown to sizes at which
+ * Operations by formula against the count from the graphs, on every family of models in the fixtures, and grown to sizes at which
  * what the formula leaves out is little.
  */
 import assert from "node:assert/strict";
@@ -68,31 +68,27 @@ function errors(model: BaseModel, layout: AdapterLayout, batch: Batch): Record<s
   };
 }
 
-/** One of each family, and both of what NeoX has. */
+/** One of each family, and both of what NeoX has: attention and feed-forward side by side, or one behind the other. */
 const MODELS = ["gpt2", "gptj", "mistral-full", "neox-sequential", "pythia", "qwen2"].map((name) => `families/${name}`);
+const SIDE_BY_SIDE = ["families/gptj", "families/pythia"];
 for (const path of ["llama/tied", ...MODELS]) {
   test(`operations by formula are those of the graphs, within a few per cent: ${path}`, async () => {
     const folder = asset("test", "fixtures", path);
     const small = await openBaseModel(folder);
-    const model = grown(small, folder);
-    const { architecture } = model;
-    const layout = (modules: readonly string[], freezeA: boolean) =>
-      loraLayout(architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA });
-    const batch = { rows: 3, tokens: 16, scored: 5 };
-    const all = moduleNames(architecture);
-    for (const [work, error] of Object.entries(errors(model, layout(all, true), batch))) {
-      assert.ok(Math.abs(error) < 0.04, `${work}: off by ${(100 * error).toFixed(1)} %`);
-    }
-    // An adapter in the middle: what is below it is computed once, and has no backward.
-    const half = all.map(
-      (module) => architecture.linears.filter(({ name }) => name.endsWith(`.${module}`))[LAYERS / 2]!,
-    );
-    const upper = layout(
-      half.map(({ name }) => name),
-      false,
-    );
-    for (const [work, error] of Object.entries(errors(model, upper, batch))) {
-      assert.ok(Math.abs(error) < 0.06, `${work}, half way up: off by ${(100 * error).toFixed(1)} %`);
-    }
+    const check = (model: BaseModel, least: number, most: number): void => {
+      const { architecture } = model;
+      const all = moduleNames(architecture);
+      // On the last linear alone all that is below is computed once, and has no backward.
+      for (const modules of [all, [architecture.linears.at(-1)!.name]]) {
+        const layout = loraLayout(architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA: modules === all });
+        for (const [work, error] of Object.entries(errors(model, layout, { rows: 3, tokens: 16, scored: 5 }))) {
+          assert.ok(error > least && error < most, `${work}, ${modules}: off by ${(100 * error).toFixed(1)} %`);
+        }
+      }
+    };
+    if (SIDE_BY_SIDE.includes(path)) return check(grown(small, folder), -0.02, 0.02);
+    // Hidden states of 24 to 32 numbers: what the formula leaves out is 4 to 9 per cent, and nothing of it is too much.
+    check(small, -0.1, 0);
+    check(grown(small, folder), -0.02, 0);
   });
 }

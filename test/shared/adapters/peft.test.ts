@@ -4,8 +4,9 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { type PeftAdapter, readPeftAdapter, scaleOf, writePeftAdapter } from "../../../shared/adapters/peft.js";
+import { type PeftAdapter, readPeftAdapter, writePeftAdapter } from "../../../shared/adapters/peft.js";
 import { writeSafetensors } from "../../../shared/adapters/safetensors.js";
+import { scaleOf } from "../../../shared/adapters/scale.js";
 import { asset } from "../../../shared/base/assets.js";
 import type { FloatTensor } from "../../../shared/base/tensors.js";
 
@@ -84,6 +85,12 @@ test("fields that are unknown and off, or known and without effect, are ignored"
     }),
   );
   assert.deepEqual({ ...read, tensors: null }, { ...adapter, baseModel: "/etc/passwd", tensors: null });
+});
+
+test("a configuration as PEFT 0.2 wrote it is read", async () => {
+  const old = { enable_lora: null, use_rslora: undefined, use_dora: undefined };
+  const read = await readPeftAdapter(await changed({ ...old, init_lora_weights: undefined, merge_weights: true }));
+  assert.deepEqual({ ...read, tensors: null }, { ...adapter, baseModel: "base", tensors: null });
 });
 
 test("missing fields have PEFT's defaults", async () => {
