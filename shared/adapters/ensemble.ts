@@ -20,6 +20,8 @@ export interface WrittenEnsemble {
     readonly alpha: number;
     readonly dropout: number;
     readonly rslora: boolean;
+    /** As the run was told; empty: those of the tensors. */
+    readonly modules: readonly string[];
   };
   readonly members: AsyncIterable<WrittenMember> | Iterable<WrittenMember>;
   /** Pairs of a client and its weights, one a member. */
@@ -32,10 +34,12 @@ const RULE = "base + sum of w (member - base), on logits";
 /** Writes `members/<name>/` and `ensemble.json` into a folder; members that are there already are replaced. Returns the names. */
 export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): Promise<string[]> {
   await rm(join(folder, "members"), { recursive: true, force: true });
-  const { rank, alpha, dropout, rslora } = ensemble.adapter;
+  const { rank, alpha, dropout, rslora, modules } = ensemble.adapter;
   const names: string[] = [];
   for await (const { name, tensors } of ensemble.members) {
-    const adapter = { rank, alpha, dropout, targetModules: adaptedModules(tensors), useRslora: rslora, tensors };
+    // A run's modules may be of some layers alone, which the last parts of the tensors' names do not say.
+    const targetModules = modules.length > 0 ? modules : adaptedModules(tensors);
+    const adapter = { rank, alpha, dropout, targetModules, useRslora: rslora, tensors };
     await writePeftAdapter(join(folder, "members", name), adapter, { baseModel: ensemble.baseModel });
     names.push(name);
   }
