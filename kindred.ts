@@ -350,7 +350,7 @@ function buildProgram(): Command {
     .option("--members <list>", "numbers of adapters to run in one pass", integers(1), [1, 2, 4, 8])
     .option("--batch <n>", "rows", integer(1), 8)
     .option("--tokens <n>", "tokens of a row", integer(1), 64)
-    .option("--scored <n>", "how many of a row's last tokens are scored, as an answer's are", integer(1), 8)
+    .option("--scored <n>", "how many of a row's last tokens are scored, as an answer's are (default: 8)", integer(1))
     .addOption(jsonOption())
     .action(
       async (
@@ -364,10 +364,11 @@ function buildProgram(): Command {
             members: number[];
             batch: number;
             tokens: number;
-            scored: number;
+            scored?: number;
           },
       ) => {
-        const { adapter, rank, modules, members, batch: rows, tokens, scored, quantization } = options;
+        const { adapter, rank, modules, members, batch: rows, tokens, quantization } = options;
+        const { scored = Math.min(8, tokens) } = options;
         if (adapter !== undefined && (rank ?? modules) !== undefined) {
           throw new KindredError("invalid_option", "--adapter excludes --rank and --modules: it has its own");
         }
