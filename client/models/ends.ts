@@ -5,7 +5,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
-import { readJsonObject } from "../../shared/base/json.js";
+import { brief, readJsonObject } from "../../shared/base/json.js";
 import type { BaseModel } from "./base.js";
 
 /** Real ones are under 1 KB. */
@@ -21,7 +21,7 @@ export async function endTokens({ folder, architecture }: BaseModel): Promise<Re
   if (!ids.every(isToken)) {
     throw new KindredError(
       "invalid_model",
-      `${file}: eos_token_id is ${JSON.stringify(value)}, should be tokens of the ${architecture.vocabulary}`,
+      `${file}: eos_token_id is ${brief(value)}, should be tokens of the ${architecture.vocabulary}`,
       { file },
     );
   }

@@ -1,5 +1,6 @@
 /** The one table of what is supported: `model_type` of a config.json -> the family that reads it. */
 import { KindredError } from "../../shared/base/errors.js";
+import { brief } from "../../shared/base/json.js";
 import type { Architecture } from "./architecture.js";
 import { gpt2 } from "./gpt2.js";
 import { gptj } from "./gptj.js";
@@ -24,7 +25,7 @@ export function readArchitecture(json: Readonly<Record<string, unknown>>, file =
   if (typeof type !== "string" || !Object.hasOwn(FAMILIES, type)) {
     throw new KindredError(
       "unsupported",
-      `${file}: model_type ${JSON.stringify(type)} is not supported (supported: ${SUPPORTED.join(", ")})`,
+      `${file}: model_type ${brief(type)} is not supported (supported: ${SUPPORTED.join(", ")})`,
       { file },
     );
   }

@@ -3,6 +3,7 @@
  * knows no family, only what several share.
  */
 import { KindredError } from "../../shared/base/errors.js";
+import { brief } from "../../shared/base/json.js";
 import { ACTIVATIONS, type Activation } from "./layers.js";
 
 /** Sizes above any model's: vocabularies are at most about 3e5, contexts 1e7. */
@@ -18,20 +19,18 @@ export class Fields {
 
   /** The value is none that the field can have. */
   wrong(field: string, want: string): never {
-    throw new KindredError(
-      "invalid_model",
-      `${this.file}: ${field} is ${JSON.stringify(this.json[field])}, should be ${want}`,
-      { file: this.file, field },
-    );
+    throw new KindredError("invalid_model", `${this.file}: ${field} is ${brief(this.json[field])}, should be ${want}`, {
+      file: this.file,
+      field,
+    });
   }
 
   /** The value is a sound one that Kindred does not do. */
   unsupported(field: string, value: unknown, supported: string): never {
-    throw new KindredError(
-      "unsupported",
-      `${this.file}: ${field} ${JSON.stringify(value)} is not supported (${supported})`,
-      { file: this.file, field },
-    );
+    throw new KindredError("unsupported", `${this.file}: ${field} ${brief(value)} is not supported (${supported})`, {
+      file: this.file,
+      field,
+    });
   }
 
   /** Null is absent. */

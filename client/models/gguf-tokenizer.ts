@@ -7,6 +7,7 @@
  * all ways to join two tokens to a third, in the order of the third's score (as transformers' converter does).
  */
 import { KindredError } from "../../shared/base/errors.js";
+import { brief } from "../../shared/base/json.js";
 import type { GgufFile, GgufValue } from "../../shared/models/gguf.js";
 
 export interface GgufTokenizer {
@@ -72,7 +73,7 @@ class Fields {
   unsupported(key: string, value: unknown, supported: readonly string[]): never {
     throw new KindredError(
       "unsupported",
-      `${this.file.path}: ${key} ${JSON.stringify(value)} is not supported (supported: ${supported.join(", ")})`,
+      `${this.file.path}: ${key} ${brief(value)} is not supported (supported: ${supported.join(", ")})`,
       { file: this.file.path },
     );
   }

@@ -4,7 +4,7 @@
  * `rope_scaling`, and since version 5 `rope_parameters`, which holds both.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import { isObject } from "../../shared/base/json.js";
+import { brief, isObject } from "../../shared/base/json.js";
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { PositionTable, SequenceInputs } from "./architecture.js";
 import type { Fields } from "./fields.js";
@@ -29,7 +29,7 @@ export function readFrequencies({ json, file }: Fields, headDim: number, style: 
   const field = json.rope_parameters == null ? "rope_scaling" : "rope_parameters";
   const given = json[field] ?? {};
   const fail = (name: string, value: unknown, want: string): never => {
-    throw new KindredError("invalid_model", `${file}: ${name} is ${JSON.stringify(value)}, should be ${want}`, {
+    throw new KindredError("invalid_model", `${file}: ${name} is ${brief(value)}, should be ${want}`, {
       file,
       field: name,
     });
@@ -63,7 +63,7 @@ export function readFrequencies({ json, file }: Fields, headDim: number, style: 
   if (kind !== "llama3" && kind !== "linear") {
     throw new KindredError(
       "unsupported",
-      `${file}: rope scaling ${JSON.stringify(kind)} is not supported (default, linear, llama3)`,
+      `${file}: rope scaling ${brief(kind)} is not supported (default, linear, llama3)`,
       { file },
     );
   }

@@ -10,7 +10,7 @@ import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import { KindredError } from "../../shared/base/errors.js";
-import { canonicalJson, isObject, readJsonObject } from "../../shared/base/json.js";
+import { brief, canonicalJson, isObject, readJsonObject } from "../../shared/base/json.js";
 import type { ModelFolder } from "../../shared/models/files.js";
 import type { Tokenizer } from "../data/types.js";
 
@@ -50,9 +50,7 @@ function invalid(message: string, facts: Record<string, string | number> = {}, c
 function* idsOf(json: Readonly<Record<string, unknown>>, path: string): Generator<number> {
   const check = (token: unknown, id: unknown): number => {
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id > MAX_TOKEN_ID)
-      throw invalid(
-        `${path}: token ${JSON.stringify(token)} has the id ${JSON.stringify(id)}; ids are 0 to ${MAX_TOKEN_ID}`,
-      );
+      throw invalid(`${path}: token ${brief(token)} has the id ${brief(id)}; ids are 0 to ${MAX_TOKEN_ID}`);
     return id;
   };
   const vocabulary = isObject(json.model) ? json.model.vocab : undefined;
@@ -102,7 +100,7 @@ function leadingSpecials(encoder: Encoder, json: Readonly<Record<string, unknown
     const id = encoder.token_to_id(token);
     const ids = named.get(token) ?? (id === undefined ? undefined : [id]);
     if (ids === undefined)
-      throw invalid(`${path}: post_processor puts ${JSON.stringify(token)} in front, which is no token`, {
+      throw invalid(`${path}: post_processor puts ${brief(token)} in front, which is no token`, {
         file: path,
       });
     return ids;
@@ -185,7 +183,7 @@ export function checkTokenizerFits(tokenizer: ModelTokenizer, model: ModelFolder
   const size = model.config.vocab_size;
   const config = model.configPath;
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 1)
-    throw invalid(`${config}: vocab_size ${JSON.stringify(size)} is not a count`, { file: config });
+    throw invalid(`${config}: vocab_size ${brief(size)} is not a count`, { file: config });
   if (tokenizer.vocabularySize > size)
     throw invalid(
       `${tokenizer.path}: its largest id is ${tokenizer.vocabularySize - 1}, but ${config} has vocab_size ${size}: ` +

@@ -4,7 +4,7 @@
  * that says "off".
  */
 import { KindredError } from "../base/errors.js";
-import { isObject } from "../base/json.js";
+import { brief, isObject } from "../base/json.js";
 import type { Names, Targets } from "./targets.js";
 
 /** Above any base model's hidden size. */
@@ -67,12 +67,6 @@ const HARMLESS_STARTS: ReadonlySet<unknown> = new Set([
 function isOff(value: unknown): boolean {
   if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
   return !value;
-}
-
-/** A value in a message. */
-export function brief(value: unknown): string {
-  const text = JSON.stringify(value) ?? "undefined";
-  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 
 export interface PeftSettings {

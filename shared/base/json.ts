@@ -10,6 +10,12 @@ export function reasonOf(error: unknown): string {
   return code ?? (error instanceof Error ? error.message : String(error));
 }
 
+/** A value from a file in a message: files may hold megabytes where a word should be. */
+export function brief(value: unknown): string {
+  const text = JSON.stringify(value) ?? "undefined";
+  return text.length > 100 ? `${text.slice(0, 100)}...` : text;
+}
+
 /**
  * @param maxBytes far above any real file of its kind: a larger one is refused before it is read
  * @throws {KindredError} `code` where the file is missing, too large, not JSON or not an object

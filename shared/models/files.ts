@@ -14,7 +14,7 @@ import {
 } from "../adapters/safetensors.js";
 import { writeAtomically } from "../base/atomic.js";
 import { KindredError } from "../base/errors.js";
-import { canonicalJson, isObject, readJsonObject, reasonOf } from "../base/json.js";
+import { brief, canonicalJson, isObject, readJsonObject, reasonOf } from "../base/json.js";
 import { packGgmlBlocks } from "../quantization/int4.js";
 import type { Quantization } from "../quantization/layout.js";
 import { type GgufFile, type GgufType, readGgufBytes, readGgufHeader, readGgufTensor } from "./gguf.js";
@@ -108,7 +108,7 @@ export async function readShardIndex(path: string): Promise<Map<string, string>>
     // A path here would let a downloaded index read any file of this machine.
     if (typeof shard !== "string" || !/^[\w][\w.-]*\.safetensors$/.test(shard))
       throw invalid(
-        `${path}: tensor ${JSON.stringify(name)} is said to be in ${JSON.stringify(shard)}, ` +
+        `${path}: tensor ${brief(name)} is said to be in ${brief(shard)}, ` +
           `which is not the name of a safetensors file in the folder`,
         { file: path, tensor: name },
       );
@@ -193,7 +193,7 @@ export async function openModelFolder(folder: string): Promise<ModelFolder> {
       const file = files.get(join(path, shard))!;
       const entry = file.tensors.get(name);
       if (entry === undefined)
-        throw invalid(`${file.path}: has no tensor ${JSON.stringify(name)}, but ${INDEX} says so`, {
+        throw invalid(`${file.path}: has no tensor ${brief(name)}, but ${INDEX} says so`, {
           file: shard,
           tensor: name,
         });
@@ -218,7 +218,7 @@ async function isFile(path: string): Promise<boolean> {
 export async function readModelTensor(folder: ModelFolder, name: string): Promise<Float32Array> {
   const tensor = folder.tensors.get(name);
   if (tensor === undefined)
-    throw invalid(`${folder.path}: has no tensor ${JSON.stringify(name)}`, { folder: folder.path, tensor: name });
+    throw invalid(`${folder.path}: has no tensor ${brief(name)}`, { folder: folder.path, tensor: name });
   if (folder.gguf === undefined) return readTensor(folder.files.get(tensor.file)!, name);
   const weight = folder.gguf.weights.get(name)!;
   const values = await readGgufTensor(folder.gguf.file, weight.name);
