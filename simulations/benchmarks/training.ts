@@ -1,8 +1,13 @@
-/** How fast a LoRA training step is, and how much memory it takes, beside PyTorch with PEFT on the same work. */
+/**
+ * How fast a LoRA training step is, on a float32 and on a 4-bit base, and how much memory it takes, beside PyTorch with PEFT on the
+ * same work; and on TensorFlow.js where `kindred runtime add tfjs` has brought it.
+ */
 import { moduleNames } from "../../client/models/architecture.js";
+import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { initialAdapter, loraLayout } from "../../client/tuning/lora.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
 import { trainAdapter } from "../../client/tuning/training.js";
+import { CANDIDATES } from "../../shared/runtimes/choose.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { median } from "./engine.js";
 import { runPeer } from "./peers.js";
@@ -16,34 +21,57 @@ const REPEATS = 9;
 
 export async function benchTraining(runtime: Runtime, print: (line: string) => void): Promise<void> {
   await withRandomModel(async (model) => {
-    const start = performance.now();
-    const layout = loraLayout(model.architecture, {
-      rank: RANK,
-      alpha: 2 * RANK,
-      modules: moduleNames(model.architecture),
-      dropout: 0,
-      freezeA: false,
-    });
-    const rows = randomRows(model, BATCH, LENGTH, LENGTH);
-    const steps = WARM_UP + REPEATS;
-    const plan = { learningRate: 1e-3, warmupSteps: 0, totalSteps: steps, weightDecay: 0.01, clipNorm: 1, seed: 3 };
-    const ends: number[] = [];
-    const programs = new Programs(runtime, model);
-    const first = initialAdapter(layout, 3);
-    await trainAdapter(programs, layout, first, () => rows, { ...plan, firstStep: 0, steps }, new Meter(), {
-      onStep: () => ends.push(performance.now()),
-    });
-    await programs.close();
-    const seconds = median(ends.slice(WARM_UP).map((end, i) => (end - (ends[WARM_UP + i - 1] as number)) / 1000));
+    print(`  ${BATCH} x ${LENGTH} tokens, rank ${RANK} on seven linears, all tokens scored`);
+    const { seconds, first } = await timeSteps(runtime, model);
     const peak = process.resourceUsage().maxRSS * 1024;
     const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
     print(
-      `  LoRA step, ${BATCH} x ${LENGTH} tokens, rank ${RANK} on seven linears, all tokens scored: ${seconds.toFixed(2)} s`,
+      `  ${runtime.name}: ${seconds.toFixed(2)} s a step, the first done after ${first.toFixed(1)} s, peak memory ${gib(peak)}`,
     );
-    print(`  first step done after ${(((ends[0] as number) - start) / 1000).toFixed(1)} s, peak memory ${gib(peak)}`);
+    const packed = await openBaseModel(model.folder.path, { quantization: "nf4" });
+    const quantised = await timeSteps(runtime, packed);
+    print(
+      `  ${runtime.name}, base in NF4: ${quantised.seconds.toFixed(2)} s, ${(quantised.seconds / seconds).toFixed(2)} of float32's`,
+    );
     const peer = await runPeer("lora_step.py", [], print);
-    if (peer === undefined) return;
-    print(`  ratio to PyTorch with PEFT ${(peer.seconds / seconds).toFixed(2)}`);
-    if (peer.peakRssBytes) print(`  memory ${(peak / peer.peakRssBytes).toFixed(2)} of its ${gib(peer.peakRssBytes)}`);
+    if (peer !== undefined) {
+      print(`  ratio to PyTorch with PEFT ${(peer.seconds / seconds).toFixed(2)}`);
+      if (peer.peakRssBytes)
+        print(`  memory ${(peak / peer.peakRssBytes).toFixed(2)} of its ${gib(peer.peakRssBytes)}`);
+    }
+    const tfjs = CANDIDATES.find(({ name }) => name === "tfjs-node")!;
+    try {
+      const other = await tfjs.open();
+      const theirs = await timeSteps(other, model);
+      await other.close();
+      const ratio = peer === undefined ? "" : `, ratio to PyTorch ${(peer.seconds / theirs.seconds).toFixed(2)}`;
+      print(`  ${tfjs.name}: ${theirs.seconds.toFixed(2)} s a step${ratio}`);
+    } catch (error) {
+      print(`  ${tfjs.name} is left out: ${(error as Error).message}`);
+    }
   });
+}
+
+/** @returns the median seconds of a step, and those from nothing open to the first one's end */
+async function timeSteps(runtime: Runtime, model: BaseModel): Promise<{ seconds: number; first: number }> {
+  const start = performance.now();
+  const layout = loraLayout(model.architecture, {
+    rank: RANK,
+    alpha: 2 * RANK,
+    modules: moduleNames(model.architecture),
+    dropout: 0,
+    freezeA: false,
+  });
+  const rows = randomRows(model, BATCH, LENGTH, LENGTH);
+  const steps = WARM_UP + REPEATS;
+  const plan = { learningRate: 1e-3, warmupSteps: 0, totalSteps: steps, weightDecay: 0.01, clipNorm: 1, seed: 3 };
+  const ends: number[] = [];
+  const programs = new Programs(runtime, model);
+  const adapter = initialAdapter(layout, 3);
+  await trainAdapter(programs, layout, adapter, () => rows, { ...plan, firstStep: 0, steps }, new Meter(), {
+    onStep: () => ends.push(performance.now()),
+  });
+  await programs.close();
+  const seconds = median(ends.slice(WARM_UP).map((end, i) => (end - (ends[WARM_UP + i - 1] as number)) / 1000));
+  return { seconds, first: ((ends[0] as number) - start) / 1000 };
 }
