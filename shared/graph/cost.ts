@@ -5,7 +5,10 @@ import type { Graph } from "./graph.js";
 /** Binds a graph's symbols from the shapes of its feeds. @throws {KindredError} `shape_mismatch` naming the feed */
 export function bindFeeds(graph: Graph, shapes: Readonly<Record<string, readonly number[]>>): Bindings {
   const bindings: Record<string, number> = {};
-  for (const [name, value] of Object.entries(graph.inputs)) {
+  const inputs = Object.entries(graph.inputs);
+  // A product is checked once its symbols are bound, wherever its input stands.
+  const isProduct = ([, { shape }]: (typeof inputs)[number]): boolean => shape.some((dim) => `${dim}`.includes("*"));
+  for (const [name, value] of [...inputs.filter((input) => !isProduct(input)), ...inputs.filter(isProduct)]) {
     const given = shapes[name];
     if (given !== undefined) bind(`feed ${name}`, value.shape, given, bindings);
   }
