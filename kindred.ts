@@ -261,7 +261,7 @@ function buildProgram(): Command {
     });
 
   rowsOptions(command(program, "evaluate", "loss and accuracy of a model, with an adapter or without, on rows"))
-    .option("--adapter <peft-dir>", "PEFT folder of an adapter")
+    .option("--adapter <dir>", "folder of an adapter, of PEFT or AdapterHub")
     .action(async (options: Manners & RowsOptions & { adapter?: string }) => {
       const { adapter } = options;
       const job = { ...(await rowsOf(options)), ...(adapter === undefined ? {} : { adapter }) };
@@ -278,7 +278,7 @@ function buildProgram(): Command {
     command(program, "predict", "answer rows: likelihoods of choices, or text"),
     "longest row in tokens, its answer included",
   )
-    .option("--adapter <peft-dir>", "PEFT folder of an adapter")
+    .option("--adapter <dir>", "folder of an adapter, of PEFT or AdapterHub")
     .option("--ensemble <export-dir>", "what kindred export wrote: answers by the weights of --client")
     .option("--client <name>", "whose weights")
     .option("--max-new-tokens <n>", "longest text that is written, in tokens", integer(1), 64)
@@ -321,7 +321,7 @@ function buildProgram(): Command {
     );
 
   rowsOptions(command(program, "sharpness", "how sharp the loss is around an adapter: its Hessian's trace and top"))
-    .requiredOption("--adapter <peft-dir>", "PEFT folder of the adapter")
+    .requiredOption("--adapter <dir>", "folder of the adapter, of PEFT or AdapterHub")
     .option("--probes <n>", "random vectors of the trace's estimate", integer(2), 32)
     .option("--seed <n>", "draws the vectors", integer(0), 0)
     .action(async (options: Manners & RowsOptions & { adapter: string; probes: number; seed: number }) => {
@@ -390,7 +390,11 @@ function buildProgram(): Command {
       },
     );
 
-  command(program, "export <run>", "write a run's adapters as PEFT folders, and the ensemble's weights")
+  command(
+    program,
+    "export <run>",
+    "write a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights",
+  )
     .requiredOption("--out <dir>", "folder to write")
     .addOption(jsonOption())
     .addOption(forceOption())

@@ -14,7 +14,7 @@ import type { EncodedDataset } from "../client/data/types.js";
 import { type OpenedModel, openModel } from "../client/models/open.js";
 import { runClient, type TaskRunner } from "../client/session/session.js";
 import { ClientWork } from "../client/tasks/runner.js";
-import { loraLayout } from "../client/tuning/lora.js";
+import { adapterLayout } from "../client/tuning/kinds.js";
 import { Programs } from "../client/tuning/programs.js";
 import { PipelineContext } from "../coordinator/pipeline/context.js";
 import { checkSampling } from "../coordinator/pipeline/estimate.js";
@@ -165,7 +165,7 @@ function checkPlan(
   { base }: OpenedModel,
 ): void {
   try {
-    loraLayout(base.architecture, plan.adapter);
+    adapterLayout(base.architecture, plan.adapter);
     checkSampling(plan, clients.length);
   } catch (error) {
     if (!(error instanceof KindredError) || source === undefined) throw error;

@@ -89,13 +89,17 @@ test("every npm script that the documents name exists", () => {
 
 interface JsonSchema {
   readonly properties?: Readonly<Record<string, JsonSchema>>;
+  /** Of a block with a kind: the first is that without one. */
+  readonly oneOf?: readonly JsonSchema[];
   readonly default?: unknown;
 }
 
 /** Field -> default, blocks opened. */
 function fieldsOf(schema: JsonSchema, prefix = ""): [string, unknown][] {
-  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) =>
-    field.properties === undefined
+  const kinds = [...(schema.oneOf ?? [])].reverse().map(({ properties }) => properties);
+  const properties: Record<string, JsonSchema> = Object.assign({}, schema.properties, ...kinds);
+  return Object.entries(properties).flatMap(([name, field]) =>
+    field.properties === undefined && field.oneOf === undefined
       ? [[prefix + name, field.default] as [string, unknown]]
       : fieldsOf(field, `${prefix}${name}.`),
   );

@@ -18,7 +18,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
   "shared/base": [],
   "shared/adapters": ["shared/base"],
-  "shared/config": ["shared/base", "shared/quantization", "shared/runtimes"],
+  "shared/config": ["shared/base", "shared/adapters", "shared/quantization", "shared/runtimes"],
   "shared/graph": ["shared/base", "shared/quantization"],
   "shared/models": ["shared/base", "shared/adapters", "shared/quantization"],
   "shared/quantization": ["shared/base", "shared/adapters"],
@@ -39,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "shared/runtimes/install",
   ],
   "shared/sketch": ["shared/base", "shared/adapters"],
-  "shared/wire": ["shared/base", "shared/wire/gen", "shared/wire/gen/kindred/v1"],
+  "shared/wire": ["shared/base", "shared/adapters", "shared/wire/gen", "shared/wire/gen/kindred/v1"],
   "shared/wire/gen": ["shared/wire/gen/kindred/v1"],
   "shared/wire/gen/kindred/v1": [],
 

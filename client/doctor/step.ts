@@ -8,9 +8,10 @@ import { SeededRng } from "../../shared/base/random.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { moduleNames } from "../models/architecture.js";
 import { openBaseModel } from "../models/base.js";
+import { initialAdapter } from "../tuning/adapter.js";
 import { trainingFeeds } from "../tuning/batches.js";
 import { trainingGraph } from "../tuning/graphs.js";
-import { initialAdapter, loraLayout } from "../tuning/lora.js";
+import { loraLayout } from "../tuning/lora.js";
 
 export interface StepResult {
   /** Nats a scored token. */

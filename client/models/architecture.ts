@@ -20,16 +20,18 @@ export interface Architecture {
   readonly prefix: string;
   /** The linears that may be adapted: all but the head. */
   readonly linears: readonly Linear[];
+  /** The layers by the names that their modules' begin with: "model.layers.0". */
+  readonly blocks: readonly string[];
   /** The attention's projections by the names that PEFT would be given, its output's last: what LoRA adapts unless told. */
   readonly attentionModules: readonly string[];
   /** Fed with every run. */
   readonly positionTables: readonly PositionTable[];
   /**
    * Hidden states before the final norm.
-   * @param apply puts an adapter on the linears
+   * @param adapt puts an adapter in
    * @returns [B*T, hidden]
    */
-  hiddenStates(g: GraphBuilder, inputs: SequenceInputs, weight: WeightOf, apply: ApplyLinear): Value;
+  hiddenStates(g: GraphBuilder, inputs: SequenceInputs, weight: WeightOf, adapt: Adapt): Value;
   /** What logits are made of. @param rows hidden states [S, hidden] */
   head(g: GraphBuilder, rows: Value, weight: WeightOf): Head;
 }
@@ -84,8 +86,23 @@ export interface KeysAndValues {
 /** A weight's value by its Hugging Face name. */
 export type WeightOf = (name: string) => Value;
 
-/** Gives the output of a linear; an adapter adds its own term to `base()`. @param x [B*T, in] */
-export type ApplyLinear = (name: string, x: Value, base: () => Value) => Value;
+/** How an adapter takes part in a model. */
+export interface Adapt {
+  /** The output of a linear: `base()`, to which an adapter may add its own term. @param x [B*T, in] */
+  linear(name: string, x: Value, base: () => Value): Value;
+  /**
+   * Hidden states behind a part of a block: the sum of those before it and of what it gives, each [B*T, hidden]. An adapter may
+   * change it. Called for both parts of every block, in their order.
+   */
+  join(block: string, part: BlockPart, before: Value, given: Value): Value;
+}
+
+export type BlockPart = "attention" | "feedForward";
+
+/** No adapter. */
+export function unadapted(g: GraphBuilder): Adapt {
+  return { linear: (_, __, base) => base(), join: (_, __, before, given) => g.add(before, given) };
+}
 
 /** The last parts of the linears' names, each once: "q_proj", "k_proj"... */
 export function moduleNames({ linears }: Architecture): string[] {

@@ -3,7 +3,7 @@
  * [in, out], the embedding as head. Follows transformers' modeling_gpt2.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { ApplyLinear, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
+import type { Adapt, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
 import { type Activation, applied, layerNorm, linearWeights, normWeights } from "./layers.js";
@@ -20,6 +20,7 @@ interface Gpt2Config {
   readonly scale: (layer: number) => number;
 }
 
+const blockName = (layer: number): string => `transformer.h.${layer}`;
 const EMBEDDING = "transformer.wte.weight";
 const POSITIONS = "transformer.wpe.weight";
 const HEAD = "lm_head.weight";
@@ -57,7 +58,7 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
       [EMBEDDING, [vocabulary, hidden]],
       [POSITIONS, [context, hidden]],
       ...layers.flatMap((own, layer) => [
-        ...normWeights([`transformer.h.${layer}.ln_1`, `transformer.h.${layer}.ln_2`], hidden),
+        ...normWeights([`${blockName(layer)}.ln_1`, `${blockName(layer)}.ln_2`], hidden),
         ...linearWeights(own),
       ]),
       ...normWeights([FINAL], hidden),
@@ -65,6 +66,7 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
     ]),
     prefix: "transformer.",
     linears,
+    blocks: layers.map((_, layer) => blockName(layer)),
     attentionModules: ["c_attn", "attn.c_proj"],
     positionTables: [
       {
@@ -75,7 +77,7 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
       },
       causalMask("mask"),
     ],
-    hiddenStates: (g, inputs, weight, apply) => hiddenStates(g, config, linears, inputs, weight, apply),
+    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, config, linears, inputs, weight, adapt),
     head: (g, rows, weight) => ({
       states: layerNorm(g, rows, FINAL, config.eps, weight),
       weight: weight(tied ? EMBEDDING : HEAD),
@@ -85,8 +87,8 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
 
 function linearsOfLayer({ hidden, feedForward }: Gpt2Config, layer: number): Linear[] {
   const linear = (name: string, out: number, width: number): Linear => ({
-    name: `transformer.h.${layer}.${name}`,
-    reads: `transformer.h.${layer}.${name}`,
+    name: `${blockName(layer)}.${name}`,
+    reads: `${blockName(layer)}.${name}`,
     out,
     in: width,
     bias: true,
@@ -106,13 +108,13 @@ function hiddenStates(
   linears: readonly Linear[],
   { tokens, table, past }: SequenceInputs,
   weight: WeightOf,
-  apply: ApplyLinear,
+  adapt: Adapt,
 ): Value {
   const { hidden, heads, headDim } = config;
-  const linear = applied(g, linears, weight, apply);
+  const linear = applied(g, linears, weight, adapt);
   let x = g.rows(g.add(g.gather(weight(EMBEDDING), tokens), g.gather(weight(POSITIONS), table("places"))));
   for (let layer = 0; layer < config.layers; layer++) {
-    const prefix = `transformer.h.${layer}`;
+    const prefix = blockName(layer);
     const fused = linear(`${prefix}.attn.c_attn`, layerNorm(g, x, `${prefix}.ln_1`, config.eps, weight));
     const [q, k, v] = [0, 1, 2].map((part) => g.slice(fused, 1, part * hidden, hidden)) as [Value, Value, Value];
     const mixed = attend(
@@ -122,10 +124,10 @@ function hiddenStates(
       { mask: table("mask"), past },
       config.scale(layer),
     );
-    x = g.add(x, linear(`${prefix}.attn.c_proj`, mixed));
+    x = adapt.join(prefix, "attention", x, linear(`${prefix}.attn.c_proj`, mixed));
 
     const inner = linear(`${prefix}.mlp.c_fc`, layerNorm(g, x, `${prefix}.ln_2`, config.eps, weight));
-    x = g.add(x, linear(`${prefix}.mlp.c_proj`, config.activation(g, inner)));
+    x = adapt.join(prefix, "feedForward", x, linear(`${prefix}.mlp.c_proj`, config.activation(g, inner)));
   }
   return x;
 }

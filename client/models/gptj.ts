@@ -3,7 +3,7 @@
  * neighbouring pairs in the first dimensions of a head, a head with a bias. Follows transformers' modeling_gptj.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { ApplyLinear, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
+import type { Adapt, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
 import { type Activation, applied, layerNorm, linearWeights, normWeights, together } from "./layers.js";
@@ -19,6 +19,7 @@ interface GptjConfig {
   readonly activation: Activation;
 }
 
+const blockName = (layer: number): string => `transformer.h.${layer}`;
 const EMBEDDING = "transformer.wte.weight";
 const HEAD = "lm_head";
 const FINAL = "transformer.ln_f";
@@ -55,19 +56,17 @@ export function gptj(json: Readonly<Record<string, unknown>>, file: string): Arc
     context: fields.integer("n_positions", 2048),
     weights: new Map([
       [EMBEDDING, [vocabulary, hidden]],
-      ...layers.flatMap((own, layer) => [
-        ...normWeights([`transformer.h.${layer}.ln_1`], hidden),
-        ...linearWeights(own),
-      ]),
+      ...layers.flatMap((own, layer) => [...normWeights([`${blockName(layer)}.ln_1`], hidden), ...linearWeights(own)]),
       ...normWeights([FINAL], hidden),
       [headWeight, [vocabulary, hidden]],
       [`${HEAD}.bias`, [vocabulary]],
     ]),
     prefix: "transformer.",
     linears,
+    blocks: layers.map((_, layer) => blockName(layer)),
     attentionModules: ["q_proj", "k_proj", "v_proj", "out_proj"],
     positionTables: [...rotaryTables(frequencies(THETA, rotaryDim)), causalMask("mask")],
-    hiddenStates: (g, inputs, weight, apply) => hiddenStates(g, config, linears, inputs, weight, apply),
+    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, config, linears, inputs, weight, adapt),
     head: (g, rows, weight) => ({
       states: layerNorm(g, rows, FINAL, config.eps, weight),
       weight: weight(headWeight),
@@ -78,8 +77,8 @@ export function gptj(json: Readonly<Record<string, unknown>>, file: string): Arc
 
 function linearsOfLayer({ hidden, feedForward }: GptjConfig, layer: number): Linear[] {
   const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
-    name: `transformer.h.${layer}.${name}`,
-    reads: `transformer.h.${layer}.${name}`,
+    name: `${blockName(layer)}.${name}`,
+    reads: `${blockName(layer)}.${name}`,
     out,
     in: width,
     bias,
@@ -103,13 +102,13 @@ function hiddenStates(
   linears: readonly Linear[],
   { tokens, table, past }: SequenceInputs,
   weight: WeightOf,
-  apply: ApplyLinear,
+  adapt: Adapt,
 ): Value {
-  const linear = applied(g, linears, weight, apply);
+  const linear = applied(g, linears, weight, adapt);
   const rotate = (x: Value): Value => turned(g, x, hidden, table, { headDim, interleaved: true });
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < layers; layer++) {
-    const prefix = `transformer.h.${layer}`;
+    const prefix = blockName(layer);
     const normed = layerNorm(g, x, `${prefix}.ln_1`, eps, weight);
     const q = rotate(linear(`${prefix}.attn.q_proj`, normed));
     const k = rotate(linear(`${prefix}.attn.k_proj`, normed));
@@ -117,7 +116,7 @@ function hiddenStates(
     const mixed = attend(g, { q, k, v }, { heads, kvHeads: heads, headDim }, { mask: table("mask"), past });
     const attended = linear(`${prefix}.attn.out_proj`, mixed);
     const fed = linear(`${prefix}.mlp.fc_out`, activation(g, linear(`${prefix}.mlp.fc_in`, normed)));
-    x = g.add(g.add(x, attended), fed);
+    x = adapt.join(prefix, "feedForward", adapt.join(prefix, "attention", x, attended), fed);
   }
   return x;
 }

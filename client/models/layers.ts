@@ -1,7 +1,7 @@
 /** The pieces that families share: linears, LayerNorms, activations, each by the names that Hugging Face gives them. */
 import { KindredError } from "../../shared/base/errors.js";
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { ApplyLinear, Linear, WeightOf } from "./architecture.js";
+import type { Adapt, Linear, WeightOf } from "./architecture.js";
 
 /** A weight's name and shape. */
 export type NamedShape = readonly [name: string, shape: readonly number[]];
@@ -23,13 +23,13 @@ export function applied(
   g: GraphBuilder,
   linears: readonly Linear[],
   weight: WeightOf,
-  apply: ApplyLinear,
+  adapt: Adapt,
 ): (name: string, x: Value) => Value {
   const byName = new Map(linears.map((linear) => [linear.name, linear]));
   return (name, x) => {
     const linear = byName.get(name);
     if (linear === undefined) throw new KindredError("internal", `no linear is called ${name}`);
-    return apply(name, x, () => {
+    return adapt.linear(name, x, () => {
       const product = g.matmul(x, weight(`${name}.weight`), { transB: !linear.inputFirst });
       return linear.bias ? g.add(product, weight(`${name}.bias`)) : product;
     });

@@ -4,7 +4,7 @@
  * modeling_llama.py, modeling_mistral.py and modeling_qwen2.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { ApplyLinear, Architecture, Linear, PositionTable, SequenceInputs, WeightOf } from "./architecture.js";
+import type { Adapt, Architecture, Linear, PositionTable, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask, type Heads } from "./attention.js";
 import { Fields } from "./fields.js";
 import { type Activation, applied, linearWeights, type NamedShape, together } from "./layers.js";
@@ -138,6 +138,7 @@ function readConfig(fields: Fields, kin: Kin): LlamaConfig {
   };
 }
 
+const blockName = (layer: number): string => `model.layers.${layer}`;
 const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
 
@@ -152,9 +153,10 @@ function build(config: LlamaConfig): Architecture {
     weights: weightsOf(config, layers),
     prefix: "model.",
     linears,
+    blocks: layers.map((_, layer) => blockName(layer)),
     attentionModules: ["q_proj", "k_proj", "v_proj", "o_proj"],
     positionTables: [...rotaryTables(config.frequencies), ...masksOf(config)],
-    hiddenStates: (g, inputs, weight, apply) => hiddenStates(g, config, linears, inputs, weight, apply),
+    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, config, linears, inputs, weight, adapt),
     head: (g, rows, weight) => ({
       states: g.rmsNorm(rows, weight("model.norm.weight"), config.eps),
       weight: weight(config.tied ? EMBEDDING : HEAD),
@@ -165,8 +167,8 @@ function build(config: LlamaConfig): Architecture {
 function linearsOfLayer(config: LlamaConfig, layer: number): Linear[] {
   const { heads, kvHeads, headDim, feedForward, hidden, qkvBias, outputBias, feedForwardBias } = config;
   const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
-    name: `model.layers.${layer}.${name}`,
-    reads: `model.layers.${layer}.${name}`,
+    name: `${blockName(layer)}.${name}`,
+    reads: `${blockName(layer)}.${name}`,
     out,
     in: width,
     bias,
@@ -192,8 +194,8 @@ function weightsOf(config: LlamaConfig, layers: readonly (readonly Linear[])[]):
   return new Map([
     [EMBEDDING, [vocabulary, hidden]],
     ...layers.flatMap((linears, layer): NamedShape[] => [
-      [`model.layers.${layer}.input_layernorm.weight`, [hidden]],
-      [`model.layers.${layer}.post_attention_layernorm.weight`, [hidden]],
+      [`${blockName(layer)}.input_layernorm.weight`, [hidden]],
+      [`${blockName(layer)}.post_attention_layernorm.weight`, [hidden]],
       ...linearWeights(linears),
     ]),
     ["model.norm.weight", [hidden]],
@@ -215,23 +217,24 @@ function hiddenStates(
   linears: readonly Linear[],
   { tokens, table, past }: SequenceInputs,
   weight: WeightOf,
-  apply: ApplyLinear,
+  adapt: Adapt,
 ): Value {
-  const linear = applied(g, linears, weight, apply);
+  const linear = applied(g, linears, weight, adapt);
   const rotate = (x: Value): Value => turned(g, x, x.shape[1] as number, table);
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
-    const prefix = `model.layers.${layer}`;
+    const prefix = blockName(layer);
     const normed = g.rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.eps);
     const q = rotate(linear(`${prefix}.self_attn.q_proj`, normed));
     const k = rotate(linear(`${prefix}.self_attn.k_proj`, normed));
     const v = linear(`${prefix}.self_attn.v_proj`, normed);
     const mixed = attend(g, { q, k, v }, config, { mask: table(maskName(config, layer)), past });
-    x = g.add(x, linear(`${prefix}.self_attn.o_proj`, mixed));
+    x = adapt.join(prefix, "attention", x, linear(`${prefix}.self_attn.o_proj`, mixed));
 
     const inner = g.rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.eps);
     const gate = config.activation(g, linear(`${prefix}.mlp.gate_proj`, inner));
-    x = g.add(x, linear(`${prefix}.mlp.down_proj`, g.mul(gate, linear(`${prefix}.mlp.up_proj`, inner))));
+    const fed = linear(`${prefix}.mlp.down_proj`, g.mul(gate, linear(`${prefix}.mlp.up_proj`, inner)));
+    x = adapt.join(prefix, "feedForward", x, fed);
   }
   return x;
 }

@@ -4,7 +4,7 @@
  * its own, or one after the other. Follows transformers' modeling_gpt_neox.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { ApplyLinear, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
+import type { Adapt, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
 import { type Activation, applied, layerNorm, linearWeights, normWeights } from "./layers.js";
@@ -23,6 +23,7 @@ interface NeoxConfig {
   readonly parallel: boolean;
 }
 
+const blockName = (layer: number): string => `gpt_neox.layers.${layer}`;
 const EMBEDDING = "gpt_neox.embed_in.weight";
 const HEAD = "embed_out.weight";
 const FINAL = "gpt_neox.final_layer_norm";
@@ -60,10 +61,7 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
     weights: new Map([
       [EMBEDDING, [vocabulary, hidden]],
       ...layers.flatMap((own, layer) => [
-        ...normWeights(
-          [`gpt_neox.layers.${layer}.input_layernorm`, `gpt_neox.layers.${layer}.post_attention_layernorm`],
-          hidden,
-        ),
+        ...normWeights([`${blockName(layer)}.input_layernorm`, `${blockName(layer)}.post_attention_layernorm`], hidden),
         ...linearWeights(own),
       ]),
       ...normWeights([FINAL], hidden),
@@ -71,9 +69,10 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
     ]),
     prefix: "gpt_neox.",
     linears,
+    blocks: layers.map((_, layer) => blockName(layer)),
     attentionModules: ["query_key_value", "dense"],
     positionTables: [...rotaryTables(frequencies), causalMask("mask")],
-    hiddenStates: (g, inputs, weight, apply) => hiddenStates(g, config, linears, inputs, weight, apply),
+    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, config, linears, inputs, weight, adapt),
     head: (g, rows, weight) => ({
       states: layerNorm(g, rows, FINAL, config.eps, weight),
       weight: weight(tied ? EMBEDDING : HEAD),
@@ -83,8 +82,8 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
 
 function linearsOfLayer({ hidden, feedForward, attentionBias }: NeoxConfig, layer: number): Linear[] {
   const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
-    name: `gpt_neox.layers.${layer}.${name}`,
-    reads: `gpt_neox.layers.${layer}.${name}`,
+    name: `${blockName(layer)}.${name}`,
+    reads: `${blockName(layer)}.${name}`,
     out,
     in: width,
     bias,
@@ -104,14 +103,14 @@ function hiddenStates(
   linears: readonly Linear[],
   { tokens, table, past }: SequenceInputs,
   weight: WeightOf,
-  apply: ApplyLinear,
+  adapt: Adapt,
 ): Value {
   const { hidden, heads, headDim, eps } = config;
-  const linear = applied(g, linears, weight, apply);
+  const linear = applied(g, linears, weight, adapt);
   const rotate = (x: Value): Value => turned(g, x, hidden, table, { headDim });
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
-    const prefix = `gpt_neox.layers.${layer}`;
+    const prefix = blockName(layer);
     const fused = linear(
       `${prefix}.attention.query_key_value`,
       layerNorm(g, x, `${prefix}.input_layernorm`, eps, weight),
@@ -121,11 +120,11 @@ function hiddenStates(
     const [q, k, v] = [0, 1, 2].map((part) => g.slice(byHead, 3, part * headDim, headDim)) as [Value, Value, Value];
     const states = { q: rotate(q), k: rotate(k), v };
     const mixed = attend(g, states, { heads, kvHeads: heads, headDim }, { mask: table("mask"), past });
-    const attended = g.add(x, linear(`${prefix}.attention.dense`, mixed));
+    const attended = adapt.join(prefix, "attention", x, linear(`${prefix}.attention.dense`, mixed));
 
     const normed = layerNorm(g, config.parallel ? x : attended, `${prefix}.post_attention_layernorm`, eps, weight);
     const inner = config.activation(g, linear(`${prefix}.mlp.dense_h_to_4h`, normed));
-    x = g.add(attended, linear(`${prefix}.mlp.dense_4h_to_h`, inner));
+    x = adapt.join(prefix, "feedForward", attended, linear(`${prefix}.mlp.dense_4h_to_h`, inner));
   }
   return x;
 }

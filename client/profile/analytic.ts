@@ -25,13 +25,13 @@
  * 0.2 % below the count for any number of adapters, 0.3 % for a training step and a sketching batch.
  */
 import type { Architecture } from "../models/architecture.js";
-import type { AdapterLayout } from "../tuning/lora.js";
+import type { LoraLayout } from "../tuning/lora.js";
 import type { Batch, Work } from "./work.js";
 
 /** @param fresh the adapter's B is zero */
 export function analyticFlops(
   { linears, attentionModules, hidden, vocabulary }: Architecture,
-  layout: AdapterLayout,
+  layout: LoraLayout,
   work: Work,
   { rows, tokens, scored }: Batch,
   fresh = false,

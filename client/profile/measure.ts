@@ -7,8 +7,9 @@ import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { Architecture } from "../models/architecture.js";
 import { openBaseModel } from "../models/base.js";
 import { peftAdapter } from "../tasks/inputs.js";
+import { type AdapterLayout, type AdapterValues, initialAdapter, isFresh } from "../tuning/adapter.js";
 import { trainingFeeds } from "../tuning/batches.js";
-import { type AdapterLayout, type AdapterValues, initialAdapter, isFresh, loraLayout } from "../tuning/lora.js";
+import { type LoraLayout, loraLayout } from "../tuning/lora.js";
 import { Forward } from "../tuning/mixing.js";
 import { Meter, Programs } from "../tuning/programs.js";
 import { sketchRows } from "../tuning/sketching.js";
@@ -69,7 +70,7 @@ export async function measure(setting: Setting, work: Work): Promise<Measured> {
 export async function openAdapter(
   architecture: Architecture,
   { adapter }: Setting,
-): Promise<{ layout: AdapterLayout; values: AdapterValues }> {
+): Promise<{ layout: LoraLayout; values: AdapterValues }> {
   if ("folder" in adapter) return await peftAdapter(architecture, adapter.folder);
   const layout = loraLayout(architecture, { ...adapter, alpha: 2 * adapter.rank, dropout: 0, freezeA: true });
   return { layout, values: initialAdapter(layout, SEED) };

@@ -1,8 +1,8 @@
-/** `kindred evaluate`: loss and accuracy of a model, with a PEFT adapter or without, on a file of rows. */
+/** `kindred evaluate`: loss and accuracy of a model, with an adapter or without, on a file of rows. */
 import type { JobContext } from "../../shared/base/command.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
-import { loraLayout } from "../tuning/lora.js";
+import { smallestLayout } from "../tuning/kinds.js";
 import { Meter, Programs } from "../tuning/programs.js";
 import { scoreMixtures } from "../tuning/scoring.js";
 import { type InputFiles, openInputs } from "./inputs.js";
@@ -24,8 +24,7 @@ export interface Evaluation {
 export async function evaluateFile(job: EvaluateJob, context: JobContext): Promise<Evaluation> {
   const { progress, signal } = context;
   const { base, rows, adapter } = await openInputs(job, context);
-  const layout =
-    adapter?.layout ?? loraLayout(base.architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
+  const layout = adapter?.layout ?? smallestLayout(base.architecture);
   const runtime = await openRuntime(job.runtime);
   const stage = progress.stage("evaluate", rows.length);
   try {

@@ -1,8 +1,10 @@
-/** What the commands on one file of rows read: the model, the rows as its tokens, and a PEFT adapter where one is given. */
+/** What the commands on one file of rows read: the model, the rows as its tokens, and an adapter where one is given. */
+import { hasAdapterHubLayout, readBottleneckAdapter } from "../../shared/adapters/adapterhub.js";
 import { adaptedModules, modulesOf, readPeftAdapter } from "../../shared/adapters/peft.js";
 import { isTarget } from "../../shared/adapters/targets.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
+import type { NamedTensors } from "../../shared/base/tensors.js";
 import type { RowFormat } from "../../shared/config/format.js";
 import type { Quantization } from "../../shared/quantization/layout.js";
 import { RowEncoder } from "../data/encode.js";
@@ -11,13 +13,15 @@ import type { EncodedRow } from "../data/types.js";
 import { type Architecture, moduleNames } from "../models/architecture.js";
 import type { BaseModel } from "../models/base.js";
 import { openModel } from "../models/open.js";
-import { type AdapterLayout, type AdapterValues, adapterFromTensors, loraLayout } from "../tuning/lora.js";
+import { type AdapterLayout, type AdapterValues, adapterFromTensors } from "../tuning/adapter.js";
+import { bottleneckLayout } from "../tuning/bottleneck.js";
+import { type LoraLayout, loraLayout } from "../tuning/lora.js";
 
 export interface InputFiles {
   /** Folder, GGUF file or hub id. */
   readonly model: string;
   readonly quantization: Quantization | "none";
-  /** PEFT folder. */
+  /** Folder of an adapter, as PEFT or AdapterHub's library saves it. */
   readonly adapter?: string;
   /** File of rows. */
   readonly data: string;
@@ -49,31 +53,65 @@ export async function openInputs(files: InputFiles, context: JobContext): Promis
   });
   const rows = examples.map((example) => encoder.encode(example));
   if (files.adapter === undefined) return { base, rows };
-  const adapter = await peftAdapter(base.architecture, files.adapter);
-  context.log.info("adapter read", { base: adapter.baseModel ?? "unnamed", rank: adapter.layout.spec.rank });
+  const adapter = await openAdapter(base.architecture, files.adapter);
+  const { spec, trainedSize } = adapter.layout;
+  context.log.info("adapter read", { base: adapter.baseModel ?? "unnamed", kind: spec.kind, parameters: trainedSize });
   return { base, rows, adapter };
 }
 
-/** An adapter read from a PEFT folder. */
-export interface OpenedAdapter {
-  readonly layout: AdapterLayout;
+/** An adapter read from a folder. */
+export interface OpenedAdapter<L extends AdapterLayout = AdapterLayout> {
+  readonly layout: L;
   readonly values: AdapterValues;
   /** As the folder names its base, for a person to read. */
   readonly baseModel: string | null;
 }
 
-/** A PEFT folder's adapter in the model's own layout. @throws {KindredError} `invalid_adapter` where it does not fit the model */
-export async function peftAdapter(architecture: Architecture, folder: string): Promise<OpenedAdapter> {
+/** A folder's adapter in the model's own layout. @throws {KindredError} `invalid_adapter` where it does not fit the model */
+export async function openAdapter(architecture: Architecture, folder: string): Promise<OpenedAdapter> {
+  return (await hasAdapterHubLayout(folder))
+    ? bottleneckAdapter(architecture, folder)
+    : peftAdapter(architecture, folder);
+}
+
+const misfit = (message: string, folder: string, baseModel: string | null, cause?: unknown): KindredError => {
+  const named = baseModel === null ? "names none" : `names ${baseModel}`;
+  const hint = `is it for another base model? (adapter_config.json ${named})`;
+  return new KindredError("invalid_adapter", `${message}; ${hint}`, { folder }, cause);
+};
+
+/** Values in a layout that the model made for them. */
+function fitted<L extends AdapterLayout>(
+  layout: L,
+  tensors: NamedTensors,
+  folder: string,
+  baseModel: string | null,
+): OpenedAdapter<L> {
+  try {
+    return { layout, values: adapterFromTensors(layout, tensors, folder), baseModel };
+  } catch (error) {
+    throw error instanceof KindredError ? misfit(error.message, folder, baseModel, error) : error;
+  }
+}
+
+async function bottleneckAdapter(architecture: Architecture, folder: string): Promise<OpenedAdapter> {
+  const { tensors, baseModel, ...settings } = await readBottleneckAdapter(folder);
+  const { hidden } = architecture;
+  if (settings.reduction > hidden) {
+    throw misfit(`${folder}: reduces to 1 in ${settings.reduction} what has ${hidden} numbers`, folder, baseModel);
+  }
+  const layout = bottleneckLayout(architecture, { ...settings, dropout: 0, freezeA: false });
+  return fitted(layout, tensors, folder, baseModel);
+}
+
+/** As `openAdapter`, of a PEFT folder alone. */
+export async function peftAdapter(architecture: Architecture, folder: string): Promise<OpenedAdapter<LoraLayout>> {
   const adapter = await readPeftAdapter(folder);
-  const misfit = (message: string, cause?: unknown): KindredError => {
-    const named = adapter.baseModel === null ? "names none" : `names ${adapter.baseModel}`;
-    const hint = `is it for another base model? (adapter_config.json ${named})`;
-    return new KindredError("invalid_adapter", `${message}; ${hint}`, { folder }, cause);
-  };
   const modules = adaptedModules(adapter.tensors);
   const strange = modules.find((module) => !architecture.linears.some(({ name }) => isTarget(name, [module])));
   if (strange !== undefined) {
-    throw misfit(`${folder}: adapts ${strange}, which is none of ${moduleNames(architecture).join(", ")}`);
+    const known = moduleNames(architecture).join(", ");
+    throw misfit(`${folder}: adapts ${strange}, which is none of ${known}`, folder, adapter.baseModel);
   }
   // Where some layers alone are adapted, only the names in full say which.
   const all = modulesOf(adapter.tensors.keys(), folder);
@@ -86,9 +124,5 @@ export async function peftAdapter(architecture: Architecture, folder: string): P
     dropout: 0,
     freezeA: false,
   });
-  try {
-    return { layout, values: adapterFromTensors(layout, adapter.tensors, folder), baseModel: adapter.baseModel };
-  } catch (error) {
-    throw error instanceof KindredError ? misfit(error.message, error) : error;
-  }
+  return fitted(layout, adapter.tensors, folder, adapter.baseModel);
 }

@@ -1,5 +1,5 @@
 /**
- * `kindred predict`: what a model answers to rows, with a PEFT adapter, with a client's ensemble, or by itself. Rows with
+ * `kindred predict`: what a model answers to rows, with an adapter, with a client's ensemble, or by itself. Rows with
  * choices get each choice's likelihood, others are continued.
  */
 import { readEnsemble } from "../../shared/adapters/ensemble.js";
@@ -16,19 +16,20 @@ import type { BaseModel } from "../models/base.js";
 import { endTokens } from "../models/ends.js";
 import { openModel } from "../models/open.js";
 import type { ModelTokenizer } from "../models/tokenizer.js";
+import type { AdapterLayout, AdapterValues } from "../tuning/adapter.js";
 import { type Continuation, generate } from "../tuning/generation.js";
-import { type AdapterLayout, type AdapterValues, loraLayout } from "../tuning/lora.js";
+import { smallestLayout } from "../tuning/kinds.js";
 import { Meter, Programs } from "../tuning/programs.js";
 import type { SamplingPlan } from "../tuning/sampling.js";
 import { choiceNlls, likeliest } from "../tuning/scoring.js";
-import { peftAdapter } from "./inputs.js";
+import { openAdapter } from "./inputs.js";
 
 export interface PredictJob {
   /** Folder or hub id. */
   readonly model: string;
   /** Form of the base model's linears. */
   readonly quantization: Quantization | "none";
-  /** PEFT folder, or one client's part in an exported ensemble; the base model alone unless given. */
+  /** Folder of an adapter, or one client's part in an exported ensemble; the base model alone unless given. */
   readonly tuned?: { readonly adapter: string } | { readonly ensemble: string; readonly client: string };
   /** File of rows. */
   readonly data: string;
@@ -129,22 +130,21 @@ function hasChoices(question: Question): question is QuestionWithChoices {
 /** @throws {KindredError} `invalid_adapter` where members differ in more than their values, or do not fit the base */
 async function openTuned({ architecture }: BaseModel, tuned: PredictJob["tuned"]): Promise<Tuned> {
   if (tuned === undefined) {
-    const layout = loraLayout(architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
-    return { layout, members: [], weights: [] };
+    return { layout: smallestLayout(architecture), members: [], weights: [] };
   }
   if ("adapter" in tuned) {
-    const { layout, values } = await peftAdapter(architecture, tuned.adapter);
+    const { layout, values } = await openAdapter(architecture, tuned.adapter);
     return { layout, members: [values], weights: [1] };
   }
   const { members, weights } = await readEnsemble(tuned.ensemble, tuned.client);
   const opened = [];
-  for (const folder of members) opened.push(await peftAdapter(architecture, folder));
+  for (const folder of members) opened.push(await openAdapter(architecture, folder));
   const { layout } = opened[0]!;
   const other = opened.findIndex((member) => JSON.stringify(member.layout.spec) !== JSON.stringify(layout.spec));
   if (other >= 0) {
     throw new KindredError(
       "invalid_adapter",
-      `${members[other]}: differs from ${members[0]} in rank, alpha or modules; the members of an ensemble share them`,
+      `${members[other]}: differs from ${members[0]} in more than its values (kind, rank, alpha, modules, reduction, activation); the members of an ensemble share them`,
     );
   }
   return { layout, members: opened.map(({ values }) => values), weights };

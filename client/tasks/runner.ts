@@ -20,15 +20,15 @@ import type {
 } from "../../shared/wire/tasks.js";
 import type { EncodedDataset, EncodedRow, Split } from "../data/types.js";
 import type { TaskIo, TaskRunner } from "../session/session.js";
-import { fitEnsembleWeights } from "../tuning/ensemble.js";
 import {
   type AdapterLayout,
   type AdapterValues,
   adapterFromTensors,
   adapterTensors,
   initialAdapter,
-  loraLayout,
-} from "../tuning/lora.js";
+} from "../tuning/adapter.js";
+import { fitEnsembleWeights } from "../tuning/ensemble.js";
+import { adapterLayout } from "../tuning/kinds.js";
 import type { Member } from "../tuning/mixing.js";
 import { Meter, type Programs } from "../tuning/programs.js";
 import { scoreMixtures } from "../tuning/scoring.js";
@@ -91,7 +91,9 @@ export class ClientWork implements TaskRunner {
   }
 
   private layout(spec: AdapterSpec): AdapterLayout {
-    return loraLayout(this.options.programs.model.architecture, spec);
+    // Without the seed: adapters that differ by it alone share their graphs.
+    const { initSeed: _, ...settings } = spec;
+    return adapterLayout(this.options.programs.model.architecture, settings);
   }
 
   private async adapter(

@@ -7,9 +7,9 @@ import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { EncodedRow } from "../data/types.js";
+import type { AdapterLayout, AdapterValues } from "./adapter.js";
 import { batchesOf, type Feeds, scoredTokens, trainingFeeds } from "./batches.js";
 import { hessianProductGraph } from "./graphs.js";
-import type { AdapterLayout, AdapterValues } from "./lora.js";
 import type { Meter, Programs } from "./programs.js";
 
 export interface CurvaturePlan {

@@ -8,7 +8,7 @@
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { weightAlternatives } from "../../shared/wire/tasks.js";
 import type { EncodedRow } from "../data/types.js";
-import type { AdapterLayout, AdapterValues } from "./lora.js";
+import type { AdapterLayout, AdapterValues } from "./adapter.js";
 import { mixedNll, mixFactors } from "./mixing.js";
 import { negativeLogLikelihood } from "./objective.js";
 import type { Meter, Programs } from "./programs.js";

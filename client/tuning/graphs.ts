@@ -1,18 +1,21 @@
 /** The graphs of tuning over one base model and one adapter layout: training, sketching, logits. */
+
+import { sizeOf } from "../../shared/base/tensors.js";
 import type { Dim, Shape } from "../../shared/graph/dims.js";
 import { gradients } from "../../shared/graph/gradients.js";
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { type TensorProjection, tensorProjection } from "../../shared/sketch/projection.js";
-import type {
-  ApplyLinear,
-  Architecture,
-  Head,
-  KeysAndValues,
-  SequenceInputs,
-  WeightOf,
+import {
+  type Adapt,
+  type Architecture,
+  type Head,
+  type KeysAndValues,
+  type SequenceInputs,
+  unadapted,
+  type WeightOf,
 } from "../models/architecture.js";
 import type { BaseModel } from "../models/base.js";
-import { type AdapterLayout, loraInGraph } from "./lora.js";
+import { type AdapterLayout, adapterInGraph } from "./adapter.js";
 import { logitsOf, marginAgainstRest, marginAmongChoices, negativeLogLikelihood, targetLogits } from "./objective.js";
 
 /**
@@ -44,10 +47,10 @@ export function frozenWeights(g: GraphBuilder, { architecture, sources }: BaseMo
 }
 
 /** The head at `positions` [S] of the flattened batch: nothing is computed for tokens that nobody asks about. */
-function headAsked(g: GraphBuilder, model: BaseModel, apply: ApplyLinear, past?: SequenceInputs["past"]): Head {
+function headAsked(g: GraphBuilder, model: BaseModel, adapt: Adapt, past?: SequenceInputs["past"]): Head {
   const { architecture } = model;
   const weight = frozenWeights(g, model);
-  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture, past), weight, apply);
+  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture, past), weight, adapt);
   return architecture.head(g, g.gather(hidden, g.input("positions", ["S"], "int32")), weight);
 }
 
@@ -79,14 +82,14 @@ export function continueGraph(model: BaseModel, layout: AdapterLayout): Graph {
     return kept[name];
   };
   const past = ({ k, v }: KeysAndValues): KeysAndValues => ({ k: extended(k), v: extended(v) });
-  const logits = logitsAsked(g, model, loraInGraph(g, layout).apply, past);
+  const logits = logitsAsked(g, model, adapterInGraph(g, layout).adapt, past);
   return g.build({ logits, ...kept });
 }
 
 /** `logits` [S, V] with the adapter; `nll` [S, 1]. */
 export function forwardGraph(model: BaseModel, layout: AdapterLayout): Graph {
   const g = new GraphBuilder();
-  const logits = logitsAsked(g, model, loraInGraph(g, layout).apply);
+  const logits = logitsAsked(g, model, adapterInGraph(g, layout).adapt);
   const targets = targetsAsked(g);
   return g.build({ logits, nll: negativeLogLikelihood(g, logits, targets) });
 }
@@ -97,8 +100,8 @@ export function forwardGraph(model: BaseModel, layout: AdapterLayout): Graph {
  */
 export function trainingGraph(model: BaseModel, layout: AdapterLayout, { offset = false } = {}): Graph {
   const g = new GraphBuilder();
-  const adapter = loraInGraph(g, layout, { training: true });
-  const head = headAsked(g, model, adapter.apply);
+  const adapter = adapterInGraph(g, layout, { training: true });
+  const head = headAsked(g, model, adapter.adapt);
   const targets = targetsAsked(g);
   let logits = logitsOf(g, head);
   let right = targetLogits(g, head, targets);
@@ -119,8 +122,8 @@ export function trainingGraph(model: BaseModel, layout: AdapterLayout, { offset 
  */
 export function hessianProductGraph(model: BaseModel, layout: AdapterLayout): Graph {
   const g = new GraphBuilder();
-  const adapter = loraInGraph(g, layout);
-  const logits = logitsAsked(g, model, adapter.apply);
+  const adapter = adapterInGraph(g, layout);
+  const logits = logitsAsked(g, model, adapter.adapt);
   const targets = targetsAsked(g);
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), negativeLogLikelihood(g, logits, targets)));
   const [grad] = gradients(g, loss, [adapter.trained]);
@@ -151,7 +154,7 @@ export function fullTrainingGraph(architecture: Architecture): Graph {
     }
     return value;
   };
-  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture), weight, (_, __, base) => base());
+  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture), weight, unadapted(g));
   const rows = g.gather(hidden, g.input("positions", ["S"], "int32"));
   const nll = negativeLogLikelihood(g, logitsOf(g, architecture.head(g, rows, weight)), targetsAsked(g));
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), nll));
@@ -166,8 +169,9 @@ export interface SketchPlan {
 
 /**
  * Margins and sketches of a batch, one backward pass a term: `margin` [B, 1], `sketch` [B, dim], and with two terms
- * `choiceMargin`, `choiceSketch`. Examples do not interact, so the gradient of the summed margins at an adapted linear's
- * output holds every example's own: dB_i = e_i^T (x_i A^T). Only B is sketched: while B is zero, A's gradient is zero.
+ * `choiceMargin`, `choiceSketch`. Examples do not interact, so the gradient of the summed margins where an adapter's
+ * output is added holds every example's own: dB_i = e_i^T (x_i A^T). Only second factors are sketched: while they are zero, the
+ * first ones' gradients are.
  */
 export function sketchGraph(
   model: BaseModel,
@@ -178,19 +182,15 @@ export function sketchGraph(
   return marginGraph(model, layout, options, (g, perExample) => {
     let sketch: Value | undefined;
     for (const { name, value } of perExample) {
-      const folded = fold(
-        g,
-        value,
-        tensorProjection(plan.seed, name, (value.shape[1] as number) * (value.shape[2] as number), plan.dim),
-        plan.dim,
-      );
+      const size = sizeOf(value.shape.slice(1) as number[]);
+      const folded = fold(g, value, tensorProjection(plan.seed, name, size, plan.dim), plan.dim);
       sketch = sketch === undefined ? folded : g.add(sketch, folded);
     }
     return { Sketch: sketch as Value };
   });
 }
 
-/** As `sketchGraph`, but with the gradients themselves: `grad:<tensor>` [B, out, rank] (and `choiceGrad:...`). */
+/** As `sketchGraph`, but with the gradients themselves: `grad:<tensor>` [B, ...shape] (and `choiceGrad:...`). */
 export function perExampleGraph(model: BaseModel, layout: AdapterLayout, options: MarginOptions = {}): Graph {
   return marginGraph(model, layout, options, (_, perExample) =>
     Object.fromEntries(perExample.map(({ name, value }) => [`Grad:${name}`, value])),
@@ -200,8 +200,8 @@ export function perExampleGraph(model: BaseModel, layout: AdapterLayout, options
 export interface MarginOptions {
   /** A second margin among the choices. */
   readonly twoTerms?: boolean;
-  /** Every B is zero, as in a fresh adapter: its products are left out. */
-  readonly zeroB?: boolean;
+  /** Every second factor is zero, as in a fresh adapter: its products are left out. */
+  readonly fresh?: boolean;
 }
 
 type Finish = (g: GraphBuilder, perExample: readonly { name: string; value: Value }[]) => Record<string, Value>;
@@ -209,12 +209,12 @@ type Finish = (g: GraphBuilder, perExample: readonly { name: string; value: Valu
 function marginGraph(
   model: BaseModel,
   layout: AdapterLayout,
-  { twoTerms = false, zeroB = false }: MarginOptions,
+  { twoTerms = false, fresh = false }: MarginOptions,
   finish: Finish,
 ): Graph {
   const g = new GraphBuilder();
-  const adapter = loraInGraph(g, layout, { zeroB });
-  const logits = logitsAsked(g, model, adapter.apply);
+  const adapter = adapterInGraph(g, layout, { fresh });
+  const logits = logitsAsked(g, model, adapter.adapt);
   const targets = targetsAsked(g);
   const members = g.input("members", ["S", "K"], "int32");
   const repeats = g.input("repeats", ["S", "K"]);
@@ -227,10 +227,14 @@ function marginGraph(
       g.total(margin),
       adapter.taps.map(({ output }) => output),
     );
-    const perExample = adapter.taps.map(({ linear, down }, i) => ({
-      name: `${linear.name}.lora_B.weight`,
-      value: g.matmul(g.splitRows(upstream[i] as Value, "B"), g.splitRows(down, "B"), { transA: true }),
-    }));
+    const perExample = adapter.taps.flatMap(({ input, weight, bias }, i) => {
+      const errors = g.splitRows(upstream[i] as Value, "B");
+      const product = g.matmul(errors, g.splitRows(input, "B"), { transA: true });
+      return [
+        { name: weight, value: product },
+        ...(bias === undefined ? [] : [{ name: bias, value: g.sum(errors, [1]) }]),
+      ];
+    });
     for (const [name, value] of Object.entries(finish(g, perExample))) outputs[lowerFirst(prefix + name)] = value;
   };
   term("", "average", marginAgainstRest(g, logits, members, repeats));
@@ -243,7 +247,7 @@ function marginGraph(
 
 const lowerFirst = (name: string): string => name.charAt(0).toLowerCase() + name.slice(1);
 
-/** Folds per-example gradients [B, out, rank] into [B, dim]. */
+/** Folds per-example gradients [B, ...shape] into [B, dim]. */
 function fold(
   g: GraphBuilder,
   value: Value,

@@ -5,8 +5,8 @@
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { stackGraph } from "../../shared/graph/stack.js";
 import type { Feed, HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
+import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./adapter.js";
 import { forwardGraph } from "./graphs.js";
-import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./lora.js";
 import { negativeLogLikelihood } from "./objective.js";
 import type { Meter, Program, Programs } from "./programs.js";
 

@@ -4,7 +4,7 @@ import type { Graph } from "../../shared/graph/graph.js";
 import { FlopCounter } from "../../shared/runtimes/metered.js";
 import type { Executable, Feed, ResidentTensor, RunOptions, RunResult, Runtime } from "../../shared/runtimes/types.js";
 import type { BaseModel } from "../models/base.js";
-import type { AdapterLayout } from "./lora.js";
+import type { AdapterLayout } from "./adapter.js";
 
 /** What work has cost so far. */
 export class Meter {

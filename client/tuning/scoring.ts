@@ -10,8 +10,8 @@ import type { Score } from "../../shared/wire/tasks.js";
 import type { EncodedRow } from "../data/types.js";
 import type { Architecture } from "../models/architecture.js";
 import { lengthOf, type Segment, type Sequence, text } from "../models/places.js";
+import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./adapter.js";
 import { type Ask, askFeeds, type Feeds, looked, sequenceFeeds } from "./batches.js";
-import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./lora.js";
 import { Forward, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
 

@@ -3,9 +3,9 @@ import { KindredError } from "../../shared/base/errors.js";
 import type { ResidentTensor } from "../../shared/runtimes/types.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
+import { type AdapterLayout, type AdapterValues, isFresh } from "./adapter.js";
 import { batchesOf, hasDistinctChoices, marginFeeds } from "./batches.js";
 import { type SketchPlan, sketchGraph } from "./graphs.js";
-import { type AdapterLayout, type AdapterValues, isFresh } from "./lora.js";
 import type { Meter, Programs } from "./programs.js";
 
 /** `answer`: one row an example, over the full vocabulary. `two-term`: format and choice rows where the choices allow it. */
@@ -29,7 +29,7 @@ export async function sketchRows(
 ): Promise<LogisticRows> {
   const { dim, tokensPerBatch = 1024 } = plan;
   const { runtime, model } = programs;
-  const zeroB = isFresh(layout, values);
+  const fresh = isFresh(layout, values);
   const upload = (data: Float32Array): Promise<ResidentTensor> => runtime.upload({ shape: [data.length], data });
   const trained = await upload(values.trained);
   const frozen = layout.frozenSize > 0 ? await upload(values.frozen) : undefined;
@@ -43,8 +43,8 @@ export async function sketchRows(
         .filter(({ row }) => (plan.margin === "two-term" && hasDistinctChoices(row)) === twoTerms)
         .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.example - b.example);
       for (const batch of batchesOf(chosen, ({ row }) => row.tokens.length, tokensPerBatch)) {
-        const name = `sketch-${dim}-${plan.seed}${twoTerms ? "-two" : ""}${zeroB ? "-fresh" : ""}`;
-        const program = await programs.get(name, layout, () => sketchGraph(model, layout, plan, { twoTerms, zeroB }));
+        const name = `sketch-${dim}-${plan.seed}${twoTerms ? "-two" : ""}${fresh ? "-fresh" : ""}`;
+        const program = await programs.get(name, layout, () => sketchGraph(model, layout, plan, { twoTerms, fresh }));
         const feeds = marginFeeds(
           batch.map(({ row }) => row),
           model.architecture,

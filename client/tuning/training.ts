@@ -3,9 +3,9 @@ import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
 import type { EncodedRow } from "../data/types.js";
+import type { AdapterLayout, AdapterValues } from "./adapter.js";
 import { type Feeds, scoredTokens, trainingFeeds } from "./batches.js";
 import { adamwGraph, sumGraph, trainingGraph } from "./graphs.js";
-import type { AdapterLayout, AdapterValues } from "./lora.js";
 import { type Member, MixedLogits } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
 
@@ -83,7 +83,6 @@ export async function trainAdapter(
   const frozen =
     layout.frozenSize > 0 ? await runtime.upload({ shape: [layout.frozenSize], data: start.frozen }) : undefined;
   const mixer = boosting ? await MixedLogits.open(programs, layout, offset, meter) : undefined;
-  const widest = Math.max(...layout.linears.map((linear) => linear.in));
   const losses: number[] = [];
   try {
     for (let s = plan.firstStep; s < plan.firstStep + plan.steps; s++) {
@@ -97,7 +96,7 @@ export async function trainAdapter(
         const feeds: Feeds = trainingFeeds(part, model.architecture, share);
         if (layout.spec.dropout > 0) {
           const [count, length] = feeds.tokens!.shape as [number, number];
-          feeds.dropout = dropoutMask([count * length, widest], layout.spec.dropout, plan.seed, s, at);
+          feeds.dropout = dropoutMask([count * length, layout.dropoutWidth], layout.spec.dropout, plan.seed, s, at);
         }
         const added = mixer === undefined ? undefined : await mixer.offset(feeds);
         const run = await meter.run(

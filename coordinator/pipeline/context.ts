@@ -2,6 +2,7 @@
  * What every stage of the pipeline has: the clients, the journal, the plan, and the books of what each method cost and what
  * went wrong. Books are made from stored outcomes, so that a resumed run keeps the same ones.
  */
+import type { AdapterSettings } from "../../shared/adapters/settings.js";
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { Progress } from "../../shared/base/progress.js";
@@ -16,14 +17,7 @@ export type MethodName = "base" | "shared" | "local" | "kindred";
 
 /** What a run does; every "auto" that needs data is decided by the stages. */
 export interface PipelinePlan {
-  readonly adapter: {
-    readonly rank: number;
-    readonly alpha: number;
-    readonly modules: readonly string[];
-    readonly dropout: number;
-    readonly freezeA: boolean;
-    readonly rslora: boolean;
-  };
+  readonly adapter: AdapterSettings;
   readonly training: {
     readonly epochs: number;
     readonly batch: number;
@@ -108,7 +102,7 @@ export class PipelineContext {
 
   /** The adapter of a run; boosting steps differ from it by their initial values. */
   adapterSpec(seedOffset = 0): AdapterSpec {
-    return { kind: "lora", ...this.plan.adapter, initSeed: this.plan.seed + seedOffset };
+    return { ...this.plan.adapter, initSeed: this.plan.seed + seedOffset };
   }
 
   info(client: string): ClientInfo {

@@ -1,4 +1,4 @@
-/** `kindred export`: a run's adapters as PEFT folders, and the ensemble's weights. */
+/** `kindred export`: a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights. */
 import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";

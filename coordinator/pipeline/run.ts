@@ -3,6 +3,7 @@
  * function whose tasks and steps are stored under names: a restarted coordinator runs it again and gets stored results until
  * it reaches what was under way.
  */
+import type { AdapterSettings } from "../../shared/adapters/settings.js";
 import type { BlobRef, Evaluate, ReceiveEnsemble, Score } from "../../shared/wire/tasks.js";
 import type { MethodName, PipelineContext } from "./context.js";
 import { buildEnsemble, type EnsembleMember, type NamedCurve } from "./ensemble.js";
@@ -22,13 +23,7 @@ export interface RunOptions {
 /** What `kindred export` writes. */
 export interface Published {
   readonly model: string | null;
-  readonly adapter: {
-    readonly rank: number;
-    readonly alpha: number;
-    readonly modules: readonly string[];
-    readonly dropout: number;
-    readonly rslora: boolean;
-  };
+  readonly adapter: AdapterSettings;
   readonly members: readonly { readonly name: string; readonly values: BlobRef }[];
   /** Pairs of a client and its weights, one a member. */
   readonly weights: readonly (readonly [string, readonly number[]])[];
@@ -111,12 +106,11 @@ export async function runPipeline(
     const groups = partition ?? estimate.partition.map((group) => group.map((i) => estimate.clients[i] as string));
     return { estimate, groups, ensemble: await buildEnsemble(ctx, groups, learningRate) };
   });
-  const { rank, alpha, modules, dropout, rslora } = ctx.plan.adapter;
   await ctx.journal.step(
     PUBLISHED,
     async (): Promise<Published> => ({
       model,
-      adapter: { rank, alpha, modules: [...modules], dropout, rslora },
+      adapter: ctx.plan.adapter,
       members: ensemble.members.map(({ name, values }) => ({ name, values })),
       weights: [...ensemble.weights].map(([client, weights]) => [client, [...weights]] as const),
     }),

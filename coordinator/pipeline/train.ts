@@ -2,6 +2,7 @@
  * Trains one adapter on some clients in federated rounds, and keeps the round that is best by the clients' pooled validation
  * loss. A training is named: the same name gives the stored result, also after a restart.
  */
+import { isWayDown } from "../../shared/adapters/bottleneck.js";
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { asKindredError } from "../../shared/base/errors.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
@@ -238,7 +239,8 @@ async function ended(
 ): Promise<RoundEnd> {
   if (average.size === 0) return before;
   const full = before.full === null ? average : new Map([...(await tensorsOf(ctx, before.full)), ...average]);
-  const travels = job.adapter.freezeA ? new Map([...full].filter(([name]) => !name.endsWith(".lora_A.weight"))) : full;
+  const stays = (name: string): boolean => name.endsWith(".lora_A.weight") || isWayDown(name);
+  const travels = job.adapter.freezeA ? new Map([...full].filter(([name]) => !stays(name))) : full;
   return {
     start: await ctx.pool.putBlob(encodeSafetensors(travels)),
     full: await ctx.pool.putBlob(encodeSafetensors(full)),

@@ -2,6 +2,8 @@
  * What a client sent as an adapter's values, held against what it should be: names, shapes, finite numbers. The coordinator knows
  * no model; what it knows of an adapter is its specification, and the names and shapes that a run has seen.
  */
+import { bottleneckFlaw } from "../../shared/adapters/bottleneck.js";
+import { isBottleneck, type LoraSettings } from "../../shared/adapters/settings.js";
 import { isTarget } from "../../shared/adapters/targets.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
 import type { AdapterSpec } from "../../shared/wire/tasks.js";
@@ -29,11 +31,15 @@ export function flaw(tensors: NamedTensors, expected: AdapterShapes): string | u
 }
 
 /**
- * Why tensors cannot be a whole adapter of this specification, as far as it tells: modules, pairs of A and B, the rank. For the
- * first values of a run, when nothing is there to compare with.
+ * Why tensors cannot be a whole adapter of this specification, as far as it tells: names, pairs, the rank or the bottleneck's
+ * width. For the first values of a run, when nothing is there to compare with.
  */
-export function specFlaw(tensors: NamedTensors, { modules, rank }: AdapterSpec): string | undefined {
+export function specFlaw(tensors: NamedTensors, spec: AdapterSpec): string | undefined {
   if (tensors.size === 0) return "the update holds no tensors";
+  return isBottleneck(spec) ? bottleneckFlaw(tensors, spec) : loraFlaw(tensors, spec);
+}
+
+function loraFlaw(tensors: NamedTensors, { modules, rank }: LoraSettings): string | undefined {
   for (const [name, { shape }] of tensors) {
     const [, linear, factor] = /^(.+)\.lora_([AB])\.weight$/.exec(name) ?? [];
     if (linear === undefined || (modules.length > 0 && !isTarget(linear, modules))) {

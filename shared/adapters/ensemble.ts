@@ -1,28 +1,26 @@
-/** A finished ensemble as a folder: its members as PEFT adapters, and the weights of each client. */
+/** A finished ensemble as a folder: its members as adapters of PEFT or of AdapterHub's library, and the weights of each client. */
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
 import { KindredError } from "../base/errors.js";
 import { isObject, readJsonObject } from "../base/json.js";
 import type { NamedTensors } from "../base/tensors.js";
+import { writeBottleneckAdapter } from "./adapterhub.js";
 import { adaptedModules, writePeftAdapter } from "./peft.js";
+import { type BottleneckSettings, isBottleneck, type LoraSettings } from "./settings.js";
 
 export interface WrittenMember {
   readonly name: string;
   readonly tensors: NamedTensors;
 }
 
+type WrittenLora = Omit<LoraSettings, "freezeA">;
+type WrittenBottleneck = Omit<BottleneckSettings, "freezeA">;
+
 export interface WrittenEnsemble {
   /** What the adapters say of their base model. */
   readonly baseModel: string | null;
-  readonly adapter: {
-    readonly rank: number;
-    readonly alpha: number;
-    readonly dropout: number;
-    readonly rslora: boolean;
-    /** As the run was told; empty: those of the tensors. */
-    readonly modules: readonly string[];
-  };
+  readonly adapter: WrittenLora | WrittenBottleneck;
   readonly members: AsyncIterable<WrittenMember> | Iterable<WrittenMember>;
   /** Pairs of a client and its weights, one a member. */
   readonly weights: Iterable<readonly [string, readonly number[]]>;
@@ -34,13 +32,16 @@ const RULE = "base + sum of w (member - base), on logits";
 /** Writes `members/<name>/` and `ensemble.json` into a folder; members that are there already are replaced. Returns the names. */
 export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): Promise<string[]> {
   await rm(join(folder, "members"), { recursive: true, force: true });
-  const { rank, alpha, dropout, rslora, modules } = ensemble.adapter;
+  const { adapter, baseModel } = ensemble;
   const names: string[] = [];
   for await (const { name, tensors } of ensemble.members) {
-    // A run's modules may be of some layers alone, which the last parts of the tensors' names do not say.
-    const targetModules = modules.length > 0 ? modules : adaptedModules(tensors);
-    const adapter = { rank, alpha, dropout, targetModules, useRslora: rslora, tensors };
-    await writePeftAdapter(join(folder, "members", name), adapter, { baseModel: ensemble.baseModel });
+    const path = join(folder, "members", name);
+    if (isBottleneck(adapter)) await writeBottleneckAdapter(path, { ...adapter, tensors }, { name, baseModel });
+    else {
+      // A run's modules may be of some layers alone, which the last parts of the tensors' names do not say.
+      const targetModules = adapter.modules.length > 0 ? adapter.modules : adaptedModules(tensors);
+      await writePeftAdapter(path, { ...adapter, targetModules, useRslora: adapter.rslora, tensors }, { baseModel });
+    }
     names.push(name);
   }
   const content = { members: names, weights: Object.fromEntries(ensemble.weights), rule: RULE };
@@ -52,7 +53,7 @@ export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): 
 const MAX_ENSEMBLE_BYTES = 100_000_000;
 
 export interface ReadEnsemble {
-  /** PEFT folders, one a member. */
+  /** Folders of adapters, one a member. */
   readonly members: readonly string[];
   /** One a member. */
   readonly weights: readonly number[];

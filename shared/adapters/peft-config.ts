@@ -5,6 +5,7 @@
  */
 import { KindredError } from "../base/errors.js";
 import { brief, isObject } from "../base/json.js";
+import { isOff } from "./checks.js";
 import type { Names, Targets } from "./targets.js";
 
 /** Above any base model's hidden size. */
@@ -62,12 +63,6 @@ const HARMLESS_STARTS: ReadonlySet<unknown> = new Set([
   "mica",
   "orthogonal",
 ]);
-
-/** Null, false, 0, and empty texts, lists and objects: a feature that is not used. */
-function isOff(value: unknown): boolean {
-  if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
-  return !value;
-}
 
 export interface PeftSettings {
   readonly targets: Targets;

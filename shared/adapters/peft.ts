@@ -9,6 +9,7 @@ import { writeAtomically } from "../base/atomic.js";
 import { type Facts, KindredError } from "../base/errors.js";
 import { brief, readJsonObject, reasonOf } from "../base/json.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
+import { checkFinite } from "./checks.js";
 import { readPeftSettings } from "./peft-config.js";
 import { readSafetensorsHeader, readTensor, writeSafetensors } from "./safetensors.js";
 import { type Scaled, unified } from "./scale.js";
@@ -122,15 +123,6 @@ function checkTensors(
       const missing = have === "A" ? "lora_B" : "lora_A";
       throw invalid(`${source}: ${brief(module)} has no ${missing}.weight`, { file: source, tensor: module });
     }
-}
-
-function checkFinite(name: string, { data }: FloatTensor, source: string): void {
-  const at = data.findIndex((value) => !Number.isFinite(value));
-  if (at >= 0)
-    throw invalid(`${source}: tensor ${brief(name)} holds ${data[at]} at ${at}; adapters must be finite`, {
-      file: source,
-      tensor: name,
-    });
 }
 
 /**

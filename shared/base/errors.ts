@@ -9,7 +9,7 @@ export const ERROR_CODES = [
   "invalid_config", // a configuration file or field
   "invalid_data", // a dataset, a population or a row
   "invalid_model", // a model folder, its weights, its tokenizer
-  "invalid_adapter", // a PEFT folder or an adapter's tensors
+  "invalid_adapter", // an adapter's folder or its tensors
   "invalid_message", // bytes from the network that do not hold what they claim
   "shape_mismatch", // tensors that do not fit each other
   "checksum_mismatch",

@@ -63,11 +63,16 @@ function keysOf(schema: z.core.$ZodType, above: string): Map<string, string> {
   return keys;
 }
 
-function unknownKey(schema: z.core.$ZodType, path: Path, key: string): string {
+function unknownKey(schema: z.core.$ZodType, path: Path, key: string, input: unknown): string {
   const all = keysOf(schema, "");
   const names = path.filter((part) => typeof part === "string");
   const above = names.length === 0 ? "" : `${names.join(".")}.`;
   const here = [...all].filter(([full, name]) => full === `${above}${name}`).map(([, name]) => name);
+  if (here.includes(key)) {
+    // Known, but not beside this one's kind.
+    const kind = valueAt(input, [...path, "kind"]);
+    return `${pathText([...path, key])} is of another kind; ${above}kind is ${kind === undefined ? "not given" : shown(kind)}`;
+  }
   const near = nearest(key, here);
   // A key of another block, written one level too high or too low.
   const foreign = near === undefined ? nearest(key, [...new Set(all.values())]) : undefined;
@@ -112,7 +117,7 @@ export function mistakesOf(schema: z.core.$ZodType, issues: readonly z.core.$Zod
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) => ({
         path: [...issue.path, key],
-        message: unknownKey(schema, issue.path, key),
+        message: unknownKey(schema, issue.path, key, input),
         key: true,
       }));
     }

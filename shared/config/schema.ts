@@ -4,6 +4,7 @@
  * rate) stays "auto" in the plan.
  */
 import { z } from "zod";
+import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS } from "../adapters/settings.js";
 import { QUANTIZATIONS } from "../quantization/layout.js";
 import { DEVICES, RUNTIME_KINDS } from "../runtimes/types.js";
 import { parseTemplate } from "./format.js";
@@ -45,8 +46,9 @@ const base = block({
     .describe("Form of the base model's linears while adapters are trained on them; nf4 is QLoRA's"),
 });
 
-const adapter = block({
-  kind: z.literal("lora").default("lora"),
+const lora = z.strictObject({
+  // Optional too: what has no kind is of this one.
+  kind: z.literal("lora").optional().default("lora"),
   rank: whole(1, 1024).default(16),
   alpha: z.number().positive().max(1e6).default(32).describe("The update is scaled by alpha / rank; see rslora"),
   modules: z
@@ -65,6 +67,23 @@ const adapter = block({
     .default(false)
     .describe("Scale the update by alpha / sqrt(rank), so that high ranks learn as fast as low ones (rsLoRA)"),
 });
+
+const bottleneck = z.strictObject({
+  kind: z
+    .enum(BOTTLENECK_KINDS)
+    .describe("houlsby: behind attention and feed-forward of every block; pfeiffer: behind the feed-forward alone"),
+  reduction: z.number().min(1).max(1e6).default(16).describe("A bottleneck has hidden size / reduction numbers"),
+  activation: z.enum(BOTTLENECK_ACTIVATIONS).default("relu"),
+  dropout: z.number().min(0).lt(1).default(0).describe("Share of the adapter's output dropped in training"),
+  freezeA: z
+    .boolean()
+    .default(true)
+    .describe("Train the way up alone: averages of updates are then exact, and half the bytes travel"),
+});
+
+const adapter = z
+  .discriminatedUnion("kind", [lora, bottleneck], { error: `must be lora or ${BOTTLENECK_KINDS.join(" or ")}` })
+  .prefault({});
 
 const training = block({
   epochs: z.number().positive().max(10_000).default(3).describe("Passes over each client's training rows"),

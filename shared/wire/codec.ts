@@ -2,8 +2,9 @@
  * Tasks and results between protobuf messages and plain values (shared/wire/tasks.ts). Decoding checks every range that
  * proto/kindred/v1/work.proto documents; what it returns needs no further check of its numbers. It knows no transport.
  */
+import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS } from "../adapters/settings.js";
 import { blobRef, finite, hash, list, present, refuse, text, uint53, whole } from "./checks.js";
-import type { AdapterSpec__Output } from "./gen/kindred/v1/AdapterSpec.js";
+import type { AdapterSpec as AdapterMessage, AdapterSpec__Output } from "./gen/kindred/v1/AdapterSpec.js";
 import type { BlobRef__Output, BlobRef as BlobRefMessage } from "./gen/kindred/v1/BlobRef.js";
 import type { Cost__Output } from "./gen/kindred/v1/Cost.js";
 import type { Score__Output, Score as ScoreMessage } from "./gen/kindred/v1/Score.js";
@@ -48,8 +49,9 @@ export function encodeBlobRef(ref: BlobRef): BlobRefMessage {
   return { sha256: ref.sha256, size: String(ref.size) };
 }
 
-function encodeAdapter(adapter: AdapterSpec): Record<string, unknown> {
-  return { ...adapter, modules: [...adapter.modules], initSeed: String(adapter.initSeed) };
+function encodeAdapter(adapter: AdapterSpec): AdapterMessage {
+  const modules = adapter.kind === "lora" ? { modules: [...adapter.modules] } : {};
+  return { ...adapter, ...modules, initSeed: String(adapter.initSeed) } as AdapterMessage;
 }
 
 export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
@@ -157,20 +159,39 @@ export function encodeResult(taskId: string, result: TaskResult): TaskResultMess
 
 function decodeAdapter(field: string, message: AdapterSpec__Output | null): AdapterSpec {
   const m = present(field, message);
-  if (m.kind !== "lora") refuse(`${field}.kind`, '"lora"', m.kind);
+  if (!(m.dropout >= 0 && m.dropout < 1)) refuse(`${field}.dropout`, "at least 0 and below 1", m.dropout);
+  const common = { dropout: m.dropout, initSeed: uint53(`${field}.init_seed`, m.initSeed), freezeA: m.freezeA };
+  /** What other kinds have. */
+  const absent = <T extends number | string | boolean>(name: string, value: T, none: T): void => {
+    if (value !== none) refuse(`${field}.${name}`, `${JSON.stringify(none)} for kind ${m.kind}`, value);
+  };
+  const bottleneck = BOTTLENECK_KINDS.find((kind) => kind === m.kind);
+  if (bottleneck !== undefined) {
+    absent("rank", m.rank, 0);
+    absent("alpha", m.alpha, 0);
+    absent("rslora", m.rslora, false);
+    absent("length of modules", m.modules.length, 0);
+    const activation = BOTTLENECK_ACTIVATIONS.find((name) => name === m.activation);
+    return {
+      kind: bottleneck,
+      reduction: finite(`${field}.reduction`, m.reduction, 1),
+      activation: activation ?? refuse(`${field}.activation`, BOTTLENECK_ACTIVATIONS.join(", "), m.activation),
+      ...common,
+    };
+  }
+  if (m.kind !== "lora") refuse(`${field}.kind`, `lora, ${BOTTLENECK_KINDS.join(", ")}`, m.kind);
+  absent("reduction", m.reduction, 0);
+  absent("activation", m.activation, "");
   const modules = list(`${field}.modules`, m.modules, 0, MAX_MODULES, (name, value) =>
     text(name, value, 1, MAX_NAME_LENGTH),
   );
   if (new Set(modules).size !== modules.length) refuse(`${field}.modules`, "without repetition", modules.join(", "));
-  if (!(m.dropout >= 0 && m.dropout < 1)) refuse(`${field}.dropout`, "at least 0 and below 1", m.dropout);
   return {
     kind: "lora",
     rank: whole(`${field}.rank`, m.rank, 1, MAX_RANK),
     alpha: finite(`${field}.alpha`, m.alpha, 0, true),
     modules,
-    dropout: m.dropout,
-    initSeed: uint53(`${field}.init_seed`, m.initSeed),
-    freezeA: m.freezeA,
+    ...common,
     rslora: m.rslora,
   };
 }

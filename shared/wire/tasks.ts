@@ -2,6 +2,7 @@
  * Tasks and results as plain values: what the coordinator's pipeline and the client's task runners speak. It knows no
  * protobuf; shared/wire/codec.ts translates. Units and ranges are documented in proto/kindred/v1/work.proto.
  */
+import type { AdapterSettings } from "../adapters/settings.js";
 
 /** Names bytes by their content. */
 export interface BlobRef {
@@ -29,20 +30,10 @@ export interface Cost {
   readonly peakRssBytes: number;
 }
 
-export interface AdapterSpec {
-  readonly kind: "lora";
-  readonly rank: number;
-  readonly alpha: number;
-  /** Adapted linears by their names in Hugging Face configurations; empty: the attention projections of the family. */
-  readonly modules: readonly string[];
-  readonly dropout: number;
+export type AdapterSpec = AdapterSettings & {
   /** Seed of the fresh initial values. */
   readonly initSeed: number;
-  /** A stays at its initial values; only B is trained. */
-  readonly freezeA: boolean;
-  /** The update is scaled by alpha / sqrt(rank), not by alpha / rank. */
-  readonly rslora: boolean;
-}
+};
 
 export interface SketchGradients {
   readonly kind: "sketchGradients";

@@ -5,9 +5,10 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { moduleNames } from "../../client/models/architecture.js";
 import type { BaseModel } from "../../client/models/base.js";
+import { type AdapterLayout, initialAdapter } from "../../client/tuning/adapter.js";
 import { type Feeds, marginFeeds } from "../../client/tuning/batches.js";
 import { perExampleGraph, sketchGraph } from "../../client/tuning/graphs.js";
-import { type AdapterLayout, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
+import { loraLayout } from "../../client/tuning/lora.js";
 import { Meter, Program } from "../../client/tuning/programs.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { GraphBuilder } from "../../shared/graph/graph.js";
@@ -28,7 +29,7 @@ export function benchEngine(runtime: Runtime, print: (line: string) => void): Pr
   return withRandomModel(async (model) => {
     const layout = benchLayout(model);
     const start = performance.now();
-    const program = new Program(await runtime.compile(perExampleGraph(model, layout, { zeroB: true })));
+    const program = new Program(await runtime.compile(perExampleGraph(model, layout, { fresh: true })));
     print(`  session created in ${((performance.now() - start) / 1000).toFixed(2)} s`);
     const feeds = marginFeeds(randomRows(model, BATCH, LENGTH, LENGTH), model.architecture, false);
     const keep = Object.keys(program.executable.graph.outputs).filter((name) => name !== "margin");
@@ -53,7 +54,7 @@ export function benchSketching(runtime: Runtime, print: (line: string) => void):
   return withRandomModel(async (model) => {
     const layout = benchLayout(model);
     const program = new Program(
-      await runtime.compile(sketchGraph(model, layout, { dim: DIM, seed: 5 }, { zeroB: true })),
+      await runtime.compile(sketchGraph(model, layout, { dim: DIM, seed: 5 }, { fresh: true })),
     );
     const feeds = marginFeeds(randomRows(model, BATCH, LENGTH, ANSWER), model.architecture, false);
     const { seconds } = await timed(runtime, program, layout, feeds, []);

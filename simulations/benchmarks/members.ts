@@ -2,10 +2,11 @@
 import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { text } from "../../client/models/places.js";
+import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../client/tuning/adapter.js";
 import { askFeeds, asksOf, type Feeds, sequenceFeeds } from "../../client/tuning/batches.js";
 import { generate } from "../../client/tuning/generation.js";
 import { forwardGraph } from "../../client/tuning/graphs.js";
-import { type AdapterLayout, type AdapterValues, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
+import { loraLayout } from "../../client/tuning/lora.js";
 import { Forward } from "../../client/tuning/mixing.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
 import { asset } from "../../shared/base/assets.js";

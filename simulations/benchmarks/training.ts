@@ -4,7 +4,8 @@
  */
 import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
-import { initialAdapter, loraLayout } from "../../client/tuning/lora.js";
+import { initialAdapter } from "../../client/tuning/adapter.js";
+import { loraLayout } from "../../client/tuning/lora.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
 import { trainAdapter } from "../../client/tuning/training.js";
 import { CANDIDATES } from "../../shared/runtimes/choose.js";

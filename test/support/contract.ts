@@ -8,12 +8,14 @@ import { after, describe, test } from "node:test";
 import type { EncodedRow } from "../../client/data/types.js";
 import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
+import { type AdapterValues, initialAdapter } from "../../client/tuning/adapter.js";
 import { trainingFeeds } from "../../client/tuning/batches.js";
 import { trainingGraph } from "../../client/tuning/graphs.js";
-import { type AdapterValues, initialAdapter, loraLayout } from "../../client/tuning/lora.js";
+import { adapterLayout } from "../../client/tuning/kinds.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
 import { sketchRows } from "../../client/tuning/sketching.js";
 import { trainAdapter } from "../../client/tuning/training.js";
+import type { AdapterSettings, BottleneckSettings } from "../../shared/adapters/settings.js";
 import { asset } from "../../shared/base/assets.js";
 import { asKindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
@@ -54,20 +56,47 @@ async function runCase(runtime: Runtime, op: OpCase): Promise<Readonly<Record<st
 const fixture = (...parts: string[]): Promise<BaseModel> => openBaseModel(asset("test", "fixtures", ...parts));
 
 export const LLAMA = await fixture("llama", "tied");
+const NF4 = await openBaseModel(asset("test", "fixtures", "gguf", "tiny.gguf"), { quantization: "nf4" });
 /** One model of each way to compute, all of a few thousand parameters. */
 const MODELS = [
   LLAMA,
   ...(await Promise.all(["gpt2", "gptj", "pythia"].map((family) => fixture("families", family)))),
   // Packed weights: a GGUF's own blocks, and NF4.
   await fixture("gguf", "tiny.gguf"),
-  await openBaseModel(asset("test", "fixtures", "gguf", "tiny.gguf"), { quantization: "nf4" }),
+  NF4,
 ];
 
-/** What a model computes with a LoRA on all linears: logits, a training gradient, losses of four steps, margins and sketches. */
+/** Every model with a LoRA on all linears; two with bottlenecks, whose operations are no other model's. */
+function adaptersOf(model: BaseModel): AdapterSettings[] {
+  const common = { dropout: 0, freezeA: false };
+  const bottlenecks: readonly (readonly [BaseModel, BottleneckSettings])[] = [
+    [LLAMA, { kind: "houlsby", reduction: 4, activation: "gelu", ...common, freezeA: true }],
+    [NF4, { kind: "pfeiffer", reduction: 4, activation: "relu", ...common }],
+  ];
+  return [
+    { kind: "lora", rank: 4, alpha: 8, modules: moduleNames(model.architecture), rslora: false, ...common },
+    ...bottlenecks.filter(([on]) => on === model).map(([, settings]) => settings),
+  ];
+}
+
+/** What a model computes with its adapters. */
 async function runModel(runtime: Runtime, model: BaseModel): Promise<Record<string, Numbers>> {
+  const all: Record<string, Numbers> = {};
+  for (const settings of adaptersOf(model)) {
+    const computed = await runAdapter(runtime, model, settings);
+    for (const [name, numbers] of Object.entries(computed)) all[`${settings.kind}'s ${name}`] = numbers;
+  }
+  return all;
+}
+
+/** With one adapter: logits, a training gradient, losses of four steps, margins and sketches. */
+async function runAdapter(
+  runtime: Runtime,
+  model: BaseModel,
+  settings: AdapterSettings,
+): Promise<Record<string, Numbers>> {
   const { architecture } = model;
-  const modules = moduleNames(architecture);
-  const layout = loraLayout(architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA: false });
+  const layout = adapterLayout(architecture, settings);
   const rng = new SeededRng(11, "contract");
   const values: AdapterValues = {
     frozen: initialAdapter(layout, 3).frozen,
@@ -90,7 +119,7 @@ async function runModel(runtime: Runtime, model: BaseModel): Promise<Record<stri
   const { tensors } = await training.executable.run({
     ...trainingFeeds(rows, architecture),
     trained: { shape: [values.trained.length], data: values.trained },
-    frozen: { shape: [values.frozen.length], data: values.frozen },
+    ...(settings.freezeA ? { frozen: { shape: [values.frozen.length], data: values.frozen } } : {}),
   });
   const schedule = { learningRate: 0.01, warmupSteps: 1, totalSteps: 4, firstStep: 0, steps: 4 };
   const plan = { ...schedule, weightDecay: 0.01, clipNorm: 1, seed: 5 };

@@ -28,7 +28,7 @@ export const MODEL_HASH = "ab".repeat(32);
 export const ROWS = { train: 5, validation: 2, test: 3 };
 const NO_COST = { flops: 0, computeSeconds: 0, peakRssBytes: 0 };
 
-export const ADAPTER: AdapterSpec = {
+export const ADAPTER = {
   kind: "lora",
   rank: 4,
   alpha: 8,
@@ -37,7 +37,7 @@ export const ADAPTER: AdapterSpec = {
   initSeed: 7,
   freezeA: true,
   rslora: false,
-};
+} satisfies AdapterSpec;
 
 /** A folder that is removed by `remove`. */
 export function temporaryFolder(): { path: string; remove: () => void } {

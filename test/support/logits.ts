@@ -1,7 +1,7 @@
 /** Logits of every position, through the same program that scores rows. */
 import { text } from "../../client/models/places.js";
+import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../client/tuning/adapter.js";
 import { askFeeds, sequenceFeeds } from "../../client/tuning/batches.js";
-import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../client/tuning/lora.js";
 import { Forward } from "../../client/tuning/mixing.js";
 import type { Meter, Programs } from "../../client/tuning/programs.js";
 

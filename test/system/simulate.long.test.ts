@@ -165,34 +165,40 @@ describe("kindred simulate", () => {
     assert.ok(!existsSync(out), "nothing was written");
   });
 
-  it("leaves out what is not compared, and exports what it scored", async () => {
-    const clients = tinyClients({ clients: 3 });
-    // Weights that stay at the client's own group: its one member, exported, is then what was scored.
-    const options = { compare: [], boosting: { rounds: 0 }, ensemble: { strength: 1e9 } };
-    const config = writeTinyRun(join(folder.path, "only"), clients, options);
-    const out = join(folder.path, "only-out");
-    const { code, stderr } = await kindred(["simulate", config, "--out", out]);
-    assert.equal(code, 0, stderr);
-    const { methods, cost, members, weights } = readReport(out);
-    assert.deepEqual(Object.keys(methods), ["kindred"]);
-    assert.deepEqual(Object.keys(cost), ["kindred"]);
-    assert.ok((cost.kindred?.flops ?? 0) > 0);
+  for (const adapter of [
+    { kind: "lora", rank: 4, alpha: 8 },
+    { kind: "houlsby", reduction: 4, activation: "gelu" },
+    { kind: "pfeiffer", reduction: 4, dropout: 0.1, freezeA: false },
+  ]) {
+    it(`leaves out what is not compared, and exports what it scored: ${adapter.kind}`, async () => {
+      const clients = tinyClients({ clients: 3 });
+      // Weights that stay at the client's own group: its one member, exported, is then what was scored.
+      const options = { adapter, compare: [], boosting: { rounds: 0 }, ensemble: { strength: 1e9 } };
+      const config = writeTinyRun(join(folder.path, adapter.kind), clients, options);
+      const out = join(folder.path, `${adapter.kind}-out`);
+      const { code, stderr } = await kindred(["simulate", config, "--out", out]);
+      assert.equal(code, 0, stderr);
+      const { methods, cost, members, weights } = readReport(out);
+      assert.deepEqual(Object.keys(methods), ["kindred"]);
+      assert.deepEqual(Object.keys(cost), ["kindred"]);
+      assert.ok((cost.kindred?.flops ?? 0) > 0);
 
-    const exported = join(folder.path, "exported");
-    assert.equal((await kindred(["export", out, "--out", exported])).code, 0);
-    for (const { client, test } of clients) {
-      const at = (weights[client] ?? []).findIndex((weight) => Math.abs(weight - 1) < 1e-4);
-      const rows = join(folder.path, `${client}.jsonl`);
-      writeFileSync(rows, jsonLines(test));
-      const adapter = join(exported, "members", members[at]?.name ?? "none");
-      const run = await kindred(["evaluate", "--model", TINY_MODEL, "--adapter", adapter, "--data", rows, "--json"]);
-      assert.equal(run.code, 0, run.stderr);
-      const score = JSON.parse(run.stdout);
-      const reported = methods.kindred?.clients[client];
-      assert.ok(Math.abs(score.loss - (reported?.loss ?? 0)) < 1e-3 * score.loss, `${score.loss} ${reported?.loss}`);
-      assert.equal(score.accuracy, reported?.accuracy);
-    }
-  });
+      const exported = join(folder.path, `${adapter.kind}-exported`);
+      assert.equal((await kindred(["export", out, "--out", exported])).code, 0);
+      for (const { client, test } of clients) {
+        const at = (weights[client] ?? []).findIndex((weight) => Math.abs(weight - 1) < 1e-4);
+        const rows = join(folder.path, `${client}.jsonl`);
+        writeFileSync(rows, jsonLines(test));
+        const adapter = join(exported, "members", members[at]?.name ?? "none");
+        const run = await kindred(["evaluate", "--model", TINY_MODEL, "--adapter", adapter, "--data", rows, "--json"]);
+        assert.equal(run.code, 0, run.stderr);
+        const score = JSON.parse(run.stdout);
+        const reported = methods.kindred?.clients[client];
+        assert.ok(Math.abs(score.loss - (reported?.loss ?? 0)) < 1e-3 * score.loss, `${score.loss} ${reported?.loss}`);
+        assert.equal(score.accuracy, reported?.accuracy);
+      }
+    });
+  }
 
   it("works for one client, for two, and for rows without choices", async () => {
     const plain = tinyClients({ clients: 2 }).map(({ client, train }) => ({

@@ -8,14 +8,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { openBaseModel } from "../../../client/models/base.js";
+import { adapterFromTensors } from "../../../client/tuning/adapter.js";
 import { trainingFeeds } from "../../../client/tuning/batches.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
-import { adapterFromTensors, loraLayout } from "../../../client/tuning/lora.js";
+import { loraLayout } from "../../../client/tuning/lora.js";
 import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { adaptedModules, readPeftAdapter, writePeftAdapter } from "../../../shared/adapters/peft.js";
 import { readIntTensor, readSafetensorsHeader, readTensor, readTensors } from "../../../shared/adapters/safetensors.js";
 import { asset } from "../../../shared/base/assets.js";
-import type { FloatTensor } from "../../../shared/base/tensors.js";
+import { type FloatTensor, sizeOf } from "../../../shared/base/tensors.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { allLogits } from "../../support/logits.js";
 
@@ -92,7 +93,7 @@ for (const name of (await readdir(fixtures)).sort()) {
     assert.equal(trained.length, gradients.size);
     for (const { name: tensor, shape, offset } of trained) {
       const { data } = gradients.get(tensor)!;
-      const mine = (tensors.grad!.data as Float32Array).subarray(offset, offset + shape[0] * shape[1]);
+      const mine = (tensors.grad!.data as Float32Array).subarray(offset, offset + sizeOf(shape));
       assert.ok(off(mine, data) <= 1e-4, `the gradient of ${tensor} is off by ${off(mine, data)} of the largest`);
     }
     await programs.close();

@@ -13,7 +13,7 @@ import { analyticFlops } from "../../../client/profile/analytic.js";
 import { type Batch, drawnRows, SKETCH_DIM, type Work } from "../../../client/profile/work.js";
 import { marginFeeds, trainingFeeds } from "../../../client/tuning/batches.js";
 import { forwardGraph, sketchGraph, trainingGraph } from "../../../client/tuning/graphs.js";
-import { type AdapterLayout, loraLayout } from "../../../client/tuning/lora.js";
+import { type LoraLayout, loraLayout } from "../../../client/tuning/lora.js";
 import { ADAPTER_INPUTS } from "../../../client/tuning/mixing.js";
 import { asset } from "../../../shared/base/assets.js";
 import type { Graph } from "../../../shared/graph/graph.js";
@@ -36,18 +36,18 @@ function grown(model: BaseModel, folder: string): BaseModel {
 }
 
 /** One graph serves all numbers of adapters. */
-function graphsOf(model: BaseModel, layout: AdapterLayout): Record<Work["kind"] | "fresh", Graph> {
+function graphsOf(model: BaseModel, layout: LoraLayout): Record<Work["kind"] | "fresh", Graph> {
   const plan = { dim: SKETCH_DIM, seed: 0 };
   return {
     forward: stackGraph(forwardGraph(model, layout), ADAPTER_INPUTS, "M"),
     train: trainingGraph(model, layout),
     sketch: sketchGraph(model, layout, plan),
-    fresh: sketchGraph(model, layout, plan, { zeroB: true }),
+    fresh: sketchGraph(model, layout, plan, { fresh: true }),
   };
 }
 
 /** Formula over count, less 1. */
-function errors(model: BaseModel, layout: AdapterLayout, batch: Batch): Record<string, number> {
+function errors(model: BaseModel, layout: LoraLayout, batch: Batch): Record<string, number> {
   const { architecture } = model;
   const rows = drawnRows(batch, architecture.vocabulary);
   const graphs = graphsOf(model, layout);

@@ -168,7 +168,7 @@ async function ensembleOf(name: string, adapters: readonly string[], weights: Re
   const out = join(folder, name);
   await writeEnsemble(out, {
     baseModel: null,
-    adapter: { rank, alpha, dropout, rslora: useRslora, modules: [] },
+    adapter: { kind: "lora", rank, alpha, dropout, rslora: useRslora, modules: [] },
     members,
     weights: Object.entries(weights),
   });

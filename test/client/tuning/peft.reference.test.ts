@@ -8,8 +8,6 @@ import { after, before, test } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { peftAdapter } from "../../../client/tasks/inputs.js";
-import { marginFeeds, trainingFeeds } from "../../../client/tuning/batches.js";
-import { perExampleGraph, trainingGraph } from "../../../client/tuning/graphs.js";
 import {
   type AdapterLayout,
   type AdapterValues,
@@ -17,14 +15,16 @@ import {
   adapterTensors,
   emptyAdapter,
   initialAdapter,
-  loraLayout,
-} from "../../../client/tuning/lora.js";
+} from "../../../client/tuning/adapter.js";
+import { marginFeeds, trainingFeeds } from "../../../client/tuning/batches.js";
+import { perExampleGraph, trainingGraph } from "../../../client/tuning/graphs.js";
+import { type LoraLayout, loraLayout } from "../../../client/tuning/lora.js";
 import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { sketchRows } from "../../../client/tuning/sketching.js";
 import { trainAdapter } from "../../../client/tuning/training.js";
 import { readIntTensor, readSafetensorsHeader, readTensor, readTensors } from "../../../shared/adapters/safetensors.js";
 import { asset } from "../../../shared/base/assets.js";
-import type { FloatTensor } from "../../../shared/base/tensors.js";
+import { type FloatTensor, sizeOf } from "../../../shared/base/tensors.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { addSketch, tensorProjection } from "../../../shared/sketch/projection.js";
 import { allLogits } from "../../support/logits.js";
@@ -39,7 +39,7 @@ before(async () => {
 });
 after(() => runtime.close());
 
-function layoutFor(freezeA: boolean, modules: readonly string[] = MODULES, rslora = false): AdapterLayout {
+function layoutFor(freezeA: boolean, modules: readonly string[] = MODULES, rslora = false): LoraLayout {
   return loraLayout(programs.model.architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA, rslora });
 }
 
@@ -107,7 +107,7 @@ test("a rank-stabilised adapter gives PEFT's logits and gradient, read from its 
   const logits = await allLogits(programs, layout, values, { shape: [rows, length], data: tokens }, new Meter());
   const expected = await readTensor(file, "logits");
   assert.ok(relative(logits, expected) < 1e-5, `logits are off by ${relative(logits, expected)}`);
-  const plain = { ...layout, spec: { ...layout.spec, rslora: false } };
+  const plain = loraLayout(architecture, { ...layout.spec, rslora: false });
   const wrong = await allLogits(programs, plain, values, { shape: [rows, length], data: tokens }, new Meter());
   assert.ok(relative(wrong, expected) > 1e-2, "the scale makes no difference");
 
@@ -122,7 +122,7 @@ test("a rank-stabilised adapter gives PEFT's logits and gradient, read from its 
     trained: { shape: [layout.trainedSize], data: values.trained },
   });
   for (const { name, shape, offset } of layout.tensors) {
-    const mine = (tensors.grad!.data as Float32Array).subarray(offset, offset + shape[0] * shape[1]);
+    const mine = (tensors.grad!.data as Float32Array).subarray(offset, offset + sizeOf(shape));
     const error = relative(mine, await readTensor(file, `grad:base_model.model.${name}`));
     assert.ok(error < 1e-4, `the gradient of ${name} is off by ${error}`);
   }
@@ -178,7 +178,7 @@ for (const point of ["zero", "random"] as const) {
     for (const twoTerms of [false, true]) {
       const chosen = rows.map((row, at) => ({ row, at })).filter(({ row }) => !twoTerms || row.choices !== undefined);
       const program = await programs.get(`per-example-${point}-${twoTerms}`, layout, () =>
-        perExampleGraph(programs.model, layout, { twoTerms, zeroB: point === "zero" && twoTerms }),
+        perExampleGraph(programs.model, layout, { twoTerms, fresh: point === "zero" && twoTerms }),
       );
       const feeds = marginFeeds(
         // The fixture's format margin is the first answer token's alone, so rows are cut to it.

@@ -27,6 +27,34 @@ test("a module of the specification is a linear's name or its end after a dot, a
   assert.equal(specFlaw(new Map(pair("transformer.h.0.mlp.c_fc")), { ...spec, modules: [] }), undefined);
 });
 
+test("a bottleneck adapter is whole, of its kind's places and of its width", () => {
+  const settings = {
+    kind: "pfeiffer",
+    reduction: 3,
+    activation: "relu",
+    dropout: 0,
+    freezeA: true,
+    initSeed: 1,
+  } as const;
+  const tensor = (...shape: number[]): FloatTensor => ({
+    shape,
+    data: new Float32Array(shape.reduce((a, b) => a * b)),
+  });
+  const of = (block: string, site = "output"): [string, FloatTensor][] => [
+    [`${block}.${site}_adapters.adapter_down.0.weight`, tensor(2, 7)],
+    [`${block}.${site}_adapters.adapter_down.0.bias`, tensor(2)],
+    [`${block}.${site}_adapters.adapter_up.weight`, tensor(7, 2)],
+    [`${block}.${site}_adapters.adapter_up.bias`, tensor(7)],
+  ];
+  const whole = new Map([...of("h.0"), ...of("h.1")]);
+  assert.equal(specFlaw(whole, settings), undefined);
+  assert.match(specFlaw(whole, { ...settings, kind: "houlsby" }) ?? "", /h\.0\.attention_adapters.* is missing/);
+  assert.match(specFlaw(whole, { ...settings, reduction: 2 }) ?? "", /has shape \[2, 7\], should be \[3, 7\]/);
+  assert.match(specFlaw(new Map(of("h.0", "attention")), settings) ?? "", /is not part of the adapter/);
+  assert.match(specFlaw(new Map(pair("h.0.attn.c_proj")), settings) ?? "", /is not part of the adapter/);
+  assert.match(specFlaw(whole, spec) ?? "", /adapter_down\.0\.weight is not part of the adapter/);
+});
+
 test("half a pair, another rank, and no tensors at all are flaws", () => {
   const [a] = pair("h.0.attn.c_proj");
   assert.match(specFlaw(new Map([a!]), spec) ?? "", /lacks the tensor h\.0\.attn\.c_proj\.lora_B\.weight/);

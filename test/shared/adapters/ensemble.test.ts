@@ -14,7 +14,7 @@ test("members name the modules that the run was told, where it was told some lay
     [`${module}.lora_A.weight`, { shape: [2, 3], data: new Float32Array(6).fill(1) }],
     [`${module}.lora_B.weight`, { shape: [3, 2], data: new Float32Array(6).fill(2) }],
   ]);
-  const adapter = { rank: 2, alpha: 4, dropout: 0.1, rslora: true };
+  const adapter = { kind: "lora", rank: 2, alpha: 4, dropout: 0.1, rslora: true } as const;
   const written = async (modules: readonly string[]) => {
     const members = [{ name: "one", tensors }];
     await writeEnsemble(folder, { baseModel: "base", adapter: { ...adapter, modules }, members, weights: [] });

@@ -67,8 +67,23 @@ test("model and population suffice, and give a complete plan with absolute paths
 
 test("the plan is frozen throughout", async () => {
   const plan = await load(`${least}adapter: {modules: [q_proj]}\n`);
+  assert(plan.adapter.kind === "lora");
+  const { modules } = plan.adapter;
   assert.throws(() => Object.assign(plan.adapter, { rank: 1 }), TypeError);
-  assert.throws(() => (plan.adapter.modules as string[]).push("v_proj"), TypeError);
+  assert.throws(() => (modules as string[]).push("v_proj"), TypeError);
+});
+
+test("an adapter has the fields of its kind, and those of another are refused by name", async () => {
+  const { adapter } = await load(`${least}adapter: {kind: houlsby, reduction: 8}\n`);
+  assert.deepEqual(adapter, { kind: "houlsby", reduction: 8, activation: "relu", dropout: 0, freezeA: true });
+  const refused = [
+    ["{kind: pfeiffer, rank: 4}", /^:3: adapter\.rank is of another kind; adapter\.kind is "pfeiffer"$/],
+    ["{reduction: 4}", /^:3: adapter\.reduction is of another kind; adapter\.kind is not given$/],
+    ["{kind: prefix}", /^:3: adapter\.kind must be lora or houlsby or pfeiffer, got "prefix"$/],
+    ["{kind: houlsby, activation: tanh}", /^:3: adapter\.activation must be relu or gelu or swish, got "tanh"$/],
+    ["{kind: houlsby, reduction: 0.5}", /^:3: adapter\.reduction must be at least 1, got 0\.5$/],
+  ] as const;
+  for (const [text, message] of refused) await refuses(`${least}adapter: ${text}\n`, message);
 });
 
 test("a listed client's format takes the place of the configuration's", async () => {
@@ -120,7 +135,10 @@ test("a wrong value is refused by line, field and value", async () => {
   await refuses(`${least}seed: "7"\n`, /^:3: seed must be a number, got "7"$/);
   await refuses(`${least}adapter:\n  rank: 0\n`, /^:4: adapter\.rank must be at least 1, got 0$/);
   await refuses(`${least}adapter: {dropout: 1}\n`, /^:3: adapter\.dropout must be below 1, got 1$/);
-  await refuses(`${least}adapter: {kind: bottleneck}\n`, /adapter\.kind must be lora, got "bottleneck"/);
+  await refuses(
+    `${least}adapter: {kind: bottleneck}\n`,
+    /adapter\.kind must be lora or houlsby or pfeiffer, got "bottleneck"/,
+  );
   await refuses(`${least}adapter: 16\n`, /^:3: adapter must be a map of options, got 16$/);
   await refuses(
     `${least}training: {learningRate: fast}\n`,
@@ -184,7 +202,7 @@ test("a coordinator needs minClients, and shares the blocks of a simulation", as
   };
   const plan = await read("minClients: 3\nadapter: {rank: 4}\n");
   assert.equal(plan.minClients, 3);
-  assert.equal(plan.adapter.rank, 4);
+  assert(plan.adapter.kind === "lora" && plan.adapter.rank === 4);
   assert.equal(plan.training.localSteps, 20);
   assert(!("model" in plan));
   await refuses("seed: 1\n", /: minClients is missing/, "invalid_config", read);
@@ -195,8 +213,8 @@ test("the schema for editors describes what is accepted, with the defaults", () 
   for (const kind of CONFIG_KINDS) assert.equal(configJsonSchema(kind).additionalProperties, false);
   const schema = configJsonSchema("simulate") as {
     required: string[];
-    properties: Record<string, { properties?: Record<string, { default?: unknown }> }>;
+    properties: Record<string, { oneOf?: { properties?: Record<string, { default?: unknown }> }[] }>;
   };
   assert.deepEqual(schema.required, ["model", "population"]);
-  assert.equal(schema.properties.adapter?.properties?.rank?.default, 16);
+  assert.equal(schema.properties.adapter?.oneOf?.[0]?.properties?.rank?.default, 16);
 });

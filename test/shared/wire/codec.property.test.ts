@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS } from "../../../shared/adapters/settings.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { checkAnswers, decodeResult, decodeTask, encodeResult, encodeTask } from "../../../shared/wire/codec.js";
 import { MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES, MAX_STEPS } from "../../../shared/wire/limits.js";
@@ -47,7 +48,7 @@ const ref: fc.Arbitrary<BlobRef> = record({
   sha256: fc.array(fc.constantFrom(..."0123456789abcdef"), { minLength: 64, maxLength: 64 }).map((d) => d.join("")),
   size: fc.maxSafeNat(),
 });
-const adapter: fc.Arbitrary<AdapterSpec> = record({
+const lora: fc.Arbitrary<AdapterSpec> = record({
   kind: fc.constant("lora" as const),
   rank: fc.integer({ min: 1, max: 4_096 }),
   alpha: positive,
@@ -57,6 +58,15 @@ const adapter: fc.Arbitrary<AdapterSpec> = record({
   freezeA: fc.boolean(),
   rslora: fc.boolean(),
 });
+const bottleneck: fc.Arbitrary<AdapterSpec> = record({
+  kind: fc.constantFrom(...BOTTLENECK_KINDS),
+  reduction: fc.double({ min: 1, max: 1e300, noNaN: true }),
+  activation: fc.constantFrom(...BOTTLENECK_ACTIVATIONS),
+  dropout: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+  initSeed: seed,
+  freezeA: fc.boolean(),
+});
+const adapter = fc.oneof(lora, bottleneck);
 const optional = <T, K extends string>(key: K, value: fc.Arbitrary<T>) =>
   fc.option(value, { nil: undefined }).map((v) => (v === undefined ? {} : { [key]: v })) as fc.Arbitrary<
     Partial<Record<K, T>>
@@ -229,11 +239,19 @@ describe("the codec", () => {
   });
 
   const train = trainTask();
+  const settings = { kind: "houlsby", reduction: 4, activation: "relu", dropout: 0, freezeA: true } as const;
+  const BOTTLENECK: AdapterSpec = { ...settings, initSeed: 1 };
   const evaluate = evaluateTask([{ sha256: "ab".repeat(32), size: 1 }]);
   const bad: readonly (readonly [string, TaskSpec])[] = [
     ["adapter.rank", { ...train, adapter: { ...ADAPTER, rank: 0 } }],
     ["adapter.alpha", { ...train, adapter: { ...ADAPTER, alpha: 0 } }],
     ["adapter.modules", { ...train, adapter: { ...ADAPTER, modules: ["q", "q"] } }],
+    ["adapter.reduction", { ...train, adapter: { ...BOTTLENECK, reduction: 0.5 } }],
+    ["adapter.activation", { ...train, adapter: { ...BOTTLENECK, activation: "tanh" as "relu" } }],
+    ["adapter.rank", { ...train, adapter: { ...BOTTLENECK, rank: 4 } as AdapterSpec }],
+    ["adapter.length of modules", { ...train, adapter: { ...BOTTLENECK, modules: ["q_proj"] } as AdapterSpec }],
+    ["adapter.reduction", { ...train, adapter: { ...ADAPTER, reduction: 4 } as AdapterSpec }],
+    ["adapter.kind", { ...train, adapter: { ...ADAPTER, kind: "prefix" } as unknown as AdapterSpec }],
     ["adapter.dropout", { ...train, adapter: { ...ADAPTER, dropout: 1 } }],
     ["learning_rate", { ...train, training: { ...train.training, learningRate: Number.NaN } }],
     ["first_step", { ...train, training: { ...train.training, firstStep: 11 } }],

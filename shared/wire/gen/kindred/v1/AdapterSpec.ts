@@ -11,6 +11,8 @@ export interface AdapterSpec {
   'initSeed'?: (number | string | Long);
   'freezeA'?: (boolean);
   'rslora'?: (boolean);
+  'reduction'?: (number | string);
+  'activation'?: (string);
 }
 
 export interface AdapterSpec__Output {
@@ -22,4 +24,6 @@ export interface AdapterSpec__Output {
   'initSeed': (string);
   'freezeA': (boolean);
   'rslora': (boolean);
+  'reduction': (number);
+  'activation': (string);
 }

@@ -1,0 +1,78 @@
+/**
+ * Bottleneck adapters (Houlsby et al. 2019, Pfeiffer et al. 2020): x + up(act(down(x))) behind parts of every block. With h what
+ * a part gives and r the hidden states before it, a Houlsby adapter makes r + h + f(h), a Pfeiffer adapter r + h + f(r + h):
+ * where the `adapters` library has them in models whose LayerNorms stand before the parts (its Adapter.pre_forward, with
+ * original_ln_before false and true).
+ */
+import {
+  type BottleneckFactor,
+  type BottleneckSite,
+  bottleneckName,
+  sitesOf,
+} from "../../shared/adapters/bottleneck.js";
+import { type BottleneckSettings, bottleneckWidth } from "../../shared/adapters/settings.js";
+import { KindredError } from "../../shared/base/errors.js";
+import type { Architecture, BlockPart } from "../models/architecture.js";
+import { ACTIVATIONS } from "../models/layers.js";
+import { type AdapterLayout, type Factor, placed, type Tap } from "./adapter.js";
+
+const SITES: Readonly<Record<BlockPart, BottleneckSite>> = { attention: "attention", feedForward: "output" };
+
+/** @throws {KindredError} `invalid_config` for a reduction that leaves nothing, or an activation that is not known */
+export function bottleneckLayout({ hidden, blocks }: Architecture, spec: BottleneckSettings): AdapterLayout {
+  const width = bottleneckWidth(hidden, spec.reduction);
+  if (!(spec.reduction >= 1) || width < 1) {
+    throw new KindredError(
+      "invalid_config",
+      `adapter.reduction is ${spec.reduction}, should be from 1 to ${hidden}, the numbers that a token has in this model`,
+    );
+  }
+  const activation = ACTIVATIONS.get(spec.activation);
+  if (activation === undefined) {
+    throw new KindredError(
+      "invalid_config",
+      `adapter.activation is ${JSON.stringify(spec.activation)}, which is not known`,
+    );
+  }
+  const sites = sitesOf(spec);
+  const all = (way: BottleneckFactor, factor: Factor, [out, from]: readonly [number, number]) =>
+    blocks.flatMap((block) =>
+      sites.flatMap((site) => [
+        { name: bottleneckName(block, site, way, "weight"), shape: [out, from], factor },
+        { name: bottleneckName(block, site, way, "bias"), shape: [out], factor },
+      ]),
+    );
+  const tensors = [...all("down", "first", [width, hidden]), ...all("up", "second", [hidden, width])];
+  return {
+    spec,
+    ...placed(tensors, spec.freezeA),
+    dropoutWidth: hidden,
+    attach: (g, value, { mask, fresh }) => {
+      const taps: Tap[] = [];
+      return {
+        taps,
+        adapt: {
+          linear: (_, __, base) => base(),
+          join: (block, part, before, given) => {
+            const sum = g.add(before, given);
+            const site = SITES[part];
+            if (!sites.includes(site)) return sum;
+            const name = (way: BottleneckFactor, what: "weight" | "bias"): string =>
+              bottleneckName(block, site, way, what);
+            const x = spec.kind === "pfeiffer" ? sum : given;
+            const product = g.matmul(x, value(name("down", "weight")), { transB: true });
+            const input = activation(g, g.add(product, value(name("down", "bias"))));
+            const [weight, bias] = [name("up", "weight"), name("up", "bias")];
+            let output = sum;
+            if (!fresh) {
+              const up = g.add(g.matmul(input, value(weight), { transB: true }), value(bias));
+              output = g.add(sum, mask === undefined ? up : g.mul(up, mask));
+            }
+            taps.push({ output, input, weight, bias });
+            return output;
+          },
+        },
+      };
+    },
+  };
+}
