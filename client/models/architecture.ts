@@ -73,6 +73,8 @@ export interface SequenceInputs {
   readonly tokens: Value;
   /** A position table's value by its name. */
   readonly table: (name: string) => Value;
+  /** Called with what goes into each layer, in their order. */
+  readonly enter: (x: Value) => void;
   /** Called once a layer, in their order: puts keys and values [B, heads, T, width] behind those of tokens that were run before. */
   readonly past: (states: KeysAndValues) => KeysAndValues;
 }

@@ -106,7 +106,7 @@ function hiddenStates(
   g: GraphBuilder,
   config: Gpt2Config,
   linears: readonly Linear[],
-  { tokens, table, past }: SequenceInputs,
+  { tokens, table, enter, past }: SequenceInputs,
   weight: WeightOf,
   adapt: Adapt,
 ): Value {
@@ -114,6 +114,7 @@ function hiddenStates(
   const linear = applied(g, linears, weight, adapt);
   let x = g.rows(g.add(g.gather(weight(EMBEDDING), tokens), g.gather(weight(POSITIONS), table("places"))));
   for (let layer = 0; layer < config.layers; layer++) {
+    enter(x);
     const prefix = blockName(layer);
     const fused = linear(`${prefix}.attn.c_attn`, layerNorm(g, x, `${prefix}.ln_1`, config.eps, weight));
     const [q, k, v] = [0, 1, 2].map((part) => g.slice(fused, 1, part * hidden, hidden)) as [Value, Value, Value];

@@ -100,7 +100,7 @@ function hiddenStates(
   g: GraphBuilder,
   { hidden, layers, heads, headDim, eps, activation }: GptjConfig,
   linears: readonly Linear[],
-  { tokens, table, past }: SequenceInputs,
+  { tokens, table, enter, past }: SequenceInputs,
   weight: WeightOf,
   adapt: Adapt,
 ): Value {
@@ -108,6 +108,7 @@ function hiddenStates(
   const rotate = (x: Value): Value => turned(g, x, hidden, table, { headDim, interleaved: true });
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < layers; layer++) {
+    enter(x);
     const prefix = blockName(layer);
     const normed = layerNorm(g, x, `${prefix}.ln_1`, eps, weight);
     const q = rotate(linear(`${prefix}.attn.q_proj`, normed));

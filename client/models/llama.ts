@@ -215,7 +215,7 @@ function hiddenStates(
   g: GraphBuilder,
   config: LlamaConfig,
   linears: readonly Linear[],
-  { tokens, table, past }: SequenceInputs,
+  { tokens, table, enter, past }: SequenceInputs,
   weight: WeightOf,
   adapt: Adapt,
 ): Value {
@@ -223,6 +223,7 @@ function hiddenStates(
   const rotate = (x: Value): Value => turned(g, x, x.shape[1] as number, table);
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
+    enter(x);
     const prefix = blockName(layer);
     const normed = g.rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.eps);
     const q = rotate(linear(`${prefix}.self_attn.q_proj`, normed));

@@ -101,7 +101,7 @@ function hiddenStates(
   g: GraphBuilder,
   config: NeoxConfig,
   linears: readonly Linear[],
-  { tokens, table, past }: SequenceInputs,
+  { tokens, table, enter, past }: SequenceInputs,
   weight: WeightOf,
   adapt: Adapt,
 ): Value {
@@ -110,6 +110,7 @@ function hiddenStates(
   const rotate = (x: Value): Value => turned(g, x, hidden, table, { headDim });
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
+    enter(x);
     const prefix = blockName(layer);
     const fused = linear(
       `${prefix}.attention.query_key_value`,

@@ -20,17 +20,17 @@ import { logitsOf, marginAgainstRest, marginAmongChoices, negativeLogLikelihood,
 
 /**
  * Declares the inputs of a sequence batch: `tokens` [B, T], and the model's position tables by their names.
- * @param past of tokens that were run before; there are none unless given
+ * @param hooks `past` of tokens that were run before: there are none unless given; `enter` is told what goes into each layer
  */
 export function sequenceInputs(
   g: GraphBuilder,
   { positionTables }: Architecture,
-  past?: SequenceInputs["past"],
+  { past, enter = () => {} }: Partial<Pick<SequenceInputs, "past" | "enter">> = {},
 ): SequenceInputs {
   const tokens = g.input("tokens", ["B", "T"], "int32");
   const sized = (shape: Shape): Shape => (past ? shape : shape.map((dim) => (dim === "K" ? "T" : dim)));
   const tables = new Map(positionTables.map(({ name, shape, dtype }) => [name, g.input(name, sized(shape), dtype)]));
-  return { tokens, table: (name) => tables.get(name)!, past: past ?? ((states) => states) };
+  return { tokens, table: (name) => tables.get(name)!, enter, past: past ?? ((states) => states) };
 }
 
 /** The base model's weights as frozen values, each declared when first used. */
@@ -46,11 +46,22 @@ export function frozenWeights(g: GraphBuilder, { architecture, sources }: BaseMo
   };
 }
 
-/** The head at `positions` [S] of the flattened batch: nothing is computed for tokens that nobody asks about. */
-function headAsked(g: GraphBuilder, model: BaseModel, adapt: Adapt, past?: SequenceInputs["past"]): Head {
+/**
+ * The head at `positions` [S] of the flattened batch: nothing is computed for tokens that nobody asks about.
+ * @param hooks `checkpoints` takes what goes into each layer and what comes out of the last, for `gradients`
+ */
+function headAsked(
+  g: GraphBuilder,
+  model: BaseModel,
+  adapt: Adapt,
+  { past, checkpoints = [] }: { past?: SequenceInputs["past"]; checkpoints?: Value[] } = {},
+): Head {
   const { architecture } = model;
   const weight = frozenWeights(g, model);
-  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture, past), weight, adapt);
+  const enter = (x: Value): void => void checkpoints.push(x);
+  const inputs = sequenceInputs(g, architecture, past === undefined ? { enter } : { enter, past });
+  const hidden = architecture.hiddenStates(g, inputs, weight, adapt);
+  enter(hidden);
   return architecture.head(g, g.gather(hidden, g.input("positions", ["S"], "int32")), weight);
 }
 
@@ -82,7 +93,7 @@ export function continueGraph(model: BaseModel, layout: AdapterLayout): Graph {
     return kept[name];
   };
   const past = ({ k, v }: KeysAndValues): KeysAndValues => ({ k: extended(k), v: extended(v) });
-  const logits = logitsAsked(g, model, adapterInGraph(g, layout).adapt, past);
+  const logits = logitsAsked(g, model, adapterInGraph(g, layout).adapt, { past });
   return g.build({ logits, ...kept });
 }
 
@@ -97,11 +108,17 @@ export function forwardGraph(model: BaseModel, layout: AdapterLayout): Graph {
 /**
  * `loss` and its gradient `grad` [P] in the trained part: loss = sum of `weights` [S, 1] x negative log-likelihood of the
  * logits (plus `offset` [S, V] where given).
+ * @param options `checkpoint`: layers are computed a second time in the backward pass, not kept
  */
-export function trainingGraph(model: BaseModel, layout: AdapterLayout, { offset = false } = {}): Graph {
+export function trainingGraph(
+  model: BaseModel,
+  layout: AdapterLayout,
+  { offset = false, checkpoint = false } = {},
+): Graph {
   const g = new GraphBuilder();
   const adapter = adapterInGraph(g, layout, { training: true });
-  const head = headAsked(g, model, adapter.adapt);
+  const checkpoints: Value[] = [];
+  const head = headAsked(g, model, adapter.adapt, { checkpoints });
   const targets = targetsAsked(g);
   let logits = logitsOf(g, head);
   let right = targetLogits(g, head, targets);
@@ -112,7 +129,7 @@ export function trainingGraph(model: BaseModel, layout: AdapterLayout, { offset 
   }
   const nll = negativeLogLikelihood(g, logits, targets, right);
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), nll));
-  const [grad] = gradients(g, loss, [adapter.trained]);
+  const [grad] = gradients(g, loss, [adapter.trained], checkpoint ? checkpoints : []);
   return g.build({ loss, grad: grad as Value });
 }
 

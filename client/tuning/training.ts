@@ -27,6 +27,8 @@ export interface TrainingPlan extends Schedule {
   readonly weightDecay: number;
   /** A step's gradient is the mean over this many equal parts of the batch, one in memory at a time. @default 1 */
   readonly accumulate?: number;
+  /** Layers are computed a second time in the backward pass: less memory, about a third more time. @default false */
+  readonly checkpoint?: boolean;
   /** Largest L2 norm of a step's gradient; 0 for none. */
   readonly clipNorm: number;
   /** Draws the dropout masks. */
@@ -76,9 +78,9 @@ export async function trainAdapter(
 ): Promise<TrainingOutcome> {
   const { runtime, model } = programs;
   const boosting = offset.some(({ weight }) => weight !== 0);
-  const step = await programs.get(boosting ? "train-offset" : "train", layout, () =>
-    trainingGraph(model, layout, { offset: boosting }),
-  );
+  const checkpoint = plan.checkpoint ?? false;
+  const name = `train${boosting ? "-offset" : ""}${checkpoint ? "-checkpoint" : ""}`;
+  const step = await programs.get(name, layout, () => trainingGraph(model, layout, { offset: boosting, checkpoint }));
   const optimizer = await AdamW.start(programs, start.trained, meter);
   const frozen =
     layout.frozenSize > 0 ? await runtime.upload({ shape: [layout.frozenSize], data: start.frozen }) : undefined;

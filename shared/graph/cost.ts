@@ -25,6 +25,7 @@ export function flops(graph: Graph, bindings: Bindings): number {
       case "constant":
       case "zeros":
       case "reshape":
+      case "after":
       case "expand":
       case "transpose":
       case "gather":

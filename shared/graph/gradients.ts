@@ -8,9 +8,17 @@ import type { GraphBuilder, Node, Value } from "./graph.js";
 
 /**
  * Gradients of a scalar with respect to `wrt`, as values of the same graph; zeros where there is no path.
+ * @param checkpoints in the order of building. What follows from one of them up to the next (layers, where they are what goes
+ *   into layers) is not kept for the backward pass but computed a second time, from the checkpoint, when the backward pass is
+ *   there (Chen et al. 2016): memory of one such stretch instead of all, for the time of another forward pass
  * @throws {KindredError} `shape_mismatch` unless `output` is a scalar
  */
-export function gradients(g: GraphBuilder, output: Value, wrt: readonly Value[]): Value[] {
+export function gradients(
+  g: GraphBuilder,
+  output: Value,
+  wrt: readonly Value[],
+  checkpoints: readonly Value[] = [],
+): Value[] {
   if (output.shape.length !== 0) {
     throw new KindredError("shape_mismatch", `gradients of shape [${output.shape.join(", ")}], not of a scalar`);
   }
@@ -39,6 +47,7 @@ export function gradients(g: GraphBuilder, output: Value, wrt: readonly Value[])
     return adjoint.get(value.id);
   };
   const targets = new Set(wrt.map((value) => value.id));
+  const again = new Recomputation(g, checkpoints);
   if (depends.has(output.id)) adjoint.set(output.id, g.scalar(1));
   for (const node of forward.reverse()) {
     const grad = adjointOf(node.output);
@@ -50,12 +59,57 @@ export function gradients(g: GraphBuilder, output: Value, wrt: readonly Value[])
       slices.set(id, [...(slices.get(id) ?? []), { axis: node.op.axis, start: node.op.start, grad }]);
       continue;
     }
-    backward(g, node, grad, (position, make) => {
+    backward(g, again.node(node, grad), grad, (position, make) => {
       const input = node.inputs[position] as Value;
       if (depends.has(input.id)) contribute(input, make());
     });
   }
   return wrt.map((value) => adjointOf(value) ?? g.zeros(value.shape));
+}
+
+/** Computes what lies between checkpoints a second time. */
+class Recomputation {
+  /** Of each checkpoint but the last: itself, once the backward pass has come to what follows from it. */
+  private readonly starts: (Value | undefined)[] = [];
+  /** Values computed again, by the ids of the first ones; what depends on no checkpoint stands for itself. */
+  private readonly made = new Map<number, Value>();
+
+  constructor(
+    private readonly g: GraphBuilder,
+    private readonly checkpoints: readonly Value[],
+  ) {}
+
+  /** A node of the forward pass as its backward rule shall see it. @param grad of its output */
+  node(node: Node, grad: Value): Node {
+    const at = this.stretch(node.output.id);
+    if (at === undefined) return node;
+    this.starts[at] ??= this.g.after(this.checkpoints[at] as Value, grad);
+    return {
+      op: node.op,
+      inputs: node.inputs.map((input) => this.value(at, input)),
+      output: this.value(at, node.output),
+    };
+  }
+
+  /** The checkpoint that a value follows from, if another one comes behind it. */
+  private stretch(id: number): number | undefined {
+    const next = this.checkpoints.findIndex((checkpoint) => checkpoint.id >= id);
+    return next > 0 ? next - 1 : undefined;
+  }
+
+  private value(at: number, value: Value): Value {
+    const start = this.checkpoints[at] as Value;
+    if (value.id === start.id) return this.starts[at] as Value;
+    if (value.id < start.id) return value;
+    const there = this.made.get(value.id);
+    if (there !== undefined) return there;
+    const { op, inputs } = this.g.at(value.id);
+    const late = inputs.map((input) => this.value(at, input));
+    const same = late.every((input, i) => input === inputs[i]);
+    const made = same ? value : this.g.push(op, late, value.shape, value.dtype);
+    this.made.set(value.id, made);
+    return made;
+  }
 }
 
 /** The gradient of one slice of a value. */
@@ -277,6 +331,9 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
       );
       return;
     }
+    case "after":
+      to(0, () => grad);
+      return;
     case "reshape":
       to(0, () => g.reshape(grad, a.shape));
       return;

@@ -42,6 +42,7 @@ export type Op =
   | { readonly kind: "inverseStd"; readonly eps: number }
   | { readonly kind: "rotary"; readonly headDim: number; readonly interleaved: boolean }
   | { readonly kind: "reshape" }
+  | { readonly kind: "after" }
   | { readonly kind: "expand" }
   | { readonly kind: "transpose"; readonly perm: readonly number[] }
   | { readonly kind: "sum"; readonly axes: readonly number[]; readonly keep: boolean }
@@ -298,6 +299,15 @@ export class GraphBuilder {
     return this.push({ kind: "reshape" }, [a], shape, a.dtype);
   }
 
+  /**
+   * x itself, but not before `other` (of one axis or more) is there. What is computed from it is computed anew and late, though
+   * the same may have been computed from x before. No gradient reaches `other`.
+   */
+  after(x: Value, other: Value): Value {
+    if (other.shape.length === 0) throw new KindredError("shape_mismatch", "after a scalar: has no axis to wait for");
+    return this.push({ kind: "after" }, [x, other], x.shape, x.dtype);
+  }
+
   /** Repeats axes of size 1 (and adds leading ones) up to `shape`. */
   expand(a: Value, shape: Shape): Value {
     if (sameShape(a.shape, shape)) return a;
@@ -426,17 +436,28 @@ export class GraphBuilder {
     return this.reshape(a, [count, quotient(a.shape[0] as Dim, count), ...a.shape.slice(1)]);
   }
 
-  /** The graph of the named outputs: only nodes that they need. */
+  /**
+   * The graph of the named outputs: only nodes that they need, output after output, each node's inputs in the order of building
+   * and no node before it is needed. Of two orders that give the same numbers this is the one in which values live short: all
+   * gradients of a layer's weights are taken before those of the layer below it.
+   */
   build(outputs: Readonly<Record<string, Value>>): Graph {
-    const needed = new Set<number>();
-    const stack = Object.values(outputs).map((value) => value.id);
-    while (stack.length > 0) {
-      const id = stack.pop() as number;
-      if (needed.has(id)) continue;
-      needed.add(id);
-      for (const input of this.nodes[id]!.inputs) stack.push(input.id);
+    const nodes: Node[] = [];
+    const seen = new Set<number>();
+    const stack: (Node | { readonly done: Node })[] = [];
+    for (const { id } of Object.values(outputs)) {
+      stack.push(this.at(id));
+      for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
+        if ("done" in top) {
+          nodes.push(top.done);
+        } else if (!seen.has(top.output.id)) {
+          seen.add(top.output.id);
+          stack.push({ done: top });
+          const latestFirst = top.inputs.map((input) => input.id).sort((a, b) => b - a);
+          for (const input of latestFirst) if (!seen.has(input)) stack.push(this.at(input));
+        }
+      }
     }
-    const nodes = this.nodes.filter((node) => needed.has(node.output.id));
     const inputs: Record<string, Value> = {};
     for (const node of nodes) if (node.op.kind === "input") inputs[node.op.name] = node.output;
     return { nodes, inputs, outputs };

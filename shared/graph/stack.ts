@@ -79,6 +79,8 @@ function stackNode(g: GraphBuilder, { op, inputs: plain, output }: Node, inputs:
     case "softmax":
     case "logSumExp":
       return inputs.slice(1).some(({ stacked }) => stacked) ? refuse() : g.push(op, values, shape);
+    case "after":
+      return g.after(spread(first), second.value);
     case "reshape":
       return g.reshape(first.value, shape);
     case "transpose":

@@ -53,6 +53,15 @@ export const OP_CASES: readonly OpCase[] = [
     ],
     build: (g, [a, b]) => g.minimum(a!, b!),
   },
+  {
+    name: "after",
+    covers: ["after"],
+    inputs: [
+      [2, 3],
+      [4, 1],
+    ],
+    build: (g, [a, b]) => g.mul(g.after(a!, b!), g.exp(a!)),
+  },
   { name: "neg", covers: ["neg"], inputs: [[5]], build: (g, [a]) => g.neg(a!) },
   { name: "exp", covers: ["exp"], inputs: [[5]], build: (g, [a]) => g.exp(a!) },
   { name: "log", covers: ["log"], inputs: [[5]], range: [0.5, 3], build: (g, [a]) => g.log(a!) },

@@ -152,9 +152,12 @@ class Encoder implements Emitter {
         { domain: "", version: OPSET },
         { domain: MICROSOFT, version: 1 },
       ],
+      // Last first: ONNX Runtime goes from the outputs to what they need, of several nodes to the one that stands last, so that
+      // it computes them in the graph's own order. In the other order it takes the lowest layer's gradient first, and keeps
+      // what the gradients of all the others need (0.19 GiB of a LoRA step of 8 x 64 tokens and 135 M parameters).
       graph: {
         name: "graph",
-        node: this.nodes,
+        node: this.nodes.toReversed(),
         initializer: this.initializers,
         input: inputs,
         output: outputs,
@@ -391,6 +394,11 @@ class Encoder implements Emitter {
       }
       case "reshape":
         return this.emit("Reshape", [a, this.target(first.shape, output.shape)]);
+      case "after": {
+        // A shape of zeros, which copy x's own axes: known when the other value is, and a Reshape moves nothing.
+        const axis = this.emit("Shape", [b], [intAttribute("start", 0), intAttribute("end", 1)]);
+        return this.emit("Reshape", [a, this.emit("Mul", [axis, this.ints(first.shape.map(() => 0))])]);
+      }
       case "expand": {
         const extra = output.shape.length - first.shape.length;
         // Expand broadcasts: only the repeated axes need their size.

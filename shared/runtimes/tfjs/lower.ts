@@ -81,6 +81,8 @@ export class Lowering {
         return this.rotary(op, a, b, c);
       case "matmul":
         return this.matmul(op, a, b, shape);
+      case "after":
+        return tf.clone(a);
       case "reshape":
         return tf.reshape(a, shape);
       case "expand":

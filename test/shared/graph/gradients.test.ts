@@ -54,7 +54,7 @@ test("every operation that has a gradient is among the cases", () => {
   const covered = new Set(OP_CASES.flatMap(({ covers }) => covers));
   const all: OpKind[] = [
     "add", "sub", "mul", "div", "minimum", "neg", "exp", "log", "sqrt", "reciprocal", "sigmoid", "tanh", "erf", "relu", "step",
-    "silu", "gelu", "geluTanh", "rmsNorm", "inverseRms", "layerNorm", "inverseStd", "rotary", "matmul", "reshape", "expand", "transpose", "sum", "softmax", "logSumExp", "gather", "scatterRows", "pick",
+    "silu", "gelu", "geluTanh", "rmsNorm", "inverseRms", "layerNorm", "inverseStd", "rotary", "matmul", "reshape", "after", "expand", "transpose", "sum", "softmax", "logSumExp", "gather", "scatterRows", "pick",
     "place", "fill", "slice", "pad", "concat", "zeros",
   ]; // biome-ignore format: a plain list
   const exempt: OpKind[] = ["input", "weight", "constant"];
