@@ -4,7 +4,7 @@ import type { HostTensor } from "../../shared/runtimes/types.js";
 import type { EncodedRow } from "../data/types.js";
 import type { Architecture } from "../models/architecture.js";
 import { MASKED } from "../models/attention.js";
-import { Places, type Sequence, text } from "../models/places.js";
+import { Places, type Segment, type Sequence, text } from "../models/places.js";
 
 export type Feeds = Record<string, HostTensor>;
 
@@ -27,8 +27,11 @@ export function sequenceFeeds(sequences: readonly Sequence[], { positionTables }
   return { tokens: { shape: [places.batch, places.length], data: places.tokens }, ...Object.fromEntries(tables) };
 }
 
+/** Tokens of a row that are run. */
+const run = ({ tokens, scored }: EncodedRow): Int32Array => tokens.subarray(0, scored.at(-1));
+
 /** A row up to the token before the last that is scored: what follows is asked for and never looked at. */
-export const looked = ({ tokens, scored }: EncodedRow): Sequence => text(tokens.subarray(0, scored.at(-1)));
+export const looked = (row: EncodedRow): Sequence => text(run(row));
 
 /** Items of ascending length in batches of at most `most` tokens, padding included; a longer one is alone. */
 export function batchesOf<T>(sorted: readonly T[], lengthOf: (item: T) => number, most: number): T[][] {
@@ -55,28 +58,72 @@ export function askFeeds(asks: readonly Ask[], length: number): Feeds {
   };
 }
 
-/** What to ask of rows that are sequences of their own. */
-export function asksOf(rows: readonly EncodedRow[]): Ask[] {
-  return rows.flatMap((row, sequence) =>
-    Array.from(row.scored, (at) => ({ sequence, position: at - 1, target: row.tokens[at] as number })),
-  );
+/** Where a row's first token stands. */
+export interface Start {
+  readonly sequence: number;
+  readonly position: number;
+}
+
+/**
+ * Puts texts into sequences, several into one, none longer than the longest text: first-fit decreasing, which takes at most
+ * 11/9 of the fewest sequences possible (Johnson 1973). As texts of one sequence do not see each other, this saves padding
+ * and changes nothing else.
+ * @param lengths tokens of each text. @returns where each begins
+ */
+export function pack(lengths: readonly number[]): Start[] {
+  const most = Math.max(0, ...lengths);
+  const order = lengths.map((_, i) => i).sort((a, b) => (lengths[b] as number) - (lengths[a] as number) || a - b);
+  const used: number[] = [];
+  const starts: Start[] = [];
+  for (const i of order) {
+    const length = lengths[i] as number;
+    const fit = used.findIndex((tokens) => tokens + length <= most);
+    const sequence = fit < 0 ? used.length : fit;
+    starts[i] = { sequence, position: used[sequence] ?? 0 };
+    used[sequence] = (used[sequence] ?? 0) + length;
+  }
+  return starts;
+}
+
+/** What to ask of rows. @param starts each a sequence of its own unless given */
+export function asksOf(rows: readonly EncodedRow[], starts?: readonly Start[]): Ask[] {
+  return rows.flatMap((row, i) => {
+    const { sequence, position } = starts?.[i] ?? { sequence: i, position: 0 };
+    return Array.from(row.scored, (at) => ({
+      sequence,
+      position: position + at - 1,
+      target: row.tokens[at] as number,
+    }));
+  });
 }
 
 export function scoredTokens(rows: readonly EncodedRow[]): number {
   return rows.reduce((sum, row) => sum + row.scored.length, 0);
 }
 
+/** Where the rows of a training step stand. */
+export const packRows = (rows: readonly EncodedRow[]): Start[] => pack(rows.map((row) => run(row).length));
+
 /** Feeds of a training step: loss = sum of `weights` x negative log-likelihood, the mean over the batch's scored tokens. */
 export function trainingFeeds(
   rows: readonly EncodedRow[],
   architecture: Architecture,
   share = 1 / scoredTokens(rows),
+  starts = packRows(rows),
 ): Feeds {
-  const sequences = sequenceFeeds(rows.map(looked), architecture);
-  const asks = asksOf(rows);
+  const sequences = Array.from(
+    { length: 1 + Math.max(...starts.map(({ sequence }) => sequence)) },
+    (): Segment[] => [],
+  );
+  const standing = rows.map((row, i) => ({ tokens: run(row), ...(starts[i] as Start) }));
+  for (const { tokens, sequence } of standing.sort((a, b) => a.position - b.position)) {
+    sequences[sequence]!.push({ tokens, after: -1 });
+  }
+  const feeds = sequenceFeeds(sequences, architecture);
+  const asks = asksOf(rows, starts);
   return {
-    ...sequences,
-    ...askFeeds(asks, sequences.tokens!.shape[1] as number),
+    ...feeds,
+    ...askFeeds(asks, feeds.tokens!.shape[1] as number),
     weights: { shape: [asks.length, 1], data: new Float32Array(asks.length).fill(share) },
   };
 }

@@ -4,7 +4,7 @@ import { SeededRng } from "../../shared/base/random.js";
 import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout, AdapterValues } from "./adapter.js";
-import { type Feeds, scoredTokens, trainingFeeds } from "./batches.js";
+import { type Feeds, packRows, type Start, scoredTokens, trainingFeeds } from "./batches.js";
 import { adamwGraph, sumGraph, trainingGraph } from "./graphs.js";
 import { type Member, MixedLogits } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
@@ -90,15 +90,17 @@ export async function trainAdapter(
     for (let s = plan.firstStep; s < plan.firstStep + plan.steps; s++) {
       const batch = batchAt(s);
       const share = 1 / scoredTokens(batch);
-      const size = Math.ceil(batch.length / (plan.accumulate ?? 1));
       let loss = 0;
       let sum: ResidentTensor | undefined;
-      for (let at = 0; at < batch.length; at += size) {
-        const part = batch.slice(at, at + size);
-        const feeds: Feeds = trainingFeeds(part, model.architecture, share);
+      for (const part of equalParts(batch, plan.accumulate ?? 1)) {
+        const rows = part.map((at) => batch[at] as EncodedRow);
+        const starts = packRows(rows);
+        const feeds: Feeds = trainingFeeds(rows, model.architecture, share, starts);
         if (layout.spec.dropout > 0) {
           const [count, length] = feeds.tokens!.shape as [number, number];
-          feeds.dropout = dropoutMask([count * length, layout.dropoutWidth], layout.spec.dropout, plan.seed, s, at);
+          const rng = (row: number): SeededRng => new SeededRng(plan.seed, "dropout", s, part[row] as number);
+          const shape = [count, length, layout.dropoutWidth] as const;
+          feeds.dropout = dropoutMask(shape, layout.spec.dropout, { rows, starts, rng });
         }
         const added = mixer === undefined ? undefined : await mixer.offset(feeds);
         const run = await meter.run(
@@ -145,14 +147,38 @@ export async function trainAdapter(
   }
 }
 
-/** 0 with the given probability, else 1 / (1 - p). */
-function dropoutMask(shape: [number, number], p: number, ...stream: [number | bigint, number, number]): HostTensor {
-  const [seed, ...labels] = stream;
-  const rng = new SeededRng(seed, "dropout", ...labels);
-  const data = new Float32Array(shape[0] * shape[1]);
+/** Indices of a batch's rows in so many parts of like length. */
+function equalParts(batch: readonly EncodedRow[], parts: number): number[][] {
+  const order = batch.map((_, i) => i);
+  if (parts > 1) order.sort((a, b) => batch[a]!.tokens.length - batch[b]!.tokens.length || a - b);
+  const size = Math.ceil(batch.length / parts);
+  return Array.from({ length: Math.ceil(batch.length / size) }, (_, i) => order.slice(i * size, (i + 1) * size));
+}
+
+/** Where a part's rows stand, and the streams that their masks are drawn from. */
+interface Masked {
+  readonly rows: readonly EncodedRow[];
+  readonly starts: readonly Start[];
+  /** Of a row: its mask is the same however rows are packed and parted. */
+  readonly rng: (row: number) => SeededRng;
+}
+
+/** [sequences * length, width]: 0 with probability p, else 1 / (1 - p); 0 where padded. */
+function dropoutMask(
+  [count, length, width]: readonly [number, number, number],
+  p: number,
+  { rows, starts, rng }: Masked,
+): HostTensor {
+  const data = new Float32Array(count * length * width);
   const threshold = p * 4294967296;
-  for (let i = 0; i < data.length; i++) data[i] = rng.uint32() < threshold ? 0 : 1 / (1 - p);
-  return { shape, data };
+  rows.forEach(({ scored }, row) => {
+    const { sequence, position } = starts[row] as Start;
+    const stream = rng(row);
+    const from = (sequence * length + position) * width;
+    const end = from + (scored.at(-1) as number) * width;
+    for (let i = from; i < end; i++) data[i] = stream.uint32() < threshold ? 0 : 1 / (1 - p);
+  });
+  return { shape: [count * length, width], data };
 }
 
 /** AdamW whose state stays with the runtime. */

@@ -1,12 +1,15 @@
 /** What saves memory or tokens in a training step changes neither its loss nor its gradient. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import fc from "fast-check";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { moduleNames } from "../../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../../client/models/base.js";
-import { type Feeds, trainingFeeds } from "../../../client/tuning/batches.js";
+import { type Feeds, pack, trainingFeeds } from "../../../client/tuning/batches.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter, loraLayout } from "../../../client/tuning/lora.js";
+import { Meter, Programs } from "../../../client/tuning/programs.js";
+import { trainAdapter } from "../../../client/tuning/training.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import type { Graph } from "../../../shared/graph/graph.js";
@@ -57,3 +60,73 @@ for (const name of FAMILIES) {
     assert.ok(difference(late!.grad, plain!.grad) < 1e-5);
   });
 }
+
+for (const name of FAMILIES) {
+  test(`${name}: rows that share a sequence have the loss and gradient of rows that have one each`, async () => {
+    const model = await open(name);
+    const { layout, values } = adapted(model);
+    const rows = mixedRows(model, [5, 14, 6, 3, 9, 4]);
+    const alone = rows.map((_, sequence) => ({ sequence, position: 0 }));
+    const [shared, apart] = [undefined, alone].map((starts) =>
+      trainingFeeds(rows, model.architecture, undefined, starts),
+    ) as [Feeds, Feeds];
+    assert.deepEqual(
+      [shared.tokens!.shape, apart.tokens!.shape],
+      [
+        [3, 13],
+        [6, 13],
+      ],
+    );
+    const graph = trainingGraph(model, layout);
+    const [packed, padded] = [
+      await lossAndGradient(graph, shared, values),
+      await lossAndGradient(graph, apart, values),
+    ];
+    assert.ok(difference(packed.loss, padded.loss) < 1e-6);
+    assert.ok(difference(packed.grad, padded.grad) < 1e-5);
+  });
+}
+
+test("texts are packed without overlap, none behind the longest one's end", () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 30 }), (lengths) => {
+      const most = Math.max(...lengths);
+      const taken = new Set<string>();
+      pack(lengths).forEach(({ sequence, position }, i) => {
+        assert.ok(position + lengths[i]! <= most);
+        for (let t = 0; t < lengths[i]!; t++) taken.add(`${sequence} ${position + t}`);
+      });
+      assert.equal(
+        taken.size,
+        lengths.reduce((sum, length) => sum + length, 0),
+      );
+    }),
+  );
+});
+
+test("parts of a step, in whatever number, train as the whole batch does, dropout included", async () => {
+  const model = await open("llama/tied");
+  const { layout: plain, values } = adapted(model);
+  const layout = { ...plain, spec: { ...plain.spec, dropout: 0.3 } };
+  const rows = mixedRows(model, [5, 14, 6, 3, 9, 4]);
+  const programs = new Programs(runtime, model);
+  const plan = {
+    learningRate: 1e-2,
+    warmupSteps: 0,
+    totalSteps: 4,
+    weightDecay: 0,
+    clipNorm: 1,
+    seed: 3,
+    firstStep: 0,
+    steps: 2,
+  };
+  const train = async (more: object) =>
+    (await trainAdapter(programs, layout, values, () => rows, { ...plan, ...more }, new Meter())).losses;
+  const whole = await train({});
+  for (const more of [{ accumulate: 3 }, { accumulate: 6, checkpoint: true }]) {
+    const parted = await train(more);
+    assert.ok(difference(Float32Array.from(parted), Float32Array.from(whole)) < 1e-5);
+  }
+  assert.notDeepEqual(await train({ seed: 4 }), whole);
+  await programs.close();
+});
