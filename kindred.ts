@@ -8,6 +8,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { asset } from "./shared/base/assets.js";
+import { parseBytes } from "./shared/base/bytes.js";
 import { KindredError } from "./shared/base/errors.js";
 import { type Manners, printResult, reportError, runJob, stopCode, wantsColour } from "./shared/base/process.js";
 import { QUANTIZATIONS, type Quantization } from "./shared/quantization/layout.js";
@@ -108,6 +109,7 @@ interface RuntimeOptions {
   readonly runtime?: RuntimeKind;
   readonly device?: Device;
   readonly threads?: number;
+  readonly memory?: number;
 }
 
 interface RowsOptions extends FormatOptions, RuntimeOptions {
@@ -143,7 +145,10 @@ const runtimeOptions = (to: Command): Command =>
   to
     .addOption(new Option("--runtime <name>", "what executes the graphs").choices(RUNTIME_KINDS))
     .addOption(new Option("--device <name>", "what it computes on").choices(DEVICES))
-    .option("--threads <n>", "threads of a matrix product", integer(1));
+    .option("--threads <n>", "threads of a matrix product", integer(1))
+    .option("--memory <size>", "most memory of the process, as 8GiB: batches are cut to fit", (size) =>
+      parseBytes(size, "--memory"),
+    );
 
 /** What the commands on a file of rows ask for. @param longest what `--max-tokens` counts */
 const rowsOptions = (to: Command, longest = "longest row in tokens"): Command =>
@@ -171,12 +176,13 @@ const formatOf = ({ template, choices, label }: FormatOptions) => ({
 
 /** The choice that was made, over one that holds otherwise. */
 const runtimeOf = (
-  { runtime, device, threads }: RuntimeOptions,
+  { runtime, device, threads, memory }: RuntimeOptions,
   otherwise: RuntimeChoice = DEFAULT_RUNTIME,
 ): RuntimeChoice => ({
   kind: runtime ?? otherwise.kind,
   device: device ?? otherwise.device,
   threads: threads ?? otherwise.threads,
+  ...(memory === undefined ? {} : { memory }),
 });
 
 /** What `rowsOptions` were given, as a job takes it. */
@@ -235,10 +241,12 @@ function buildProgram(): Command {
     .action(async (config: string, options: Manners & RuntimeOptions & { out: string; force?: boolean }) => {
       const { loadSimulationConfig } = await import("./shared/config/config.js");
       const read = await loadSimulationConfig(config);
-      const plan = { ...read, runtime: runtimeOf(options, read.runtime) };
+      const { memory, ...runtime } = runtimeOf(options, read.runtime);
+      const plan = { ...read, runtime };
       const { runSimulation } = await import("./simulations/simulate.js");
       const { terminalReport } = await import("./simulations/report/terminal.js");
-      const run = { out: resolve(options.out), force: options.force === true, source: config };
+      const limit = memory === undefined ? {} : { memory };
+      const run = { out: resolve(options.out), force: options.force === true, source: config, ...limit };
       const report = await runJob<Report>(options, (context) => runSimulation(plan, { ...run, ...context }));
       await printResult(report, options, () => terminalReport(report, screen()));
     });

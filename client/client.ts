@@ -13,6 +13,7 @@ import { loadClient } from "./data/population.js";
 import { openModel } from "./models/open.js";
 import { runClient as runSession } from "./session/session.js";
 import { ClientWork, type ReceivedEnsemble } from "./tasks/runner.js";
+import { budgetOf } from "./tuning/memory.js";
 import { Programs } from "./tuning/programs.js";
 
 export interface ClientJob {
@@ -42,7 +43,7 @@ export async function runClient(job: ClientJob, context: JobContext): Promise<vo
   // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
   const dataset = encodeClient(rows, tokenizer, { maxTokens, renderChat });
   const runtime = await openRuntime(job.runtime);
-  const programs = new Programs(runtime, base);
+  const programs = new Programs(runtime, base, budgetOf(job.runtime.memory, base, log, { trains: true }));
   const { state } = job;
   if (state === undefined) log.warn("no --state given: the ensemble that this client is returned will not be kept");
   const keep = async (folder: string, { adapter, members }: ReceivedEnsemble): Promise<void> => {

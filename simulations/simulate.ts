@@ -15,6 +15,7 @@ import { type OpenedModel, openModel } from "../client/models/open.js";
 import { runClient, type TaskRunner } from "../client/session/session.js";
 import { ClientWork } from "../client/tasks/runner.js";
 import { adapterLayout } from "../client/tuning/kinds.js";
+import { budgetOf } from "../client/tuning/memory.js";
 import { Programs } from "../client/tuning/programs.js";
 import { PipelineContext } from "../coordinator/pipeline/context.js";
 import { checkSampling } from "../coordinator/pipeline/estimate.js";
@@ -43,6 +44,8 @@ export interface SimulationRun extends JobContext {
   readonly force: boolean;
   /** The file that the plan was read from, for messages. */
   readonly source?: string;
+  /** Bytes that the process may take; no limit unless given. Not of the plan: a run may go on under another one. */
+  readonly memory?: number;
   /** The command that makes this run again, for the report. */
   readonly command?: string;
   /** Groups to train instead of those found. */
@@ -64,7 +67,7 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
   const model = await openModel(plan.model, { ...run, quantization: plan.base.quantization });
   checkPlan(plan, run, population, model);
   const datasets = encodeAll(plan, population, model);
-  const runtime = await openRuntime(plan.runtime);
+  const runtime = await openRuntime({ ...plan.runtime, ...(run.memory === undefined ? {} : { memory: run.memory }) });
   try {
     await claim(plan, run, begun, inputsHash(population, model));
     const { outcome, ctx } = await federate(plan, run, population, datasets, model, runtime);
@@ -192,7 +195,7 @@ async function federate(
   { base }: OpenedModel,
   runtime: Runtime,
 ): Promise<{ outcome: RunOutcome; ctx: PipelineContext }> {
-  const programs = new Programs(runtime, base);
+  const programs = new Programs(runtime, base, budgetOf(run.memory, base, run.log, { trains: true }));
   // Hundreds of clients come and go in one process: who enrolled is of interest only where something is wrong.
   const details = detailsOf(run.log);
   const coordinator = await startCoordinator({

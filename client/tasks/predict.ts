@@ -19,6 +19,7 @@ import type { ModelTokenizer } from "../models/tokenizer.js";
 import type { AdapterLayout, AdapterValues } from "../tuning/adapter.js";
 import { type Continuation, generate } from "../tuning/generation.js";
 import { smallestLayout } from "../tuning/kinds.js";
+import { budgetOf } from "../tuning/memory.js";
 import { Meter, Programs } from "../tuning/programs.js";
 import type { SamplingPlan } from "../tuning/sampling.js";
 import { choiceNlls, likeliest } from "../tuning/scoring.js";
@@ -97,7 +98,7 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
   const prompts = asked.text.map((question) => encoder.encodePrompt(question, job.maxNewTokens));
   const ends = await endTokens(base);
   const runtime = await openRuntime(job.runtime);
-  const programs = new Programs(runtime, base);
+  const programs = new Programs(runtime, base, budgetOf(job.runtime.memory, base, context.log, { trains: false }));
   const meter = new Meter(context.signal);
   const stage = context.progress.stage("predict", questions.length);
   const tick = (count: number): void => stage.tick(count);

@@ -4,6 +4,7 @@ import { KindredError } from "../../shared/base/errors.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
 import { type Curvature, curvature, HessianProducts } from "../tuning/curvature.js";
+import { budgetOf } from "../tuning/memory.js";
 import { Meter, Programs } from "../tuning/programs.js";
 import { type InputFiles, openInputs } from "./inputs.js";
 
@@ -22,7 +23,13 @@ export async function sharpness(job: SharpnessJob, context: JobContext): Promise
   const runtime = await openRuntime(job.runtime);
   const stage = context.progress.stage("products with the Hessian", 0);
   try {
-    const hessian = new HessianProducts(new Programs(runtime, base), layout, values, rows, new Meter(context.signal));
+    const hessian = new HessianProducts(
+      new Programs(runtime, base, budgetOf(job.runtime.memory, base, context.log, { trains: false })),
+      layout,
+      values,
+      rows,
+      new Meter(context.signal),
+    );
     return await curvature(hessian, layout.trainedSize, job, () => stage.tick());
   } finally {
     stage.done();

@@ -50,14 +50,29 @@ export class HessianProducts {
     private readonly values: AdapterValues,
     rows: readonly EncodedRow[],
     private readonly meter: Meter,
-    tokensPerBatch = 512,
+    tokensPerBatch?: number,
   ) {
     if (rows.length === 0) throw new KindredError("invalid_data", "curvature needs at least one row");
     const share = 1 / scoredTokens(rows);
     const sorted = [...rows].sort((a, b) => a.tokens.length - b.tokens.length);
-    this.batches = batchesOf(sorted, ({ tokens }) => tokens.length, tokensPerBatch).map((batch) =>
+    const most = tokensPerBatch ?? this.tokensThatFit(sorted);
+    this.batches = batchesOf(sorted, ({ tokens }) => tokens.length, most).map((batch) =>
       trainingFeeds(batch, programs.model.architecture, share),
     );
+  }
+
+  /** Tokens of a batch where nothing was said. @param rows by length */
+  private tokensThatFit(rows: readonly EncodedRow[]): number {
+    const { layout, programs } = this;
+    const { budget, model } = programs;
+    if (budget === undefined) return 512;
+    const longest = rows.at(-1)!.tokens.length;
+    const asked = Math.max(...rows.map(({ scored }) => scored.length));
+    const graph = budget.graph("hessian", layout, () => hessianProductGraph(model, layout));
+    return budget.tokens("curvature", layout, graph, { most: 512, longest }, (tokens) => {
+      const B = Math.floor(tokens / longest);
+      return { B, T: longest, S: B * asked };
+    });
   }
 
   /** @throws {KindredError} `task_failed` where the product is not finite */

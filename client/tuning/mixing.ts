@@ -5,6 +5,7 @@
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { stackGraph } from "../../shared/graph/stack.js";
 import type { Feed, HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
+import type { BaseModel } from "../models/base.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./adapter.js";
 import { forwardGraph } from "./graphs.js";
 import { negativeLogLikelihood } from "./objective.js";
@@ -38,6 +39,10 @@ export async function uploadAdapters(
   return uploaded;
 }
 
+/** `forwardGraph` of M adapters. */
+export const membersGraph = (model: BaseModel, layout: AdapterLayout): Graph =>
+  stackGraph(forwardGraph(model, layout), ADAPTER_INPUTS, "M");
+
 /** One pass for several adapters, their values uploaded once. The base model is the adapter whose values are zero. */
 export class Forward {
   private constructor(
@@ -53,9 +58,7 @@ export class Forward {
     adapters: readonly AdapterValues[],
     meter: Meter,
   ): Promise<Forward> {
-    const program = await programs.get("forward", layout, () =>
-      stackGraph(forwardGraph(programs.model, layout), ADAPTER_INPUTS, "M"),
-    );
+    const program = await programs.get("forward", layout, () => membersGraph(programs.model, layout));
     return new Forward(programs, program, meter, await uploadAdapters(programs, layout, adapters));
   }
 

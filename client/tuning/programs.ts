@@ -5,6 +5,7 @@ import { FlopCounter } from "../../shared/runtimes/metered.js";
 import type { Executable, Feed, ResidentTensor, RunOptions, RunResult, Runtime } from "../../shared/runtimes/types.js";
 import type { BaseModel } from "../models/base.js";
 import type { AdapterLayout } from "./adapter.js";
+import type { MemoryBudget } from "./memory.js";
 
 /** What work has cost so far. */
 export class Meter {
@@ -45,6 +46,8 @@ export class Programs {
   constructor(
     readonly runtime: Runtime,
     readonly model: BaseModel,
+    /** What work is cut by; there is no limit unless given. */
+    readonly budget?: MemoryBudget,
   ) {}
 
   /** The program of that name for that layout, compiled once. @param build makes its graph */

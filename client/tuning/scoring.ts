@@ -12,7 +12,7 @@ import type { Architecture } from "../models/architecture.js";
 import { lengthOf, type Segment, type Sequence, text } from "../models/places.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./adapter.js";
 import { type Ask, askFeeds, type Feeds, looked, sequenceFeeds } from "./batches.js";
-import { Forward, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
+import { Forward, membersGraph, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
 
 /** A row laid out for scoring: sequences to run, tokens to ask of them, and which answer each belongs to. */
@@ -138,6 +138,34 @@ function batches(
   return out;
 }
 
+/** The limits that were given, or those that fit the memory that there is. */
+function limitsFor(
+  { budget, model }: Programs,
+  layout: AdapterLayout,
+  rows: readonly EncodedRow[],
+  adapters: number,
+  limits: ScoringLimits | undefined,
+): ScoringLimits {
+  if (limits !== undefined || budget === undefined || rows.length === 0) return limits ?? DEFAULT_LIMITS;
+  const layouts = rows.map(layoutOf);
+  const longest = Math.max(...layouts.flatMap(({ sequences }) => sequences.map(lengthOf)));
+  const graph = budget.graph("forward", layout, () => membersGraph(model, layout));
+  const sizes = (tokens: number) => {
+    const share = Math.min(1, tokens / DEFAULT_LIMITS.tokens);
+    const sequences = Math.max(1, Math.floor(tokens / longest / adapters));
+    const asks = share * DEFAULT_LIMITS.logits;
+    const most = layouts.reduce((sum, { asks }) => Math.max(sum, asks.length), 0);
+    return { sequences, logits: Math.max(asks, most * adapters * model.architecture.vocabulary) };
+  };
+  const most = DEFAULT_LIMITS.tokens;
+  const tokens = budget.tokens("scoring", layout, graph, { most, longest }, (tokens) => {
+    const { sequences, logits } = sizes(tokens);
+    const S = Math.ceil(logits / adapters / model.architecture.vocabulary);
+    return { B: sequences, T: longest, S, M: adapters };
+  });
+  return { tokens, logits: sizes(tokens).logits };
+}
+
 /** -log p of a row's candidates, [candidates], from that of the batch's asked tokens. */
 function candidateNlls({ asks, candidates }: Layout, nll: Float32Array, firstAsk: number): Float64Array {
   const totals = new Float64Array(candidates);
@@ -170,12 +198,13 @@ async function* scoreRows(
   mixtures: readonly (readonly number[])[],
   rows: readonly EncodedRow[],
   meter: Meter,
-  { limits = DEFAULT_LIMITS, onBatch }: ScoringOptions,
+  { limits, onBatch }: ScoringOptions,
 ): AsyncGenerator<ScoredRow> {
   const { adapters, sums } = neededAdapters(layout, members, mixtures.map(mixFactors));
   // One adapter alone, or the base, needs no logits outside its graph.
   const alone = sums.map((factors) => (factors.every((x) => x === 0 || x === 1) ? factors.indexOf(1) : undefined));
-  const plan = batches(rows, programs.model.architecture, limits, adapters.length);
+  const chosen = limitsFor(programs, layout, rows, adapters.length, limits);
+  const plan = batches(rows, programs.model.architecture, chosen, adapters.length);
   const forward = await Forward.open(programs, layout, adapters, meter);
   try {
     for (const [at, batch] of plan.entries()) {
@@ -269,11 +298,12 @@ export async function keepLogits(
   members: readonly AdapterValues[],
   rows: readonly EncodedRow[],
   meter: Meter,
-  limits: ScoringLimits = DEFAULT_LIMITS,
+  limits?: ScoringLimits,
 ): Promise<KeptLogits[]> {
   const adapters = [emptyAdapter(layout), ...members];
   const plain = rows.map(({ tokens, scored }) => ({ tokens, scored }));
-  const plan = batches(plain, programs.model.architecture, limits, adapters.length);
+  const chosen = limitsFor(programs, layout, plain, adapters.length, limits);
+  const plan = batches(plain, programs.model.architecture, chosen, adapters.length);
   const forward = await Forward.open(programs, layout, adapters, meter);
   const kept: KeptLogits[] = [];
   try {

@@ -1,5 +1,6 @@
 /** Margins and sketched per-example gradients of rows: what a client reveals for estimation. */
 import { KindredError } from "../../shared/base/errors.js";
+import type { Graph } from "../../shared/graph/graph.js";
 import type { ResidentTensor } from "../../shared/runtimes/types.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
@@ -13,7 +14,7 @@ export type MarginKind = "answer" | "two-term";
 
 export interface SketchingPlan extends SketchPlan {
   readonly margin: MarginKind;
-  /** Tokens of a batch, padding included; per-example gradients take memory by the example. @default 1024 */
+  /** Tokens of a batch, padding included; per-example gradients take memory by the example. @default 1024, or what fits */
   readonly tokensPerBatch?: number;
 }
 
@@ -27,7 +28,7 @@ export async function sketchRows(
   meter: Meter,
   onBatch?: (done: number) => void,
 ): Promise<LogisticRows> {
-  const { dim, tokensPerBatch = 1024 } = plan;
+  const { dim, tokensPerBatch } = plan;
   const { runtime, model } = programs;
   const fresh = isFresh(layout, values);
   const upload = (data: Float32Array): Promise<ResidentTensor> => runtime.upload({ shape: [data.length], data });
@@ -42,9 +43,12 @@ export async function sketchRows(
         .map((row, example) => ({ row, example }))
         .filter(({ row }) => (plan.margin === "two-term" && hasDistinctChoices(row)) === twoTerms)
         .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.example - b.example);
-      for (const batch of batchesOf(chosen, ({ row }) => row.tokens.length, tokensPerBatch)) {
-        const name = `sketch-${dim}-${plan.seed}${twoTerms ? "-two" : ""}${fresh ? "-fresh" : ""}`;
-        const program = await programs.get(name, layout, () => sketchGraph(model, layout, plan, { twoTerms, fresh }));
+      if (chosen.length === 0) continue;
+      const name = `sketch-${dim}-${plan.seed}${twoTerms ? "-two" : ""}${fresh ? "-fresh" : ""}`;
+      const build = (): Graph => sketchGraph(model, layout, plan, { twoTerms, fresh });
+      const most = tokensPerBatch ?? tokensThatFit(programs, layout, chosen, name, build);
+      for (const batch of batchesOf(chosen, ({ row }) => row.tokens.length, most)) {
+        const program = await programs.get(name, layout, build);
         const feeds = marginFeeds(
           batch.map(({ row }) => row),
           model.architecture,
@@ -86,4 +90,23 @@ export async function sketchRows(
     example: Int32Array.from(margins, (row) => row.example),
     term: Uint8Array.from(margins, (row) => row.term),
   };
+}
+
+/** Tokens of a batch where nothing was said. @param rows by length */
+function tokensThatFit(
+  { budget }: Programs,
+  layout: AdapterLayout,
+  rows: readonly { readonly row: EncodedRow }[],
+  name: string,
+  build: () => Graph,
+): number {
+  const most = 1024;
+  if (budget === undefined) return most;
+  const longest = rows.at(-1)!.row.tokens.length;
+  const asked = Math.max(...rows.map(({ row }) => row.scored.length));
+  const choices = Math.max(1, ...rows.map(({ row }) => row.choices?.tokens.length ?? 1));
+  return budget.tokens("sketching", layout, budget.graph(name, layout, build), { most, longest }, (tokens) => {
+    const B = Math.floor(tokens / longest);
+    return { B, T: longest, S: B * asked, K: choices };
+  });
 }

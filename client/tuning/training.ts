@@ -78,7 +78,8 @@ export async function trainAdapter(
 ): Promise<TrainingOutcome> {
   const { runtime, model } = programs;
   const boosting = offset.some(({ weight }) => weight !== 0);
-  const checkpoint = plan.checkpoint ?? false;
+  const cut = cutFor(programs, layout, batchAt, plan, boosting);
+  const { checkpoint } = cut;
   const name = `train${boosting ? "-offset" : ""}${checkpoint ? "-checkpoint" : ""}`;
   const step = await programs.get(name, layout, () => trainingGraph(model, layout, { offset: boosting, checkpoint }));
   const optimizer = await AdamW.start(programs, start.trained, meter);
@@ -92,7 +93,7 @@ export async function trainAdapter(
       const share = 1 / scoredTokens(batch);
       let loss = 0;
       let sum: ResidentTensor | undefined;
-      for (const part of equalParts(batch, plan.accumulate ?? 1)) {
+      for (const part of cut.parts(batch)) {
         const rows = part.map((at) => batch[at] as EncodedRow);
         const starts = packRows(rows);
         const feeds: Feeds = trainingFeeds(rows, model.architecture, share, starts);
@@ -145,6 +146,82 @@ export async function trainAdapter(
     programs.free(frozen);
     mixer?.close();
   }
+}
+
+/** How steps are computed: their parts as indices of a batch's rows, and whether layers are computed again. */
+interface Cut {
+  readonly checkpoint: boolean;
+  readonly parts: (batch: readonly EncodedRow[]) => number[][];
+}
+
+/** What starting another part costs, in tokens: reading all weights, and products of fewer rows. */
+const PART_TOKENS = 48;
+/** Steps whose rows are looked at before the first: enough to know their lengths, a few of what is to come. */
+const SEEN_STEPS = 8;
+
+/**
+ * As the plan says, or so that each part fits the memory that there is, in the least time.
+ * @throws {KindredError} `invalid_option` where no row fits, saying how much memory would do
+ */
+function cutFor(
+  { budget, model }: Programs,
+  layout: AdapterLayout,
+  batchAt: (step: number) => readonly EncodedRow[],
+  plan: TrainingPlan,
+  offset: boolean,
+): Cut {
+  const asked = plan.checkpoint ?? false;
+  if (budget === undefined) return { checkpoint: asked, parts: (batch) => equalParts(batch, plan.accumulate ?? 1) };
+  const room = budget.room("training", layout);
+  const seen = Math.min(plan.steps, SEEN_STEPS);
+  const batches = Array.from({ length: seen }, (_, s) => batchAt(plan.firstStep + s));
+  const rows = batches.flat();
+  const longest = {
+    T: Math.max(...rows.map((row) => tokensOf([row]))),
+    S: Math.max(...rows.map((row) => scoredTokens([row]))),
+  };
+  const ways = (asked ? [true] : [false, true]).map((checkpoint) => {
+    const graph = budget.graph(`train ${offset} ${checkpoint}`, layout, () =>
+      trainingGraph(model, layout, { offset, checkpoint }),
+    );
+    const fits = (part: readonly EncodedRow[]): boolean => {
+      const B = 1 + Math.max(...packRows(part).map(({ sequence }) => sequence));
+      return graph.of({ B, T: Math.max(...part.map((row) => tokensOf([row]))), S: scoredTokens(part) }) <= room;
+    };
+    const parts = (batch: readonly EncodedRow[]): number[][] => partsThatFit(batch, fits);
+    const alone = graph.of({ B: 1, ...longest });
+    const most = alone <= room ? Math.max(...batches.map((batch) => parts(batch).length)) : Number.POSITIVE_INFINITY;
+    const time = (tokensOf(rows) + PART_TOKENS * most * seen) * (checkpoint ? 4 / 3 : 1);
+    return { checkpoint, parts, alone, most, time };
+  });
+  const best = ways.reduce((a, b) => (b.time < a.time ? b : a));
+  if (best.most === Number.POSITIVE_INFINITY) {
+    const least = Math.min(...ways.map(({ alone }) => alone));
+    budget.refuse("training", layout, least, `its longest row of ${longest.T} tokens`);
+  }
+  budget.say("training", { partsOfAStep: best.most, layersAgain: best.checkpoint });
+  return best;
+}
+
+const tokensOf = (rows: readonly EncodedRow[]): number =>
+  rows.reduce((sum, { scored }) => sum + (scored.at(-1) as number), 0);
+
+/** Indices of a batch's rows in parts as large as fit, the longest rows first: rows of like length are together. */
+function partsThatFit(batch: readonly EncodedRow[], fits: (rows: readonly EncodedRow[]) => boolean): number[][] {
+  const order = batch.map((_, i) => i).sort((a, b) => tokensOf([batch[b]!]) - tokensOf([batch[a]!]) || a - b);
+  const parts: number[][] = [];
+  for (let from = 0; from < order.length; ) {
+    // The most that fit, one at least.
+    let [most, tooMany] = [1, order.length - from + 1];
+    while (tooMany - most > 1) {
+      const tried = (most + tooMany) >> 1;
+      if (fits(order.slice(from, from + tried).map((i) => batch[i] as EncodedRow))) most = tried;
+      else tooMany = tried;
+    }
+    parts.push(order.slice(from, from + most));
+    from += most;
+  }
+  return parts;
 }
 
 /** Indices of a batch's rows in so many parts of like length. */

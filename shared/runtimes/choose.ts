@@ -10,6 +10,12 @@ import { TFJS_BACKENDS, TFJS_PACKAGES, type TfjsBackend } from "./tfjs/backends.
 import { TfjsRuntime } from "./tfjs/runtime.js";
 import type { Device, Runtime, RuntimeChoice, RuntimeKind } from "./types.js";
 
+export interface OpenOptions {
+  readonly threads?: number;
+  /** As little memory as can be, where a runtime can choose. */
+  readonly lean?: boolean;
+}
+
 /** A way to compute, whether it works here or not. */
 export interface Candidate {
   readonly runtime: Exclude<RuntimeKind, "auto">;
@@ -22,7 +28,7 @@ export interface Candidate {
    * Opens it and has it compute a product.
    * @throws {KindredError} `unsupported` where it does not work here, saying why
    */
-  open(threads?: number): Promise<Runtime>;
+  open(options?: OpenOptions): Promise<Runtime>;
 }
 
 export interface ListedRuntime extends Candidate {
@@ -53,17 +59,17 @@ const GPUS: readonly Device[] = ["gpu", "cuda", "coreml", "directml", "webgpu"];
 export const CANDIDATES: readonly Candidate[] = [
   ...PROVIDERS.map(({ device, provider, where }): Candidate => {
     const via = "onnxruntime-node";
-    const open = async (threads?: number): Promise<Runtime> => {
+    const open = async (options: OpenOptions = {}): Promise<Runtime> => {
       if (!where(`${process.platform}-${process.arch}`)) {
         throw new KindredError("unsupported", `${via} has no ${device} on ${process.platform}-${process.arch}`);
       }
       if (device === "cuda") requireCudaProvider();
-      return proven(new OnnxRuntime({ provider, ...(threads === undefined ? {} : { threads }) }));
+      return proven(new OnnxRuntime({ provider, ...options }));
     };
     return { runtime: "onnx", device, name: `onnx-${provider}`, via, open };
   }),
   ...TFJS_BACKENDS.map((backend): Candidate => {
-    const open = (threads?: number): Promise<Runtime> =>
+    const open = ({ threads }: OpenOptions = {}): Promise<Runtime> =>
       proven(new TfjsRuntime({ backend, ...(threads === undefined ? {} : { threads }) }));
     return {
       runtime: "tfjs",
@@ -93,7 +99,7 @@ export async function listRuntimes(): Promise<ListedRuntime[]> {
  * Opens the runtime that was asked for; of several that fit, the first that works.
  * @throws {KindredError} `unsupported` naming each that fits and why it does not work here
  */
-export async function openRuntime({ kind, device, threads }: RuntimeChoice): Promise<Runtime> {
+export async function openRuntime({ kind, device, threads, memory }: RuntimeChoice): Promise<Runtime> {
   const fitting = CANDIDATES.filter((candidate) => fits(candidate, kind, device));
   const asked = `runtime ${kind}, device ${device}`;
   if (fitting.length === 0) {
@@ -103,7 +109,7 @@ export async function openRuntime({ kind, device, threads }: RuntimeChoice): Pro
   const reasons: string[] = [];
   for (const candidate of fitting) {
     try {
-      return await candidate.open(threads === "auto" ? undefined : threads);
+      return await candidate.open({ ...(threads === "auto" ? {} : { threads }), lean: memory !== undefined });
     } catch (error) {
       reasons.push(`${candidate.name}: ${asKindredError(error).message.replace(`${candidate.name}: `, "")}`);
     }

@@ -17,6 +17,8 @@ export interface RuntimeChoice {
   readonly device: Device;
   /** Threads of a matrix product; auto: one a processor. */
   readonly threads: number | "auto";
+  /** Bytes that the process may take; no limit unless given. */
+  readonly memory?: number;
 }
 
 export const DEFAULT_RUNTIME: RuntimeChoice = { kind: "auto", device: "auto", threads: "auto" };

@@ -145,7 +145,7 @@ for (const model of MODELS) expectedModels.set(model, await runModel(reference, 
 
 /** Tests of a runtime, or one that is skipped with the reason where it does not work on this machine. */
 export async function keepsContract(candidate: Candidate, models = MODELS): Promise<void> {
-  const opened = await candidate.open(1).catch(asKindredError);
+  const opened = await candidate.open({ threads: 1 }).catch(asKindredError);
   if (opened instanceof Error) {
     test(`${candidate.name} keeps the contract`, { skip: opened.message }, () => {});
     return;

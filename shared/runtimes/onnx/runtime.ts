@@ -21,6 +21,11 @@ export interface OnnxOptions {
    */
   prepackBytes?: number;
   /**
+   * As little memory as can be: weights are never repacked, and of the sessions with weights the two used last stay open.
+   * @default false
+   */
+  lean?: boolean;
+  /**
    * Microseconds that an idle thread spins before it sleeps. A short spin bridges the gap between two operations (7 % of a
    * training step on two idle cores); ONNX Runtime's own default of a millisecond takes, beside other programs on the same
    * processors, the time that the work needs (`simulations/LOG.md`). 0: none. @default 20
@@ -33,6 +38,7 @@ export interface OnnxPlan extends EncodedGraph, SessionPlan {
   readonly provider: string;
   readonly threads: number;
   readonly prepack: boolean;
+  readonly lean: boolean;
   readonly spin: number;
   /** The graph holds packed weights. */
   readonly packed: boolean;
@@ -43,13 +49,15 @@ export class OnnxRuntime extends ThreadRuntime<OnnxPlan> {
     provider = "cpu",
     threads = availableParallelism(),
     prepackBytes = 2 ** 30,
+    lean = false,
     spin = 20,
   }: OnnxOptions = {}) {
     super(`onnx-${provider}`, new Worker(new URL("./worker.js", import.meta.url)), (graph) => {
       const bytes = weightBytes(graph);
       const encoded = encodeOnnx(graph, { inverseOfNorm: provider === "cpu" });
-      const prepack = bytes <= prepackBytes;
-      return { ...encoded, provider, threads, spin, prepack, packed: holdsPacked(graph), weightBytes: bytes };
+      const prepack = bytes <= prepackBytes && !lean;
+      const packed = holdsPacked(graph);
+      return { ...encoded, provider, threads, spin, prepack, lean, packed, weightBytes: bytes };
     });
   }
 }

@@ -22,11 +22,11 @@ export class Sessions<Plan extends SessionPlan> {
 
   /**
    * @param create opens a session
-   * @param mostBytes of weights in open sessions together; the one in use may exceed it alone
+   * @param mostBytes of weights in open sessions together once one with weights is opened; it may exceed them alone
    */
   constructor(
     private readonly create: (plan: Plan) => Promise<InferenceSession>,
-    private readonly mostBytes: number,
+    private readonly mostBytes: (opening: Plan) => number,
   ) {}
 
   /** Opens a session: what is wrong with its plan shows now. */
@@ -42,7 +42,7 @@ export class Sessions<Plan extends SessionPlan> {
     if (at >= 0) this.open.splice(at, 1);
     if (held.session === undefined) {
       let bytes = held.plan.weightBytes + this.open.reduce((sum, { plan }) => sum + plan.weightBytes, 0);
-      while (bytes > this.mostBytes && this.open.length > 0) {
+      while (held.plan.weightBytes > 0 && bytes > this.mostBytes(held.plan) && this.open.length > 0) {
         const oldest = this.open[0] as Held<Plan>;
         bytes -= oldest.plan.weightBytes;
         await this.release(oldest);

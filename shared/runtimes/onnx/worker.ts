@@ -12,23 +12,26 @@ const OPEN_BYTES = 2 ** 31;
 /** Packed weights must stay packed: where shapes are known, folding would make their float32 copies when the session is made. */
 const KEEP_PACKED = { disable_specified_optimizers: "ConstantFolding" };
 
-const sessions = new Sessions<OnnxPlan>(({ model, weightsFolder, provider, threads, prepack, spin, packed }) => {
-  if (provider === "cuda") preloadCuda();
-  const session: Record<string, unknown> = {
-    disable_prepacking: prepack ? "0" : "1",
-    intra_op: { allow_spinning: spin > 0 ? "1" : "0", spin_duration_us: String(spin) },
-  };
-  if (weightsFolder !== undefined) session.model_external_initializers_file_folder_path = weightsFolder;
-  return ort.InferenceSession.create(model, {
-    executionProviders: [provider],
-    intraOpNumThreads: threads,
-    logSeverityLevel: 3,
-    // A plan of one block for all activations would be kept beside the arena that the first run filled: 1 GB more in a training
-    // step of 135 M parameters (3.5 and 2.3 GB), again for every other length of the sequences, and no time gained.
-    enableMemPattern: false,
-    extra: { session, ...(packed ? { optimization: KEEP_PACKED } : {}) },
-  });
-}, OPEN_BYTES);
+const sessions = new Sessions<OnnxPlan>(
+  ({ model, weightsFolder, provider, threads, prepack, spin, packed }) => {
+    if (provider === "cuda") preloadCuda();
+    const session: Record<string, unknown> = {
+      disable_prepacking: prepack ? "0" : "1",
+      intra_op: { allow_spinning: spin > 0 ? "1" : "0", spin_duration_us: String(spin) },
+    };
+    if (weightsFolder !== undefined) session.model_external_initializers_file_folder_path = weightsFolder;
+    return ort.InferenceSession.create(model, {
+      executionProviders: [provider],
+      intraOpNumThreads: threads,
+      logSeverityLevel: 3,
+      // A plan of one block for all activations would be kept beside the arena that the first run filled: 1 GB more in a training
+      // step of 135 M parameters (3.5 and 2.3 GB), again for every other length of the sequences, and no time gained.
+      enableMemPattern: false,
+      extra: { session, ...(packed ? { optimization: KEEP_PACKED } : {}) },
+    });
+  },
+  ({ lean, weightBytes }) => (lean ? 2 * weightBytes : OPEN_BYTES),
+);
 
 const engine: Engine<OnnxPlan, Held<OnnxPlan>, ort.Tensor> = {
   compile: (plan) => sessions.hold(plan),

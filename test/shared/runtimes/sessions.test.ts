@@ -13,10 +13,13 @@ const { model } = (() => {
 
 test("sessions used last stay open, a closed one opens again, and what it gave outlives it", async () => {
   let opened = 0;
-  const sessions = new Sessions<{ weightBytes: number }>(() => {
-    opened++;
-    return ort.InferenceSession.create(model);
-  }, 100);
+  const sessions = new Sessions<{ weightBytes: number }>(
+    () => {
+      opened++;
+      return ort.InferenceSession.create(model);
+    },
+    () => 100,
+  );
   const run = async (session: ort.InferenceSession): Promise<ort.Tensor> =>
     (await session.run({ x: new ort.Tensor("float32", Float32Array.of(1, 2), [2]) }))["out:y"] as ort.Tensor;
   const [a, b] = [await sessions.hold({ weightBytes: 40 }), await sessions.hold({ weightBytes: 40 })];

@@ -1,0 +1,160 @@
+/**
+ * How much memory this process takes at most, and how work is cut so that it stays within what it is given.
+ *
+ * The model of it, whose constants were fitted to the peak resident set on two shapes of models (`npm run bench -- memory`):
+ * the process with its engine; the base's weights, which are mapped from their files and count as soon as they are touched;
+ * what training holds of an adapter; and of each open session its nodes and the values of its largest run, which it keeps.
+ */
+import { showBytes } from "../../shared/base/bytes.js";
+import { KindredError } from "../../shared/base/errors.js";
+import type { Logger } from "../../shared/base/log.js";
+import { sizeOf } from "../../shared/base/tensors.js";
+import { type Bindings, resolve } from "../../shared/graph/dims.js";
+import type { Graph } from "../../shared/graph/graph.js";
+import { MemoryCounter } from "../../shared/graph/memory.js";
+import { packedBytes } from "../../shared/quantization/layout.js";
+import type { BaseModel } from "../models/base.js";
+import type { AdapterLayout } from "./lora.js";
+
+/** Node.js with a worker thread and ONNX Runtime: 70 MiB of mapped code and 60 MiB of its own. */
+const PROCESS_BYTES = 130 * 2 ** 20;
+/** What ONNX Runtime keeps of one node of a graph, and the message that it was read from. */
+const NODE_BYTES = 13_000;
+/** Copies of a trained vector: values and moments, the next ones, the gradient, what AdamW computes on the way, the caller's. */
+const OPTIMIZER_COPIES = 10;
+
+/** What a graph takes by itself. */
+export class GraphMemory {
+  private readonly counter: MemoryCounter;
+  private readonly known = new Map<string, number>();
+  /** Of a session, before it runs. */
+  private readonly fixed: number;
+
+  constructor(private readonly graph: Graph) {
+    this.counter = new MemoryCounter(graph);
+    this.fixed = graph.nodes.length * NODE_BYTES + this.counter.constantBytes;
+  }
+
+  /** Bytes of a session and of its largest run, whose feeds are there twice: with the caller and with the engine. */
+  of(bindings: Bindings): number {
+    const key = JSON.stringify(bindings);
+    let bytes = this.known.get(key);
+    if (bytes === undefined) {
+      const feeds = Object.values(this.graph.inputs).map(({ shape }) =>
+        sizeOf(shape.map((dim) => resolve(dim, bindings))),
+      );
+      bytes = this.fixed + this.counter.peak(bindings) + 8 * feeds.reduce((sum, size) => sum + size, 0);
+      this.known.set(key, bytes);
+    }
+    return bytes;
+  }
+}
+
+/** Bytes of a process that does nothing yet: the base's weights mapped, not repacked. */
+export function idleBytes({ architecture, sources }: BaseModel): number {
+  let weights = 0;
+  for (const [name, shape] of architecture.weights) {
+    const form = sources.get(name)?.form;
+    weights += form === undefined ? 4 * sizeOf(shape) : packedBytes(form, shape);
+  }
+  return PROCESS_BYTES + weights;
+}
+
+/** Bytes that training holds of an adapter. */
+export const optimizerBytes = ({ trainedSize }: AdapterLayout): number => OPTIMIZER_COPIES * 4 * trainedSize;
+
+/** A share of the memory that is left, by what it is for. */
+export type Purpose = "training" | "scoring" | "sketching" | "curvature";
+
+/** A limit on this process's memory. */
+export class MemoryBudget {
+  private readonly graphs = new Map<string, GraphMemory>();
+  private readonly said = new Set<string>();
+
+  /**
+   * @param bytes of the whole process, as the system counts its resident set
+   * @param trains two sessions may be open at once, one that trains and one that does not: three quarters of what is left are
+   *   for the one, a quarter for the other. Where nothing trains, there is one
+   */
+  constructor(
+    readonly bytes: number,
+    private readonly model: BaseModel,
+    private readonly log: Logger,
+    private readonly trains: boolean,
+  ) {}
+
+  /** The memory of the graph of that name, built once. */
+  graph(name: string, layout: AdapterLayout, build: () => Graph): GraphMemory {
+    const key = JSON.stringify([name, layout.spec]);
+    let memory = this.graphs.get(key);
+    if (memory === undefined) {
+      memory = new GraphMemory(build());
+      this.graphs.set(key, memory);
+    }
+    return memory;
+  }
+
+  private share(purpose: Purpose): number {
+    return !this.trains ? 1 : purpose === "training" ? 0.75 : 0.25;
+  }
+
+  private held(layout: AdapterLayout): number {
+    return idleBytes(this.model) + (this.trains ? optimizerBytes(layout) : 0);
+  }
+
+  /** Bytes that a session for this may take. */
+  room(purpose: Purpose, layout: AdapterLayout): number {
+    return this.share(purpose) * (this.bytes - this.held(layout));
+  }
+
+  /** @param least bytes that a session needs for the smallest piece of work. @param work that piece, in words */
+  refuse(purpose: Purpose, layout: AdapterLayout, least: number, work: string): never {
+    const needed = this.held(layout) + least / this.share(purpose);
+    throw new KindredError(
+      "invalid_option",
+      `--memory ${showBytes(this.bytes)} is too little: ${purpose} needs at least ${showBytes(needed)} for ${work}`,
+      { memory: this.bytes, needed: Math.ceil(needed) },
+    );
+  }
+
+  /**
+   * The most tokens of a batch, of `most` and its halves, that fit.
+   * @param bindings of a batch of so many tokens
+   * @throws {KindredError} `invalid_option` saying how much memory would do
+   */
+  tokens(
+    purpose: Purpose,
+    layout: AdapterLayout,
+    graph: GraphMemory,
+    { most, longest }: { readonly most: number; readonly longest: number },
+    bindings: (tokens: number) => Bindings,
+  ): number {
+    const room = this.room(purpose, layout);
+    for (let tokens = Math.max(most, longest); ; tokens = Math.max(longest, tokens >> 1)) {
+      const needed = graph.of(bindings(tokens));
+      if (needed <= room) {
+        this.say(purpose, { tokensOfABatch: tokens });
+        return tokens;
+      }
+      if (tokens <= longest) this.refuse(purpose, layout, needed, `its longest row of ${longest} tokens`);
+    }
+  }
+
+  /** Logs a choice, once. */
+  say(purpose: Purpose, choice: Readonly<Record<string, number | boolean>>): void {
+    const key = JSON.stringify([purpose, choice]);
+    if (this.said.has(key)) return;
+    this.said.add(key);
+    this.log.info("memory planned", { for: purpose, limit: showBytes(this.bytes), ...choice });
+  }
+}
+
+/** @param bytes none where there is no limit */
+export function budgetOf(
+  bytes: number | undefined,
+  model: BaseModel,
+  log: Logger,
+  { trains }: { readonly trains: boolean },
+): MemoryBudget | undefined {
+  return bytes === undefined ? undefined : new MemoryBudget(bytes, model, log, trains);
+}
