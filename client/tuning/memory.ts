@@ -20,6 +20,8 @@ import type { AdapterLayout } from "./lora.js";
 const PROCESS_BYTES = 130 * 2 ** 20;
 /** What ONNX Runtime keeps of one node of a graph, and the message that it was read from. */
 const NODE_BYTES = 13_000;
+/** Of a limit: what the model may be off by, and what the collector of garbage has not come to. */
+const USED_SHARE = 0.9;
 /** Copies of a trained vector: values and moments, the next ones, the gradient, what AdamW computes on the way, the caller's. */
 const OPTIMIZER_COPIES = 10;
 
@@ -104,12 +106,12 @@ export class MemoryBudget {
 
   /** Bytes that a session for this may take. */
   room(purpose: Purpose, layout: AdapterLayout): number {
-    return this.share(purpose) * (this.bytes - this.held(layout));
+    return this.share(purpose) * (USED_SHARE * this.bytes - this.held(layout));
   }
 
   /** @param least bytes that a session needs for the smallest piece of work. @param work that piece, in words */
   refuse(purpose: Purpose, layout: AdapterLayout, least: number, work: string): never {
-    const needed = this.held(layout) + least / this.share(purpose);
+    const needed = (this.held(layout) + least / this.share(purpose)) / USED_SHARE;
     throw new KindredError(
       "invalid_option",
       `--memory ${showBytes(this.bytes)} is too little: ${purpose} needs at least ${showBytes(needed)} for ${work}`,

@@ -9,6 +9,7 @@ import { benchEngine, benchSketching } from "./engine.js";
 import { benchEstimation } from "./estimation.js";
 import { benchGroupings } from "./groupings.js";
 import { benchMembers } from "./members.js";
+import { benchMemory } from "./memory.js";
 import { benchTraining } from "./training.js";
 
 const print = (line: string): void => console.log(line);
@@ -31,6 +32,10 @@ const PARTS: Readonly<Record<string, { readonly about: string; readonly run: () 
   training: {
     about: "a LoRA training step, SmolLM2-135M shape",
     run: () => withRuntime((runtime) => benchTraining(runtime, print)),
+  },
+  memory: {
+    about: "peak memory as it is planned with and as it is measured, each in a process of its own",
+    run: () => benchMemory(print),
   },
   members: {
     about: "four adapters in one pass and one after the other: classification, text",

@@ -23,11 +23,25 @@ export const SMOLLM2_135M = {
   tie_word_embeddings: true,
 } as const;
 
+/** A Llama of 37 M parameters. */
+export const SHAPE_37M = {
+  ...SMOLLM2_135M,
+  hidden_size: 384,
+  intermediate_size: 1024,
+  num_hidden_layers: 16,
+  num_attention_heads: 6,
+  num_key_value_heads: 2,
+  vocab_size: 32000,
+} as const;
+
 /** Opens a model of that shape, whose folder is gone once `use` has ended. */
-export async function withRandomModel<T>(use: (model: BaseModel) => Promise<T>): Promise<T> {
+export async function withRandomModel<T>(
+  use: (model: BaseModel) => Promise<T>,
+  shape: Readonly<Record<string, unknown>> = SMOLLM2_135M,
+): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), "kindred-bench-"));
   try {
-    await writeRandomModel(folder, SMOLLM2_135M, 1);
+    await writeRandomModel(folder, shape, 1);
     return await use(await openBaseModel(folder));
   } finally {
     await rm(folder, { recursive: true, force: true });
