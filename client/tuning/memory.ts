@@ -14,7 +14,7 @@ import type { Graph } from "../../shared/graph/graph.js";
 import { MemoryCounter } from "../../shared/graph/memory.js";
 import { packedBytes } from "../../shared/quantization/layout.js";
 import type { BaseModel } from "../models/base.js";
-import type { AdapterLayout } from "./lora.js";
+import type { AdapterLayout } from "./adapter.js";
 
 /** Node.js with a worker thread and ONNX Runtime: 70 MiB of mapped code and 60 MiB of its own. */
 const PROCESS_BYTES = 130 * 2 ** 20;

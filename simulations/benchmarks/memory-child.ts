@@ -1,8 +1,9 @@
 /** One measurement of `npm run bench -- memory`, in a process of its own: its only argument is the case, as JSON. */
 import { moduleNames } from "../../client/models/architecture.js";
 import { openBaseModel } from "../../client/models/base.js";
+import { initialAdapter } from "../../client/tuning/adapter.js";
 import { sketchGraph, trainingGraph } from "../../client/tuning/graphs.js";
-import { initialAdapter, loraLayout } from "../../client/tuning/lora.js";
+import { loraLayout } from "../../client/tuning/lora.js";
 import { GraphMemory, idleBytes, optimizerBytes } from "../../client/tuning/memory.js";
 import { membersGraph } from "../../client/tuning/mixing.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
@@ -59,7 +60,7 @@ const graph = trains
   ? trainingGraph(model, layout, { checkpoint: work === "checkpointed" })
   : work === "scoring"
     ? membersGraph(model, layout)
-    : sketchGraph(model, layout, sketch, { zeroB: true });
+    : sketchGraph(model, layout, sketch, { fresh: true });
 const scored = batch * (trains ? length : ANSWER);
 const session = new GraphMemory(graph).of({ B: batch, T: length, S: scored, M: 1, K: 1 });
 const predicted = idleBytes(model) + (trains ? optimizerBytes(layout) : 0) + session;

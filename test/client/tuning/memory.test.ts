@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openBaseModel } from "../../../client/models/base.js";
+import { initialAdapter } from "../../../client/tuning/adapter.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
-import { initialAdapter, loraLayout } from "../../../client/tuning/lora.js";
+import { loraLayout } from "../../../client/tuning/lora.js";
 import { GraphMemory, idleBytes, MemoryBudget, optimizerBytes } from "../../../client/tuning/memory.js";
 import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { trainAdapter } from "../../../client/tuning/training.js";
