@@ -1,6 +1,8 @@
 /** A TCP relay that can cut connections after so many bytes and counts what passed: the network's faults, for tests. */
 import { connect, createServer, type Socket } from "node:net";
 
+const SETTLE_MS = 200;
+
 export interface Relay {
   readonly address: string;
   /** Bytes that passed towards the target (up) and back (down). */
@@ -41,7 +43,10 @@ export async function relayTo(target: string): Promise<Relay> {
           if (plan.left <= 0) {
             plan = undefined;
             cuts++;
-            destroy();
+            // The line falls silent first: what passed has then arrived, on a busy machine too.
+            from.pause();
+            to.write(bytes);
+            setTimeout(destroy, SETTLE_MS);
             return;
           }
         }
