@@ -75,13 +75,12 @@ function sumMembers(g: GraphBuilder, pairs: Value, clients: number, width: numbe
 }
 
 /**
- * Gradient of sum over rows of weight * log(1 + exp(-(h + g.w))), its value, the curvature of each row (to be kept for
- * `productGraph`) and the Hessian's diagonal, for every subset at once.
+ * Gradient of sum over rows of weight * log(1 + exp(-(h + g.w))), for every subset at once; for every pair its value and the sum
+ * of its rows' curvature, and the curvature of each row (to be kept for `productGraph`).
  */
 export function gradientGraph({ clients, rows, dim }: Sizes): Graph {
   const g = new GraphBuilder();
   const sketch = g.input("sketch", [clients, rows, dim]);
-  const squared = g.input("squared", [clients, rows, dim]);
   const margin = g.input("margin", [clients, 1, rows]);
   const weight = g.input("weight", [clients, 1, rows]);
   const at = g.input("at", column(dim));
@@ -93,11 +92,12 @@ export function gradientGraph({ clients, rows, dim }: Sizes): Graph {
   const bound = g.reciprocal(g.add(g.scalar(4), g.scale(g.relu(g.sub(size, g.scalar(2))), 2)));
   const blend = g.gather(majorise, pairSubset);
   const used = g.mul(weight, g.add(curvature, g.mul(blend, g.sub(bound, curvature))));
-  const slope = g.matmul(g.mul(wrong, weight), sketch);
-  const diagonal = g.matmul(used, squared);
-  const lossSum = g.sum(g.mul(loss, weight), [2], true);
-  const all = g.concat([slope, diagonal, lossSum], 2);
-  return g.build({ sums: sumMembers(g, all, clients, 2 * dim + 1), curvature: used });
+  return g.build({
+    slopes: sumMembers(g, g.matmul(g.mul(wrong, weight), sketch), clients, dim),
+    losses: g.sum(g.mul(loss, weight), [2]),
+    curvatures: g.sum(used, [2]),
+    curvature: used,
+  });
 }
 
 /** Hessian-vector products of every subset at once, from the kept curvature. */
@@ -130,13 +130,20 @@ export function lossGraph({ clients, rows, dim }: Sizes): Graph {
   return g.build({ losses: logistic(g, z).loss });
 }
 
-/** G Q, sketches in another basis, and their squares; `rotate` false leaves the basis as it is. */
+/** Second moment of a sample of rows: X^T X. */
+export function momentGraph(rows: number, dim: number): Graph {
+  const g = new GraphBuilder();
+  const sample = g.input("sample", [rows, dim]);
+  return g.build({ moment: g.matmul(sample, sample, { transA: true }) });
+}
+
+/** G Q, sketches in another basis (`rotate` false leaves them as they are), and each client's sum of their squares. */
 export function rotationGraph({ clients, rows, dim }: Sizes, rotate: boolean): Graph {
   const g = new GraphBuilder();
   const sketch = g.input("sketch", [clients, rows, dim]);
-  if (!rotate) return g.build({ squared: g.square(sketch) });
-  const rotated = g.matmul(sketch, g.input("basis", [dim, dim]));
-  return g.build({ rotated, squared: g.square(rotated) });
+  const rotated = rotate ? g.matmul(sketch, g.input("basis", [dim, dim])) : sketch;
+  const squares = g.sum(g.square(rotated), [1]);
+  return g.build(rotate ? { rotated, squares } : { squares });
 }
 
 /** log(1 + exp(-z)) = relu(-z) + log(1 + exp(-|z|)), stable; its slope's size sigmoid(-z), curvature, and |z|. */

@@ -1,14 +1,10 @@
 /**
- * The surrogates of many subsets solved together on a runtime: truncated Newton (conjugate gradients for the step, Dembo,
- * Eisenstat and Steihaug 1982), all subsets in lockstep. One graph run gives a gradient, or a Hessian-vector product, of every
- * subset; vectors of [subsets, dim] are combined here in float64.
+ * The surrogates of many subsets solved together on a runtime: what stays there, in which basis and units, and which subsets go
+ * together; lockstep.ts solves a batch of them.
  *
- * - Preconditioner: the sketches are rotated once to the principal axes of a pooled sample, where the Hessian of any subset is
- *   close to diagonal; its true diagonal in that basis, which a gradient run gives for next to nothing, preconditions.
- * - Safeguard: the majorising curvature where Newton overshoots (see reference.ts), and a step length by the slope along the
- *   step, since float32 objectives no longer tell better from worse near the end.
- * - Subsets that are done leave the batch. The few that float32 cannot bring to the tolerance (margins in the thousands) are
- *   finished in float64 by reference.ts.
+ * - The sketches are rotated once to the principal axes of a pooled sample, where the Hessian of any subset is close to diagonal,
+ *   so that its diagonal preconditions.
+ * - The few subsets that float32 cannot bring to the tolerance (margins in the thousands) are finished in float64 by reference.ts.
  *
  * It knows nothing of which runtime it is, nor of affinities or groups.
  */
@@ -18,15 +14,14 @@ import type { Executable, ResidentTensor, Runtime } from "../../shared/runtimes/
 import type { LogisticRows } from "../../shared/sketch/types.js";
 import {
   gradientGraph,
-  type Layout,
-  layOut,
   lossGraph,
+  momentGraph,
   productGraph,
-  relocate,
   relocateGraph,
   rotationGraph,
   type Sizes,
 } from "./batch.js";
+import { type Programs, solveBatch, type TrainRows } from "./lockstep.js";
 import { type EstimationProblem, rowWeights } from "./problem.js";
 import { fitExactly, gatherRows } from "./reference.js";
 import {
@@ -49,10 +44,8 @@ const BATCH_NUMBERS = 16_000_000;
 const AXES_ROWS = 1600;
 /** Above this width the axes would take longer to find (dim^3: 3 s at 800) than they save. */
 const MOST_ROTATED = 1024;
-/** Subsets finished without a break: 64 x 400^2 multiplications are about 15 ms. */
+/** Subsets turned to another basis without a break: 64 x 400^2 multiplications are about 5 ms. */
 const SUBSETS_A_STRETCH = 64;
-/** Steps without halving the gradient after which float32 is taken to be at its end. */
-const PATIENCE = 4;
 
 export interface BatchedOptions extends SurrogateOptions {
   /** Numbers of the largest tensor [clients, columns, max(rows, dim)] of a batch. @default 16 million, 64 MB */
@@ -60,7 +53,7 @@ export interface BatchedOptions extends SurrogateOptions {
 }
 
 /**
- * The solver on a runtime. Uploads the sketches (twice their size: with their squares); `close` frees them.
+ * The solver on a runtime. Uploads the sketches; `close` frees them.
  * @param options defaults in `SurrogateOptions`
  */
 export async function createBatchedSolver(
@@ -70,7 +63,7 @@ export async function createBatchedSolver(
 ): Promise<BatchedSolver> {
   const plan = compileSurrogate(problem, options);
   const { dim, scale } = problem;
-  const basis = dim <= MOST_ROTATED ? principalAxes(problem) : undefined;
+  const basis = dim <= MOST_ROTATED ? await principalAxes(problem, runtime) : undefined;
   const train = await uploadRows(runtime, problem.train, dim, 1 / scale);
   const validation = await uploadRows(runtime, problem.validation, dim, 1);
   const weights: ResidentTensor[] = [];
@@ -79,26 +72,30 @@ export async function createBatchedSolver(
   const rotation = await runtime.compile(rotationGraph(train.sizes, basis !== undefined));
   const rotated =
     basis === undefined
-      ? await rotation.run({ sketch: train.sketch }, { keep: ["squared"] })
+      ? await rotation.run({ sketch: train.sketch })
       : await rotation.run(
-          { sketch: train.sketch, basis: { shape: [dim, dim], data: Float32Array.from(basis) } },
-          { keep: ["rotated", "squared"] },
+          { sketch: train.sketch, basis: { shape: [dim, dim], data: Float32Array.from(basis.columns) } },
+          { keep: ["rotated"] },
         );
   await rotation.release();
   if (basis !== undefined) runtime.free(train.sketch);
+  const meanSquares = rotated.tensors.squares!.data as Float32Array;
+  problem.train.forEach(({ margin }, i) => {
+    for (let d = 0; d < dim; d++) meanSquares[i * dim + d]! /= margin.length;
+  });
   return new BatchedSolver(
     problem,
     plan,
     runtime,
     basis,
-    { ...train, sketch: rotated.resident.rotated ?? train.sketch, squared: rotated.resident.squared!, weights },
+    { ...train, sketch: rotated.resident.rotated ?? train.sketch, meanSquares, weights },
     validation,
     {
       gradient: await runtime.compile(gradientGraph(train.sizes)),
       product: await runtime.compile(productGraph(train.sizes)),
       relocate: await runtime.compile(relocateGraph(train.sizes)),
-      loss: await runtime.compile(lossGraph(validation.sizes)),
     },
+    await runtime.compile(lossGraph(validation.sizes)),
     options.batchNumbers ?? BATCH_NUMBERS,
   );
 }
@@ -109,17 +106,12 @@ interface Rows {
   readonly margin: ResidentTensor;
 }
 
-interface TrainRows extends Rows {
-  readonly squared: ResidentTensor;
-  /** What each row counts for, one tensor a held-out fold (one where there are no folds). */
-  readonly weights: readonly ResidentTensor[];
-}
-
-interface Programs {
-  readonly gradient: Executable;
-  readonly product: Executable;
-  readonly relocate: Executable;
-  readonly loss: Executable;
+/** An orthonormal basis, both ways round. */
+interface Basis {
+  /** [dim, dim] the axes in its columns. */
+  readonly columns: Float64Array;
+  /** [dim, dim] the axes in its rows. */
+  readonly rows: Float64Array;
 }
 
 async function uploadRows(
@@ -155,34 +147,35 @@ async function uploadWeights(
   return runtime.upload({ shape: [clients, 1, rows], data });
 }
 
-/** [dim, dim] orthonormal columns: eigenvectors of the second moment of sketches, from an even sample over the clients. */
-function principalAxes({ train, dim }: EstimationProblem): Float64Array {
+/** Eigenvectors of the second moment of sketches, from an even sample over the clients. */
+async function principalAxes({ train, dim }: EstimationProblem, runtime: Runtime): Promise<Basis> {
   const each = Math.max(1, Math.floor(AXES_ROWS / train.length));
-  const moment = new Float64Array(dim * dim);
-  for (const part of train) {
-    const rows = part.margin.length;
-    const taken = Math.min(rows, each);
+  const count = train.reduce((sum, { margin }) => sum + Math.min(margin.length, each), 0);
+  const sample = new Float32Array(count * dim);
+  let at = 0;
+  let squares = 0;
+  for (const { margin, sketch } of train) {
+    const taken = Math.min(margin.length, each);
     for (let t = 0; t < taken; t++) {
-      const base = Math.floor((t * rows) / taken) * dim;
-      for (let i = 0; i < dim; i++) {
-        const gi = part.sketch[base + i]!;
-        for (let j = 0; j <= i; j++) moment[i * dim + j]! += gi * part.sketch[base + j]!;
-      }
+      const from = Math.floor((t * margin.length) / taken) * dim;
+      for (let d = from; d < from + dim; d++) squares += sketch[d]! ** 2;
+      sample.set(sketch.subarray(from, from + dim), at);
+      at += dim;
     }
   }
-  let trace = 0;
-  for (let i = 0; i < dim; i++) trace += moment[i * dim + i]!;
-  const unit = trace > 0 ? 1 / trace : 0;
+  // Of unit trace: sketches of any size meet neither end of float32's range.
+  const unit = squares > 0 ? 1 / Math.sqrt(squares) : 0;
+  for (let x = 0; x < sample.length; x++) sample[x]! *= unit;
+  const program = await runtime.compile(momentGraph(count, dim));
+  const moment = (await program.run({ sample: { shape: [count, dim], data: sample } })).tensors.moment!.data;
+  await program.release();
   const symmetric = Matrix.zeros(dim, dim);
-  for (let i = 0; i < dim; i++)
-    for (let j = 0; j <= i; j++) {
-      symmetric.set(i, j, moment[i * dim + j]! * unit);
-      symmetric.set(j, i, moment[i * dim + j]! * unit);
-    }
+  for (let i = 0; i < dim; i++) for (let j = 0; j < dim; j++) symmetric.set(i, j, moment[i * dim + j]!);
   const vectors = new EigenvalueDecomposition(symmetric, { assumeSymmetric: true }).eigenvectorMatrix;
-  const basis = new Float64Array(dim * dim);
-  for (let i = 0; i < dim; i++) for (let j = 0; j < dim; j++) basis[i * dim + j] = vectors.get(i, j);
-  return basis;
+  return {
+    columns: Float64Array.from(vectors.to1DArray()),
+    rows: Float64Array.from(vectors.transpose().to1DArray()),
+  };
 }
 
 export class BatchedSolver implements SurrogateSolver {
@@ -190,10 +183,14 @@ export class BatchedSolver implements SurrogateSolver {
     readonly problem: EstimationProblem,
     readonly plan: SurrogatePlan,
     private readonly runtime: Runtime,
-    private readonly basis: Float64Array | undefined,
-    private readonly train: TrainRows,
+    private readonly basis: Basis | undefined,
+    private readonly train: Omit<TrainRows, "weight"> & {
+      /** What each row counts for, one tensor a held-out fold (one where there are no folds). */
+      readonly weights: readonly ResidentTensor[];
+    },
     private readonly validation: Rows,
     private readonly programs: Programs,
+    private readonly loss: Executable,
     private readonly batchNumbers: number,
   ) {}
 
@@ -211,37 +208,60 @@ export class BatchedSolver implements SurrogateSolver {
     let steps = 0;
     let products = 0;
     for (const [from, to] of this.batches(subsets)) {
-      const task = {
-        subsets: subsets.slice(from, to),
-        lambda: lambda.subarray(from, to),
-        start: start && this.rotated(start.subarray(from * dim, to * dim)),
+      const some = subsets.slice(from, to);
+      const examples = Float64Array.from(some, (subset) => subsetExamples(problem, subset));
+      const fits = await solveBatch(this.runtime, rows, this.programs, {
+        subsets: some,
+        examples,
+        lambda: examples.map((count, k) => subsetLambda(plan, lambda[from + k]!, count)),
+        start: start && (await this.turned(start.subarray(from * dim, to * dim), problem.scale, this.basis?.rows)),
         tolerance,
-      };
-      const fits = await new Batch(this, this.runtime, rows, this.programs, task).solve();
+        maxSteps: plan.maxSteps,
+        signal: plan.signal,
+      });
       steps = Math.max(steps, fits.steps);
       products += fits.products;
       objective.set(fits.objective, from);
       gradientNorm.set(fits.gradientNorm, from);
-      await this.finish(task, from, fold, fits, weights, objective, gradientNorm);
+      weights.set(await this.turned(fits.weights, 1 / problem.scale, this.basis?.columns), from * dim);
+    }
+    for (let k = 0; k < subsets.length; k++) {
+      if (gradientNorm[k]! <= tolerance) continue;
+      // The event loop gets its turn: a coordinator has connections to answer.
+      await new Promise((resume) => setImmediate(resume));
+      throwIfAborted(plan.signal);
+      const own = weights.subarray(k * dim, (k + 1) * dim);
+      const exact = fitExactly(
+        gatherRows(problem, plan, subsets[k]!, lambda[k]!, fold),
+        { tolerance, maxSteps: plan.maxSteps },
+        own.map((w) => w * problem.scale),
+      );
+      own.set(exact.weights.map((w) => w / problem.scale));
+      objective[k] = exact.objective;
+      gradientNorm[k] = exact.gradientNorm;
     }
     return { weights, objective, gradientNorm, steps, products };
   }
 
-  /** Consecutive ranges of subsets that fit the memory bound. */
+  /** Consecutive ranges of subsets that fit the memory bound, of about one size. */
   private batches(subsets: readonly ArrayLike<number>[]): [number, number][] {
+    const whole = this.ranges(subsets, subsets.length);
+    return whole.length === 1 ? whole : this.ranges(subsets, Math.ceil(subsets.length / whole.length));
+  }
+
+  private ranges(subsets: readonly ArrayLike<number>[], most: number): [number, number][] {
     const { clients, rows, dim } = this.train.sizes;
     const mostColumns = Math.max(1, Math.floor(this.batchNumbers / (clients * Math.max(rows, dim))));
     const count = new Int32Array(clients);
     const ranges: [number, number][] = [];
     let from = 0;
     subsets.forEach((subset, k) => {
-      for (let s = 0; s < subset.length; s++) {
-        if (count[subset[s]!]! + 1 > mostColumns && k > from) {
-          ranges.push([from, k]);
-          from = k;
-          count.fill(0);
-          break;
-        }
+      let full = k - from >= most;
+      for (let s = 0; s < subset.length; s++) full ||= k > from && count[subset[s]!]! + 1 > mostColumns;
+      if (full) {
+        ranges.push([from, k]);
+        from = k;
+        count.fill(0);
       }
       for (let s = 0; s < subset.length; s++) count[subset[s]!]!++;
     });
@@ -249,55 +269,42 @@ export class BatchedSolver implements SurrogateSolver {
     return ranges;
   }
 
-  /** [k, dim] weights in the sketches' units to the rotated basis and scaled units. */
-  private rotated(weights: Float64Array): Float64Array {
-    const { problem, basis } = this;
-    const { dim, scale } = problem;
-    if (basis === undefined) return weights.map((w) => w * scale);
-    const out = new Float64Array(weights.length);
-    for (let base = 0; base < weights.length; base += dim)
-      for (let i = 0; i < dim; i++) {
-        const w = weights[base + i]! * scale;
-        for (let j = 0; j < dim; j++) out[base + j]! += w * basis[i * dim + j]!;
-      }
-    return out;
-  }
-
-  /** Weights back to the sketches' own basis and units; float64 for what float32 left above the tolerance. */
-  private async finish(
-    { subsets, lambda, tolerance }: Task,
-    from: number,
-    fold: number | undefined,
-    fits: SubsetFits,
-    weights: Float64Array,
-    objective: Float64Array,
-    gradientNorm: Float64Array,
-  ): Promise<void> {
-    const { problem, plan, basis } = this;
-    const { dim, scale } = problem;
-    const own = new Float64Array(dim);
-    for (let k = 0; k < fits.objective.length; k++) {
+  /** Each of [k, dim] times `factor`, and along the axes given as [dim, dim] rows: in float64, which the optimum's gradient needs. */
+  private async turned(vectors: Float64Array, factor: number, axes: Float64Array | undefined): Promise<Float64Array> {
+    if (axes === undefined) return vectors.map((w) => w * factor);
+    const { dim } = this.problem;
+    const out = new Float64Array(vectors.length);
+    const count = vectors.length / dim;
+    for (let k = 0; k < count; k += 4) {
       // The event loop gets its turn: a coordinator has connections to answer.
-      if (k % SUBSETS_A_STRETCH === SUBSETS_A_STRETCH - 1) await new Promise((resume) => setImmediate(resume));
-      throwIfAborted(plan.signal);
-      const base = k * dim;
-      if (basis === undefined) own.set(fits.weights.subarray(base, base + dim));
-      else
-        for (let i = 0; i < dim; i++) {
-          let sum = 0;
-          for (let j = 0; j < dim; j++) sum += basis[i * dim + j]! * fits.weights[base + j]!;
-          own[i] = sum;
+      if (k % SUBSETS_A_STRETCH === 0) await new Promise((resume) => setImmediate(resume));
+      throwIfAborted(this.plan.signal);
+      // Four at a time, the last one again where fewer are left: four sums do not wait for each other, and an axis is read once.
+      const [a, b, c, d] = [0, 1, 2, 3].map((more) => Math.min(k + more, count - 1) * dim) as [
+        number,
+        number,
+        number,
+        number,
+      ];
+      for (let i = 0; i < dim; i++) {
+        let sumA = 0;
+        let sumB = 0;
+        let sumC = 0;
+        let sumD = 0;
+        for (let j = 0; j < dim; j++) {
+          const axis = axes[i * dim + j]!;
+          sumA += axis * vectors[a + j]!;
+          sumB += axis * vectors[b + j]!;
+          sumC += axis * vectors[c + j]!;
+          sumD += axis * vectors[d + j]!;
         }
-      let best: Float64Array = own;
-      if (fits.gradientNorm[k]! > tolerance) {
-        const rows = gatherRows(problem, plan, subsets[k]!, lambda[k]!, fold);
-        const exact = fitExactly(rows, { tolerance, maxSteps: plan.maxSteps }, own);
-        best = exact.weights;
-        objective[from + k] = exact.objective;
-        gradientNorm[from + k] = exact.gradientNorm;
+        out[a + i] = sumA * factor;
+        out[b + i] = sumB * factor;
+        out[c + i] = sumC * factor;
+        out[d + i] = sumD * factor;
       }
-      for (let i = 0; i < dim; i++) weights[(from + k) * dim + i] = best[i]! / scale;
     }
+    return out;
   }
 
   async exampleLosses(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]> {
@@ -318,7 +325,7 @@ export class BatchedSolver implements SurrogateSolver {
         for (let c = 0; c < columns && taken + c < list.length; c++)
           pairWeight[i * columns + c] = pairs.weight[list[taken + c]!]!;
       });
-      const run = await this.programs.loss.run({
+      const run = await this.loss.run({
         sketch: this.validation.sketch,
         margin: this.validation.margin,
         at,
@@ -340,272 +347,8 @@ export class BatchedSolver implements SurrogateSolver {
 
   async close(): Promise<void> {
     const { train, validation, programs } = this;
-    this.runtime.free(train.sketch, train.squared, train.margin, ...train.weights);
+    this.runtime.free(train.sketch, train.margin, ...train.weights);
     this.runtime.free(validation.sketch, validation.margin);
-    for (const program of Object.values(programs) as Executable[]) await program.release();
-  }
-}
-
-/** What a batch solves. */
-interface Task {
-  readonly subsets: readonly ArrayLike<number>[];
-  /** [k] lambda_0 */
-  readonly lambda: Float64Array;
-  /** [k, dim] in the rotated, scaled basis. */
-  readonly start: Float64Array | undefined;
-  readonly tolerance: number;
-}
-
-/** One batch of subsets on its way to the optimum. Vectors are [subsets, dim] in the rotated, scaled basis. */
-class Batch {
-  private readonly dim: number;
-  private readonly count: number;
-  private readonly examples: Float64Array;
-  private readonly lambda: Float64Array;
-  private layout: Layout;
-  /** Subsets in the layout, as indices of the batch. */
-  private active: number[];
-  private curvature: ResidentTensor | undefined;
-  private readonly at: Float64Array;
-  private readonly gradient: Float64Array;
-  private readonly diagonal: Float64Array;
-  private readonly objective: Float64Array;
-  private readonly norm: Float64Array;
-  private readonly majorise: Uint8Array;
-  private products = 0;
-
-  constructor(
-    private readonly solver: BatchedSolver,
-    private readonly runtime: Runtime,
-    private readonly rows: TrainRows & { readonly weight: ResidentTensor },
-    private readonly programs: Programs,
-    private readonly task: Task,
-  ) {
-    const { problem, plan } = solver;
-    const { subsets, lambda, start } = task;
-    this.dim = problem.dim;
-    this.count = subsets.length;
-    this.examples = Float64Array.from(subsets, (subset) => subsetExamples(problem, subset));
-    this.lambda = this.examples.map((examples, k) => subsetLambda(plan, lambda[k]!, examples));
-    this.active = subsets.map((_, k) => k);
-    this.layout = layOut(rows.sizes.clients, subsets);
-    this.at = start?.map(Math.fround) ?? new Float64Array(this.count * this.dim);
-    this.gradient = new Float64Array(this.count * this.dim);
-    this.diagonal = new Float64Array(this.count * this.dim);
-    this.objective = new Float64Array(this.count);
-    this.norm = new Float64Array(this.count);
-    this.majorise = new Uint8Array(this.count).fill(start === undefined ? 1 : 0);
-  }
-
-  async solve(): Promise<SubsetFits> {
-    const { plan } = this.solver;
-    const { tolerance } = this.task;
-    const { count } = this;
-    const best = new Float64Array(count).fill(Number.POSITIVE_INFINITY);
-    const stalled = new Uint8Array(count);
-    await this.evaluate(this.at);
-    let steps = 0;
-    try {
-      for (;;) {
-        for (const k of this.active) {
-          if (this.norm[k]! < 0.5 * best[k]!) {
-            best[k] = this.norm[k]!;
-            stalled[k] = 0;
-          } else stalled[k]!++;
-        }
-        const open = this.active.filter((k) => this.norm[k]! > tolerance && stalled[k]! < PATIENCE);
-        if (open.length === 0 || steps >= plan.maxSteps) break;
-        throwIfAborted(plan.signal);
-        steps++;
-        await this.shrinkTo(open);
-        const step = await this.direction(open);
-        await this.advance(open, step);
-      }
-    } finally {
-      this.dropCurvature();
-    }
-    return { weights: this.at, objective: this.objective, gradientNorm: this.norm, steps, products: this.products };
-  }
-
-  /** Leaves the subsets that are done, once they are a third of the layout: kept curvature moves along. */
-  private async shrinkTo(open: readonly number[]): Promise<void> {
-    if (open.length > 0.67 * this.active.length) return;
-    const { clients } = this.rows.sizes;
-    const position = new Map(this.active.map((k, at) => [k, at]));
-    const kept = open.map((k) => position.get(k)!);
-    const to = layOut(
-      clients,
-      open.map((k) => this.task.subsets[k]!),
-    );
-    const positions = relocate(clients, this.layout, kept, to);
-    const run = await this.programs.relocate.run(
-      { from: this.curvature!, positions: { shape: [clients, to.columns], data: positions } },
-      { keep: ["curvature"] },
-    );
-    this.dropCurvature();
-    this.curvature = run.resident.curvature!;
-    this.layout = to;
-    this.active = [...open];
-  }
-
-  private dropCurvature(): void {
-    if (this.curvature !== undefined) this.runtime.free(this.curvature);
-    this.curvature = undefined;
-  }
-
-  /** Rows of [subsets, width] of the batch that are in the layout, as float32. */
-  private packed(vectors: Float64Array, width: number): Float32Array {
-    const out = new Float32Array(this.active.length * width);
-    this.active.forEach((k, a) => {
-      for (let d = 0; d < width; d++) out[a * width + d] = vectors[k * width + d]!;
-    });
-    return out;
-  }
-
-  private indices() {
-    const { clients } = this.rows.sizes;
-    const { columns, members, pairSubset, slots, present } = this.layout;
-    const k = this.active.length;
-    return {
-      pairSubset: { shape: [clients, columns], data: pairSubset },
-      slots: { shape: [k, members], data: slots },
-      present: { shape: [k, 1, members], data: present },
-    };
-  }
-
-  /** Objective, gradient, its norm, diagonal and curvature at `where` [subsets, dim] of the layout's subsets. */
-  private async evaluate(where: Float64Array): Promise<void> {
-    const { dim } = this;
-    const k = this.active.length;
-    const run = await this.programs.gradient.run(
-      {
-        sketch: this.rows.sketch,
-        squared: this.rows.squared,
-        margin: this.rows.margin,
-        weight: this.rows.weight,
-        at: { shape: [k, dim], data: this.packed(where, dim) },
-        majorise: { shape: [k, 1], data: Float32Array.from(this.active, (a) => this.majorise[a]!) },
-        ...this.indices(),
-      },
-      { keep: ["curvature"], fetch: ["sums"] },
-    );
-    this.dropCurvature();
-    this.curvature = run.resident.curvature!;
-    const sums = run.tensors.sums!.data;
-    const width = 2 * dim + 1;
-    this.active.forEach((subset, a) => {
-      const share = 1 / this.examples[subset]!;
-      const lambda = this.lambda[subset]!;
-      const base = subset * dim;
-      let squares = 0;
-      let normSquared = 0;
-      for (let d = 0; d < dim; d++) {
-        const w = where[base + d]!;
-        const slope = 2 * lambda * w - share * sums[a * width + d]!;
-        this.gradient[base + d] = slope;
-        this.diagonal[base + d] = share * sums[a * width + dim + d]! + 2 * lambda;
-        squares += w * w;
-        normSquared += slope * slope;
-      }
-      this.objective[subset] = share * sums[a * width + 2 * dim]! + lambda * squares;
-      this.norm[subset] = Math.sqrt(normSquared);
-    });
-  }
-
-  /** Newton steps of the open subsets by preconditioned conjugate gradients, as exact as the gradient's size asks for. */
-  private async direction(open: readonly number[]): Promise<Float64Array> {
-    const { dim, count } = this;
-    const { tolerance } = this.task;
-    const step = new Float64Array(count * dim);
-    const residual = new Float64Array(count * dim);
-    const conjugate = new Float64Array(count * dim);
-    const rho = new Float64Array(count);
-    const target = new Float64Array(count);
-    for (const k of open) {
-      const base = k * dim;
-      for (let d = base; d < base + dim; d++) {
-        residual[d] = -this.gradient[d]!;
-        conjugate[d] = residual[d]! / this.diagonal[d]!;
-        rho[k]! += residual[d]! * conjugate[d]!;
-      }
-      const norm = this.norm[k]!;
-      target[k] = Math.max(0.3 * tolerance, norm * Math.min(0.25, Math.sqrt(norm)));
-    }
-    let going = [...open];
-    for (let iteration = 0; going.length > 0 && iteration < 2 * dim; iteration++) {
-      throwIfAborted(this.solver.plan.signal);
-      const run = await this.programs.product.run({
-        sketch: this.rows.sketch,
-        curvature: this.curvature!,
-        vectors: { shape: [this.active.length, dim], data: this.packed(conjugate, dim) },
-        ...this.indices(),
-      });
-      this.products++;
-      const product = run.tensors.products!.data;
-      const row = new Map(this.active.map((k, a) => [k, a * dim]));
-      const next: number[] = [];
-      for (const k of going) {
-        const base = k * dim;
-        const from = row.get(k)!;
-        const share = 1 / this.examples[k]!;
-        const ridge = 2 * this.lambda[k]!;
-        let curved = 0;
-        for (let d = 0; d < dim; d++)
-          curved += conjugate[base + d]! * (share * product[from + d]! + ridge * conjugate[base + d]!);
-        const alpha = rho[k]! / curved;
-        let squares = 0;
-        let fresh = 0;
-        for (let d = 0; d < dim; d++) {
-          step[base + d]! += alpha * conjugate[base + d]!;
-          const r = residual[base + d]! - alpha * (share * product[from + d]! + ridge * conjugate[base + d]!);
-          residual[base + d] = r;
-          squares += r * r;
-          fresh += (r * r) / this.diagonal[base + d]!;
-        }
-        if (Math.sqrt(squares) <= target[k]!) {
-          conjugate.fill(0, base, base + dim);
-          continue;
-        }
-        const beta = fresh / rho[k]!;
-        rho[k] = fresh;
-        for (let d = base; d < base + dim; d++) conjugate[d] = residual[d]! / this.diagonal[d]! + beta * conjugate[d]!;
-        next.push(k);
-      }
-      going = next;
-    }
-    return step;
-  }
-
-  /** Takes the steps, shortened where the slope along a step has turned upwards. */
-  private async advance(open: readonly number[], step: Float64Array): Promise<void> {
-    const { dim, count } = this;
-    const length = new Float64Array(count);
-    const slopeBefore = new Float64Array(count);
-    const before = this.objective.slice();
-    const from = this.at.slice();
-    for (const k of open) {
-      length[k] = 1;
-      for (let d = k * dim; d < (k + 1) * dim; d++) slopeBefore[k]! += this.gradient[d]! * step[d]!;
-      this.majorise[k] = 0;
-    }
-    for (let attempt = 0; attempt < 30; attempt++) {
-      // Rounded to float32 as the runtime sees it, so that the gradient is that of the very weights kept.
-      for (const k of open)
-        for (let d = k * dim; d < (k + 1) * dim; d++) this.at[d] = Math.fround(from[d]! + length[k]! * step[d]!);
-      await this.evaluate(this.at);
-      let again = false;
-      for (const k of open) {
-        let slope = 0;
-        for (let d = k * dim; d < (k + 1) * dim; d++) slope += this.gradient[d]! * step[d]!;
-        const slack = 2e-6 * (Math.abs(before[k]!) + 1e-3);
-        if (slope <= 0.5 * Math.abs(slopeBefore[k]!) && this.objective[k]! <= before[k]! + slack) continue;
-        // Secant on the slope, which a convex objective crosses once.
-        const shorter = Math.abs(slopeBefore[k]!) / (Math.abs(slopeBefore[k]!) + Math.max(slope, 0));
-        length[k]! *= Math.min(0.7, Math.max(0.1, shorter));
-        this.majorise[k] = length[k]! < 0.5 ? 1 : 0;
-        again = true;
-      }
-      if (!again) return;
-    }
+    for (const program of [this.loss, ...(Object.values(programs) as Executable[])]) await program.release();
   }
 }

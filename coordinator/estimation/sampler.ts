@@ -114,6 +114,8 @@ class Design {
   private readonly clientCount: Int32Array;
   private readonly seen = new Set<string>();
   private uncovered: number;
+  /** Clients that each client has not met yet. */
+  private readonly open: Int32Array;
 
   constructor(
     private readonly n: number,
@@ -123,6 +125,7 @@ class Design {
     this.pairCount = new Uint16Array(n * n);
     this.clientCount = new Int32Array(n);
     this.uncovered = (n * (n - 1)) / 2;
+    this.open = new Int32Array(n).fill(n - 1);
   }
 
   /** Adds subsets until every pair is covered: each subset covers at least one new pair, so this ends. */
@@ -139,7 +142,11 @@ class Design {
       this.clientCount[i]!++;
       for (let b = 0; b < a; b++) {
         const j = subset[b]!;
-        if (this.pairCount[i * this.n + j] === 0) this.uncovered--;
+        if (this.pairCount[i * this.n + j] === 0) {
+          this.uncovered--;
+          this.open[i]!--;
+          this.open[j]!--;
+        }
         this.pairCount[i * this.n + j]!++;
         this.pairCount[j * this.n + i]!++;
       }
@@ -173,16 +180,14 @@ class Design {
 
   /** The client with the most uncovered pairs: starting there bounds the number of subsets that coverage takes. */
   private mostUncovered(): number {
-    const { n, pairCount } = this;
+    const { n, open } = this;
     let pick = 0;
     let most = -1;
     const start = this.rng.int(n);
     for (let s = 0; s < n; s++) {
       const i = (start + s) % n;
-      let open = 0;
-      for (let j = 0; j < n; j++) if (j !== i && pairCount[i * n + j] === 0) open++;
-      if (open > most) {
-        most = open;
+      if (open[i]! > most) {
+        most = open[i]!;
         pick = i;
       }
     }
