@@ -182,7 +182,10 @@ class Batch {
     const slopes = run.tensors.slopes!.data;
     const losses = run.tensors.losses!.data;
     const curvatures = run.tensors.curvatures!.data;
-    subsets.forEach((subset, a) => {
+    const { gradient, diagonal } = this;
+    const { meanSquares } = rows;
+    for (let a = 0; a < subsets.length; a++) {
+      const subset = subsets[a]!;
       const share = 1 / task.examples[subset]!;
       const lambda = task.lambda[subset]!;
       const base = subset * dim;
@@ -191,23 +194,23 @@ class Batch {
       for (let d = 0; d < dim; d++) {
         const w = at[base + d]!;
         const slope = 2 * lambda * w - share * slopes[a * dim + d]!;
-        this.gradient[base + d] = slope;
+        gradient[base + d] = slope;
         squares += w * w;
         normSquared += slope * slope;
       }
       let loss = 0;
-      this.diagonal.fill(2 * lambda, base, base + dim);
+      diagonal.fill(2 * lambda, base, base + dim);
       const members = task.subsets[subset]!;
       for (let s = 0; s < members.length; s++) {
         const pair = layout.slots[a * layout.members + s]!;
         loss += losses[pair]!;
         const curvature = share * curvatures[pair]!;
         const from = members[s]! * dim;
-        for (let d = 0; d < dim; d++) this.diagonal[base + d]! += curvature * rows.meanSquares[from + d]!;
+        for (let d = 0; d < dim; d++) diagonal[base + d]! += curvature * meanSquares[from + d]!;
       }
       this.objective[subset] = share * loss + lambda * squares;
       this.norm[subset] = Math.sqrt(normSquared);
-    });
+    }
   }
 
   /** Leaves the subsets of the grid that are no longer asked for: the curvature of the others moves along. */

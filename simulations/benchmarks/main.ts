@@ -1,12 +1,12 @@
 /**
  * `npm run bench [-- PART ...]`: every figure beside a peer's or a physical limit in the same run. Run it on an idle machine.
- * PyTorch's figures appear where KINDRED_PYTHON names a Python that has torch, transformers and peft.
+ * The peers' figures appear where KINDRED_PYTHON names a Python that has torch, transformers, peft and scikit-learn.
  */
 import { cpus, totalmem } from "node:os";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { benchEngine, benchSketching } from "./engine.js";
-import { benchEstimation } from "./estimation.js";
+import { benchEstimation, benchLargeEstimation } from "./estimation.js";
 import { benchGroupings } from "./groupings.js";
 import { benchMembers } from "./members.js";
 import { benchMemory } from "./memory.js";
@@ -20,7 +20,14 @@ async function withRuntime(use: (runtime: Runtime) => Promise<unknown>): Promise
   await runtime.close();
 }
 
-const PARTS: Readonly<Record<string, { readonly about: string; readonly run: () => Promise<unknown> }>> = {
+interface Part {
+  readonly about: string;
+  readonly run: () => Promise<unknown>;
+  /** Takes minutes or gigabytes: runs where it is named, not by default. */
+  readonly named?: true;
+}
+
+const PARTS: Readonly<Record<string, Part>> = {
   engine: {
     about: "forward + backward with per-example gradients, SmolLM2-135M shape",
     run: () => withRuntime((runtime) => benchEngine(runtime, print)),
@@ -42,8 +49,14 @@ const PARTS: Readonly<Record<string, { readonly about: string; readonly run: () 
     run: () => withRuntime((runtime) => benchMembers(runtime, print)),
   },
   estimation: {
-    about: "subset surrogates: 100 clients, 1,000 subsets of 10, d = 400, 100 examples each",
-    run: () => withRuntime(benchEstimation),
+    about:
+      "subset surrogates, d = 400, 100 examples a client: 100 clients with 1,000 subsets of 10, 500 with 2,000 of 25",
+    run: () => withRuntime((runtime) => benchEstimation(runtime, print)),
+  },
+  "estimation-large": {
+    about: "subset surrogates, d = 400, 100 examples a client: 2,000 clients with 10,000 subsets of 45",
+    run: () => withRuntime((runtime) => benchLargeEstimation(runtime, print)),
+    named: true,
   },
   groupings: {
     about: "the demo's population: groups found against planted and random groups, really trained",
@@ -61,8 +74,8 @@ const [processor] = cpus();
 print(
   `${cpus().length} x ${processor?.model ?? "unknown processor"}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.versions.node}`,
 );
-for (const [name, { about, run }] of Object.entries(PARTS)) {
-  if (wanted.length > 0 && !wanted.includes(name)) continue;
+for (const [name, { about, run, named }] of Object.entries(PARTS)) {
+  if (wanted.length > 0 ? !wanted.includes(name) : named) continue;
   print(`${name}: ${about}`);
   await run();
 }
