@@ -77,26 +77,33 @@ function sumMembers(g: GraphBuilder, pairs: Value, clients: number, width: numbe
 /**
  * Gradient of sum over rows of weight * log(1 + exp(-(h + g.w))), for every subset at once; for every pair its value and the sum
  * of its rows' curvature, and the curvature of each row (to be kept for `productGraph`).
+ *
+ * Half of the time goes into what is done to each (row, subset), so the majorising curvature has a graph to itself.
+ * @param bounded whether the input `majorise` (1 or 0 a subset) can ask for it
  */
-export function gradientGraph({ clients, rows, dim }: Sizes): Graph {
+export function gradientGraph({ clients, rows, dim }: Sizes, bounded: boolean): Graph {
   const g = new GraphBuilder();
   const sketch = g.input("sketch", [clients, rows, dim]);
   const margin = g.input("margin", [clients, 1, rows]);
   const weight = g.input("weight", [clients, 1, rows]);
   const at = g.input("at", column(dim));
-  const majorise = g.input("majorise", ["K", 1]);
   const pairSubset = g.input("pairSubset", [clients, "C"], "int32");
   const z = g.add(g.matmul(g.gather(at, pairSubset), sketch, { transB: true }), margin);
-  const { loss, wrong, curvature, size } = logistic(g, z);
-  // 1 / (2 max(2, |z|)): see reference.ts.
-  const bound = g.reciprocal(g.add(g.scalar(4), g.scale(g.relu(g.sub(size, g.scalar(2))), 2)));
-  const blend = g.gather(majorise, pairSubset);
-  const used = g.mul(weight, g.add(curvature, g.mul(blend, g.sub(bound, curvature))));
+  const wrong = g.sigmoid(g.neg(z));
+  const slope = g.mul(wrong, weight);
+  const { loss, size } = logistic(g, z);
+  let curvature = g.mul(slope, g.sigmoid(z));
+  if (bounded) {
+    // 1 / (2 max(2, |z|)): see reference.ts.
+    const bound = g.reciprocal(g.add(g.scalar(4), g.scale(g.relu(g.sub(size, g.scalar(2))), 2)));
+    const majorise = g.gather(g.input("majorise", ["K", 1]), pairSubset);
+    curvature = g.add(curvature, g.mul(majorise, g.sub(g.mul(bound, weight), curvature)));
+  }
   return g.build({
-    slopes: sumMembers(g, g.matmul(g.mul(wrong, weight), sketch), clients, dim),
-    losses: g.sum(g.mul(loss, weight), [2]),
-    curvatures: g.sum(used, [2]),
-    curvature: used,
+    slopes: sumMembers(g, g.matmul(slope, sketch), clients, dim),
+    losses: g.matmul(loss, weight, { transB: true }),
+    curvatures: g.sum(curvature, [2]),
+    curvature,
   });
 }
 
@@ -146,11 +153,9 @@ export function rotationGraph({ clients, rows, dim }: Sizes, rotate: boolean): G
   return g.build(rotate ? { rotated, squares } : { squares });
 }
 
-/** log(1 + exp(-z)) = relu(-z) + log(1 + exp(-|z|)), stable; its slope's size sigmoid(-z), curvature, and |z|. */
-function logistic(g: GraphBuilder, z: Value): { loss: Value; wrong: Value; curvature: Value; size: Value } {
+/** log(1 + exp(-z)) = relu(-z) + log(1 + exp(-|z|)), stable, and |z|. */
+function logistic(g: GraphBuilder, z: Value): { loss: Value; size: Value } {
   const below = g.relu(g.neg(z));
   const size = g.add(g.relu(z), below);
-  const loss = g.add(below, g.log(g.add(g.scalar(1), g.exp(g.neg(size)))));
-  const wrong = g.sigmoid(g.neg(z));
-  return { loss, wrong, curvature: g.mul(wrong, g.sigmoid(z)), size };
+  return { loss: g.add(below, g.log(g.add(g.scalar(1), g.exp(g.neg(size))))), size };
 }

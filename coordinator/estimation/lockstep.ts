@@ -32,6 +32,8 @@ export interface TrainRows {
 
 export interface Programs {
   readonly gradient: Executable;
+  /** With the majorising curvature where it is asked for. */
+  readonly bounded: Executable;
   readonly product: Executable;
   readonly relocate: Executable;
 }
@@ -166,7 +168,8 @@ class Batch {
       clients,
       subsets.map((k) => task.subsets[k]!),
     );
-    const run = await this.programs.gradient.run(
+    const bounded = subsets.some((k) => this.majorise[k] === 1);
+    const run = await this.programs[bounded ? "bounded" : "gradient"].run(
       {
         sketch: rows.sketch,
         margin: rows.margin,
