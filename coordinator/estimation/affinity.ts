@@ -48,3 +48,46 @@ export function affinityMatrix(
     }
   return { matrix, counts };
 }
+
+export interface AffinityErrors {
+  /** Standard error of T_ij: n rows of n, nats. */
+  readonly matrix: readonly Float64Array[];
+  /** Root mean square over i != j. */
+  readonly typical: number;
+}
+
+/**
+ * How well the sampled subsets determine T: how far T_ij would lie from its mean over all subsets of this size that hold i and j.
+ * A pair has few subsets, so the deviation of f_i(S) about T_ij is pooled over all j. What the held-out examples leave unsure is
+ * not in it: all T_ij of a row share that.
+ *
+ * @param values as for `affinityMatrix`
+ */
+export function affinityErrors(
+  { matrix, counts }: Affinity,
+  subsets: readonly ArrayLike<number>[],
+  values: readonly Float64Array[],
+): AffinityErrors {
+  const n = matrix.length;
+  const squares = new Float64Array(n);
+  const freedom = new Float64Array(n);
+  subsets.forEach((subset, k) => {
+    for (let a = 0; a < subset.length; a++) {
+      const i = subset[a]!;
+      for (let b = 0; b < subset.length; b++)
+        if (b !== a) squares[i]! += (values[k]![a]! - matrix[i]![subset[b]!]!) ** 2;
+    }
+  });
+  for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) if (j !== i) freedom[i]! += counts[i]![j]! - 1;
+  let sum = 0;
+  const errors = matrix.map((_, i) => {
+    // With one subset a pair nothing says how far others would lie.
+    const variance = freedom[i]! > 0 ? squares[i]! / freedom[i]! : Number.POSITIVE_INFINITY;
+    const row = Float64Array.from(counts[i]!, (count) => Math.sqrt(variance / count));
+    row.forEach((error, j) => {
+      if (j !== i) sum += error ** 2;
+    });
+    return row;
+  });
+  return { matrix: errors, typical: n > 1 ? Math.sqrt(sum / (n * (n - 1))) : 0 };
+}

@@ -20,7 +20,7 @@ export interface EstimationProblem {
   readonly scale: number;
   readonly train: readonly LogisticRows[];
   readonly validation: readonly LogisticRows[];
-  /** Examples each client really trains on: what it counts for in N_S. */
+  /** Examples each client really trains on, balanced as asked: what it counts for in N_S. */
   readonly trainExamples: Float64Array;
   /** Whether rows with choices are there in the two-term form. */
   readonly twoTerm: boolean;
@@ -191,11 +191,29 @@ function robustMean(values: Float64Array, weights: Float64Array): number {
 }
 
 /**
+ * What a client counts for in a subset, so that large clients do not drown small ones:
+ * - none: its examples, as in training.
+ * - down: its examples, but no more than the median client has.
+ * - up: as many examples as the largest client has, as if its rows were taken again and again. N_S grows, so lambda_S falls.
+ */
+export const BALANCES = ["none", "down", "up"] as const;
+export type Balance = (typeof BALANCES)[number];
+
+function balanced(examples: Float64Array, balance: Balance): Float64Array {
+  if (balance === "none") return examples;
+  const sorted = examples.toSorted();
+  if (balance === "up") return examples.fill(sorted.at(-1)!);
+  const median = sorted[(sorted.length - 1) >> 1]!;
+  return examples.map((count) => Math.min(count, median));
+}
+
+/**
  * Checks all sketches and gathers what the estimator shares. The sketches are not copied.
  *
+ * @param balance what a client counts for
  * @throws {KindredError} as `checkClientSketch`, and `invalid_data` where there is no client or two share a name
  */
-export function buildProblem(sketches: readonly ClientSketch[]): EstimationProblem {
+export function buildProblem(sketches: readonly ClientSketch[], balance: Balance = "none"): EstimationProblem {
   const first = sketches[0];
   if (first === undefined)
     throw new KindredError("invalid_data", "estimation needs at least one client's sketch, got none");
@@ -206,20 +224,24 @@ export function buildProblem(sketches: readonly ClientSketch[]): EstimationProbl
     });
   const names = new Set<string>();
   const meanSquare = new Float64Array(sketches.length);
-  const rows = new Float64Array(sketches.length);
   let twoTerm = false;
-  const trainExamples = new Float64Array(sketches.length);
   sketches.forEach((sketch, i) => {
     checkClientSketch(sketch, dim);
     if (names.has(sketch.client))
       throw new KindredError("name_taken", `two sketches are named ${sketch.client}`, { client: sketch.client });
     names.add(sketch.client);
-    trainExamples[i] = sketch.trainExamples;
     let sum = 0;
     for (const x of sketch.train.sketch) sum += x * x;
     meanSquare[i] = sum / sketch.train.margin.length;
-    rows[i] = (sketch.trainExamples / sketch.train.examples) * sketch.train.margin.length;
     twoTerm ||= sketch.train.term.some((term) => term === ROW_TERMS.choice);
+  });
+  const trainExamples = balanced(
+    Float64Array.from(sketches, (sketch) => sketch.trainExamples),
+    balance,
+  );
+  const rows = trainExamples.map((count, i) => {
+    const { examples, margin } = sketches[i]!.train;
+    return (count / examples) * margin.length;
   });
   return {
     clients: sketches.map((sketch) => sketch.client),

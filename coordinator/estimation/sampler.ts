@@ -1,5 +1,5 @@
 /**
- * Which subsets of clients the estimator looks at: k random subsets of one size, together covering every pair of clients.
+ * Which subsets of clients the estimator looks at: k subsets of one size, together covering every pair of clients.
  *
  * Affinity T_ij is a mean over the subsets that hold both i and j, so an uncovered pair has no affinity. Purely random
  * subsets leave pairs out (at the paper's 50 x 3 for n = 10 about 3 % of them) and cover others many times; a greedy design
@@ -24,11 +24,24 @@ export interface SubsetPlan {
 export interface SamplerOptions {
   /** Clients a subset, 1 .. clients. @default sqrt(clients) rounded, at least 2 (fewer where there are fewer clients) */
   size?: number | undefined;
-  /** Number of subsets k. @default enough to cover each pair eight times on average, at most 2000 unless coverage needs more */
+  /** Number of subsets k. @default as `coverage` asks */
   subsets?: number | undefined;
+  /** How often a pair is covered on average. @default 8, and at most 2000 subsets unless all pairs need more */
+  coverage?: number | undefined;
+  /** @default "balanced" */
+  design?: Design | undefined;
   /** @default 0 */
   seed?: number | undefined;
 }
+
+/**
+ * - balanced: least covered pairs and least used clients first, ties by chance, so that all T_ij are means over about as many
+ *   subsets.
+ * - uniform: each subset drawn without regard to the others, as in the paper; where pairs are left out, a few balanced ones more.
+ * - pairs: all pairs, each once. n (n - 1) / 2 subsets.
+ */
+export const DESIGNS = ["balanced", "uniform", "pairs"] as const;
+export type Design = (typeof DESIGNS)[number];
 
 /** Coverage of a pair aimed at by default: the paper's 1000 x 10 at n = 100 gives 9. */
 const DEFAULT_COVERAGE = 8;
@@ -53,12 +66,12 @@ export function defaultSubsetSize(clients: number): number {
  *   message says the smallest number that does
  */
 export function sampleSubsets(clients: number, options: SamplerOptions = {}): SubsetPlan {
-  const { seed = 0 } = options;
+  const { seed = 0, design: kind = "balanced" } = options;
   if (!Number.isInteger(clients) || clients < 1)
     throw new KindredError("invalid_option", `clients must be a whole number of at least 1, got ${clients}`, {
       clients,
     });
-  const size = options.size ?? defaultSubsetSize(clients);
+  const size = options.size ?? (kind === "pairs" ? Math.min(2, clients) : defaultSubsetSize(clients));
   if (!Number.isInteger(size) || size < 1 || size > clients)
     throw new KindredError("invalid_option", `estimation.subsetSize must be 1..${clients} (clients), got ${size}`, {
       clients,
@@ -78,37 +91,58 @@ export function sampleSubsets(clients: number, options: SamplerOptions = {}): Su
 
   const possible = binomial(clients, size);
   const pairs = (clients * (clients - 1)) / 2;
+  if (kind === "pairs") {
+    if (size > 2 || (wanted !== undefined && wanted !== possible))
+      throw new KindredError(
+        "invalid_option",
+        `estimation.design: pairs takes all ${pairs} pairs of ${clients} clients; leave out estimation.subsets and estimation.subsetSize`,
+        { design: kind, size, subsets: wanted },
+      );
+    return describe(clients, size, allSubsets(clients, size));
+  }
   const pairsASubset = (size * (size - 1)) / 2;
+  const covering = (times: number) => Math.max(1, Math.ceil((times * pairs) / Math.max(1, pairsASubset)));
+  const { coverage } = options;
+  if (coverage !== undefined && !(coverage > 0 && covering(coverage) <= MOST_SUBSETS))
+    throw new KindredError("invalid_option", `coverage must be positive and take at most ${MOST_SUBSETS} subsets`, {
+      coverage,
+    });
   const target =
     wanted ??
-    Math.min(DEFAULT_MOST_SUBSETS, Math.max(1, Math.ceil((DEFAULT_COVERAGE * pairs) / Math.max(1, pairsASubset))));
+    (coverage === undefined ? Math.min(DEFAULT_MOST_SUBSETS, covering(DEFAULT_COVERAGE)) : covering(coverage));
 
   if (possible <= target) return describe(clients, size, allSubsets(clients, size));
+  if (kind === "uniform") {
+    const family = new Family(clients, size, new SeededRng(seed, "uniform subsets"));
+    while (family.subsets.length < target) family.addUniform();
+    family.cover();
+    return describe(clients, size, family.subsets);
+  }
 
   const lowest = schoenheim(clients, size);
-  let best: Design | undefined;
+  let best: Family | undefined;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const design = new Design(clients, size, new SeededRng(seed, "subsets", attempt));
-    design.cover();
-    if (best === undefined || design.subsets.length < best.subsets.length) best = design;
-    if (wanted === undefined || design.subsets.length <= target || lowest > target) break;
+    const family = new Family(clients, size, new SeededRng(seed, "subsets", attempt));
+    family.cover();
+    if (best === undefined || family.subsets.length < best.subsets.length) best = family;
+    if (wanted === undefined || family.subsets.length <= target || lowest > target) break;
   }
-  const design = best!;
-  if (wanted !== undefined && design.subsets.length > wanted)
+  const family = best!;
+  if (wanted !== undefined && family.subsets.length > wanted)
     throw new KindredError(
       "invalid_option",
       `estimation.subsets: ${wanted} subsets of ${size} cannot cover all ${pairs} pairs of ${clients} clients; ` +
-        `${design.subsets.length} is the smallest number that the sampler covers them with` +
+        `${family.subsets.length} is the smallest number that the sampler covers them with` +
         (wanted < lowest ? ` (none does with fewer than ${lowest})` : "") +
         "; raise estimation.subsets or estimation.subsetSize",
-      { subsets: wanted, size, clients, smallest: design.subsets.length },
+      { subsets: wanted, size, clients, smallest: family.subsets.length },
     );
-  while (design.subsets.length < target) design.add();
-  return describe(clients, size, design.subsets);
+  while (family.subsets.length < target) family.add();
+  return describe(clients, size, family.subsets);
 }
 
-/** Greedy design: least covered pairs and least used clients first, ties by chance. */
-class Design {
+/** Subsets drawn so far, and how often they cover what. */
+class Family {
   readonly subsets: Int32Array[] = [];
   private readonly pairCount: Uint16Array;
   private readonly clientCount: Int32Array;
@@ -133,9 +167,18 @@ class Design {
     while (this.uncovered > 0) this.add();
   }
 
+  /** Least covered pairs and least used clients first, ties by chance. */
   add(): void {
-    let subset = this.draw();
-    for (let i = 0; i < DISTINCT_ATTEMPTS && this.seen.has(subset.join()); i++) subset = this.draw();
+    this.take(() => this.draw());
+  }
+
+  addUniform(): void {
+    this.take(() => Int32Array.from(this.rng.permutation(this.n).slice(0, this.size)).sort());
+  }
+
+  private take(draw: () => Int32Array): void {
+    let subset = draw();
+    for (let i = 0; i < DISTINCT_ATTEMPTS && this.seen.has(subset.join()); i++) subset = draw();
     this.seen.add(subset.join());
     for (let a = 0; a < subset.length; a++) {
       const i = subset[a]!;

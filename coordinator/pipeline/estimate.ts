@@ -7,12 +7,10 @@ import { MeteredRuntime } from "../../shared/runtimes/metered.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
 import type { BlobRef, SketchGradients } from "../../shared/wire/tasks.js";
-import { affinityMatrix } from "../estimation/affinity.js";
 import { createBatchedSolver } from "../estimation/batched.js";
-import { fitHeldOut, memberValues } from "../estimation/evaluate.js";
 import { EstimatorJudge } from "../estimation/judge.js";
+import { firstSubsets, sampleAffinity } from "../estimation/precision.js";
 import { buildProblem, checkClientSketch, crossFit } from "../estimation/problem.js";
-import { sampleSubsets } from "../estimation/sampler.js";
 import { groupClients } from "../grouping/group.js";
 import { confirmed } from "./confirm.js";
 import { faultText, type PipelineContext, type PipelinePlan } from "./context.js";
@@ -40,6 +38,8 @@ export interface EstimateOutcome {
     readonly subsetSize: number;
     readonly dim: number;
     readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
+    /** Of an affinity, by the choice of subsets, nats; null where each pair was seen once. */
+    readonly standardError: number | null;
     readonly twoTerms: boolean;
     readonly folds: number;
     /** lambda_0, the median over the subsets of what each chose of the path. */
@@ -107,19 +107,25 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
     });
   }
   const stage = ctx.progress.stage("estimate affinities", 1);
-  const problem = crossFit(buildProblem(sketches), undefined, seed);
+  const problem = crossFit(buildProblem(sketches, estimation.balance), undefined, seed);
   const clients = sketches.map(({ client }) => client);
-  const { size, ...sampling } = samplingOf(ctx.plan);
-  // A client that dropped out must not leave fewer clients than a subset has.
-  const subsets = sampleSubsets(clients.length, { ...sampling, size: size && Math.min(size, clients.length) });
   const runtime = new MeteredRuntime(ctx.runtime);
   const solver = await createBatchedSolver(problem, runtime, {
     lambda: chosen(estimation.lambda),
     signal: ctx.signal,
   });
   try {
-    const fits = await fitHeldOut(solver, subsets.subsets);
-    const { matrix } = affinityMatrix(clients.length, subsets.subsets, memberValues(fits));
+    const { size, ...sampling } = samplingOf(ctx.plan);
+    const {
+      plan: subsets,
+      fits,
+      affinity: { matrix },
+      errors,
+    } = await sampleAffinity(solver, {
+      ...sampling,
+      // A client that dropped out must not leave fewer clients than a subset has.
+      size: size && Math.min(size, clients.length),
+    });
     stage.tick(1);
     stage.done();
     // How many groups the search will look at is known only when it ends.
@@ -148,6 +154,7 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
         subsetSize: subsets.size,
         dim: estimation.dim,
         pairCoverage: subsets.pairCoverage,
+        standardError: Number.isFinite(errors.typical) ? errors.typical : null,
         twoTerms: problem.twoTerm,
         folds: problem.folds?.count ?? 1,
         lambda: median(fits.lambda),
@@ -167,6 +174,8 @@ const median = (values: Float64Array): number => values.toSorted()[(values.lengt
 const samplingOf = ({ estimation, seed }: PipelinePlan) => ({
   size: chosen(estimation.subsetSize),
   subsets: chosen(estimation.subsets),
+  standardError: chosen(estimation.standardError),
+  design: estimation.design,
   seed,
 });
 
@@ -175,7 +184,7 @@ const samplingOf = ({ estimation, seed }: PipelinePlan) => ({
  * @throws {KindredError} `invalid_option` saying what to change
  */
 export function checkSampling(plan: PipelinePlan, clients: number): void {
-  sampleSubsets(clients, samplingOf(plan));
+  firstSubsets(clients, samplingOf(plan));
 }
 
-const chosen = (value: "auto" | number): number | undefined => (value === "auto" ? undefined : value);
+const chosen = <T>(value: "auto" | T): T | undefined => (value === "auto" ? undefined : (value as T));

@@ -104,9 +104,29 @@ const estimation = block({
   subsetSize: auto(whole(2, 10_000), "a whole number from 2 to 10000").default("auto").describe("Clients a subset"),
   dim: whole(1, 16_384).default(400).describe("Entries of a sketched gradient"),
   examplesPerClient: whole(1, 100_000).default(200).describe("Most training rows a client sketches"),
-  lambda: auto(z.number().positive(), "a number above 0")
+  design: z
+    .enum(["balanced", "uniform", "pairs"])
+    .default("balanced")
+    .describe(
+      "balanced: pairs of clients about equally often together; uniform: subsets drawn without regard to each other; pairs: all pairs, each once",
+    ),
+  standardError: auto(z.number().positive(), "a number above 0")
     .default("auto")
-    .describe("Ridge penalty, relative to the mean squared norm of the sketched gradients"),
+    .describe("Of an affinity, nats: subsets are added until it is reached, in place of a number of subsets"),
+  balance: z
+    .enum(["none", "down", "up"])
+    .default("none")
+    .describe(
+      "What a client counts for in the estimate: none: its training rows; down: at most as many as the median client; up: as many as the largest",
+    ),
+  lambda: auto(
+    z.union([z.number().positive(), z.array(z.number().positive()).min(1).max(32)]),
+    "a number above 0, or a list of 1 to 32 of them",
+  )
+    .default("auto")
+    .describe(
+      "Ridge penalty, relative to the mean squared norm of the sketched gradients; of a list every subset takes the best on held-out rows",
+    ),
   margin: z
     .enum(["auto", "answer", "two-term"])
     .default("auto")

@@ -39,6 +39,34 @@ test("every pair of clients is covered, whatever the number of clients, the size
   );
 });
 
+test("uniform subsets cover every pair too, with as few more as that takes", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 3, max: 30 }), fc.integer(), (clients, seed) => {
+      const size = Math.max(2, Math.floor(clients / 3));
+      const plan = sampleSubsets(clients, { design: "uniform", size, subsets: 12, seed });
+      check(plan, clients);
+      assert.ok(plan.subsets.length >= 12 || plan.subsets.length === (clients * (clients - 1)) / 2);
+    }),
+    { numRuns: 40 },
+  );
+  // What tells the designs apart: how unevenly clients are drawn.
+  const spread = (design: "uniform" | "balanced") => {
+    const { clientCount } = sampleSubsets(40, { design, size: 8, subsets: 300, seed: 1 });
+    return clientCount.max - clientCount.min;
+  };
+  assert.ok(spread("uniform") > 2 * spread("balanced"), `${spread("uniform")} against ${spread("balanced")}`);
+});
+
+test("all pairs are the pairs, each once, and are not asked for with a size or a number", () => {
+  const plan = sampleSubsets(7, { design: "pairs" });
+  check(plan, 7);
+  assert.equal(plan.size, 2);
+  assert.equal(plan.subsets.length, 21);
+  assert.deepEqual(sampleSubsets(1, { design: "pairs" }).subsets, [Int32Array.of(0)]);
+  for (const options of [{ size: 3 }, { subsets: 20 }])
+    assert.throws(() => sampleSubsets(7, { design: "pairs", ...options }), /design: pairs takes all 21 pairs/);
+});
+
 test("one, two and three clients have subsets with the defaults", () => {
   assert.deepEqual(sampleSubsets(1).subsets, [Int32Array.of(0)]);
   assert.deepEqual(sampleSubsets(2).subsets, [Int32Array.of(0, 1)]);

@@ -23,6 +23,7 @@ interface Kind {
     examples: number;
     w: number[];
     objective: number;
+    withoutMargins: number;
     validationLosses: number[];
   }[];
 }
@@ -57,16 +58,13 @@ for (const kind of ["single", "pairs"] as const)
         validation: rows(validation),
       }));
       const problem = buildProblem(sketches);
+      const solver =
+        backend === "float64" ? createReferenceSolver(problem) : await createBatchedSolver(problem, runtime);
       for (const { subset, lambda, examples, w, objective, validationLosses } of optima) {
         // The fixture's lambda is absolute; ours is relative to the mean squared norm of g, at 120 examples.
-        const options = { lambda: (lambda * examples) / (120 * problem.scale ** 2), tolerance: 1e-6 };
-        const solver =
-          backend === "float64"
-            ? createReferenceSolver(problem, options)
-            : await createBatchedSolver(problem, runtime, options);
-        const fits = await solver.fit([subset]);
+        const fits = await solver.fit([subset], { lambda: [(lambda * examples) / (120 * problem.scale ** 2)] });
         // Margins and sketches are float32 here, float64 there: 6e-8 relative.
-        assert.ok(Math.abs(fits.objective[0]! - objective) < 2e-6 * Math.max(1, objective), `${subset} ${lambda}`);
+        assert.ok(Math.abs(fits.objective[0]! - objective) < 1e-6, `${subset} ${lambda}`);
         const strongConvexity = 2 * lambda;
         const distance = Math.hypot(...fits.weights.map((x, d) => x - w[d]!));
         const bound = (4e-6 * problem.scale) / strongConvexity + 1e-5 * Math.hypot(...w);
@@ -79,6 +77,27 @@ for (const kind of ["single", "pairs"] as const)
           const gap = Math.abs(mean(examples) - validationLosses[i]!);
           assert.ok(gap < 1e-3 * (1 + validationLosses[i]!), `${subset} ${lambda} client ${i}: ${gap}`);
         });
-        await solver.close();
       }
+      await solver.close();
     });
+
+test("objectives without margins are scikit-learn's within 1e-6, every gradient below 1e-6, all subsets solved at once", async () => {
+  for (const { clients, optima } of [fixture.single, fixture.pairs]) {
+    const sketches: ClientSketch[] = clients.map(({ train, validation }, i) => {
+      const part = rows({ ...train, margin: train.margin.map(() => 0) });
+      return { client: `client-${i}`, trainExamples: part.examples, train: part, validation: rows(validation) };
+    });
+    const problem = buildProblem(sketches);
+    const solver = await createBatchedSolver(problem, runtime);
+    const fits = await solver.fit(
+      optima.map(({ subset }) => subset),
+      { lambda: optima.map(({ lambda, examples }) => (lambda * examples) / (120 * problem.scale ** 2)) },
+    );
+    optima.forEach(({ subset, lambda, withoutMargins }, k) => {
+      const gap = Math.abs(fits.objective[k]! - withoutMargins);
+      assert.ok(gap < 1e-6, `${subset} ${lambda}: ${gap}`);
+      assert.ok(fits.gradientNorm[k]! <= 1e-6);
+    });
+    await solver.close();
+  }
+});

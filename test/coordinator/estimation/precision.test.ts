@@ -1,0 +1,98 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { affinityErrors, affinityMatrix } from "../../../coordinator/estimation/affinity.js";
+import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { sampleAffinity } from "../../../coordinator/estimation/precision.js";
+import { buildProblem } from "../../../coordinator/estimation/problem.js";
+import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
+import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
+import { SeededRng } from "../../../shared/base/random.js";
+import { randomSketches } from "./sketches.js";
+
+test("the standard error of an affinity is its scatter over families of subsets", () => {
+  // f_i(S) drawn with a deviation of its own for each client; 200 families, so a deviation is known within 5 % (one in 20).
+  const n = 12;
+  const deviation = Float64Array.from({ length: n }, (_, i) => 0.3 + 0.1 * i);
+  const rng = new SeededRng(3, "values");
+  const families = Array.from({ length: 200 }, (_, seed) => {
+    const { subsets } = sampleSubsets(n, { size: 4, subsets: 60, seed });
+    const values = subsets.map((subset) => Float64Array.from(subset, (i) => i + deviation[i]! * rng.normal()));
+    const affinity = affinityMatrix(n, subsets, values);
+    return { affinity, errors: affinityErrors(affinity, subsets, values) };
+  });
+  for (let i = 0; i < n; i++) {
+    let seen = 0;
+    let said = 0;
+    for (const { affinity, errors } of families)
+      for (let j = 0; j < n; j++) {
+        if (j === i) continue;
+        seen += (affinity.matrix[i]![j]! - i) ** 2;
+        said += errors.matrix[i]![j]! ** 2;
+      }
+    assert.ok(Math.abs(Math.sqrt(said / seen) - 1) < 0.12, `client ${i}: ${Math.sqrt(said / seen)}`);
+  }
+});
+
+test("where each pair was seen once, nothing says how sure an affinity is", () => {
+  const { subsets } = sampleSubsets(4, { design: "pairs" });
+  const values = subsets.map(() => Float64Array.of(1, 2));
+  assert.equal(affinityErrors(affinityMatrix(4, subsets, values), subsets, values).typical, Number.POSITIVE_INFINITY);
+});
+
+test("subsets are added until the wanted standard error is reached, and what was solved before is kept", async () => {
+  const problem = buildProblem(randomSketches(14, { dim: 8 }));
+  const solver = createReferenceSolver(problem, { lambda: 1e-2 });
+  let solved = 0;
+  const counting = {
+    ...solver,
+    fit: (...given: Parameters<typeof solver.fit>) => {
+      solved += given[0].length;
+      return solver.fit(...given);
+    },
+  };
+  const first = await sampleAffinity(counting, { size: 4, coverage: 3 });
+  const wanted = 0.6 * first.errors.typical;
+  solved = 0;
+  const found = await sampleAffinity(counting, { size: 4, standardError: wanted });
+  assert.ok(found.errors.typical <= wanted, `${found.errors.typical} against ${wanted}`);
+  assert.equal(solved, found.plan.subsets.length);
+  assert.ok(found.plan.subsets.length > first.plan.subsets.length);
+  assert.ok(found.plan.subsets.length < 6 * first.plan.subsets.length);
+  const whole = memberValues(await fitHeldOut(solver, found.plan.subsets));
+  memberValues(found.fits).forEach((values, k) => {
+    assert.deepEqual(values, whole[k]);
+  });
+  const few = await sampleAffinity(counting, { size: 4, standardError: 1e-9, most: 60 });
+  assert.equal(few.plan.subsets.length, 60);
+});
+
+test("a number of subsets and a standard error exclude each other", async () => {
+  const solver = createReferenceSolver(buildProblem(randomSketches(5, { dim: 3 })));
+  await assert.rejects(
+    sampleAffinity(solver, { subsets: 10, standardError: 0.1 }),
+    /estimation.subsets and estimation.standardError both say/,
+  );
+});
+
+test("large clients count for no more than the median client, or small ones for as much as the largest", async () => {
+  const sketches = randomSketches(3, { dim: 5 });
+  const sized = sketches.map((sketch, i) => ({ ...sketch, trainExamples: [20, 40, 4000][i]! }));
+  assert.deepEqual([...buildProblem(sized).trainExamples], [20, 40, 4000]);
+  assert.deepEqual([...buildProblem(sized, "down").trainExamples], [20, 40, 40]);
+  assert.deepEqual([...buildProblem(sized, "up").trainExamples], [4000, 4000, 4000]);
+  // What it is for: the small client's loss under the weights of all three.
+  const losses: number[] = [];
+  for (const balance of ["none", "down", "up"] as const) {
+    const solver = createReferenceSolver(buildProblem(sized, balance), { lambda: 1e-2, referenceExamples: 1 });
+    const { weights } = await solver.fit([[0, 1, 2]]);
+    let loss = 0;
+    const { train } = solver.problem;
+    for (let r = 0; r < train[0]!.margin.length; r++) {
+      let z = train[0]!.margin[r]!;
+      for (let d = 0; d < 5; d++) z += train[0]!.sketch[r * 5 + d]! * weights[d]!;
+      loss += Math.log1p(Math.exp(-z));
+    }
+    losses.push(loss);
+  }
+  assert.ok(losses[1]! < losses[0]! && losses[2]! < losses[0]!, losses.join());
+});
