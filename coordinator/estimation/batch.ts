@@ -126,7 +126,7 @@ export function relocateGraph({ clients, rows }: Sizes): Graph {
   return g.build({ curvature: g.gather(g.flattenFront(from, 2), positions) });
 }
 
-/** Losses of the rows of each (client, weight vector) pair: [clients, C, rows]. */
+/** Losses and margins of the rows of each (client, weight vector) pair: [clients, C, rows]. */
 export function lossGraph({ clients, rows, dim }: Sizes): Graph {
   const g = new GraphBuilder();
   const sketch = g.input("sketch", [clients, rows, dim]);
@@ -134,7 +134,7 @@ export function lossGraph({ clients, rows, dim }: Sizes): Graph {
   const at = g.input("at", column(dim));
   const pairWeight = g.input("pairWeight", [clients, "C"], "int32");
   const z = g.add(g.matmul(g.gather(at, pairWeight), sketch, { transB: true }), margin);
-  return g.build({ losses: logistic(g, z).loss });
+  return g.build({ losses: logistic(g, z).loss, margins: z });
 }
 
 /** Second moment of a sample of rows: X^T X. */

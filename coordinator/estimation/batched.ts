@@ -10,7 +10,7 @@
  */
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { throwIfAborted } from "../../shared/base/errors.js";
-import type { Executable, ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
+import type { Executable, FeedData, ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
 import type { LogisticRows } from "../../shared/sketch/types.js";
 import {
   gradientGraph,
@@ -311,7 +311,25 @@ export class BatchedSolver implements SurrogateSolver {
     return out;
   }
 
-  async exampleLosses(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]> {
+  exampleLosses(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]> {
+    return this.overRows(weights, pairs, "losses", (part, losses) => {
+      const examples = new Float64Array(part.examples);
+      for (let r = 0; r < losses.length; r++) examples[part.example[r]!]! += losses[r]!;
+      return examples;
+    });
+  }
+
+  rowMargins(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]> {
+    return this.overRows(weights, pairs, "margins", (_, margins) => Float64Array.from(margins));
+  }
+
+  /** @param take what to keep of a pair's rows */
+  private async overRows(
+    weights: Float64Array,
+    pairs: Pairs,
+    output: "losses" | "margins",
+    take: (part: LogisticRows, rows: FeedData) => Float64Array,
+  ): Promise<Float64Array[]> {
     const { clients, rows, dim } = this.validation.sizes;
     const mostColumns = Math.max(1, Math.floor(this.batchNumbers / (clients * Math.max(rows, dim))));
     const result: Float64Array[] = new Array(pairs.client.length);
@@ -329,20 +347,21 @@ export class BatchedSolver implements SurrogateSolver {
         for (let c = 0; c < columns && taken + c < list.length; c++)
           pairWeight[i * columns + c] = pairs.weight[list[taken + c]!]!;
       });
-      const run = await this.loss.run({
-        sketch: this.validation.sketch,
-        margin: this.validation.margin,
-        at,
-        pairWeight: { shape: [clients, columns], data: pairWeight },
-      });
-      const losses = run.tensors.losses!.data;
+      const run = await this.loss.run(
+        {
+          sketch: this.validation.sketch,
+          margin: this.validation.margin,
+          at,
+          pairWeight: { shape: [clients, columns], data: pairWeight },
+        },
+        { fetch: [output] },
+      );
+      const found = run.tensors[output]!.data;
       waiting.forEach((list, i) => {
         const part = this.problem.validation[i]!;
         for (let c = 0; c < columns && taken + c < list.length; c++) {
-          const examples = new Float64Array(part.examples);
           const base = (i * columns + c) * rows;
-          for (let r = 0; r < part.margin.length; r++) examples[part.example[r]!]! += losses[base + r]!;
-          result[list[taken + c]!] = examples;
+          result[list[taken + c]!] = take(part, found.subarray(base, base + part.margin.length));
         }
       });
     }

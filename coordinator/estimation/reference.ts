@@ -181,6 +181,16 @@ export function fitExactly(
 export function createReferenceSolver(problem: EstimationProblem, options: SurrogateOptions = {}): SurrogateSolver {
   const plan = compileSurrogate(problem, options);
   const { dim, scale } = problem;
+  const rowMargins = (weights: Float64Array, { client, weight }: Pairs) =>
+    Array.from(client, (i, p) => {
+      const rows = problem.validation[i]!;
+      const base = weight[p]! * dim;
+      return Float64Array.from(rows.margin, (h, r) => {
+        let z = h;
+        for (let d = 0; d < dim; d++) z += rows.sketch[r * dim + d]! * weights[base + d]!;
+        return z;
+      });
+    });
   return {
     problem,
     plan,
@@ -205,19 +215,17 @@ export function createReferenceSolver(problem: EstimationProblem, options: Surro
       });
       return { weights, objective, gradientNorm, steps, products };
     },
-    async exampleLosses(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]> {
-      return Array.from(pairs.client, (client, p) => {
-        const rows = problem.validation[client]!;
-        const base = pairs.weight[p]! * dim;
+    async exampleLosses(weights, pairs) {
+      return rowMargins(weights, pairs).map((margins, p) => {
+        const rows = problem.validation[pairs.client[p]!]!;
         const losses = new Float64Array(rows.examples);
-        for (let r = 0; r < rows.margin.length; r++) {
-          let z = rows.margin[r]!;
-          for (let d = 0; d < dim; d++) z += rows.sketch[r * dim + d]! * weights[base + d]!;
+        margins.forEach((z, r) => {
           losses[rows.example[r]!]! += logisticLoss(z);
-        }
+        });
         return losses;
       });
     },
+    rowMargins: async (weights, pairs) => rowMargins(weights, pairs),
     async close() {},
   };
 }

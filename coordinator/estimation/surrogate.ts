@@ -90,6 +90,12 @@ export interface SurrogateSolver {
    * @returns one array a pair, [validation examples of the pair's client]
    */
   exampleLosses(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]>;
+  /**
+   * Margins h + g.w of the rows of each pair's client's validation examples.
+   * @param weights as for `exampleLosses`
+   * @returns one array a pair, [rows]
+   */
+  rowMargins(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]>;
   /** Frees what the solver holds on a runtime. */
   close(): Promise<void>;
 }

@@ -9,6 +9,7 @@ import type { ClientSketch } from "../../shared/sketch/types.js";
 import type { BlobRef, SketchGradients } from "../../shared/wire/tasks.js";
 import { createBatchedSolver } from "../estimation/batched.js";
 import { EstimatorJudge } from "../estimation/judge.js";
+import { type Outlook, outlookOf } from "../estimation/outlook.js";
 import { firstSubsets, sampleAffinity } from "../estimation/precision.js";
 import { buildProblem, checkClientSketch, crossFit } from "../estimation/problem.js";
 import { groupClients } from "../grouping/group.js";
@@ -45,6 +46,8 @@ export interface EstimateOutcome {
     /** lambda_0, the median over the subsets of what each chose of the path. */
     readonly lambda: number;
     readonly largestGradientNorm: number;
+    /** Of the partition. */
+    readonly outlook: Outlook;
   };
   /** Operations of the coordinator's own solves. */
   readonly flops: number;
@@ -158,6 +161,7 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
         twoTerms: problem.twoTerm,
         folds: problem.folds?.count ?? 1,
         lambda: median(fits.lambda),
+        outlook: await outlookOf(solver, grouping.partition),
         largestGradientNorm: fits.gradientNorm.reduce((most, norm) => Math.max(most, norm), 0),
       },
       flops: runtime.flops,

@@ -132,7 +132,8 @@ function between(from: Instant, to: Instant): Seconds {
 interface LogisticFigures extends PeerFigures {
   readonly processor: Readonly<Record<string, number>>;
   readonly gradient: Readonly<Record<string, number>>;
-  readonly objective: readonly number[];
+  /** Of each subset. */
+  readonly optima: readonly number[];
 }
 
 async function runLogistic(
@@ -158,14 +159,14 @@ async function runLogistic(
         penalty: subsets.map(() => penalty),
       }),
     );
-    return (await runPeer("logistic.py", [folder], print, "scikit-learn")) as LogisticFigures | undefined;
+    return (await runPeer("logistic.py", [folder], print)) as LogisticFigures | undefined;
   } finally {
     await rm(folder, { recursive: true });
   }
 }
 
 function compare(
-  { all, processor, gradient, objective }: LogisticFigures,
+  { all, processor, gradient, optima }: LogisticFigures,
   ours: Float64Array,
   subsets: number,
   total: Seconds,
@@ -178,6 +179,6 @@ function compare(
         `(processors ${((1000 * total.processor) / subsets).toFixed(2)}): ratio ${((seconds * subsets) / total.clock).toFixed(1)} ` +
         `by the clock, ${((processor[way]! * subsets) / total.processor).toFixed(1)} by processor time`,
     );
-  const gap = objective.reduce((most, theirs, k) => Math.max(most, Math.abs(theirs - ours[k]!)), 0);
-  print(`  objectives of the ${objective.length} subsets agree within ${gap.toExponential(1)}`);
+  const gap = optima.reduce((most, theirs, k) => Math.max(most, Math.abs(theirs - ours[k]!)), 0);
+  print(`  objectives of the ${optima.length} subsets agree within ${gap.toExponential(1)}`);
 }

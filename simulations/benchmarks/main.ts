@@ -8,6 +8,7 @@ import type { Runtime } from "../../shared/runtimes/types.js";
 import { benchEngine, benchSketching } from "./engine.js";
 import { benchEstimation, benchLargeEstimation } from "./estimation.js";
 import { benchGroupings } from "./groupings.js";
+import { benchGrowth } from "./growth.js";
 import { benchMembers } from "./members.js";
 import { benchMemory } from "./memory.js";
 import { benchTraining } from "./training.js";
@@ -56,6 +57,11 @@ const PARTS: Readonly<Record<string, Part>> = {
   "estimation-large": {
     about: "subset surrogates, d = 400, 100 examples a client: 2,000 clients with 10,000 subsets of 45",
     run: () => withRuntime((runtime) => benchLargeEstimation(runtime, print)),
+    named: true,
+  },
+  "estimation-growth": {
+    about: "how time and memory of the estimation grow with n, k and d: a table and a plot in runs/",
+    run: () => benchGrowth(print, "runs"),
     named: true,
   },
   groupings: {

@@ -11,20 +11,17 @@ export interface PeerFigures {
   readonly peakRssBytes?: number;
   readonly method?: string;
   readonly torch?: string;
-  /** Of a peer other than PyTorch. */
-  readonly version?: string;
+  /** Objective that a solver reached. */
+  readonly objective?: number;
+  /** Name and versions of a peer other than PyTorch. */
+  readonly peer?: string;
 }
 
-/**
- * @param script under peers/, which prints its figures as its last line, in JSON
- * @param peer what the script runs
- * @returns nothing where it cannot run
- */
+/** @param script under peers/, which prints its figures as its last line, in JSON. @returns nothing where it cannot run */
 export async function runPeer(
   script: string,
   args: readonly string[],
   print: (line: string) => void,
-  peer = "PyTorch",
 ): Promise<PeerFigures | undefined> {
   const python = process.env.KINDRED_PYTHON ?? "python3";
   try {
@@ -34,8 +31,9 @@ export async function runPeer(
     });
     const figures = JSON.parse(stdout.trim().split("\n").at(-1) ?? "{}") as PeerFigures;
     if (typeof figures.seconds !== "number") throw new Error("no figure");
-    const version = figures.torch ?? figures.version;
-    print(`  ${peer} ${version}${figures.method ? `, ${figures.method}` : ""}: ${figures.seconds.toFixed(2)} s`);
+    print(
+      `  ${figures.peer ?? `PyTorch ${figures.torch}`}${figures.method ? `, ${figures.method}` : ""}: ${figures.seconds.toFixed(2)} s`,
+    );
     return figures;
   } catch (error) {
     const [reason = ""] = String((error as { stderr?: string }).stderr || (error as Error).message)
@@ -43,7 +41,7 @@ export async function runPeer(
       .split("\n")
       .slice(-1);
     print(
-      `  ${peer} is not at hand, its ratio is left out (${python}: ${reason}); KINDRED_PYTHON names a Python that has it`,
+      `  the peer is not at hand, its ratio is left out (${python}: ${reason}); KINDRED_PYTHON names a Python that has what ${script} imports`,
     );
     return undefined;
   }

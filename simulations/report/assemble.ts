@@ -1,6 +1,7 @@
 /** Fills a report from what a run came to. */
 import type { Population } from "../../client/data/population.js";
 import type { BaseModel } from "../../client/models/base.js";
+import type { Outlook } from "../../coordinator/estimation/outlook.js";
 import { adjustedRandIndex } from "../../coordinator/grouping/rand-index.js";
 import type { PipelineContext } from "../../coordinator/pipeline/context.js";
 import type { RunOutcome } from "../../coordinator/pipeline/run.js";
@@ -76,6 +77,7 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
         lambda: estimate.facts.lambda,
         folds: estimate.facts.folds,
         "standard error of an affinity, by the choice of subsets": estimate.facts.standardError,
+        ...outlookFacts(estimate.facts.outlook),
         "largest gradient norm": estimate.facts.largestGradientNorm,
       },
     },
@@ -84,6 +86,17 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
     model: { name: plan.model, hash: base.hash, parameters: base.parameters, facts: { layers, hidden, vocabulary } },
     rows: byClient(clients.map((name) => [name, ctx.info(name).rows])),
     ...(command === undefined ? {} : { command }),
+  };
+}
+
+function outlookFacts({ loss, accuracy }: Outlook): Readonly<Record<string, number | null>> {
+  return {
+    "estimated loss in the groups": loss.value,
+    "its standard error": loss.standardError,
+    ...(accuracy && {
+      "estimated accuracy in the groups": accuracy.value,
+      "accuracy's standard error": accuracy.standardError,
+    }),
   };
 }
 

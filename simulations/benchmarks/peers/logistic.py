@@ -9,8 +9,8 @@ Ways: LogisticRegression as it comes (lbfgs, float32), lbfgs at a tolerance of 1
 subset's rows counts.
 
 Prints one JSON line: {"seconds": of the way as it comes, a subset, median, "all": {way: seconds}, "processor": {way: processor
-seconds a subset}, "gradient": {way: largest gradient norm, where the mean squared norm of a row is 1}, "objective": [newton-cholesky's
-optimum of each subset, nats an example], "version", "subsets"}.
+seconds a subset}, "gradient": {way: largest gradient norm, where the mean squared norm of a row is 1}, "optima": [newton-cholesky's
+objective of each subset, nats an example], "peer", "subsets"}.
 """
 
 import argparse
@@ -77,8 +77,8 @@ def main():
                 "all": seconds,
                 "processor": processor,
                 "gradient": gradients,
-                "objective": objective,
-                "version": sklearn.__version__,
+                "optima": objective,
+                "peer": f"scikit-learn {sklearn.__version__}",
                 "subsets": len(task["subsets"]),
             }
         )

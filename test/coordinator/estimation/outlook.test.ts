@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { createBatchedSolver } from "../../../coordinator/estimation/batched.js";
+import { fitHeldOut, mean, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { fates, outlookOf } from "../../../coordinator/estimation/outlook.js";
+import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.js";
+import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
+import { SeededRng } from "../../../shared/base/random.js";
+import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
+import { ROW_TERMS } from "../../../shared/sketch/types.js";
+import { randomSketches } from "./sketches.js";
+
+const runtime = new OnnxRuntime();
+after(() => runtime.close());
+
+test("an example is right where the right answer leads every rival; one without choices is neither", () => {
+  const { format, choice, answer } = ROW_TERMS;
+  const rows = {
+    examples: 4,
+    example: Int32Array.of(0, 0, 1, 1, 2, 2, 2, 3),
+    term: Uint8Array.of(format, choice, format, choice, choice, choice, choice, answer),
+  };
+  const found = fates(rows, [-3, 0.5, 2, -0.1, 1, -1, 2, 4]);
+  assert.deepEqual(
+    found.map(({ right }) => right),
+    [true, false, false, undefined],
+  );
+  assert.ok(Math.abs(found[0]!.loss - (Math.log1p(Math.exp(3)) + Math.log1p(Math.exp(-0.5)))) < 1e-12);
+});
+
+for (const folds of [1, 3])
+  test(`loss and accuracy of a partition are those of its members' held-out examples, ${folds} fold(s), on both solvers`, async () => {
+    const problem = crossFit(buildProblem(randomSketches(6, { dim: 9, twoTerm: true })), folds);
+    const partition = [
+      [0, 3, 5],
+      [1, 2, 4],
+    ];
+    const exact = createReferenceSolver(problem, { lambda: 1e-2 });
+    const batched = await createBatchedSolver(problem, runtime, { lambda: 1e-2 });
+    const theirs = await outlookOf(exact, partition);
+    const ours = await outlookOf(batched, partition);
+    const values = memberValues(await fitHeldOut(exact, partition)).flatMap((group) => [...group]);
+    assert.ok(Math.abs(theirs.loss.value + mean(Float64Array.from(values))) < 1e-9);
+    for (const key of ["value", "standardError"] as const) {
+      assert.ok(Math.abs(ours.loss[key]! - theirs.loss[key]!) < 1e-4);
+      assert.ok(Math.abs(ours.accuracy![key]! - theirs.accuracy![key]!) < 1e-9);
+    }
+    assert.ok(theirs.accuracy!.value > 0 && theirs.accuracy!.value < 1);
+    await batched.close();
+  });
+
+test("rows without choices have no accuracy", async () => {
+  const solver = createReferenceSolver(buildProblem(randomSketches(3, { dim: 4 })), { lambda: 1e-2 });
+  assert.equal((await outlookOf(solver, [[0, 1, 2]])).accuracy, undefined);
+});
+
+test("the standard error of an outlook is the bootstrap's over each client's examples", async () => {
+  const sketches = randomSketches(5, { dim: 6, twoTerm: true }).map((sketch) => ({
+    ...sketch,
+    validation: sketch.train,
+  }));
+  const solver = createReferenceSolver(buildProblem(sketches.slice(1)), { lambda: 1e-2 });
+  const { loss } = await outlookOf(solver, [[0, 1, 2, 3]]);
+  const { losses } = await fitHeldOut(solver, [[0, 1, 2, 3]]);
+  const rng = new SeededRng(1, "bootstrap");
+  const draws = Float64Array.from({ length: 4000 }, () => {
+    let sum = 0;
+    for (const examples of losses[0]!) {
+      // Of n - 1 draws, so that the deviation is the unbiased one's (McCarthy and Snowden 1985).
+      const drawn = examples.length - 1;
+      for (let e = 0; e < drawn; e++) sum += examples[rng.int(examples.length)]! / drawn / losses[0]!.length;
+    }
+    return sum;
+  });
+  const centre = mean(draws);
+  const deviation = Math.sqrt(mean(draws.map((x) => (x - centre) ** 2)));
+  // 4,000 draws know a deviation to 1.1 %: four of those.
+  assert.ok(Math.abs(loss.standardError! / deviation - 1) < 0.045, `${loss.standardError} against ${deviation}`);
+});
