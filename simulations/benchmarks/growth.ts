@@ -84,12 +84,12 @@ async function measuredApart(given: EstimationCase): Promise<EstimationBench> {
   });
 }
 
-const PANEL = { width: 250, height: 190, left: 52, top: 30, right: 14, bottom: 34 };
+const PANEL = { width: 260, height: 190, left: 52, top: 30, right: 14, bottom: 34 };
 
 /** A row of panels for processor seconds and one for peak memory; a column an axis. */
 function plot(points: readonly Point[]): Markup {
   const quantities = [
-    { name: "processor seconds", of: processor },
+    { name: "processor s", of: processor },
     { name: "peak MiB", of: ({ found }: Point) => found.peakBytes / 2 ** 20 },
   ];
   const { width, height } = PANEL;
