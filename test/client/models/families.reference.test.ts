@@ -1,18 +1,20 @@
 /**
- * Every family against transformers and PEFT: logits, logits with a LoRA on all linears, gradients of its B. Fixtures:
- * test/fixtures/make_families.py; Llama's own are in llama.reference.test.ts and tuning/peft.reference.test.ts.
+ * Every family against transformers and PEFT: logits, logits with a LoRA on all linears, gradients of its B, twenty training steps.
+ * Fixtures: test/fixtures/make_families.py, make_curves.py; Llama's own are in llama.reference.test.ts and tuning/peft.reference.test.ts.
  */
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { adapterFromTensors } from "../../../client/tuning/adapter.js";
 import { trainingFeeds } from "../../../client/tuning/batches.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
 import { Meter, Programs } from "../../../client/tuning/programs.js";
+import { trainAdapter } from "../../../client/tuning/training.js";
 import { adaptedModules, readPeftAdapter, writePeftAdapter } from "../../../shared/adapters/peft.js";
 import { readIntTensor, readSafetensorsHeader, readTensor, readTensors } from "../../../shared/adapters/safetensors.js";
 import { asset } from "../../../shared/base/assets.js";
@@ -61,8 +63,16 @@ function off(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
 }
 
 const spec = { rank: 2, alpha: 4, dropout: 0, freezeA: true };
+const curves = JSON.parse(await readFile(join(fixtures, "curves.json"), "utf8"));
 
-for (const name of (await readdir(fixtures)).sort()) {
+/** The fixture's tokens as rows, every token but the first scored. */
+function rowsOf({ shape: [rows, length], data }: Expected["tokens"]): EncodedRow[] {
+  const scored = Int32Array.from({ length: length - 1 }, (_, i) => i + 1);
+  return Array.from({ length: rows }, (_, i) => ({ tokens: data.slice(i * length, (i + 1) * length), scored }));
+}
+
+const names = (await readdir(fixtures, { withFileTypes: true })).filter((entry) => entry.isDirectory());
+for (const { name } of names.sort((a, b) => a.name.localeCompare(b.name))) {
   test(`a ${name} model has transformers' logits, and PEFT's with an adapter on all linears and its gradients`, async () => {
     const model = await openBaseModel(join(fixtures, name));
     const programs = new Programs(runtime, model);
@@ -77,15 +87,9 @@ for (const name of (await readdir(fixtures)).sort()) {
     assert.ok(off(moved, adapted) <= 1e-4, `adapted logits are off by ${off(moved, adapted)} of the largest`);
     assert.ok(off(base, adapted) > 1e-2, "the adapter changes nothing");
 
-    const [rows, length] = tokens.shape;
-    const scored = Int32Array.from({ length: length - 1 }, (_, i) => i + 1);
-    const batch = Array.from({ length: rows }, (_, i) => ({
-      tokens: tokens.data.slice(i * length, (i + 1) * length),
-      scored,
-    }));
     const program = await programs.get("train", layout, () => trainingGraph(model, layout));
     const { tensors } = await new Meter().run(program, {
-      ...trainingFeeds(batch, model.architecture),
+      ...trainingFeeds(rowsOf(tokens), model.architecture),
       frozen: { shape: [layout.frozenSize], data: adapter.frozen },
       trained: { shape: [layout.trainedSize], data: adapter.trained },
     });
@@ -95,6 +99,24 @@ for (const name of (await readdir(fixtures)).sort()) {
       const { data } = gradients.get(tensor)!;
       const mine = (tensors.grad!.data as Float32Array).subarray(offset, offset + sizeOf(shape));
       assert.ok(off(mine, data) <= 1e-4, `the gradient of ${tensor} is off by ${off(mine, data)} of the largest`);
+    }
+    await programs.close();
+  });
+}
+
+for (const name of Object.keys(curves).filter((key) => key !== "settings")) {
+  test(`twenty training steps of an adapter on a ${name} model have PEFT's losses`, async () => {
+    const model = await openBaseModel(join(fixtures, name));
+    const programs = new Programs(runtime, model);
+    const { tokens, values } = await expectedOf(name);
+    const layout = loraLayout(model.architecture, { ...spec, freezeA: false, modules: adaptedModules(values) });
+    const start = adapterFromTensors(layout, values, name);
+    const steps: number = curves[name].length;
+    const plan = { ...curves.settings, totalSteps: steps, seed: 0, firstStep: 0, steps };
+    const { losses } = await trainAdapter(programs, layout, start, () => rowsOf(tokens), plan, new Meter());
+    for (const [step, loss] of losses.entries()) {
+      const expected: number = curves[name][step];
+      assert.ok(Math.abs(loss - expected) <= 1e-3 * expected, `step ${step}: ${loss}, PEFT has ${expected}`);
     }
     await programs.close();
   });
