@@ -23,8 +23,8 @@ import { density, type SquareMatrix, standardiseAffinity } from "./density.js";
 import type { PartitionJudge } from "./judge.js";
 import { checkPartition, type Partition, partitionKey } from "./partition.js";
 import { refinePartition } from "./refine.js";
-import { type SdpState, solveGroupingSdp } from "./sdp.js";
-import { roundToGroups, spectralGroups } from "./spectral.js";
+import { solveGroupingSdp } from "./sdp.js";
+import { spectralGroups } from "./spectral.js";
 
 export type CandidateSource = "one" | "sdp" | "spectral" | "apart" | "merged" | "refined";
 
@@ -70,12 +70,10 @@ export interface GroupingOptions {
   signal?: AbortSignal | undefined;
 }
 
-/** Above this many clients a decomposition an iteration takes too long (0.4 s at 400): spectral candidates alone. */
-const SDP_CLIENTS = 200;
+/** Above this many clients an iteration of the relaxation takes too long (15 to 100 ms at 500): spectral candidates alone. */
+const SDP_CLIENTS = 600;
 /** The relaxation is only to be rounded: beyond these, roundings no longer change. */
-const SDP_TOLERANCE = 1e-3;
-const SDP_ITERATIONS = 200;
-const SDP_STRETCH = 20;
+const SDP_ROUNDED = { tolerance: 1e-3, maxIterations: 80 };
 /** Numbers of groups beyond the best so far that are tried before the path ends. */
 const PATIENCE = 4;
 /** With a forced number of groups, how many more groups the partitions have that are merged down to it. */
@@ -132,7 +130,6 @@ export async function groupClients(
     return true;
   };
   const values = new Map<Partition, number>();
-  let state: SdpState | undefined;
   let best = Number.NEGATIVE_INFINITY;
   let bestGroups = 1;
   for (const m of wanted) {
@@ -149,8 +146,7 @@ export async function groupClients(
       );
     else {
       if (method === "sdp" && n <= SDP_CLIENTS) {
-        const relaxed = await relaxAndRound(standardised, m, seed, state, signal);
-        state = relaxed.state;
+        const relaxed = await solveGroupingSdp(standardised, { ...SDP_ROUNDED, groups: m, seed, signal });
         propose(relaxed.partition, "sdp");
       }
       propose(spectralGroups(standardised, m, seed), "spectral");
@@ -257,32 +253,6 @@ async function mergeDown(judge: PartitionJudge, start: Partition, groups: number
     levels.push(partition);
   }
   return levels;
-}
-
-/** Solves the relaxation only as far as its rounding needs: until two roundings in a row are the same. */
-async function relaxAndRound(
-  standardised: SquareMatrix,
-  groups: number,
-  seed: number,
-  start: SdpState | undefined,
-  signal: AbortSignal | undefined,
-): Promise<{ partition: Partition; state: SdpState }> {
-  let state = start;
-  let last: string | undefined;
-  for (let iterations = SDP_STRETCH; ; iterations += SDP_STRETCH) {
-    const relaxed = await solveGroupingSdp(standardised, {
-      groups,
-      tolerance: SDP_TOLERANCE,
-      maxIterations: SDP_STRETCH,
-      start: state,
-      signal,
-    });
-    state = relaxed.state;
-    const partition = roundToGroups(relaxed.matrix, standardised, groups, seed);
-    const key = partitionKey(partition);
-    if (key === last || relaxed.residual <= SDP_TOLERANCE || iterations >= SDP_ITERATIONS) return { partition, state };
-    last = key;
-  }
 }
 
 function byDensity(standardised: SquareMatrix, found: readonly Found[]): Grouping {

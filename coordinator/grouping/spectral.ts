@@ -38,8 +38,7 @@ export function roundToGroups(
   seed: number,
 ): Partition {
   const n = similarity.length;
-  if (groups <= 1 || n === 1) return [Array.from({ length: n }, (_, i) => i)];
-  if (groups >= n) return Array.from({ length: n }, (_, i) => [i]);
+  if (groups <= 1 || groups >= n) return roundPoints([], objective, groups, seed);
   const { values, vectors } = eigen(similarity);
   const points = Array.from({ length: n }, (_, i) =>
     Float64Array.from({ length: groups }, (_, c) => {
@@ -47,6 +46,22 @@ export function roundToGroups(
       return vectors.get(i, at) * Math.sqrt(Math.max(values[at]!, 0));
     }),
   );
+  return roundPoints(points, objective, groups, seed);
+}
+
+/**
+ * Exactly `groups` groups (all apart where there are no more clients than that): k-means on a point a client, from several
+ * starts, each improved by moves on `objective`; the densest wins.
+ */
+export function roundPoints(
+  points: readonly Float64Array[],
+  objective: SquareMatrix,
+  groups: number,
+  seed: number,
+): Partition {
+  const n = objective.length;
+  if (groups <= 1 || n === 1) return [Array.from({ length: n }, (_, i) => i)];
+  if (groups >= n) return Array.from({ length: n }, (_, i) => [i]);
   let best: Partition | undefined;
   let most = Number.NEGATIVE_INFINITY;
   for (let start = 0; start < STARTS; start++) {

@@ -11,6 +11,7 @@ import { benchGroupings } from "./groupings.js";
 import { benchGrowth } from "./growth.js";
 import { benchMembers } from "./members.js";
 import { benchMemory } from "./memory.js";
+import { benchSdp } from "./sdp.js";
 import { benchTraining } from "./training.js";
 
 const print = (line: string): void => console.log(line);
@@ -63,6 +64,10 @@ const PARTS: Readonly<Record<string, Part>> = {
     about: "how time and memory of the estimation grow with n, k and d: a table and a plot in runs/",
     run: () => benchGrowth(print, "runs"),
     named: true,
+  },
+  sdp: {
+    about: "the grouping relaxation with its certificate, beside cvxpy with SCS: 100 and 500 clients",
+    run: () => benchSdp(print),
   },
   groupings: {
     about: "the demo's population: groups found against planted and random groups, really trained",
