@@ -23,6 +23,19 @@ export interface HeldOutFits {
   readonly products: number;
 }
 
+/** Where the surrogates of subsets are known that differ little: one of them for each of the k. */
+export interface Neighbours {
+  /** [k, dim], one a fold. */
+  readonly weights: readonly Float64Array[];
+  /** [k] */
+  readonly lambda: Float64Array;
+}
+
+/**
+ * Gradient norm of surrogates that are solved from a neighbour's: moves gain hundredths of a nat or are refused, and what is
+ * kept is solved again.
+ */
+const NEARBY = 1e-4;
 /** Gradient norm to which a path is followed before the lambda is chosen: losses are known to a few thousandths then. */
 const COARSE = 1e-3;
 
@@ -35,13 +48,19 @@ const COARSE = 1e-3;
  * group by a fraction of the standard error of the difference between neighbouring lambdas, which is small since these
  * losses are paired and nearly the same fits; the more groups, the more choices, so it leans towards splitting, by less than what
  * grouping asks of a split.
+ *
+ * @param from solves from these weights at their lambda, to a coarser gradient norm, in place of the path: a fifth of the work
  */
-export async function fitHeldOut(solver: SurrogateSolver, subsets: readonly ArrayLike<number>[]): Promise<HeldOutFits> {
+export async function fitHeldOut(
+  solver: SurrogateSolver,
+  subsets: readonly ArrayLike<number>[],
+  from?: Neighbours,
+): Promise<HeldOutFits> {
   const { problem, plan } = solver;
   const { dim } = problem;
   const folds = problem.folds?.count ?? 1;
-  const weights = Array.from({ length: folds }, () => new Float64Array(subsets.length * dim));
-  const lambda = new Float64Array(subsets.length).fill(plan.path[0]!);
+  const weights = from?.weights ?? Array.from({ length: folds }, () => new Float64Array(subsets.length * dim));
+  const lambda = from?.lambda ?? new Float64Array(subsets.length).fill(plan.path[0]!);
   const gradientNorm = new Float64Array(subsets.length);
   let steps = 0;
   let products = 0;
@@ -52,7 +71,7 @@ export async function fitHeldOut(solver: SurrogateSolver, subsets: readonly Arra
     }
     return fits;
   };
-  if (plan.path.length > 1) {
+  if (from === undefined && plan.path.length > 1) {
     const lowest = new Float64Array(subsets.length).fill(Number.POSITIVE_INFINITY);
     let open = subsets.map((_, k) => k);
     for (const value of plan.path) {
@@ -82,8 +101,9 @@ export async function fitHeldOut(solver: SurrogateSolver, subsets: readonly Arra
       if (open.length === 0) break;
     }
   }
-  const start = plan.path.length > 1 ? weights : undefined;
-  const fits = counted(await fitFolds(solver, subsets, { lambda, start }));
+  const start = from !== undefined || plan.path.length > 1 ? weights : undefined;
+  const tolerance = from === undefined ? undefined : Math.max(NEARBY, plan.tolerance);
+  const fits = counted(await fitFolds(solver, subsets, { lambda, start, tolerance }));
   for (const fit of fits)
     fit.gradientNorm.forEach((norm, k) => {
       gradientNorm[k] = Math.max(gradientNorm[k]!, norm);

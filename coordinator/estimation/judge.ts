@@ -11,7 +11,7 @@
  * sqrt(sum_i weight_i^2 var_i / n_i), var_i the variance of the differences over client i's n_i examples.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import { fitHeldOut, type Half, halfOf, heldOutLosses, mean } from "./evaluate.js";
+import { fitHeldOut, type Half, type HeldOutFits, halfOf, heldOutLosses, mean } from "./evaluate.js";
 import type { SurrogateSolver } from "./surrogate.js";
 
 export interface Comparison {
@@ -30,6 +30,8 @@ export interface JudgeOptions {
 interface JudgedGroup {
   /** [dim], one a fold. */
   readonly weights: readonly Float64Array[];
+  /** lambda_0 chosen. */
+  readonly lambda: number;
   /** Held-out losses of each member, in the group's order: [examples] each. */
   readonly losses: readonly Float64Array[];
 }
@@ -41,6 +43,8 @@ const MOST_CACHED = 20_000;
 
 export class EstimatorJudge {
   private cache = new Map<string, JudgedGroup>();
+  /** Solved from a neighbour's weights; `cache` goes first. */
+  private nearby = new Map<string, JudgedGroup>();
   private half: Half | undefined;
   private readonly share: Float64Array;
   /** Surrogates kept so far: one a group and fold. */
@@ -71,13 +75,18 @@ export class EstimatorJudge {
   onHalf(half: Half): EstimatorJudge {
     const judge = new EstimatorJudge(this.solver, { ...this.options, weights: this.share });
     judge.cache = this.cache;
+    judge.nearby = this.nearby;
     judge.half = half;
     return judge;
   }
 
-  /** Value of each partition: minus the weighted mean held-out loss, nats an example. All new groups are solved together. */
-  async values(partitions: readonly Groups[]): Promise<Float64Array> {
-    await this.solve(partitions.flat());
+  /**
+   * Value of each partition: minus the weighted mean held-out loss, nats an example. All new groups are solved together.
+   * @param near groups that differ by little from one of this partition's are solved from its weights, at its lambda
+   */
+  async values(partitions: readonly Groups[], near?: Groups): Promise<Float64Array> {
+    if (near === undefined) await this.solve(partitions.flat());
+    else await this.solveNear(partitions.flat(), near);
     return Float64Array.from(partitions, (partition) => {
       let value = 0;
       for (const group of partition) {
@@ -92,7 +101,7 @@ export class EstimatorJudge {
 
   /** How much better `candidate` is than `reference`, and how sure that is over held-out examples. */
   async compare(candidate: Groups, reference: Groups): Promise<Comparison> {
-    await this.solve([...candidate, ...reference]);
+    await this.solve([...candidate, ...reference].filter((group) => !this.nearby.has(keyOf(group))));
     const n = this.share.length;
     const ours = this.clientLosses(candidate);
     const theirs = this.clientLosses(reference);
@@ -169,31 +178,89 @@ export class EstimatorJudge {
   }
 
   private group(group: readonly number[]): JudgedGroup {
-    return this.cache.get(sorted(group).join()) as JudgedGroup;
+    const key = keyOf(group);
+    return (this.cache.get(key) ?? this.nearby.get(key)) as JudgedGroup;
   }
 
   private async solve(groups: Groups): Promise<void> {
     // Emptied, not replaced: the judges of both halves share it.
     if (this.cache.size > MOST_CACHED) this.cache.clear();
-    const fresh = new Map<string, number[]>();
-    for (const group of groups) {
-      const members = sorted(group);
-      const key = members.join();
-      if (!this.cache.has(key)) fresh.set(key, members);
-    }
-    if (fresh.size === 0) return;
-    const subsets = [...fresh.values()];
+    const subsets = unsolved(groups, (key) => this.cache.has(key));
+    if (subsets.length > 0) this.keep(subsets, await fitHeldOut(this.solver, subsets), this.cache);
+  }
+
+  private async solveNear(groups: Groups, near: Groups): Promise<void> {
+    if (this.nearby.size > MOST_CACHED) this.nearby.clear();
+    await this.solve(near);
+    const { dim, folds } = this.solver.problem;
+    const fresh = unsolved(groups, (key) => this.cache.has(key) || this.nearby.has(key));
+    const neighbours = fresh.map((members) => neighbourOf(members, near));
+    const far = fresh.filter((_, k) => neighbours[k] === undefined);
+    await this.solve(far);
+    const subsets = fresh.filter((_, k) => neighbours[k] !== undefined);
+    if (subsets.length === 0) return;
+    const from = neighbours.flatMap((group) => (group === undefined ? [] : [this.group(group)]));
+    const weights = Array.from({ length: folds?.count ?? 1 }, (_, fold) => {
+      const all = new Float64Array(subsets.length * dim);
+      from.forEach((group, k) => {
+        all.set(group.weights[fold]!, k * dim);
+      });
+      return all;
+    });
+    const lambda = Float64Array.from(from, (group) => group.lambda);
+    this.keep(subsets, await fitHeldOut(this.solver, subsets, { weights, lambda }), this.nearby);
+  }
+
+  private keep(subsets: Groups, { weights, losses, lambda }: HeldOutFits, cache: Map<string, JudgedGroup>): void {
     const { dim } = this.solver.problem;
-    const { weights, losses } = await fitHeldOut(this.solver, subsets);
     this.solved += subsets.length * weights.length;
     this.options.onSolved?.(subsets.length);
-    [...fresh.keys()].forEach((key, k) => {
-      this.cache.set(key, {
+    subsets.forEach((members, k) => {
+      cache.set(members.join(), {
         weights: weights.map((all) => all.slice(k * dim, (k + 1) * dim)),
+        lambda: lambda[k]!,
         losses: losses[k]!,
       });
     });
   }
+}
+
+/** The groups that are not known yet, each once, their members ascending. */
+function unsolved(groups: Groups, known: (key: string) => boolean): number[][] {
+  const fresh = new Map<string, number[]>();
+  for (const group of groups) {
+    const members = sorted(group);
+    const key = members.join();
+    if (!known(key)) fresh.set(key, members);
+  }
+  return [...fresh.values()];
+}
+
+/**
+ * Share of a group's members by which a neighbour may differ. Of four clients a move was estimated wrong by a third of what it
+ * changes, since the neighbour's lambda no longer suits; of twelve by less than a tenth.
+ */
+const MOST_APART = 1 / 6;
+
+/** The group that differs least, where that is little. */
+function neighbourOf(members: readonly number[], near: Groups): readonly number[] | undefined {
+  const own = new Set(members);
+  let best: readonly number[] | undefined;
+  let least = MOST_APART * members.length;
+  for (const group of near) {
+    let shared = 0;
+    for (const i of group) if (own.has(i)) shared++;
+    const apart = members.length + group.length - 2 * shared;
+    if (shared > 0 && apart <= least) {
+      least = apart;
+      best = group;
+    }
+  }
+  return best;
+}
+
+function keyOf(group: readonly number[]): string {
+  return sorted(group).join();
 }
 
 function sorted(group: readonly number[]): number[] {

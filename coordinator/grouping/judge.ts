@@ -5,8 +5,11 @@
 import type { Partition } from "./partition.js";
 
 export interface PartitionJudge {
-  /** Value of each partition, higher is better. Asked together, so that shared work is shared. */
-  values(partitions: readonly Partition[]): Promise<ArrayLike<number>>;
+  /**
+   * Value of each partition, higher is better. Asked together, so that shared work is shared.
+   * @param near a partition that these differ from by a client or two: the values may then be estimated from its own
+   */
+  values(partitions: readonly Partition[], near?: Partition): Promise<ArrayLike<number>>;
   /** Value of the one minus value of the other, and the standard error of that difference. */
   compare(
     candidate: Partition,

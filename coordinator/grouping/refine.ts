@@ -69,7 +69,10 @@ export async function refinePartition(
       .sort((a, b) => b.change.promise - a.change.promise)
       .slice(0, Math.min(A_ROUND, budget - judged));
     if (proposals.length === 0) break;
-    const values = await judge.values(proposals.map(({ after }) => after));
+    const values = await judge.values(
+      proposals.map(({ after }) => after),
+      partition,
+    );
     judged += proposals.length;
     asked += proposals.length;
     const approved: { change: Change; after: Partition; gain: number }[] = [];
@@ -83,19 +86,27 @@ export async function refinePartition(
     }
     if (approved.length === 0) {
       // A local optimum where everything there is was asked about. Where an outlook ranks the proposals, the next ones promise
-      // less than these, and two rounds in vain are enough.
+      // less than these: two rounds in vain are enough, and one whose last promised nothing.
       barren++;
-      if (proposals.length < A_ROUND || (judge.outlook !== undefined && barren === BARREN_ROUNDS)) break;
+      const promising = proposals.at(-1)!.change.promise > 0;
+      if (proposals.length < A_ROUND || (judge.outlook !== undefined && (barren === BARREN_ROUNDS || !promising)))
+        break;
       continue;
     }
     approved.sort((a, b) => b.gain - a.gain);
     const together = combine(partition, approved, clients);
     const next =
-      together !== undefined && (await judge.values([together]))[0]! > value + approved[0]!.gain
+      together !== undefined && (await judge.values([together], partition))[0]! > value + approved[0]!.gain
         ? together
         : approved[0]!.after;
+    // What was approved by an estimate is judged again.
+    const [exact] = Array.from(await judge.values([next]));
+    if (!(exact! > value)) {
+      for (const { after } of approved) refused.add(partitionKey(after));
+      continue;
+    }
     partition = next;
-    value = (await judge.values([next]))[0]!;
+    value = exact!;
     changes++;
     choices += Math.log(asked);
     asked = 0;

@@ -134,6 +134,36 @@ test("groups are solved once, whatever partition they are in", async () => {
   assert.equal(judge.solved, 4);
 });
 
+test("a group solved from a neighbour has the value it has by itself, for far fewer surrogates, and is solved anew when asked plainly", async () => {
+  const { sketches } = plantedSketches({ clients: 24, groups: 2, train: 30, validation: 20, dim: 10, seed: 4 });
+  const solver = createReferenceSolver(crossFit(buildProblem(sketches)));
+  const judge = new EstimatorJudge(solver);
+  const group = (of: (i: number) => boolean) => Array.from({ length: 24 }, (_, i) => i).filter(of);
+  const start = [group((i) => i % 2 === 0), group((i) => i % 2 === 1)];
+  const moved = [7, 16].map((moves) => {
+    const isFirst = (i: number) => (i % 2 === 0) !== (i === moves);
+    return [group(isFirst), group((i) => !isFirst(i))];
+  });
+  await judge.values([start]);
+  let fits = 0;
+  const fit = solver.fit.bind(solver);
+  solver.fit = (subsets, options) => {
+    fits += subsets.length;
+    return fit(subsets, options);
+  };
+  const near = await judge.values(moved, start);
+  const folds = solver.problem.folds!.count;
+  assert.equal(fits, 4 * folds, "one lambda, a surrogate a fold");
+  const exact = await judge.values(moved);
+  assert.ok(fits >= 4 * folds * 3, "and the whole path when asked plainly");
+  const [before] = await judge.values([start]);
+  moved.forEach((_, m) => {
+    // The lambda is the neighbour's: a fraction of what the move itself changes.
+    const change = Math.abs(exact[m]! - before!);
+    assert.ok(Math.abs(near[m]! - exact[m]!) < 0.1 * change, `${near[m]} against ${exact[m]}, a change of ${change}`);
+  });
+});
+
 test("the standard error of a difference is the bootstrap's over held-out examples", async () => {
   const { sketches } = plantedSketches({ clients: 6, groups: 2, train: 20, validation: 30, dim: 10, seed: 1 });
   const solver = createReferenceSolver(buildProblem(sketches), { lambda: 1e-3 });
