@@ -16,7 +16,7 @@ import { openRuntime } from "../shared/runtimes/choose.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
 import type { Score } from "../shared/wire/tasks.js";
 import { PipelineContext } from "./pipeline/context.js";
-import { checkSampling } from "./pipeline/estimate.js";
+import { checkGrouping, checkSampling } from "./pipeline/estimate.js";
 import { Journal } from "./pipeline/journal.js";
 import { type RunOutcome, runPipeline } from "./pipeline/run.js";
 import { startCoordinator } from "./server/server.js";
@@ -64,6 +64,7 @@ export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob,
     waiting.done();
     // Who takes part is settled once: a resumed run has the same clients in the same order.
     const names = await journal.step("members", async () => enrolled.map(({ name }) => name).sort());
+    checkGrouping(plan, names);
     const known = new Map((await coordinator.pool.clients()).map((client) => [client.name, client]));
     const ctx = new PipelineContext({
       pool: coordinator.pool,

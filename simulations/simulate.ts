@@ -18,7 +18,7 @@ import { adapterLayout } from "../client/tuning/kinds.js";
 import { budgetOf } from "../client/tuning/memory.js";
 import { Programs } from "../client/tuning/programs.js";
 import { PipelineContext } from "../coordinator/pipeline/context.js";
-import { checkSampling } from "../coordinator/pipeline/estimate.js";
+import { checkGrouping, checkSampling } from "../coordinator/pipeline/estimate.js";
 import { Journal } from "../coordinator/pipeline/journal.js";
 import { type RunOutcome, runPipeline } from "../coordinator/pipeline/run.js";
 import { startCoordinator } from "../coordinator/server/server.js";
@@ -170,6 +170,10 @@ function checkPlan(
   try {
     adapterLayout(base.architecture, plan.adapter);
     checkSampling(plan, clients.length);
+    checkGrouping(
+      plan,
+      clients.map(({ name }) => name),
+    );
   } catch (error) {
     if (!(error instanceof KindredError) || source === undefined) throw error;
     throw new KindredError(error.code, `${source}: ${error.message}`, error.facts, error);

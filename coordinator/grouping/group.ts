@@ -19,6 +19,7 @@
  * It knows nothing of how affinities or values are estimated.
  */
 import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
+import { GroupConstraints } from "./constraints.js";
 import { density, type SquareMatrix, standardiseAffinity } from "./density.js";
 import type { PartitionJudge } from "./judge.js";
 import { checkPartition, type Partition, partitionKey } from "./partition.js";
@@ -59,6 +60,8 @@ export interface GroupingOptions {
   judge?: PartitionJudge | undefined;
   /** "spectral" leaves the relaxation out. @default "sdp" */
   method?: "sdp" | "spectral" | undefined;
+  /** What every candidate keeps. @default nothing */
+  constraints?: GroupConstraints | undefined;
   /** Standard errors by which more groups must be better than fewer. @default 1.5 */
   margin?: number | undefined;
   /** Standard errors by which any split must be better than one group. @default sqrt(2 ln of the partitions it was picked among), at least 2 */
@@ -118,9 +121,21 @@ export async function groupClients(
       {},
     );
 
+  const names = affinity.map((_, i) => String(i));
+  const constraints = options.constraints ?? new GroupConstraints(names, { together: [], apart: [] });
+  const { fewest, most } = constraints.counts;
+  if (groups !== "auto" && (groups < fewest || groups > most))
+    throw new KindredError(
+      "invalid_option",
+      `groups is ${groups}, but the constraints on groups leave ${fewest} to ${most}`,
+      { groups, fewest, most },
+    );
+
   const standardised = standardiseAffinity(affinity);
   const one: Partition = [Array.from({ length: n }, (_, i) => i)];
-  const wanted = groups === "auto" ? Array.from({ length: Math.min(n, maxGroups) }, (_, m) => m + 1) : [groups];
+  // Where constraints ask for many groups, a few more than these are tried.
+  const upTo = Math.min(most, Math.max(maxGroups, fewest + PATIENCE));
+  const wanted = groups === "auto" ? Array.from({ length: upTo + 1 - fewest }, (_, more) => fewest + more) : [groups];
   const found = new Map<string, Found>();
   const add = (partition: Partition, source: CandidateSource, choices = 0) => {
     checkPartition(partition, n);
@@ -131,12 +146,13 @@ export async function groupClients(
   };
   const values = new Map<Partition, number>();
   let best = Number.NEGATIVE_INFINITY;
-  let bestGroups = 1;
+  let bestGroups = fewest;
   for (const m of wanted) {
     throwIfAborted(signal);
     const fresh: Partition[] = [];
-    const propose = (partition: Partition, source: CandidateSource) => {
-      if (add(partition, source)) fresh.push(partition);
+    const propose = (proposed: Partition, source: CandidateSource) => {
+      const partition = constraints.honoured(proposed, standardised, seed);
+      if (partition !== undefined && add(partition, source)) fresh.push(partition);
     };
     if (m === 1) propose(one, "one");
     else if (m === n)
@@ -162,6 +178,12 @@ export async function groupClients(
     });
     if (m >= bestGroups + PATIENCE) break;
   }
+  if (found.size === 0)
+    throw new KindredError(
+      "invalid_option",
+      `no partition of ${n} clients into ${wanted[0]} to ${wanted.at(-1)} groups was found that keeps all constraints; loosen sizes, together or apart`,
+      { clients: n },
+    );
   if (judge === undefined) return byDensity(standardised, [...found.values()]);
 
   // Moves alone cannot undo one group split and two others joined: finer partitions, merged as the judge likes it, start where
@@ -172,12 +194,15 @@ export async function groupClients(
       : groups === 1
         ? []
         : Array.from({ length: Math.max(0, Math.min(n - 1, groups + FINER) - groups) }, (_, more) =>
-            spectralGroups(standardised, groups + 1 + more, seed),
+            constraints.honoured(spectralGroups(standardised, groups + 1 + more, seed), standardised, seed),
           );
   for (const start of mergeFrom) {
     throwIfAborted(signal);
-    const levels = await mergeDown(judge, start, groups === "auto" ? 2 : groups);
-    const fresh = (groups === "auto" ? levels : levels.slice(-1)).filter((level) => add(level, "merged"));
+    if (start === undefined) continue;
+    const levels = await mergeDown(judge, start, groups === "auto" ? Math.max(2, fewest) : groups, constraints);
+    const fresh = levels
+      .filter((level) => groups === "auto" || level.length === groups)
+      .filter((level) => add(level, "merged"));
     const judged = await judge.values(fresh);
     fresh.forEach((partition, at) => {
       values.set(partition, judged[at]!);
@@ -193,6 +218,7 @@ export async function groupClients(
       budget: Math.ceil(budget / starts.length),
       fixedGroups: groups !== "auto",
       margin: MOVE_MARGIN,
+      constraints,
       signal,
     });
     judgedPartitions += refined.judged;
@@ -203,6 +229,7 @@ export async function groupClients(
     oneGroupMargin: (choices) =>
       options.oneGroupMargin ?? Math.max(2, Math.sqrt(2 * (Math.log(judgedPartitions) + choices))),
     forced: groups !== "auto",
+    oneAllowed: constraints.allows(one),
   });
 }
 
@@ -236,7 +263,12 @@ async function worthRefining(
 }
 
 /** Merges two groups at a time, whichever the judge likes best, until `groups` are left. @returns every level on the way */
-async function mergeDown(judge: PartitionJudge, start: Partition, groups: number): Promise<Partition[]> {
+async function mergeDown(
+  judge: PartitionJudge,
+  start: Partition,
+  groups: number,
+  constraints: GroupConstraints,
+): Promise<Partition[]> {
   const levels: Partition[] = [];
   let partition = start;
   while (partition.length > groups) {
@@ -244,8 +276,10 @@ async function mergeDown(judge: PartitionJudge, start: Partition, groups: number
     for (let a = 0; a < partition.length; a++)
       for (let b = 0; b < a; b++) {
         const joined = [...partition[a]!, ...partition[b]!].sort((x, y) => x - y);
-        merged.push([...partition.filter((_, c) => c !== a && c !== b), joined].sort((x, y) => x[0]! - y[0]!));
+        const after = [...partition.filter((_, c) => c !== a && c !== b), joined].sort((x, y) => x[0]! - y[0]!);
+        if (constraints.allows(after)) merged.push(after);
       }
+    if (merged.length === 0) break;
     const values = await judge.values(merged);
     let best = 0;
     for (let at = 1; at < merged.length; at++) if (values[at]! > values[best]!) best = at;
@@ -279,7 +313,12 @@ async function choose(
   found: readonly Found[],
   judge: PartitionJudge,
   one: Partition,
-  { margin, oneGroupMargin, forced }: { margin: number; oneGroupMargin: (choices: number) => number; forced: boolean },
+  {
+    margin,
+    oneGroupMargin,
+    forced,
+    oneAllowed,
+  }: { margin: number; oneGroupMargin: (choices: number) => number; forced: boolean; oneAllowed: boolean },
 ): Promise<Grouping> {
   const values = await judge.values(found.map(({ partition }) => partition));
   const candidates: Candidate[] = [];
@@ -295,7 +334,8 @@ async function choose(
       standardError,
     };
     candidates.push(candidate);
-    if (forced || partition.length === 1 || gain > oneGroupMargin(choices) * standardError) stands.add(candidate);
+    if (forced || !oneAllowed || partition.length === 1 || gain > oneGroupMargin(choices) * standardError)
+      stands.add(candidate);
   }
   candidates.sort((a, b) => a.partition.length - b.partition.length || b.value - a.value);
   const bestAmong = (some: (candidate: Candidate) => boolean): number => {

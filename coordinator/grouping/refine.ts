@@ -7,6 +7,7 @@
  * is judged again before it is kept, so the value never falls.
  */
 import { throwIfAborted } from "../../shared/base/errors.js";
+import type { GroupConstraints } from "./constraints.js";
 import type { PartitionJudge } from "./judge.js";
 import { labelsOf, type Partition, partitionKey, partitionOf } from "./partition.js";
 
@@ -20,6 +21,8 @@ export interface RefineOptions {
    * alone. A merge need only gain.
    */
   readonly margin: number;
+  /** What every proposal keeps; `start` must. */
+  readonly constraints: GroupConstraints;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -51,7 +54,7 @@ export async function refinePartition(
   judge: PartitionJudge,
   start: Partition,
   clients: number,
-  { budget, fixedGroups, margin, signal }: RefineOptions,
+  { budget, fixedGroups, margin, constraints, signal }: RefineOptions,
 ): Promise<Refined> {
   let partition = start;
   let value = (await judge.values([start]))[0]!;
@@ -63,9 +66,9 @@ export async function refinePartition(
   const refused = new Set<string>();
   while (judged < budget) {
     throwIfAborted(signal);
-    const proposals = (await propose(judge, partition, clients, fixedGroups))
+    const proposals = (await propose(judge, partition, clients, fixedGroups, constraints))
       .map((change) => ({ change, after: partitionOf(change.labels) }))
-      .filter(({ after }) => !refused.has(partitionKey(after)))
+      .filter(({ after }) => constraints.allows(after) && !refused.has(partitionKey(after)))
       .sort((a, b) => b.change.promise - a.change.promise)
       .slice(0, Math.min(A_ROUND, budget - judged));
     if (proposals.length === 0) break;
@@ -96,7 +99,9 @@ export async function refinePartition(
     approved.sort((a, b) => b.gain - a.gain);
     const together = combine(partition, approved, clients);
     const next =
-      together !== undefined && (await judge.values([together], partition))[0]! > value + approved[0]!.gain
+      together !== undefined &&
+      constraints.allows(together) &&
+      (await judge.values([together], partition))[0]! > value + approved[0]!.gain
         ? together
         : approved[0]!.after;
     // What was approved by an estimate is judged again.
@@ -140,12 +145,14 @@ async function propose(
   partition: Partition,
   clients: number,
   fixedGroups: boolean,
+  constraints: GroupConstraints,
 ): Promise<Change[]> {
   const labels = labelsOf(partition, clients);
   const m = partition.length;
   const outlook = await judge.outlook?.(partition);
   const changes: Change[] = [];
   const promised = (i: number, to: number) => (outlook === undefined ? 0 : outlook[i]![to]! - outlook[i]![labels[i]!]!);
+  const promisedAll = (block: readonly number[], to: number) => block.reduce((sum, i) => sum + promised(i, to), 0);
   const add = (promise: number, groups: readonly number[], edit: (labels: Int32Array) => void) => {
     const after = labels.slice();
     edit(after);
@@ -153,27 +160,28 @@ async function propose(
   };
   for (let i = 0; i < clients; i++) {
     const from = labels[i]!;
-    const alone = partition[from]!.length === 1;
+    // Clients that must share a group move as one, when the first of them does.
+    const block = constraints.block(i);
+    if (block[0] !== i) continue;
+    const move = (after: Int32Array, to: number) => {
+      for (const member of block) after[member] = to;
+    };
+    const alone = partition[from]!.length === block.length;
     if (!(alone && fixedGroups)) {
       for (let to = 0; to < m; to++)
-        if (to !== from)
-          add(promised(i, to), [from, to], (after) => {
-            after[i] = to;
-          });
+        if (to !== from) add(promisedAll(block, to), [from, to], (after) => move(after, to));
     }
     // On its own: for small n alone, where everything is tried. A larger population's lone clients come from the candidates.
-    if (!alone && !fixedGroups && outlook === undefined)
-      add(0, [from, m], (after) => {
-        after[i] = m;
-      });
+    if (!alone && !fixedGroups && outlook === undefined) add(0, [from, m], (after) => move(after, m));
     for (let j = 0; j < i; j++) {
       const to = labels[j]!;
-      if (to === from) continue;
-      const promise = promised(i, to) + promised(j, from);
+      const other = constraints.block(j);
+      if (to === from || other[0] !== j) continue;
+      const promise = promisedAll(block, to) + promisedAll(other, from);
       if (outlook === undefined || promise > 0)
         add(promise, [from, to], (after) => {
-          after[i] = to;
-          after[j] = from;
+          move(after, to);
+          for (const member of other) after[member] = from;
         });
     }
   }

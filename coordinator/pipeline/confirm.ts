@@ -3,6 +3,7 @@ import { affinityMatrix } from "../estimation/affinity.js";
 import { type HeldOutFits, memberValues } from "../estimation/evaluate.js";
 import type { EstimatorJudge } from "../estimation/judge.js";
 import type { SubsetPlan } from "../estimation/sampler.js";
+import type { GroupConstraints } from "../grouping/constraints.js";
 import { type Candidate, type Grouping, groupClients } from "../grouping/group.js";
 import type { Partition } from "../grouping/partition.js";
 
@@ -33,7 +34,7 @@ export async function confirmed(
   { subsets }: SubsetPlan,
   fits: HeldOutFits,
   judge: EstimatorJudge,
-  search: { seed: number; signal: AbortSignal | undefined },
+  search: { seed: number; signal: AbortSignal | undefined; constraints?: GroupConstraints },
 ): Promise<Grouping> {
   if (found.partition.length === 1) return found;
   const clients = found.partition.flat().length;
@@ -59,26 +60,32 @@ export async function confirmed(
   const numbers = [...all.keys()]
     .filter((groups) => halves.every(({ partitions }) => partitions.has(groups)))
     .sort((a, b) => a - b);
+  // One, unless constraints ask for more.
+  const [fewest] = numbers;
+  if (fewest === undefined) return found;
   const gains = new Map<number, { gain: number; standardError: number }>();
-  for (const groups of numbers) gains.set(groups, await gainOf(groups, 1));
-  let best = 1;
+  for (const groups of numbers) gains.set(groups, await gainOf(groups, fewest));
+  let best = fewest;
   for (const [groups, { gain }] of gains) if (gain > gains.get(best)!.gain) best = groups;
   let chosen = best;
   for (const groups of numbers) {
-    if (groups === 1 || groups >= best) continue;
+    if (groups === fewest || groups >= best) continue;
     const { gain, standardError } = await gainOf(best, groups);
     if (gain > MORE * standardError) continue;
     chosen = groups;
     break;
   }
   const { gain, standardError } = gains.get(chosen)!;
-  if (chosen > 1 && gain <= SPLIT * standardError) chosen = 1;
+  if (chosen > fewest && gain <= SPLIT * standardError) chosen = fewest;
   const says = `${gain.toFixed(4)} ± ${standardError.toFixed(4)} nats`;
   const where = "on held-out rows that had no part in finding them";
   const partition = all.get(chosen)!.partition;
-  let why = `${chosen} groups: they gain ${says} over one ${where}, and more gain no more`;
-  if (chosen === 1)
-    why = best === 1 ? `one group: no split gains ${where}` : `one group: a split gains only ${says} ${where}`;
+  const least = fewest === 1 ? "one" : String(fewest);
+  let why = `${chosen} groups: they gain ${says} over ${least} ${where}, and more gain no more`;
+  if (chosen === fewest) {
+    const kept = fewest === 1 ? "one group" : `${fewest} groups, the fewest that the constraints allow`;
+    why = best === fewest ? `${kept}: no split gains ${where}` : `${kept}: a split gains only ${says} ${where}`;
+  }
   return {
     ...found,
     partition,

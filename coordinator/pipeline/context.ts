@@ -3,6 +3,7 @@
  * went wrong. Books are made from stored outcomes, so that a resumed run keeps the same ones.
  */
 import type { AdapterSettings } from "../../shared/adapters/settings.js";
+import type { Company } from "../../shared/base/company.js";
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { Progress } from "../../shared/base/progress.js";
@@ -41,6 +42,8 @@ export interface PipelinePlan {
     readonly margin: "auto" | "answer" | "two-term";
   };
   readonly groups: "auto" | number;
+  /** What every partition keeps; clients by name. */
+  readonly grouping: Company;
   readonly boosting: { readonly rounds: number };
   readonly ensemble: { readonly strength: "auto" | number };
   readonly seed: number;

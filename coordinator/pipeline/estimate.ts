@@ -12,6 +12,7 @@ import { EstimatorJudge } from "../estimation/judge.js";
 import { type Outlook, outlookOf } from "../estimation/outlook.js";
 import { firstSubsets, sampleAffinity } from "../estimation/precision.js";
 import { buildProblem, checkClientSketch, crossFit } from "../estimation/problem.js";
+import { GroupConstraints } from "../grouping/constraints.js";
 import { groupClients } from "../grouping/group.js";
 import { confirmed } from "./confirm.js";
 import { faultText, type PipelineContext, type PipelinePlan } from "./context.js";
@@ -134,8 +135,10 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
     // How many groups the search will look at is known only when it ends.
     const searching = ctx.progress.stage("search groups", 0);
     const judge = new EstimatorJudge(solver, { onSolved: (groups) => searching.tick(groups) });
-    const search = { seed, signal: ctx.signal };
-    const forced = groups === "auto" ? undefined : Math.min(groups, clients.length);
+    // A client that dropped out takes its wishes along, and leaves fewer groups to be had.
+    const constraints = new GroupConstraints(clients, ctx.plan.grouping);
+    const search = { seed, signal: ctx.signal, constraints };
+    const forced = groups === "auto" ? undefined : Math.min(groups, constraints.counts.most);
     const found = await groupClients(matrix, { ...search, judge, groups: forced ?? "auto" });
     const grouping = forced === undefined ? await confirmed(found, subsets, fits, judge, search) : found;
     searching.done({ groups: grouping.partition.length });
@@ -182,6 +185,31 @@ const samplingOf = ({ estimation, seed }: PipelinePlan) => ({
   design: estimation.design,
   seed,
 });
+
+/**
+ * Whether the constraints on groups can be kept by these clients, and speak of them alone: known before the first training.
+ * @throws {KindredError} `invalid_option` naming the constraint
+ */
+export function checkGrouping({ groups, grouping }: PipelinePlan, clients: readonly string[]): void {
+  const known = new Set(clients);
+  for (const key of ["together", "apart"] as const)
+    for (const name of grouping[key].flat())
+      if (!known.has(name))
+        throw new KindredError(
+          "invalid_option",
+          `grouping.${key} names ${JSON.stringify(name)}: no client is called so`,
+          {
+            client: name,
+          },
+        );
+  const { fewest, most } = new GroupConstraints(clients, grouping).counts;
+  if (groups !== "auto" && (groups < fewest || (groups > most && most < clients.length)))
+    throw new KindredError(
+      "invalid_option",
+      `groups is ${groups}, but the constraints of grouping leave ${fewest} to ${most} groups of ${clients.length} clients`,
+      { groups, fewest, most },
+    );
+}
 
 /**
  * Whether subsets as planned can be drawn of so many clients: known before the first training, which may take hours.

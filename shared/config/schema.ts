@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS } from "../adapters/settings.js";
+import { contradiction } from "../base/company.js";
 import { QUANTIZATIONS } from "../quantization/layout.js";
 import { DEVICES, RUNTIME_KINDS } from "../runtimes/types.js";
 import { parseTemplate } from "./format.js";
@@ -136,6 +137,19 @@ const estimation = block({
 });
 
 const groups = auto(whole(1, 10_000), "a whole number of groups from 1 to 10000").default("auto");
+const clientLists = z
+  .array(z.array(z.string().min(1).max(200)).min(2).max(10_000))
+  .max(10_000)
+  .default([]);
+const grouping = block({
+  minSize: whole(1, 100_000).default(1).describe("Fewest clients a group may have"),
+  maxSize: whole(1, 100_000).optional().describe("Most clients a group may have; no bound unless given"),
+  together: clientLists.describe("Lists of clients, by name, that must share a group: [[a, b], [c, d, e]]"),
+  apart: clientLists.describe("Lists of clients, by name, no two of which may share a group"),
+}).superRefine((company, context) => {
+  const message = contradiction(company);
+  if (message !== undefined) context.addIssue({ code: "custom", message: `must be possible (${message})` });
+});
 const boosting = block({
   rounds: whole(0, 100).default(1).describe("Boosting adapters, each for the group that fits worst"),
 });
@@ -159,6 +173,7 @@ const common = {
   training,
   estimation,
   groups: groups.describe("Number of groups; auto: chosen by the estimator, one group being a candidate"),
+  grouping,
   boosting,
   ensemble,
   seed: whole(0, Number.MAX_SAFE_INTEGER).default(0).describe("Same seed, same result"),

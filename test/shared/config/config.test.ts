@@ -58,6 +58,7 @@ test("model and population suffice, and give a complete plan with absolute paths
       margin: "auto",
     },
     groups: "auto",
+    grouping: { minSize: 1, together: [], apart: [] },
     boosting: { rounds: 1 },
     ensemble: { strength: "auto" },
     seed: 0,
@@ -168,6 +169,15 @@ test("mistakes between fields are refused", async () => {
     "model: model\npopulation: [{name: a, data: a}, {name: a, data: b}]\n",
     /population\[1\]: name "a" appears a second time/,
   );
+});
+
+test("constraints on groups that contradict each other are refused by line and by name", async () => {
+  await refuses(
+    `${least}grouping:\n  together: [[ann, bo], [bo, cy]]\n  apart: [[ann, cy]]\n`,
+    /^:4: grouping must be possible \(together and apart contradict each other: ann and cy must share a group/,
+  );
+  await refuses(`${least}grouping: {minSize: 5, maxSize: 4}\n`, /^:3: grouping must be possible \(minSize 5 is above/);
+  await refuses(`${least}grouping: {apart: [[ann]]}\n`, /^:3: grouping\.apart\[0\] must have at least 2 entries/);
 });
 
 test("a model that is neither a folder nor an id of the hub is refused", async () => {

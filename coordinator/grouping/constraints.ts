@@ -1,0 +1,207 @@
+/**
+ * Constraints on a partition: sizes, clients that must and clients that must not share a group. Says whether a partition keeps them,
+ * and makes one that does of one that does not, by moves and swaps that break ever fewer of them. It knows nothing of judges.
+ */
+import { type Company, companies, contradiction } from "../../shared/base/company.js";
+import { KindredError } from "../../shared/base/errors.js";
+import { SeededRng } from "../../shared/base/random.js";
+import type { SquareMatrix } from "./density.js";
+import { labelsOf, type Partition, partitionOf } from "./partition.js";
+
+export interface GroupCounts {
+  readonly fewest: number;
+  readonly most: number;
+}
+
+/** Walks from different starts before a partition is given up. */
+const STARTS = 8;
+/** Steps of a walk, for each client. */
+const STEPS = 4;
+
+export class GroupConstraints {
+  /** The numbers of groups that sizes and company leave open. */
+  readonly counts: GroupCounts;
+  /** Whether anything is asked at all. */
+  readonly any: boolean;
+  /** The clients that move with a client, itself among them. */
+  private readonly blockOf: readonly (readonly number[])[];
+  /** Clients that a client must not meet. */
+  private readonly rivals: readonly ReadonlySet<number>[];
+  private readonly minSize: number;
+  private readonly maxSize: number;
+
+  /**
+   * @param names the clients, in the order of the affinity's rows; wishes on clients that are not among them are void
+   * @throws {KindredError} `invalid_option` where the constraints contradict each other or leave no number of groups
+   */
+  constructor(names: readonly string[], company: Company) {
+    const n = names.length;
+    const index = new Map(names.map((name, i) => [name, i]));
+    const known = (lists: readonly (readonly string[])[]) =>
+      lists.map((list) => list.filter((name) => index.has(name)));
+    const { minSize = 1, maxSize = n } = company;
+    const here = { together: known(company.together), apart: known(company.apart) };
+    const refuse = (message: string) => new KindredError("invalid_option", `grouping: ${message}`, { clients: n });
+    const fault = contradiction({ ...company, together: here.together, apart: here.apart });
+    if (fault !== undefined) throw refuse(fault);
+    this.minSize = minSize;
+    this.maxSize = Math.min(maxSize, n);
+    const blockOf: (readonly number[])[] = names.map((_, i) => [i]);
+    for (const block of companies(here.together)) {
+      const members = block.map((name) => index.get(name)!);
+      for (const i of members) blockOf[i] = members;
+    }
+    const rivals = names.map(() => new Set<number>());
+    let most = 0;
+    for (const list of here.apart) {
+      const members = [...new Set(list)].map((name) => index.get(name)!);
+      most = Math.max(most, members.length);
+      for (const i of members) for (const j of members) if (i !== j) rivals[i]!.add(j);
+    }
+    this.blockOf = blockOf;
+    this.rivals = rivals;
+    const blocks = new Set(blockOf).size;
+    this.counts = {
+      fewest: Math.max(1, Math.ceil(n / this.maxSize), most),
+      most: Math.min(blocks, Math.floor(n / minSize)),
+    };
+    if (this.counts.fewest > this.counts.most)
+      throw refuse(
+        `${n} clients cannot be split into groups of ${minSize} to ${this.maxSize}${most > 1 ? ` with ${most} clients apart` : ""}${blocks < n ? ` and ${n - blocks + 1} or more together` : ""}: at least ${this.counts.fewest} and at most ${this.counts.most} groups would be needed`,
+      );
+    this.any = minSize > 1 || maxSize < n || blocks < n || most > 1;
+  }
+
+  /** The clients that move with this one. */
+  block(client: number): readonly number[] {
+    return this.blockOf[client]!;
+  }
+
+  allows(partition: Partition): boolean {
+    if (!this.any) return true;
+    return this.broken(labelsOf(partition, this.blockOf.length), partition.length) === 0;
+  }
+
+  /** How far labels are from what is asked: clients too many and too few, rivals that meet, blocks torn apart. */
+  private broken(labels: Int32Array, groups: number): number {
+    const size = new Int32Array(groups);
+    let count = 0;
+    labels.forEach((label, i) => {
+      size[label]!++;
+      if (labels[this.blockOf[i]![0]!] !== label) count++;
+      for (const j of this.rivals[i]!) if (j < i && labels[j] === label) count++;
+    });
+    for (const s of size) count += Math.max(0, s - this.maxSize) + Math.max(0, this.minSize - s);
+    return count;
+  }
+
+  /**
+   * A partition with as many groups that keeps all constraints, near the one given: blocks are moved and swapped while fewer
+   * constraints are broken, those first that cost the least affinity. Undefined where none was found from several starts.
+   */
+  honoured(partition: Partition, affinity: SquareMatrix, seed: number): Partition | undefined {
+    if (this.allows(partition)) return partition;
+    const n = this.blockOf.length;
+    const groups = partition.length;
+    if (groups < this.counts.fewest || groups > this.counts.most) return undefined;
+    const blocks = [...new Set(this.blockOf)];
+    for (let start = 0; start < STARTS; start++) {
+      const rng = new SeededRng(seed, "constraints", groups, start);
+      const labels = labelsOf(partition, n);
+      for (const block of blocks) {
+        // Torn blocks meet where most of them are; further starts differ by chance.
+        const to = start > 0 && rng.uniform() < start / STARTS ? rng.int(groups) : mostCommon(block, labels);
+        for (const i of block) labels[i] = to;
+      }
+      if (this.walk(labels, groups, blocks, affinity, rng)) {
+        const found = partitionOf(labels);
+        if (found.length === groups) return found;
+      }
+    }
+    return undefined;
+  }
+
+  /** Whether the labels, changed in place, came to keep all constraints. */
+  private walk(
+    labels: Int32Array,
+    groups: number,
+    blocks: readonly (readonly number[])[],
+    affinity: SquareMatrix,
+    rng: SeededRng,
+  ): boolean {
+    const size = new Int32Array(groups);
+    for (const label of labels) size[label]!++;
+    const move = (block: readonly number[], to: number) => {
+      size[labels[block[0]!]!]! -= block.length;
+      size[to]! += block.length;
+      for (const i of block) labels[i] = to;
+    };
+    const off = (count: number) => Math.max(0, count - this.maxSize) + Math.max(0, this.minSize - count);
+    const met = (block: readonly number[], group: number) => {
+      let count = 0;
+      for (const i of block) for (const j of this.rivals[i]!) if (labels[j] === group) count++;
+      return count;
+    };
+    /** What a move adds to what is broken. */
+    const change = (block: readonly number[], to: number) => {
+      const from = labels[block[0]!]!;
+      const [left, joined] = [size[from]! - block.length, size[to]! + block.length];
+      return off(left) - off(size[from]!) + off(joined) - off(size[to]!) + met(block, to) - met(block, from);
+    };
+    const pull = (block: readonly number[], to: number) => {
+      let sum = 0;
+      let count = 0;
+      labels.forEach((label, j) => {
+        if (label !== to || block.includes(j)) return;
+        count++;
+        for (const i of block) sum += affinity[i]![j]!;
+      });
+      return count === 0 ? 0 : sum / (count * block.length);
+    };
+    let now = this.broken(labels, groups);
+    for (let step = 0; now > 0 && step < STEPS * blocks.length; step++) {
+      let best: { block: readonly number[]; to: number } | undefined;
+      let least = 0;
+      let most = Number.NEGATIVE_INFINITY;
+      for (const block of blocks) {
+        const from = labels[block[0]!]!;
+        for (let to = 0; to < groups; to++) {
+          const added = to === from ? 0 : change(block, to);
+          if (added >= 0 || added > least) continue;
+          const gain = pull(block, to) - pull(block, from);
+          if (added === least && gain <= most) continue;
+          [best, least, most] = [{ block, to }, added, gain];
+        }
+      }
+      if (best !== undefined) {
+        move(best.block, best.to);
+        now += least;
+        continue;
+      }
+      // No single move helps: the first swap that does, in an order by chance.
+      const before = now;
+      for (const at of rng.permutation(blocks.length ** 2)) {
+        const [a, b] = [blocks[Math.floor(at / blocks.length)]!, blocks[at % blocks.length]!];
+        const [ofA, ofB] = [labels[a[0]!]!, labels[b[0]!]!];
+        if (ofA === ofB) continue;
+        let added = change(a, ofB);
+        move(a, ofB);
+        added += change(b, ofA);
+        if (added < 0) {
+          move(b, ofA);
+          now += added;
+          break;
+        }
+        move(a, ofA);
+      }
+      if (now === before) return false;
+    }
+    return now === 0;
+  }
+}
+
+function mostCommon(block: readonly number[], labels: Int32Array): number {
+  const counts = new Map<number, number>();
+  for (const i of block) counts.set(labels[i]!, (counts.get(labels[i]!) ?? 0) + 1);
+  return [...counts].reduce((best, entry) => (entry[1] > best[1] ? entry : best))[0];
+}
