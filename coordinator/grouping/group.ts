@@ -19,15 +19,20 @@
  * It knows nothing of how affinities or values are estimated.
  */
 import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
+import { agglomerativeGroups, coClusterGroups } from "./baselines.js";
 import { GroupConstraints } from "./constraints.js";
 import { density, type SquareMatrix, standardiseAffinity } from "./density.js";
 import type { PartitionJudge } from "./judge.js";
-import { checkPartition, type Partition, partitionKey } from "./partition.js";
+import { checkPartition, type Partition, partitionKey, randomPartition } from "./partition.js";
 import { refinePartition } from "./refine.js";
 import { solveGroupingSdp } from "./sdp.js";
 import { spectralGroups } from "./spectral.js";
 
-export type CandidateSource = "one" | "sdp" | "spectral" | "apart" | "merged" | "refined";
+/** Ways of grouping that others use. */
+export const BASELINES = ["spectral", "cocluster", "agglomerative", "random"] as const;
+export type Baseline = (typeof BASELINES)[number];
+
+export type CandidateSource = "one" | "sdp" | "apart" | "merged" | "refined" | Baseline;
 
 export interface Candidate {
   readonly partition: Partition;
@@ -58,8 +63,8 @@ export interface GroupingOptions {
   maxGroups?: number | undefined;
   /** Without a judge the candidate with the highest density is taken: for a forced number of groups, or for tests. */
   judge?: PartitionJudge | undefined;
-  /** "spectral" leaves the relaxation out. @default "sdp" */
-  method?: "sdp" | "spectral" | undefined;
+  /** "sdp" proposes what the relaxation and spectral clustering find, any other its own groups alone. @default "sdp" */
+  method?: "sdp" | Baseline | undefined;
   /** What every candidate keeps. @default nothing */
   constraints?: GroupConstraints | undefined;
   /** Standard errors by which more groups must be better than fewer. @default 1.5 */
@@ -165,7 +170,8 @@ export async function groupClients(
         const relaxed = await solveGroupingSdp(standardised, { ...SDP_ROUNDED, groups: m, seed, signal });
         propose(relaxed.partition, "sdp");
       }
-      propose(spectralGroups(standardised, m, seed), "spectral");
+      const source = method === "sdp" ? "spectral" : method;
+      propose(baselineGroups(source, affinity, standardised, m, seed), source);
     }
     if (judge === undefined) continue;
     const judged = await judge.values(fresh);
@@ -231,6 +237,25 @@ export async function groupClients(
     forced: groups !== "auto",
     oneAllowed: constraints.allows(one),
   });
+}
+
+function baselineGroups(
+  method: Baseline,
+  affinity: readonly ArrayLike<number>[],
+  standardised: SquareMatrix,
+  groups: number,
+  seed: number,
+): Partition {
+  switch (method) {
+    case "spectral":
+      return spectralGroups(standardised, groups, seed);
+    case "cocluster":
+      return coClusterGroups(affinity, groups, seed);
+    case "agglomerative":
+      return agglomerativeGroups(standardised, groups);
+    case "random":
+      return randomPartition(affinity.length, groups, seed);
+  }
 }
 
 function bestOf(values: ReadonlyMap<Partition, number>): Partition {

@@ -11,6 +11,7 @@ import type { Runtime } from "../../shared/runtimes/types.js";
 import type { AdapterSpec, ResultFor, TaskSpec } from "../../shared/wire/tasks.js";
 import type { Balance } from "../estimation/problem.js";
 import type { Design } from "../estimation/sampler.js";
+import type { Baseline } from "../grouping/group.js";
 import type { ClientInfo, ClientPool } from "../roster/pool.js";
 import type { AdapterShapes } from "../rounds/check.js";
 import type { Journal } from "./journal.js";
@@ -43,7 +44,9 @@ export interface PipelinePlan {
   };
   readonly groups: "auto" | number;
   /** What every partition keeps; clients by name. */
-  readonly grouping: Company;
+  readonly grouping: Company & {
+    readonly method: "kindred" | Baseline | "cosine";
+  };
   readonly boosting: { readonly rounds: number };
   readonly ensemble: { readonly strength: "auto" | number };
   readonly seed: number;

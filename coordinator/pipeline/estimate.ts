@@ -13,7 +13,8 @@ import { type Outlook, outlookOf } from "../estimation/outlook.js";
 import { firstSubsets, sampleAffinity } from "../estimation/precision.js";
 import { buildProblem, checkClientSketch, crossFit } from "../estimation/problem.js";
 import { GroupConstraints } from "../grouping/constraints.js";
-import { groupClients } from "../grouping/group.js";
+import { type Grouping, groupClients } from "../grouping/group.js";
+import { baselineGrouping } from "./baseline.js";
 import { confirmed } from "./confirm.js";
 import { faultText, type PipelineContext, type PipelinePlan } from "./context.js";
 
@@ -139,8 +140,13 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
     const constraints = new GroupConstraints(clients, ctx.plan.grouping);
     const search = { seed, signal: ctx.signal, constraints };
     const forced = groups === "auto" ? undefined : Math.min(groups, constraints.counts.most);
-    const found = await groupClients(matrix, { ...search, judge, groups: forced ?? "auto" });
-    const grouping = forced === undefined ? await confirmed(found, subsets, fits, judge, search) : found;
+    const { method } = ctx.plan.grouping;
+    let grouping: Grouping;
+    if (method !== "kindred") grouping = await baselineGrouping(method, matrix, problem, forced, search);
+    else {
+      const found = await groupClients(matrix, { ...search, judge, groups: forced ?? "auto" });
+      grouping = forced === undefined ? await confirmed(found, subsets, fits, judge, search) : found;
+    }
     searching.done({ groups: grouping.partition.length });
     return {
       clients,

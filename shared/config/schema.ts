@@ -142,6 +142,10 @@ const clientLists = z
   .max(10_000)
   .default([]);
 const grouping = block({
+  method: z
+    .enum(["kindred", "spectral", "cocluster", "agglomerative", "cosine", "random"])
+    .default("kindred")
+    .describe("kindred: what the estimator judges best; the others are baselines to compare with"),
   minSize: whole(1, 100_000).default(1).describe("Fewest clients a group may have"),
   maxSize: whole(1, 100_000).optional().describe("Most clients a group may have; no bound unless given"),
   together: clientLists.describe("Lists of clients, by name, that must share a group: [[a, b], [c, d, e]]"),

@@ -58,7 +58,7 @@ test("model and population suffice, and give a complete plan with absolute paths
       margin: "auto",
     },
     groups: "auto",
-    grouping: { minSize: 1, together: [], apart: [] },
+    grouping: { method: "kindred", minSize: 1, together: [], apart: [] },
     boosting: { rounds: 1 },
     ensemble: { strength: "auto" },
     seed: 0,

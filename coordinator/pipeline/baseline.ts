@@ -1,0 +1,50 @@
+/** Grouping as others do it, on the same sketches and affinities: for comparison, chosen by `grouping.method`. */
+import type { EstimationProblem } from "../estimation/problem.js";
+import { cosineAffinity, groupsByEigengap } from "../grouping/baselines.js";
+import type { GroupConstraints } from "../grouping/constraints.js";
+import { standardiseAffinity } from "../grouping/density.js";
+import { type Baseline, type Grouping, groupClients } from "../grouping/group.js";
+
+export interface BaselineSearch {
+  readonly seed: number;
+  readonly signal: AbortSignal | undefined;
+  readonly constraints: GroupConstraints;
+}
+
+/**
+ * @param method "cosine": average linkage of the cosines between clients' mean sketched gradients; else of the affinities
+ * @param groups undefined: by the eigengap
+ */
+export async function baselineGrouping(
+  method: Baseline | "cosine",
+  affinity: readonly ArrayLike<number>[],
+  problem: EstimationProblem,
+  groups: number | undefined,
+  search: BaselineSearch,
+): Promise<Grouping> {
+  const { fewest, most } = search.constraints.counts;
+  const similarity = method === "cosine" ? cosineAffinity(meanSketches(problem)) : affinity;
+  const gap = () => groupsByEigengap(standardiseAffinity(similarity), Math.ceil(1.5 * Math.sqrt(affinity.length)));
+  const wanted = groups ?? Math.min(most, Math.max(fewest, gap()));
+  const found = await groupClients(similarity, {
+    ...search,
+    groups: wanted,
+    method: method === "cosine" ? "agglomerative" : method,
+  });
+  const count = `${found.partition.length} ${found.partition.length === 1 ? "group" : "groups"}`;
+  return {
+    ...found,
+    why: `${count} by ${method}, ${groups === undefined ? "their number by the eigengap" : "as told"}`,
+  };
+}
+
+/** [clients] rows of [dim]: the mean of each client's training rows. */
+function meanSketches({ train, dim }: EstimationProblem): Float64Array[] {
+  return train.map(({ sketch, margin }) => {
+    const mean = new Float64Array(dim);
+    sketch.forEach((x, at) => {
+      mean[at % dim]! += x / margin.length;
+    });
+    return mean;
+  });
+}
