@@ -39,10 +39,14 @@ export function standardiseAffinity(affinity: readonly ArrayLike<number>[]): Flo
     const deviation = n > 1 ? Math.sqrt(squares / (n - 1)) : 0;
     // Rounding alone is no variation.
     if (deviation <= 1e-12 * Math.max(largest, 1e-300)) return new Float64Array(n);
-    return Float64Array.from({ length: n }, (_, j) => (row[j]! - mean) / deviation);
+    return Float64Array.from({ length: n }, (_, j) => clamped((row[j]! - mean) / deviation));
   });
   return rows.map((row, i) => row.map((value, j) => (value + rows[j]![i]!) / 2));
 }
+
+/** Off the diagonal nothing is beyond sqrt(n); a client's own entry may be anything where its others hardly differ. */
+const clamped = (value: number): number => Math.min(MOST_DEVIATIONS, Math.max(-MOST_DEVIATIONS, value));
+const MOST_DEVIATIONS = 1e6;
 
 /** sum over groups C of 1_C^T T 1_C / |C|. */
 export function density(matrix: SquareMatrix, partition: Partition): number {

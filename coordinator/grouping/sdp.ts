@@ -69,13 +69,16 @@ const LAST_ADAPTED = 2000;
  */
 const UNEVEN = 4;
 const PENALTY_STEP = 1.5;
+/** A gap beyond which nothing is proved. */
+const MOST_GAP = 1e12;
 /** Eigenpairs followed beyond the rank: the rank may grow, and the filter needs a gap. */
 const SPARE_SHARE = 1.25;
 const SPARE = 5;
 
 /**
  * @param affinity T; its symmetric part is what counts
- * @throws {KindredError} `invalid_option` unless exactly one of lambda and groups is given, groups in 1 .. n
+ * @throws {KindredError} `invalid_option` unless exactly one of lambda and groups is given, groups in 1 .. n; `invalid_data` for
+ *   entries whose squares are beyond numbers
  */
 export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptions): Promise<SdpSolution> {
   const n = affinity.length;
@@ -96,6 +99,8 @@ export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptio
   for (let i = 0; i < n; i++)
     for (let j = 0; j < n; j++)
       matrix[i * n + j] = (affinity[i]![j]! + affinity[j]![i]!) / 2 - (i === j ? (lambda ?? 0) : 0);
+  if (!Number.isFinite(matrix.reduce((sum, entry) => sum + entry ** 2, 0)))
+    throw new KindredError("invalid_data", "the affinities are not finite, or too large to be squared");
   const relaxation = new Relaxation(matrix, n, groups, new SeededRng(seed, "sdp"), turn);
   const rows = Array.from({ length: n }, (_, i) => matrix.subarray(i * n, (i + 1) * n));
   // A single point is feasible.
@@ -317,6 +322,7 @@ class Relaxation {
       const holds = (groups !== undefined || eigenvalue >= 0) && (await this.isUpperBound(raised, eigenvalue));
       if (holds) return { bound, gap };
       if (!last) return undefined;
+      if (gap > MOST_GAP) return { bound: Number.POSITIVE_INFINITY, gap: Number.POSITIVE_INFINITY };
     }
   }
 
