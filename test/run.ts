@@ -4,6 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -27,7 +28,10 @@ const vulkan =
   chosen === undefined && existsSync(device)
     ? { VK_ICD_FILENAMES: device, LD_LIBRARY_PATH: [process.env.LD_LIBRARY_PATH, chromium].filter(Boolean).join(":") }
     : {};
-const result = spawnSync(process.execPath, ["--enable-source-maps", "--test", "--test-reporter=spec", ...files], {
+// Many tests wait for timers and other processes. Node's own number is one fewer than there are processors: one of two.
+const atOnce = `--test-concurrency=${Math.max(2, availableParallelism() - 1)}`;
+const options = ["--enable-source-maps", "--test", "--test-reporter=spec", atOnce];
+const result = spawnSync(process.execPath, [...options, ...files], {
   stdio: "inherit",
   env: { ...process.env, ...vulkan },
 });
