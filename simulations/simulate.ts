@@ -22,6 +22,7 @@ import { checkGrouping, checkSampling } from "../coordinator/pipeline/estimate.j
 import { Journal } from "../coordinator/pipeline/journal.js";
 import { type RunOutcome, runPipeline } from "../coordinator/pipeline/run.js";
 import { startCoordinator } from "../coordinator/server/server.js";
+import { FULL } from "../shared/adapters/settings.js";
 import { asset } from "../shared/base/assets.js";
 import { writeAtomically } from "../shared/base/atomic.js";
 import type { JobContext } from "../shared/base/command.js";
@@ -168,7 +169,8 @@ function checkPlan(
   { base }: OpenedModel,
 ): void {
   try {
-    adapterLayout(base.architecture, plan.adapter);
+    adapterLayout(base, plan.adapter);
+    if (plan.compare.includes("full")) adapterLayout(base, FULL);
     checkSampling(plan, clients.length);
     checkGrouping(
       plan,
@@ -215,7 +217,7 @@ async function federate(
   const gate = new Semaphore(plan.concurrency);
   let broken: unknown;
   const sessions = population.clients.map((rows, at) => {
-    const work = new ClientWork({ programs, dataset: () => datasets[at] as EncodedDataset });
+    const work = new ClientWork({ programs, dataset: () => datasets[at] as EncodedDataset, full: true });
     const runner: TaskRunner = { run: (task, io) => gate.run(() => work.run(task, io)) };
     return runClient({
       coordinator: coordinator.address,
@@ -248,7 +250,12 @@ async function federate(
       signal: stop.signal,
       deadlineMs: 0,
     });
-    const outcome = await runPipeline(ctx, { compare: plan.compare, model: plan.model, partition: run.partition });
+    const outcome = await runPipeline(ctx, {
+      compare: plan.compare,
+      model: plan.model,
+      partition: run.partition,
+      fullLearningRate: plan.full.learningRate,
+    });
     await coordinator.pool.finish("the run is complete");
     await Promise.all(sessions);
     return { outcome, ctx };

@@ -90,6 +90,8 @@ export type WeightOf = (name: string) => Value;
 
 /** How an adapter takes part in a model. */
 export interface Adapt {
+  /** A weight by its Hugging Face name: the base's, which an adapter may change. Called once for each that is used. */
+  weight(name: string, base: Value): Value;
   /** The output of a linear: `base()`, to which an adapter may add its own term. @param x [B*T, in] */
   linear(name: string, x: Value, base: () => Value): Value;
   /**
@@ -103,7 +105,11 @@ export type BlockPart = "attention" | "feedForward";
 
 /** No adapter. */
 export function unadapted(g: GraphBuilder): Adapt {
-  return { linear: (_, __, base) => base(), join: (_, __, before, given) => g.add(before, given) };
+  return {
+    weight: (_, base) => base,
+    linear: (_, __, base) => base(),
+    join: (_, __, before, given) => g.add(before, given),
+  };
 }
 
 /** The last parts of the linears' names, each once: "q_proj", "k_proj"... */

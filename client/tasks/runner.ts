@@ -3,6 +3,7 @@
  * rows themselves never leave this folder's callers.
  */
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
+import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { encodeSketches } from "../../shared/sketch/codec.js";
 import type {
@@ -16,6 +17,7 @@ import type {
   TaskResultWithBlobs,
   TaskSpec,
   TrainAdapter,
+  TunedSpec,
   ValidationPoint,
 } from "../../shared/wire/tasks.js";
 import type { EncodedDataset, EncodedRow, Split } from "../data/types.js";
@@ -51,6 +53,8 @@ export interface ClientWorkOptions {
   readonly dataset: () => EncodedDataset;
   /** Keeps the ensemble that the coordinator returns; it is dropped unless given. */
   readonly onEnsemble?: (ensemble: ReceivedEnsemble) => Promise<void>;
+  /** Tasks may train all weights: in a simulation, whose rows are nobody's. @default false */
+  readonly full?: boolean;
 }
 
 export class ClientWork implements TaskRunner {
@@ -90,15 +94,22 @@ export class ClientWork implements TaskRunner {
     return Array.from(chosen, (i) => rows[i] as EncodedRow);
   }
 
-  private layout(spec: AdapterSpec): AdapterLayout {
+  private layout(spec: TunedSpec): AdapterLayout {
+    if (spec.kind === "full" && !this.options.full) {
+      // The embedding changes in the rows of a client's own tokens alone: they would tell its words.
+      throw new KindredError(
+        "unsupported",
+        "this client trains adapters; all weights are trained in simulations alone",
+      );
+    }
     // Without the seed: adapters that differ by it alone share their graphs.
     const { initSeed: _, ...settings } = spec;
-    return adapterLayout(this.options.programs.model.architecture, settings);
+    return adapterLayout(this.options.programs.model, settings);
   }
 
   private async adapter(
     layout: AdapterLayout,
-    spec: AdapterSpec,
+    spec: TunedSpec,
     ref: BlobRef | undefined,
     io: TaskIo,
   ): Promise<AdapterValues> {
@@ -110,7 +121,7 @@ export class ClientWork implements TaskRunner {
 
   private async adapters(
     layout: AdapterLayout,
-    spec: AdapterSpec,
+    spec: TunedSpec,
     refs: readonly BlobRef[],
     io: TaskIo,
   ): Promise<AdapterValues[]> {

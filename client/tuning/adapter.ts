@@ -3,7 +3,7 @@
  * the tensors inside (a runtime then moves two tensors instead of hundreds); fresh values; values in and out by name; a place in a
  * graph. What a kind computes, its own file says.
  */
-import type { AdapterSettings } from "../../shared/adapters/settings.js";
+import type { TunedSettings } from "../../shared/adapters/settings.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { type FloatTensor, type NamedTensors, sizeOf } from "../../shared/base/tensors.js";
@@ -28,7 +28,7 @@ export interface AdapterTensor {
 }
 
 export interface AdapterLayout {
-  readonly spec: AdapterSettings;
+  readonly spec: TunedSettings;
   readonly tensors: readonly AdapterTensor[];
   /** Elements of the part that is never trained; 0 where all is. */
   readonly frozenSize: number;

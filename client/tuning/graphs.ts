@@ -33,13 +33,13 @@ export function sequenceInputs(
   return { tokens, table: (name) => tables.get(name)!, enter, past: past ?? ((states) => states) };
 }
 
-/** The base model's weights as frozen values, each declared when first used. */
-export function frozenWeights(g: GraphBuilder, { architecture, sources }: BaseModel): WeightOf {
+/** The base model's weights as the adapter has them, each declared when first used. */
+export function adaptedWeights(g: GraphBuilder, { architecture, sources }: BaseModel, adapt: Adapt): WeightOf {
   const made = new Map<string, Value>();
   return (name) => {
     let value = made.get(name);
     if (value === undefined) {
-      value = g.weight(name, architecture.weights.get(name)!, sources.get(name)!);
+      value = adapt.weight(name, g.weight(name, architecture.weights.get(name)!, sources.get(name)!));
       made.set(name, value);
     }
     return value;
@@ -57,7 +57,7 @@ function headAsked(
   { past, checkpoints = [] }: { past?: SequenceInputs["past"]; checkpoints?: Value[] } = {},
 ): Head {
   const { architecture } = model;
-  const weight = frozenWeights(g, model);
+  const weight = adaptedWeights(g, model, adapt);
   const enter = (x: Value): void => void checkpoints.push(x);
   const inputs = sequenceInputs(g, architecture, past === undefined ? { enter } : { enter, past });
   const hidden = architecture.hiddenStates(g, inputs, weight, adapt);

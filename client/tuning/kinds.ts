@@ -1,12 +1,16 @@
 /** The kinds of adapters there are: the one place that asks which it is. */
-import { type AdapterSettings, isBottleneck } from "../../shared/adapters/settings.js";
+import { isBottleneck, type TunedSettings } from "../../shared/adapters/settings.js";
 import type { Architecture } from "../models/architecture.js";
+import type { BaseModel } from "../models/base.js";
 import type { AdapterLayout } from "./adapter.js";
 import { bottleneckLayout } from "./bottleneck.js";
+import { fullLayout } from "./full.js";
 import { loraLayout } from "./lora.js";
 
-/** @throws {KindredError} `invalid_config` naming the setting that does not fit the model */
-export function adapterLayout(architecture: Architecture, settings: AdapterSettings): AdapterLayout {
+/** @throws {KindredError} `invalid_config` naming the setting that does not fit the model; as `fullLayout` */
+export function adapterLayout(model: BaseModel, settings: TunedSettings): AdapterLayout {
+  if (settings.kind === "full") return fullLayout(model);
+  const { architecture } = model;
   return isBottleneck(settings) ? bottleneckLayout(architecture, settings) : loraLayout(architecture, settings);
 }
 

@@ -2,7 +2,7 @@
  * What every stage of the pipeline has: the clients, the journal, the plan, and the books of what each method cost and what
  * went wrong. Books are made from stored outcomes, so that a resumed run keeps the same ones.
  */
-import type { AdapterSettings } from "../../shared/adapters/settings.js";
+import type { AdapterSettings, TunedSettings } from "../../shared/adapters/settings.js";
 import type { Company } from "../../shared/base/company.js";
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
@@ -17,7 +17,7 @@ import type { AdapterShapes } from "../rounds/check.js";
 import type { Journal } from "./journal.js";
 
 /** The methods whose costs are kept apart. */
-export type MethodName = "base" | "shared" | "local" | "kindred";
+export type MethodName = "base" | "shared" | "local" | "full" | "kindred";
 
 /** What a run does; every "auto" that needs data is decided by the stages. */
 export interface PipelinePlan {
@@ -93,8 +93,8 @@ export class PipelineContext {
   readonly signal: AbortSignal | undefined;
   readonly faults: FaultNote[] = [];
   readonly costs: Record<MethodName, Cost>;
-  /** Names and shapes of a whole adapter, once a training of several clients has shown them. */
-  adapterShapes: AdapterShapes | undefined;
+  /** Names and shapes of a whole adapter of a kind, once a training of several clients has shown them. */
+  readonly adapterShapes = new Map<TunedSettings["kind"], AdapterShapes>();
   private readonly deadlineMs: number | undefined;
 
   constructor(options: ContextOptions) {
@@ -108,7 +108,7 @@ export class PipelineContext {
     this.signal = options.signal;
     this.deadlineMs = options.deadlineMs;
     const zero = (): Cost => ({ flops: 0, bytesUp: 0, bytesDown: 0, wallSeconds: 0 });
-    this.costs = { base: zero(), shared: zero(), local: zero(), kindred: zero() };
+    this.costs = { base: zero(), shared: zero(), local: zero(), full: zero(), kindred: zero() };
   }
 
   /** The adapter of a run; boosting steps differ from it by their initial values. */

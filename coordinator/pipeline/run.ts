@@ -3,12 +3,12 @@
  * function whose tasks and steps are stored under names: a restarted coordinator runs it again and gets stored results until
  * it reaches what was under way.
  */
-import type { AdapterSettings } from "../../shared/adapters/settings.js";
+import { type AdapterSettings, FULL } from "../../shared/adapters/settings.js";
 import type { BlobRef, Evaluate, ReceiveEnsemble, Score } from "../../shared/wire/tasks.js";
 import type { MethodName, PipelineContext } from "./context.js";
 import { buildEnsemble, type EnsembleMember, type NamedCurve } from "./ensemble.js";
 import { type EstimateOutcome, estimateAndGroup } from "./estimate.js";
-import { chooseLearningRate, type SweepOutcome } from "./sweep.js";
+import { adapterSweep, chooseLearningRate, fullSweep, type SweepOutcome, type SweepSubject } from "./sweep.js";
 import { trainFederated } from "./train.js";
 
 export interface RunOptions {
@@ -18,6 +18,8 @@ export interface RunOptions {
   readonly model: string | null;
   /** Baselines to run beside the method itself. */
   readonly compare: readonly Exclude<MethodName, "kindred">[];
+  /** Of training all weights, where that is compared. @default "auto" */
+  readonly fullLearningRate?: "auto" | number;
 }
 
 /** What `kindred export` writes. */
@@ -43,6 +45,8 @@ export interface RunOutcome {
   readonly groups: readonly (readonly string[])[];
   readonly estimate: EstimateOutcome;
   readonly sweep: SweepOutcome;
+  /** Of training all weights, where that is compared. */
+  readonly fullSweep: SweepOutcome | undefined;
   readonly members: readonly EnsembleMember[];
   readonly weights: ReadonlyMap<string, readonly number[]>;
   readonly curves: readonly NamedCurve[];
@@ -51,12 +55,12 @@ export interface RunOutcome {
 
 export async function runPipeline(
   ctx: PipelineContext,
-  { compare, model, partition }: RunOptions,
+  { compare, model, partition, fullLearningRate = "auto" }: RunOptions,
 ): Promise<RunOutcome> {
-  const trained = compare.filter((method) => method !== "base");
+  const trained = compare.filter((method) => method !== "base" && method !== "full");
   const names = ctx.clients.map(({ name }) => name);
   const sweeping = [...trained, "kindred"] as const;
-  const sweep = await ctx.timed(sweeping, () => chooseLearningRate(ctx, sweeping));
+  const sweep = await ctx.timed(sweeping, () => chooseLearningRate(ctx, sweeping, adapterSweep(ctx)));
   const { learningRate } = sweep;
   const curves: NamedCurve[] = [];
 
@@ -100,6 +104,10 @@ export async function runPipeline(
     );
     stage.done();
   }
+  const full = compare.includes("full")
+    ? await ctx.timed(["full"], () => trainFull(ctx, names, fullSweep(ctx, fullLearningRate)))
+    : undefined;
+  if (full !== undefined) curves.push({ name: "full", unit: full.trained.unit, points: full.trained.curve });
 
   const { estimate, groups, ensemble } = await ctx.timed(["kindred"], async () => {
     const estimate = await estimateAndGroup(ctx);
@@ -119,21 +127,40 @@ export async function runPipeline(
   const methods = await scoreMethods(ctx, compare, {
     shared,
     local,
+    full: full?.trained.values,
     members: ensemble.members,
     weights: ensemble.weights,
   });
   // A client that could not be scored cannot be reported on.
-  const served = estimate.clients.filter((client) => methods.get("kindred")?.clients.has(client));
+  const served = estimate.clients.filter((client) => [...methods.values()].every(({ clients }) => clients.has(client)));
   return {
     clients: served,
     groups,
     estimate,
     sweep,
+    fullSweep: full?.sweep,
     members: ensemble.members,
     weights: ensemble.weights,
     curves: [...curves, ...ensemble.curves],
     methods,
   };
+}
+
+/** The paper's full fine-tuning: federated averaging of all weights over all clients, at a learning rate of its own. */
+async function trainFull(ctx: PipelineContext, clients: readonly string[], subject: SweepSubject) {
+  const sweep = await chooseLearningRate(ctx, ["full"], subject);
+  const stage = ctx.progress.stage("train full", 0);
+  const trained = await trainFederated(ctx, {
+    name: "full",
+    stage: "train full",
+    methods: ["full"],
+    clients,
+    adapter: subject.adapter,
+    learningRate: sweep.learningRate,
+    onRound: (round, of, loss) => stage.tick(round > 0 ? 1 : 0, { round, of, ...(loss === undefined ? {} : { loss }) }),
+  });
+  stage.done();
+  return { sweep, trained };
 }
 
 /** Gives every client its ensemble: the members that it uses. */
@@ -163,18 +190,22 @@ async function deliver(
 interface Trained {
   readonly shared: BlobRef | undefined;
   readonly local: ReadonlyMap<string, BlobRef>;
+  readonly full: BlobRef | undefined;
   readonly members: readonly EnsembleMember[];
   readonly weights: ReadonlyMap<string, readonly number[]>;
 }
 
-/** Every method's score on each client's test rows, in one task a client. It is the report's cost, no method's. */
+/**
+ * Every method's score on each client's test rows, in one task a client for what adapters make, and one for all weights. It is the
+ * report's cost, no method's.
+ */
 async function scoreMethods(
   ctx: PipelineContext,
   compare: RunOptions["compare"],
-  { shared, local, members, weights }: Trained,
+  { shared, local, full, members, weights }: Trained,
 ): Promise<Map<MethodName, MethodScores>> {
   const clients = [...weights.keys()];
-  const stage = ctx.progress.stage("score test rows", clients.length);
+  const stage = ctx.progress.stage("score test rows", clients.length * (compare.includes("full") ? 2 : 1));
   const mixturesOf = (client: string): { method: MethodName; parts: { values: BlobRef; weight: number }[] }[] => {
     const of = (values: BlobRef | undefined) => (values === undefined ? [] : [{ values, weight: 1 }]);
     const own = weights.get(client) as readonly number[];
@@ -215,7 +246,6 @@ async function scoreMethods(
     },
     () => stage.tick(),
   );
-  stage.done();
   const methods = new Map<MethodName, { clients: Map<string, Score> }>();
   for (const [client, { scores }] of results) {
     mixturesOf(client).forEach(({ method }, at) => {
@@ -224,5 +254,25 @@ async function scoreMethods(
       methods.set(method, entry);
     });
   }
+  if (compare.includes("full")) {
+    const task: Evaluate = {
+      kind: "evaluate",
+      adapter: { ...FULL, initSeed: ctx.plan.seed },
+      members: full === undefined ? [] : [full],
+      mixtures: [full === undefined ? [] : [1]],
+      split: "test",
+      examplesLimit: 0,
+    };
+    const results = await ctx.ask(
+      "score",
+      [],
+      "score/full",
+      clients,
+      () => task,
+      () => stage.tick(),
+    );
+    methods.set("full", { clients: new Map([...results].map(([client, { scores }]) => [client, scores[0] as Score])) });
+  }
+  stage.done();
   return methods;
 }

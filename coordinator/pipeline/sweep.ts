@@ -1,9 +1,12 @@
 /**
- * The learning rate, where it is not given: a short sweep on the shared adapter, judged by pooled validation loss. Its result
- * serves every method alike.
+ * The learning rate, where it is not given: a short sweep on one set of weights for all, judged by pooled validation loss. That of
+ * the shared adapter serves every method with adapters alike; training all weights has one of its own, for they bear far smaller
+ * steps.
  */
+import { FULL } from "../../shared/adapters/settings.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
+import type { TunedSpec } from "../../shared/wire/tasks.js";
 import { faultText, type MethodName, type PipelineContext } from "./context.js";
 import { trainFederated } from "./train.js";
 
@@ -12,8 +15,34 @@ export interface SweepOutcome {
   readonly trials: readonly { readonly learningRate: number; readonly validationLoss: number | null }[];
 }
 
-/** Rates tried first, about a factor of 3 apart; the sweep goes on beyond an end that is best. */
-const FIRST_RATES = [1e-3, 3e-3, 1e-2] as const;
+/** What a sweep is for. */
+export interface SweepSubject {
+  /** Of tasks and stages. */
+  readonly name: string;
+  readonly adapter: TunedSpec;
+  readonly learningRate: "auto" | number;
+  /** Where the configuration has it. */
+  readonly option: string;
+  /** Rates tried first, about a factor of 3 apart; the sweep goes on beyond an end that is best. */
+  readonly first: readonly number[];
+}
+
+export const adapterSweep = (ctx: PipelineContext): SweepSubject => ({
+  name: "sweep",
+  adapter: ctx.adapterSpec(),
+  learningRate: ctx.plan.training.learningRate,
+  option: "training.learningRate",
+  first: [1e-3, 3e-3, 1e-2],
+});
+
+export const fullSweep = (ctx: PipelineContext, learningRate: "auto" | number): SweepSubject => ({
+  name: "sweep-full",
+  adapter: { ...FULL, initSeed: ctx.plan.seed },
+  learningRate,
+  option: "full.learningRate",
+  first: [1e-4, 3e-4, 1e-3],
+});
+
 /** Its top is where LoRA's B, trained alone, still ends better than it began on models of 0.6 to 135 million parameters. */
 const LADDER = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2] as const;
 /** Clients that take part, at most half of them: enough for a pooled loss, few enough to be short. */
@@ -21,22 +50,27 @@ const MOST_CLIENTS = 8;
 /** Share of the training's passes that a trial takes. */
 const SHARE = 1 / 2;
 
-export async function chooseLearningRate(ctx: PipelineContext, methods: readonly MethodName[]): Promise<SweepOutcome> {
-  const { learningRate, epochs } = ctx.plan.training;
+/** @param methods whose books the cost goes to */
+export async function chooseLearningRate(
+  ctx: PipelineContext,
+  methods: readonly MethodName[],
+  { name, adapter, learningRate, option, first: firstRates }: SweepSubject,
+): Promise<SweepOutcome> {
+  const { epochs } = ctx.plan.training;
   if (learningRate !== "auto") return { learningRate, trials: [] };
   const names = ctx.clients.map(({ name }) => name);
   const rng = new SeededRng(ctx.plan.seed, "sweep");
   const count = Math.min(MOST_CLIENTS, Math.ceil(names.length / 2));
   const clients = rng.shuffle([...names]).slice(0, count);
-  const stage = ctx.progress.stage("learning rate", 0);
+  const stage = ctx.progress.stage(adapter.kind === "full" ? "learning rate of all weights" : "learning rate", 0);
   const losses = new Map<number, number>();
   const attempt = async (rate: number): Promise<void> => {
     const trained = await trainFederated(ctx, {
-      name: `sweep-${rate}`,
+      name: `${name}-${rate}`,
       stage: "sweep",
       methods,
       clients,
-      adapter: ctx.adapterSpec(),
+      adapter,
       learningRate: rate,
       epochs: epochs * SHARE,
       validateRounds: false,
@@ -50,7 +84,7 @@ export async function chooseLearningRate(ctx: PipelineContext, methods: readonly
     losses.set(rate, last ?? Number.POSITIVE_INFINITY);
     stage.tick(1, { rate, loss: last ?? "diverged" });
   };
-  for (const rate of FIRST_RATES) await attempt(rate);
+  for (const rate of firstRates) await attempt(rate);
   for (;;) {
     const best = [...losses].reduce((a, b) => (b[1] < a[1] ? b : a))[0];
     const at = (LADDER as readonly number[]).indexOf(best);
@@ -59,10 +93,7 @@ export async function chooseLearningRate(ctx: PipelineContext, methods: readonly
       stage.done({ chosen: best });
       const trials = [...losses].sort((a, b) => a[0] - b[0]);
       if (!Number.isFinite(losses.get(best))) {
-        throw new KindredError(
-          "task_failed",
-          "training diverged at every learning rate tried; set training.learningRate",
-        );
+        throw new KindredError("task_failed", `training diverged at every learning rate tried; set ${option}`);
       }
       return {
         learningRate: best,

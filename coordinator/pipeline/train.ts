@@ -6,9 +6,9 @@ import { isWayDown } from "../../shared/adapters/bottleneck.js";
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { asKindredError } from "../../shared/base/errors.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
-import type { AdapterSpec, BlobRef, Evaluate, TrainAdapter, WeightedAdapter } from "../../shared/wire/tasks.js";
+import type { BlobRef, Evaluate, TrainAdapter, TunedSpec, WeightedAdapter } from "../../shared/wire/tasks.js";
 import { aggregate, type Update } from "../rounds/aggregate.js";
-import { flaw, specFlaw } from "../rounds/check.js";
+import { type AdapterShapes, flaw, specFlaw } from "../rounds/check.js";
 import { roundSchedule } from "../rounds/schedule.js";
 import type { MethodName, PipelineContext } from "./context.js";
 
@@ -19,7 +19,7 @@ export interface TrainingJob {
   /** Whose books the cost goes to. */
   readonly methods: readonly MethodName[];
   readonly clients: readonly string[];
-  readonly adapter: AdapterSpec;
+  readonly adapter: TunedSpec;
   readonly learningRate: number;
   /** Passes over each client's rows. @default the plan's */
   readonly epochs?: number;
@@ -130,7 +130,7 @@ async function soloFlaw(
 ): Promise<string | undefined> {
   try {
     const { tensors } = parseSafetensors(await ctx.pool.getBlob(values), { source: `adapter of ${client}` });
-    return specFlaw(tensors, job.adapter) ?? flaw(tensors, ctx.adapterShapes ?? tensors);
+    return specFlaw(tensors, job.adapter) ?? flaw(tensors, ctx.adapterShapes.get(job.adapter.kind) ?? tensors);
   } catch (error) {
     const { code, message } = asKindredError(error);
     if (code !== "invalid_message" && code !== "invalid_adapter") throw error;
@@ -208,14 +208,17 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
           rejected.push({ client, reason: asKindredError(error).message });
         }
       }
-      const expected = before.start === null ? ctx.adapterShapes : await tensorsOf(ctx, before.start);
+      const expected =
+        before.start === null ? ctx.adapterShapes.get(job.adapter.kind) : await tensorsOf(ctx, before.start);
       const merged = aggregate(updates, expected);
       rejected.push(...merged.rejected);
       return { ...(await ended(ctx, job, before, merged.mean)), rejected };
     });
     for (const { client, reason } of step.rejected) ctx.fault(client, job.stage, reason);
     end = { start: step.start, full: step.full };
-    if (end.full !== null) ctx.adapterShapes ??= await tensorsOf(ctx, end.full);
+    if (end.full !== null && !ctx.adapterShapes.has(job.adapter.kind)) {
+      ctx.adapterShapes.set(job.adapter.kind, shapesOf(await tensorsOf(ctx, end.full)));
+    }
     const losses = [...results.values()].map((result) => mean(result.losses)).filter(Number.isFinite);
     trainLoss = losses.length > 0 ? mean(losses) : undefined;
   }
@@ -250,6 +253,10 @@ async function ended(
 async function tensorsOf(ctx: PipelineContext, ref: BlobRef): Promise<NamedTensors> {
   return parseSafetensors(await ctx.pool.getBlob(ref)).tensors;
 }
+
+/** Without the values, which may be those of a whole model. */
+const shapesOf = (tensors: NamedTensors): AdapterShapes =>
+  new Map(Array.from(tensors, ([name, { shape }]) => [name, { shape }]));
 
 async function validate(ctx: PipelineContext, job: TrainingJob, values: BlobRef): Promise<Pooled> {
   const offset = job.offset ?? [];

@@ -1,6 +1,6 @@
 /**
- * What kinds of adapters there are and what each may be told: the same for the configuration, the messages, the models and the
- * folders. It knows no values.
+ * What may be trained, and what each kind may be told: the same for the configuration, the messages, the models and the folders.
+ * It knows no values.
  */
 
 export interface LoraSettings {
@@ -34,7 +34,21 @@ export interface BottleneckSettings {
   readonly freezeA: boolean;
 }
 
+/**
+ * Every weight of the model, as its difference to the base's. No adapter: nothing is sketched at it and no folder holds it; it
+ * is what adapters are compared with. Its further settings are those that all kinds have.
+ */
+export interface FullSettings {
+  readonly kind: "full";
+  readonly dropout: 0;
+  readonly freezeA: false;
+}
+
+export const FULL: FullSettings = { kind: "full", dropout: 0, freezeA: false };
+
 export type AdapterSettings = LoraSettings | BottleneckSettings;
+
+export type TunedSettings = AdapterSettings | FullSettings;
 
 export const BOTTLENECK_KINDS = ["houlsby", "pfeiffer"] as const;
 
@@ -42,7 +56,7 @@ export const BOTTLENECK_KINDS = ["houlsby", "pfeiffer"] as const;
 export const BOTTLENECK_ACTIVATIONS = ["relu", "gelu", "swish"] as const;
 export type BottleneckActivation = (typeof BOTTLENECK_ACTIVATIONS)[number];
 
-export function isBottleneck<T extends Pick<AdapterSettings, "kind">>(
+export function isBottleneck<T extends Pick<TunedSettings, "kind">>(
   settings: T,
 ): settings is Extract<T, Pick<BottleneckSettings, "kind">> {
   return BOTTLENECK_KINDS.some((kind) => kind === settings.kind);

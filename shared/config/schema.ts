@@ -4,7 +4,7 @@
  * rate) stays "auto" in the plan.
  */
 import { z } from "zod";
-import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS } from "../adapters/settings.js";
+import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../adapters/settings.js";
 import { contradiction } from "../base/company.js";
 import { QUANTIZATIONS } from "../quantization/layout.js";
 import { DEVICES, RUNTIME_KINDS } from "../runtimes/types.js";
@@ -83,15 +83,22 @@ const bottleneck = z.strictObject({
 });
 
 const adapter = z
-  .discriminatedUnion("kind", [lora, bottleneck], { error: `must be lora or ${BOTTLENECK_KINDS.join(" or ")}` })
+  .discriminatedUnion("kind", [lora, bottleneck], {
+    error: ({ input }) =>
+      `must be lora or ${BOTTLENECK_KINDS.join(" or ")}${
+        (input as { kind?: unknown }).kind === FULL.kind
+          ? " (all weights are trained to compare with: compare: [full])"
+          : ""
+      }`,
+  })
   .prefault({});
+
+const rate = auto(z.number().positive().max(10), "a number above 0 and at most 10").default("auto");
 
 const training = block({
   epochs: z.number().positive().max(10_000).default(3).describe("Passes over each client's training rows"),
   batch: whole(1, 4096).default(8).describe("Rows a step"),
-  learningRate: auto(z.number().positive().max(10), "a number above 0 and at most 10")
-    .default("auto")
-    .describe("auto: a short sweep on the shared adapter, by pooled validation loss"),
+  learningRate: rate.describe("auto: a short sweep on the shared adapter, by pooled validation loss"),
   localSteps: whole(1, 1_000_000).default(20).describe("Steps a client takes between two averages"),
   weightDecay: z.number().min(0).max(10).default(0).describe("Decoupled, as in AdamW"),
   warmup: z.number().min(0).max(1).default(0.1).describe("Share of the steps in which the learning rate rises"),
@@ -190,7 +197,7 @@ const populationEntry = z.strictObject({
   ...rowFormat,
 });
 
-const COMPARED = ["base", "shared", "local"] as const;
+const COMPARED = ["base", "shared", "local", "full"] as const;
 
 /** A simulation: `kindred simulate`. Paths are relative to the file. */
 export const simulationSchema = z
@@ -208,8 +215,11 @@ export const simulationSchema = z
     compare: z
       .array(z.enum([...COMPARED, "kindred"]))
       .transform((methods) => COMPARED.filter((method) => methods.includes(method)))
-      .default([...COMPARED])
-      .describe("Methods to run beside Kindred's own"),
+      .default(["base", "shared", "local"])
+      .describe("Methods to run beside Kindred's own; full: federated averaging of all weights"),
+    full: block({
+      learningRate: rate.describe("Of training all weights; auto: a sweep of its own, for they bear far smaller steps"),
+    }),
     concurrency: whole(1, 1024).default(4).describe("Clients at work at one time; they share one engine"),
     runtime,
   })

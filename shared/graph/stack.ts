@@ -4,6 +4,7 @@
  * product, of all rows together.
  */
 import { KindredError } from "../base/errors.js";
+import { sizeOf } from "../base/tensors.js";
 import { type Dim, product } from "./dims.js";
 import { type Graph, GraphBuilder, type Node, type Value } from "./graph.js";
 
@@ -75,7 +76,19 @@ function stackNode(g: GraphBuilder, { op, inputs: plain, output }: Node, inputs:
     case "pick":
       return merged(g.flattenFront(spread(first), 2), g.flattenFront(spread(second), 2));
     case "rmsNorm":
-    case "layerNorm":
+    case "layerNorm": {
+      const [, gain, bias] = inputs;
+      if (!gain!.stacked && !bias?.stacked) return g.push(op, values, shape);
+      // What differs along the leading axis stands behind the norm: it takes one gain for all.
+      const width = plain[1]!.shape as readonly number[];
+      const same = (number: number): Value => g.constant(new Float32Array(sizeOf(width)).fill(number), width);
+      const neutral = [same(1), ...(bias === undefined ? [] : [same(0)])];
+      const normed = g.push(op, [first.value, ...neutral], first.value.shape);
+      const onRows = ({ value, stacked }: Mapped): Value =>
+        stacked ? g.reshape(value, [count, ...Array<Dim>(output.shape.length - 1).fill(1), ...width]) : value;
+      const scaled = g.mul(normed, onRows(gain!));
+      return bias === undefined ? scaled : g.add(scaled, onRows(bias));
+    }
     case "softmax":
     case "logSumExp":
       return inputs.slice(1).some(({ stacked }) => stacked) ? refuse() : g.push(op, values, shape);

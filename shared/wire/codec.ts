@@ -2,7 +2,7 @@
  * Tasks and results between protobuf messages and plain values (shared/wire/tasks.ts). Decoding checks every range that
  * proto/kindred/v1/work.proto documents; what it returns needs no further check of its numbers. It knows no transport.
  */
-import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS } from "../adapters/settings.js";
+import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../adapters/settings.js";
 import { blobRef, finite, hash, list, present, refuse, text, uint53, whole } from "./checks.js";
 import type { AdapterSpec as AdapterMessage, AdapterSpec__Output } from "./gen/kindred/v1/AdapterSpec.js";
 import type { BlobRef__Output, BlobRef as BlobRefMessage } from "./gen/kindred/v1/BlobRef.js";
@@ -36,6 +36,7 @@ import {
   type TrainAdapter,
   type TrainingSpec,
   type TrainResult,
+  type TunedSpec,
   weightAlternatives,
 } from "./tasks.js";
 
@@ -49,7 +50,7 @@ export function encodeBlobRef(ref: BlobRef): BlobRefMessage {
   return { sha256: ref.sha256, size: String(ref.size) };
 }
 
-function encodeAdapter(adapter: AdapterSpec): AdapterMessage {
+function encodeAdapter(adapter: TunedSpec): AdapterMessage {
   const modules = adapter.kind === "lora" ? { modules: [...adapter.modules] } : {};
   return { ...adapter, ...modules, initSeed: String(adapter.initSeed) } as AdapterMessage;
 }
@@ -158,6 +159,13 @@ export function encodeResult(taskId: string, result: TaskResult): TaskResultMess
 // ---- decoding -------------------------------------------------------------------------------------------------------
 
 function decodeAdapter(field: string, message: AdapterSpec__Output | null): AdapterSpec {
+  const spec = decodeTuned(field, message);
+  return spec.kind === "full" ? refuse(`${field}.kind`, ADAPTER_KINDS, spec.kind) : spec;
+}
+
+const ADAPTER_KINDS = ["lora", ...BOTTLENECK_KINDS].join(", ");
+
+function decodeTuned(field: string, message: AdapterSpec__Output | null): TunedSpec {
   const m = present(field, message);
   if (!(m.dropout >= 0 && m.dropout < 1)) refuse(`${field}.dropout`, "at least 0 and below 1", m.dropout);
   const common = { dropout: m.dropout, initSeed: uint53(`${field}.init_seed`, m.initSeed), freezeA: m.freezeA };
@@ -179,9 +187,18 @@ function decodeAdapter(field: string, message: AdapterSpec__Output | null): Adap
       ...common,
     };
   }
-  if (m.kind !== "lora") refuse(`${field}.kind`, `lora, ${BOTTLENECK_KINDS.join(", ")}`, m.kind);
   absent("reduction", m.reduction, 0);
   absent("activation", m.activation, "");
+  if (m.kind === FULL.kind) {
+    absent("rank", m.rank, 0);
+    absent("alpha", m.alpha, 0);
+    absent("rslora", m.rslora, false);
+    absent("length of modules", m.modules.length, 0);
+    absent("dropout", m.dropout, FULL.dropout);
+    absent("freeze_a", m.freezeA, FULL.freezeA);
+    return { ...FULL, initSeed: common.initSeed };
+  }
+  if (m.kind !== "lora") refuse(`${field}.kind`, `${ADAPTER_KINDS}, ${FULL.kind}`, m.kind);
   const modules = list(`${field}.modules`, m.modules, 0, MAX_MODULES, (name, value) =>
     text(name, value, 1, MAX_NAME_LENGTH),
   );
@@ -219,7 +236,7 @@ function decodeMembers(field: string, members: readonly BlobRef__Output[], min: 
 function decodeTrain(m: TrainAdapter__Output): TrainAdapter {
   return {
     kind: "trainAdapter",
-    adapter: decodeAdapter("train_adapter.adapter", m.adapter),
+    adapter: decodeTuned("train_adapter.adapter", m.adapter),
     ...(m.start ? { start: blobRef("train_adapter.start", m.start) } : {}),
     offset: list("train_adapter.offset", m.offset, 0, MAX_MEMBERS, (name, member) => ({
       adapter: blobRef(`${name}.adapter`, member.adapter),
@@ -267,7 +284,7 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
     });
     const task: TaskSpec = {
       kind: "evaluate",
-      adapter: decodeAdapter("evaluate.adapter", m.adapter),
+      adapter: decodeTuned("evaluate.adapter", m.adapter),
       members,
       mixtures,
       split: decodeSplit("evaluate.split", m.split),

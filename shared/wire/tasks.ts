@@ -2,7 +2,7 @@
  * Tasks and results as plain values: what the coordinator's pipeline and the client's task runners speak. It knows no
  * protobuf; shared/wire/codec.ts translates. Units and ranges are documented in proto/kindred/v1/work.proto.
  */
-import type { AdapterSettings } from "../adapters/settings.js";
+import type { AdapterSettings, FullSettings } from "../adapters/settings.js";
 
 /** Names bytes by their content. */
 export interface BlobRef {
@@ -30,10 +30,14 @@ export interface Cost {
   readonly peakRssBytes: number;
 }
 
-export type AdapterSpec = AdapterSettings & {
+interface Initial {
   /** Seed of the fresh initial values. */
   readonly initSeed: number;
-};
+}
+
+export type AdapterSpec = AdapterSettings & Initial;
+/** What can be trained and scored: an adapter, or all weights. */
+export type TunedSpec = AdapterSpec | (FullSettings & Initial);
 
 export interface SketchGradients {
   readonly kind: "sketchGradients";
@@ -73,7 +77,7 @@ export interface TrainingSpec {
 
 export interface TrainAdapter {
   readonly kind: "trainAdapter";
-  readonly adapter: AdapterSpec;
+  readonly adapter: TunedSpec;
   /** Absent: fresh initial values. */
   readonly start?: BlobRef;
   /** Fixed members whose logit differences to the base are added (boosting). */
@@ -87,7 +91,7 @@ export interface TrainAdapter {
 
 export interface Evaluate {
   readonly kind: "evaluate";
-  readonly adapter: AdapterSpec;
+  readonly adapter: TunedSpec;
   readonly members: readonly BlobRef[];
   /** Each: one weight a member, or empty for the base model. */
   readonly mixtures: readonly (readonly number[])[];

@@ -30,7 +30,7 @@ export interface ReportSources {
 }
 
 export function assembleReport({ plan, outcome, ctx, population, base, versions, command }: ReportSources): Report {
-  const { clients, estimate, sweep } = outcome;
+  const { clients, estimate, sweep, fullSweep } = outcome;
   const served = new Set(clients);
   const left = outcome.groups.map((group) => group.filter((name) => served.has(name)));
   const groups = left.filter((group) => group.length > 0);
@@ -67,6 +67,7 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
       measure: "minus the mean estimated loss on held-out rows, nats an example",
     },
     sweep: sweep.trials,
+    ...(fullSweep === undefined ? {} : { full: { learningRate: fullSweep.learningRate, sweep: fullSweep.trials } }),
     estimation: {
       subsets: estimate.facts.subsets,
       subsetSize: estimate.facts.subsetSize,

@@ -83,6 +83,14 @@ function method(field: string, value: unknown, clients: readonly string[]): void
   near(`${field}.mean.accuracy`, share(`${field}.mean.accuracy`, mean.accuracy), accuracies);
 }
 
+function trials(field: string, value: unknown): void {
+  list(field, value).forEach((item, s) => {
+    const trial = object(`${field}[${s}]`, item);
+    number(`${field}[${s}].learningRate`, trial.learningRate, 0);
+    if (trial.validationLoss !== null) number(`${field}[${s}].validationLoss`, trial.validationLoss);
+  });
+}
+
 /**
  * @returns the same value, as a report
  * @throws {KindredError} `internal` naming the first field that is wrong
@@ -172,11 +180,12 @@ export function checkReport(value: unknown): Report {
   });
   const chosen = candidates.filter((item) => (item as Fields).chosen === true).length;
   if (candidates.length > 0 && chosen !== 1) refuse("grouping.candidates", "a list with one chosen", chosen);
-  list("sweep", report.sweep).forEach((item, s) => {
-    const trial = object(`sweep[${s}]`, item);
-    number(`sweep[${s}].learningRate`, trial.learningRate, 0);
-    if (trial.validationLoss !== null) number(`sweep[${s}].validationLoss`, trial.validationLoss);
-  });
+  trials("sweep", report.sweep);
+  if (report.full !== undefined) {
+    const full = object("full", report.full);
+    number("full.learningRate", full.learningRate, 0);
+    trials("full.sweep", full.sweep);
+  }
   const estimation = object("estimation", report.estimation);
   for (const key of ["subsets", "subsetSize", "dim"]) number(`estimation.${key}`, estimation[key], 0);
   const coverage = object("estimation.pairCoverage", estimation.pairCoverage);

@@ -139,7 +139,7 @@ export function legend(name: string, scale: { light: Scale; dark: Scale }, label
 }
 
 /** Markers differ in shape as well as in colour. */
-export type Mark = "base" | "shared" | "local" | "kindred";
+export type Mark = "base" | "shared" | "local" | "full" | "kindred";
 
 export function marker(mark: Mark, x: number, y: number, tip?: string): Markup {
   const [a, b] = [px(x), px(y)];
@@ -151,6 +151,8 @@ export function marker(mark: Mark, x: number, y: number, tip?: string): Markup {
       return html`<rect class="mark shared" x="${px(x - 3.4)}" y="${px(y - 3.4)}" width="6.8" height="6.8" rx="0.8"${title}/>`;
     case "local":
       return html`<path class="mark local" d="M${a} ${px(y - 4.6)}l4.6 4.6l-4.6 4.6l-4.6 -4.6z"${title}/>`;
+    case "full":
+      return html`<path class="mark full" d="M${a} ${px(y - 4.4)}l4.6 8h-9.2z"${title}/>`;
     case "kindred":
       return html`<circle class="mark kindred" cx="${a}" cy="${b}" r="4.8"${title}/>`;
   }

@@ -51,6 +51,7 @@ const WHAT: Readonly<Record<Method, string>> = {
   base: "The base model, untuned",
   shared: "One adapter for all clients",
   local: "One adapter a client",
+  full: "All weights, by all clients together",
   kindred: "Adapters by group, boosted and mixed",
 };
 
@@ -110,12 +111,15 @@ function finding(view: View): Markup {
     if (difference === 0) return `equal to ${text}`;
     return `${gainText(view, difference)} ${difference > 0 ? "better" : "worse"} than ${text}`;
   };
-  const parts = [against("shared", "one shared adapter"), against("local", "one adapter a client")].filter(
-    (part) => part !== undefined,
-  );
+  const parts = [
+    against("shared", "one shared adapter"),
+    against("local", "one adapter a client"),
+    against("full", "training all weights"),
+  ].filter((part) => part !== undefined);
   const name = view.metric === "accuracy" ? "mean test accuracy" : "mean test loss";
   const value = view.metric === "accuracy" ? metricText(view, mean.accuracy) : format.loss(mean.loss);
-  const lead = parts.length > 0 && html`: ${parts.join(" and ")}`;
+  const last = parts.length > 1 ? parts.splice(-2).join(" and ") : parts.pop();
+  const lead = last !== undefined && html`: ${[...parts, last].join(", ")}`;
   return html`<p class="finding">${found}${agreement} and reaches a ${name} of <b>${value}</b>${lead}.${spread(view)}</p>`;
 }
 
@@ -362,7 +366,9 @@ function clientsSection(view: View): Markup {
   const head = (text: Markup | string, first = "descending", sorted = "") =>
     html`<th data-first="${first}"${sorted !== "" && html` aria-sort="${sorted}"`}><button>${text}</button></th>`;
   const best = metric === "accuracy" ? "descending" : "ascending";
-  const scatters = (["shared", "local", "base"] as const).filter((other) => methods.includes(other)).slice(0, 2);
+  const scatters = (["shared", "local", "full", "base"] as const)
+    .filter((other) => methods.includes(other))
+    .slice(0, 2);
   const dotsAgainst = (other: Method): ScatterDot[] =>
     report.clients.flatMap((client) => {
       const x = metricOf(scoreOf(report, other, client), metric);
@@ -501,9 +507,16 @@ function costSection(view: View): Markup | "" {
   )}</tbody></table></div></section>`;
 }
 
-function sweepSection(view: View): Markup | "" {
-  const { sweep, learningRate } = view.report;
-  if (sweep.length === 0) return "";
+function sweepSection({ report }: View): Markup | "" {
+  const { full } = report;
+  const own = full !== undefined && full.sweep.length > 0;
+  if (report.sweep.length === 0 && !own) return "";
+  const adapters = html`<p class="lead">Chosen by pooled validation loss of a short run of the shared adapter; it serves every method with adapters alike.</p>${sweepRow(report)}`;
+  return html`<section id="sweep"><h2>Learning rate</h2>
+${report.sweep.length > 0 && adapters}${own && html`<p class="lead">Training all weights, which bear smaller steps:</p>${sweepRow(full)}`}</section>`;
+}
+
+function sweepRow({ sweep, learningRate }: Pick<Report, "sweep" | "learningRate">): Markup {
   const chosen = (rate: number) => Math.abs(rate - learningRate) <= 1e-9 * learningRate;
   const finite = sweep.filter((trial) => trial.validationLoss !== null && trial.learningRate > 0);
   const plot =
@@ -524,12 +537,10 @@ function sweepSection(view: View): Markup | "" {
         label: "Validation loss by learning rate",
       },
     );
-  return html`<section id="sweep"><h2>Learning rate</h2>
-<p class="lead">Chosen by pooled validation loss of a short run of the shared adapter; it serves every method alike.</p>
-<div class="row">${plot}<div class="scroll"><table><thead><tr><th>Learning rate</th><th>Validation loss</th><th></th></tr></thead><tbody>${sweep.map(
+  return html`<div class="row">${plot}<div class="scroll"><table><thead><tr><th>Learning rate</th><th>Validation loss</th><th></th></tr></thead><tbody>${sweep.map(
     (trial) =>
       html`<tr><td>${rateText(trial.learningRate)}</td><td>${trial.validationLoss === null ? "diverged" : format.fixed(trial.validationLoss, 4)}</td><td class="left">${chosen(trial.learningRate) && html`<b class="good">chosen</b>`}</td></tr>`,
-  )}</tbody></table></div></div></section>`;
+  )}</tbody></table></div></div>`;
 }
 
 function rateText(rate: number): string {
@@ -558,6 +569,9 @@ ${report.command !== undefined && html`<pre>${report.command}</pre><br>`}
     ...factRows(model.facts),
     ["Seed", String(report.seed)],
     ["Learning rate", rateText(report.learningRate)],
+    ...(report.full === undefined
+      ? []
+      : ([["Learning rate of all weights", rateText(report.full.learningRate)]] as [string, string][])),
   ])}${facts([...Object.entries(report.versions), ["Peak memory", format.bytes(report.peakRssBytes)]])}</div>
 <details open><summary>Configuration</summary><br><pre>${JSON.stringify(report.config, null, 2) ?? ""}</pre></details></section>`;
 }

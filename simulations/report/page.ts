@@ -7,13 +7,13 @@ export const STYLE = `
 :root {
   color-scheme: light dark;
   --page: #f6f5f1; --card: #fdfdfb; --ink: #14140f; --soft: #55534c; --faint: #6f6d65; --line: #e2e0d8; --hair: #eceae3;
-  --base: #8a8880; --shared: #d9570f; --local: #0f8a5f; --kindred: #1f66c7; --kindred-soft: #e4eefb;
+  --base: #8a8880; --shared: #d9570f; --local: #0f8a5f; --full: #9a3f9e; --kindred: #1f66c7; --kindred-soft: #e4eefb;
   --good: #1f66c7; --bad: #c4480f; --chip: #efede6; --shadow: 0 1px 2px rgb(20 20 10 / 5%), 0 6px 20px rgb(20 20 10 / 4%);
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #0f0f0e; --card: #191918; --ink: #f3f2ec; --soft: #bfbdb3; --faint: #9b998f; --line: #33322f; --hair: #282724;
-    --base: #98968c; --shared: #f0803c; --local: #35b985; --kindred: #62a2f5; --kindred-soft: #17273c;
+    --base: #98968c; --shared: #f0803c; --local: #35b985; --full: #cf82d3; --kindred: #62a2f5; --kindred-soft: #17273c;
     --good: #6fabf8; --bad: #f08a4c; --chip: #262522; --shadow: none;
   }
 }
@@ -68,7 +68,7 @@ svg text.name { font-size: 11.5px; fill: var(--soft); } svg text.band { font-wei
 .dot { fill: var(--kindred); fill-opacity: .72; stroke: var(--card); stroke-width: 1; } .dot:hover { fill-opacity: 1; stroke: var(--ink); }
 .mark { stroke: var(--card); stroke-width: 1; }
 .mark.base { fill: var(--card); stroke: var(--base); stroke-width: 1.6; } .mark.shared { fill: var(--shared); }
-.mark.local { fill: var(--local); } .mark.kindred { fill: var(--kindred); }
+.mark.local { fill: var(--local); } .mark.full { fill: var(--full); } .mark.kindred { fill: var(--kindred); }
 .lift { stroke-width: 2; } .lift.good { stroke: var(--good); opacity: .45; } .lift.bad { stroke: var(--bad); opacity: .65; }
 .curve { fill: none; stroke-linejoin: round; stroke-linecap: round; }
 .curve.validation { stroke: var(--kindred); stroke-width: 2; } .curve.train { stroke: var(--faint); stroke-width: 1.25; stroke-dasharray: 2 3; }
@@ -79,7 +79,7 @@ svg text.name { font-size: 11.5px; fill: var(--soft); } svg text.band { font-wei
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 18px 20px; }
 .panels h3 { margin: 0 0 2px; display: flex; justify-content: space-between; gap: 8px; } .panels h3 span { color: var(--soft); font-weight: 400; font-variant-numeric: tabular-nums; }
 .bar { display: inline-block; vertical-align: middle; } .bar .track { fill: var(--hair); } .bar .fill { fill: var(--faint); }
-.bar.kindred .fill { fill: var(--kindred); } .bar.shared .fill { fill: var(--shared); } .bar.local .fill { fill: var(--local); } .bar.base .fill { fill: var(--base); }
+.bar.kindred .fill { fill: var(--kindred); } .bar.shared .fill { fill: var(--shared); } .bar.local .fill { fill: var(--local); } .bar.full .fill { fill: var(--full); } .bar.base .fill { fill: var(--base); }
 .key { display: inline-block; vertical-align: -1.5px; flex: none; }
 .keys { display: flex; flex-wrap: wrap; gap: 4px 18px; color: var(--soft); font-size: 13.5px; margin: 0 0 10px; align-items: center; }
 .swatch { display: inline-block; vertical-align: middle; margin-right: 6px; }

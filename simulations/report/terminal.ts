@@ -46,7 +46,7 @@ interface Brush {
 
 /** Orange (worse) over grey to blue (better), of the 256-colour cube. */
 const HEAT = [208, 172, 130, 94, 237, 24, 25, 32, 39];
-const METHOD_COLOURS: Readonly<Record<Method, number>> = { base: 245, shared: 208, local: 35, kindred: 39 };
+const METHOD_COLOURS: Readonly<Record<Method, number>> = { base: 245, shared: 208, local: 35, full: 133, kindred: 39 };
 
 function brushOf(color: boolean): Brush {
   const same: Paint = (text) => text;
@@ -253,7 +253,8 @@ function curveLines(view: View, brush: Brush, width: number): string[] {
   return [
     brush.bold("Validation loss by round"),
     ...shown.map((curve) => {
-      const paint = curve.name === "shared" ? (text: string) => brush.method("shared", text) : brush.better;
+      const baseline = (["shared", "full"] as const).find((method) => method === curve.name);
+      const paint = baseline === undefined ? brush.better : (text: string) => brush.method(baseline, text);
       const line = paint(sparkline(curve.values, lo, hi, room));
       const ends = `${format.loss(curve.values[0])} → ${format.loss(curve.values.at(-1))}`;
       return `${fit(curve.name, nameWidth)} ${line}${" ".repeat(room - columnsOf(line))} ${brush.dim(ends)}`;
@@ -316,21 +317,24 @@ function clientLines(view: View, brush: Brush, width: number): string[] {
   };
   const number = (value: number | null) => (metric === "accuracy" ? format.percent(value) : format.loss(value));
   const comparable = methods.includes("kindred") && methods.includes("shared");
-  const fixedWidth = 7 + methods.length * 9 + (comparable ? 9 : 0);
+  const columns = methods.length + (comparable ? 1 : 0);
+  // A column less for each where names would have no room.
+  const [groupWidth, cell] = 7 + columns * 9 + 8 <= width ? [7, 9] : [6, 8];
+  const fixedWidth = groupWidth + columns * cell;
   const origins = report.planted?.groups.map((_, p) => printable(plantedName(report, p))) ?? [];
   const originWidth = Math.min(16, Math.max(7, ...origins.map(columnsOf)));
   const planted = plantedOf && width >= fixedWidth + originWidth + 2 + 14;
   const names = report.clients.map(printable);
   const nameWidth = Math.min(
     Math.max(6, ...names.map(columnsOf)),
-    Math.max(8, width - fixedWidth - (planted ? originWidth + 2 : 0)),
+    Math.max(6, width - fixedWidth - (planted ? originWidth + 2 : 0)),
     32,
   );
   const row = (i: number) => {
     const client = report.clients[i] ?? "";
     const difference = gainOf(i);
     const cells = methods.map((method) => {
-      const text = right(number(metricOf(scoreOf(report, method, client), metric)), 9);
+      const text = right(number(metricOf(scoreOf(report, method, client), metric)), cell);
       return method === "kindred" ? brush.bold(text) : text;
     });
     const shown =
@@ -342,11 +346,11 @@ function clientLines(view: View, brush: Brush, width: number): string[] {
     const paint =
       difference === null || difference === 0 ? (text: string) => text : difference > 0 ? brush.better : brush.worse;
     const origin = planted ? `  ${fit(origins[plantedOf[i] ?? -1] ?? "", originWidth)}` : "";
-    return `${fit(names[i] ?? "", nameWidth)}${right(String((view.groupOf[i] ?? -1) + 1), 7)}${origin}${cells.join("")}${comparable ? paint(right(shown, 9)) : ""}`;
+    return `${fit(names[i] ?? "", nameWidth)}${right(String((view.groupOf[i] ?? -1) + 1), groupWidth)}${origin}${cells.join("")}${comparable ? paint(right(shown, cell)) : ""}`;
   };
   const unit = metric === "accuracy" ? "Test accuracy, %" : "Test loss, nats a token (gain: less loss)";
   const head = brush.dim(
-    `${fit("client", nameWidth)}${right("group", 7)}${planted ? `  ${fit("planted", originWidth)}` : ""}${methods.map((method) => right(METHOD_NAMES[method].toLowerCase(), 9)).join("")}${comparable ? right("gain", 9) : ""}`,
+    `${fit("client", nameWidth)}${right("group", groupWidth)}${planted ? `  ${fit("planted", originWidth)}` : ""}${methods.map((method) => right(METHOD_NAMES[method].toLowerCase(), cell)).join("")}${comparable ? right("gain", cell) : ""}`,
   );
   if (order.length <= MOST_CLIENTS) return [brush.bold(unit), head, ...order.map(row)];
   if (!comparable) return [];

@@ -8,7 +8,7 @@
  */
 
 /** In the order in which reports show them. */
-export const METHODS = ["base", "shared", "local", "kindred"] as const;
+export const METHODS = ["base", "shared", "local", "full", "kindred"] as const;
 export type Method = (typeof METHODS)[number];
 
 /** On test rows, as `kindred evaluate` defines them. */
@@ -54,7 +54,7 @@ export interface CurvePoint {
 }
 
 export interface Curve {
-  /** For example "shared", "group-1", "group-2-boost-1". */
+  /** For example "shared", "full", "group-1", "group-2-boost-1". */
   readonly name: string;
   /** What a step is. */
   readonly unit: "round" | "step";
@@ -157,7 +157,7 @@ export interface Report {
   /** Largest resident set of the process, in bytes. */
   readonly peakRssBytes: number;
 
-  /** Shared, each group, each boosting step. */
+  /** Shared, full, each group, each boosting step. */
   readonly curves: readonly Curve[];
   readonly members: readonly Member[];
   /** Client -> one weight a member, in the members' order; at least 0. */
@@ -165,6 +165,8 @@ export interface Report {
   readonly grouping: Grouping;
   /** Empty where the learning rate was given. */
   readonly sweep: readonly SweepTrial[];
+  /** Of training all weights, which has its own learning rate; absent where that is not compared. */
+  readonly full?: { readonly learningRate: number; readonly sweep: readonly SweepTrial[] } | undefined;
   readonly estimation: Estimation;
   readonly faults: readonly Fault[];
   /** The frozen plan of the run. */

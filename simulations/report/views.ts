@@ -10,6 +10,7 @@ export const METHOD_NAMES: Readonly<Record<Method, string>> = {
   base: "Base",
   shared: "Shared",
   local: "Local",
+  full: "Full",
   kindred: "Kindred",
 };
 

@@ -15,7 +15,7 @@ import { adapterLayout } from "../../client/tuning/kinds.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
 import { sketchRows } from "../../client/tuning/sketching.js";
 import { trainAdapter } from "../../client/tuning/training.js";
-import type { AdapterSettings, BottleneckSettings } from "../../shared/adapters/settings.js";
+import { type BottleneckSettings, FULL, type TunedSettings } from "../../shared/adapters/settings.js";
 import { asset } from "../../shared/base/assets.js";
 import { asKindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
@@ -57,17 +57,19 @@ const fixture = (...parts: string[]): Promise<BaseModel> => openBaseModel(asset(
 
 export const LLAMA = await fixture("llama", "tied");
 const NF4 = await openBaseModel(asset("test", "fixtures", "gguf", "tiny.gguf"), { quantization: "nf4" });
+const GPT2 = await fixture("families", "gpt2");
 /** One model of each way to compute, all of a few thousand parameters. */
 const MODELS = [
   LLAMA,
-  ...(await Promise.all(["gpt2", "gptj", "pythia"].map((family) => fixture("families", family)))),
+  GPT2,
+  ...(await Promise.all(["gptj", "pythia"].map((family) => fixture("families", family)))),
   // Packed weights: a GGUF's own blocks, and NF4.
   await fixture("gguf", "tiny.gguf"),
   NF4,
 ];
 
-/** Every model with a LoRA on all linears; two with bottlenecks, whose operations are no other model's. */
-function adaptersOf(model: BaseModel): AdapterSettings[] {
+/** Every model with a LoRA on all linears; two with bottlenecks, and two with all weights, whose operations are no other's. */
+function adaptersOf(model: BaseModel): TunedSettings[] {
   const common = { dropout: 0, freezeA: false };
   const bottlenecks: readonly (readonly [BaseModel, BottleneckSettings])[] = [
     [LLAMA, { kind: "houlsby", reduction: 4, activation: "gelu", ...common, freezeA: true }],
@@ -76,6 +78,7 @@ function adaptersOf(model: BaseModel): AdapterSettings[] {
   return [
     { kind: "lora", rank: 4, alpha: 8, modules: moduleNames(model.architecture), rslora: false, ...common },
     ...bottlenecks.filter(([on]) => on === model).map(([, settings]) => settings),
+    ...([LLAMA, GPT2].includes(model) ? [FULL] : []),
   ];
 }
 
@@ -89,14 +92,14 @@ async function runModel(runtime: Runtime, model: BaseModel): Promise<Record<stri
   return all;
 }
 
-/** With one adapter: logits, a training gradient, losses of four steps, margins and sketches. */
+/** With one adapter: logits, a training gradient, losses of four steps, and where it is one, margins and sketches. */
 async function runAdapter(
   runtime: Runtime,
   model: BaseModel,
-  settings: AdapterSettings,
+  settings: TunedSettings,
 ): Promise<Record<string, Numbers>> {
   const { architecture } = model;
-  const layout = adapterLayout(architecture, settings);
+  const layout = adapterLayout(model, settings);
   const rng = new SeededRng(11, "contract");
   const values: AdapterValues = {
     frozen: initialAdapter(layout, 3).frozen,
@@ -124,16 +127,14 @@ async function runAdapter(
   const schedule = { learningRate: 0.01, warmupSteps: 1, totalSteps: 4, firstStep: 0, steps: 4 };
   const plan = { ...schedule, weightDecay: 0.01, clipNorm: 1, seed: 5 };
   const { losses } = await trainAdapter(programs, layout, values, () => rows, plan, meter);
+  const tuned = { logits, gradient: tensors.grad!.data, loss: tensors.loss!.data, losses: Float32Array.from(losses) };
+  if (settings.kind === "full") {
+    await programs.close();
+    return tuned;
+  }
   const sketched = await sketchRows(programs, layout, values, rows, { dim: 8, seed: 9, margin: "two-term" }, meter);
   await programs.close();
-  return {
-    logits,
-    gradient: tensors.grad!.data,
-    loss: tensors.loss!.data,
-    losses: Float32Array.from(losses),
-    margins: sketched.margin,
-    sketches: sketched.sketch,
-  };
+  return { ...tuned, margins: sketched.margin, sketches: sketched.sketch };
 }
 
 const reference = new OnnxRuntime({ threads: 1 });

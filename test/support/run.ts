@@ -30,7 +30,7 @@ export interface TestRun {
   readonly options?: object;
   /** As `PipelineContext` has it. */
   readonly deadlineMs?: number;
-  readonly compare?: readonly ("base" | "shared" | "local")[];
+  readonly compare?: readonly ("base" | "shared" | "local" | "full")[];
 }
 
 export interface TestOutcome {
@@ -57,7 +57,7 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
     const played = run.played?.[rows.name];
     if (played) return played(coordinator.address, base.hash, stop.signal);
     const data = encodeClient(rows, tokenizer, { maxTokens: base.architecture.context, renderChat: undefined });
-    const honest = new ClientWork({ programs, dataset: () => data });
+    const honest = new ClientWork({ programs, dataset: () => data, full: true });
     return runClient({
       coordinator: coordinator.address,
       name: rows.name,

@@ -165,6 +165,24 @@ describe("kindred simulate", () => {
     assert.ok(!existsSync(out), "nothing was written");
   });
 
+  it("trains all weights of all clients together where that is compared, at a learning rate of its own", async () => {
+    const clients = tinyClients({ clients: 4, groups: 1 });
+    const options = { compare: ["base", "full"], training: { epochs: 6, learningRate: 0.03 } };
+    const config = writeTinyRun(join(folder.path, "full"), clients, options);
+    const out = join(folder.path, "full-out");
+    const { code, stderr } = await kindred(["simulate", config, "--out", out]);
+    assert.equal(code, 0, stderr);
+    const { methods, cost, curves, full, sweep, learningRate, faults } = readReport(out);
+    assert.deepEqual(Object.keys(methods), ["base", "full", "kindred"]);
+    assert.ok(methods.full!.mean.loss < 0.5 * methods.base!.mean.loss, `${methods.full!.mean.loss}`);
+    assert.deepEqual([sweep, learningRate, faults], [[], 0.03, []]);
+    assert.ok(full!.sweep.length >= 3 && full!.sweep.some((trial) => trial.learningRate === full!.learningRate));
+    assert.ok(curves.some(({ name, unit }) => name === "full" && unit === "round"));
+    // Every round brings all weights of each client.
+    assert.ok(cost.full!.bytesUp > 10 * cost.kindred!.bytesUp, `${cost.full!.bytesUp} ${cost.kindred!.bytesUp}`);
+    assert.match(readFileSync(join(out, "report.html"), "utf8"), /Training all weights, which bear smaller steps/);
+  });
+
   for (const adapter of [
     { kind: "lora", rank: 4, alpha: 8 },
     { kind: "houlsby", reduction: 4, activation: "gelu" },

@@ -37,7 +37,7 @@ const HOULSBY: BottleneckSettings = { kind: "houlsby", reduction: 4, activation:
 const PFEIFFER: BottleneckSettings = { ...HOULSBY, kind: "pfeiffer", freezeA: false };
 
 function opened(model: BaseModel, settings: BottleneckSettings) {
-  return { programs: new Programs(runtime, model), layout: adapterLayout(model.architecture, settings) };
+  return { programs: new Programs(runtime, model), layout: adapterLayout(model, settings) };
 }
 
 /** Values that all take part. */

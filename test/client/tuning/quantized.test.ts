@@ -76,7 +76,7 @@ const PLAN = {
 
 async function trained(model: BaseModel, settings = LORA): Promise<{ losses: readonly number[]; scored: number }> {
   const programs = new Programs(runtime, model);
-  const layout = adapterLayout(model.architecture, settings);
+  const layout = adapterLayout(model, settings);
   const { losses, values } = await trainAdapter(
     programs,
     layout,

@@ -5,10 +5,10 @@ import fc from "fast-check";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { moduleNames } from "../../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../../client/models/base.js";
-import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../../client/tuning/adapter.js";
+import { type AdapterValues, initialAdapter } from "../../../client/tuning/adapter.js";
 import { type Feeds, pack, trainingFeeds } from "../../../client/tuning/batches.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
-import { loraLayout } from "../../../client/tuning/lora.js";
+import { type LoraLayout, loraLayout } from "../../../client/tuning/lora.js";
 import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { trainAdapter } from "../../../client/tuning/training.js";
 import { asset } from "../../../shared/base/assets.js";
@@ -24,7 +24,7 @@ const FAMILIES = ["llama/tied", "families/gpt2", "families/gptj", "families/pyth
 const open = (name: string): Promise<BaseModel> => openBaseModel(asset("test", "fixtures", ...name.split("/")));
 
 /** LoRA on all linears, away from B = 0. */
-function adapted({ architecture }: BaseModel): { layout: AdapterLayout; values: AdapterValues } {
+function adapted({ architecture }: BaseModel): { layout: LoraLayout; values: AdapterValues } {
   const modules = moduleNames(architecture);
   const layout = loraLayout(architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA: false });
   const rng = new SeededRng(11, "values");

@@ -64,6 +64,7 @@ test("model and population suffice, and give a complete plan with absolute paths
     seed: 0,
     maxTokens: 512,
     compare: ["base", "shared", "local"],
+    full: { learningRate: "auto" },
     concurrency: 4,
     runtime: { kind: "auto", device: "auto", threads: "auto" },
   });
@@ -83,6 +84,7 @@ test("an adapter has the fields of its kind, and those of another are refused by
   const refused = [
     ["{kind: pfeiffer, rank: 4}", /^:3: adapter\.rank is of another kind; adapter\.kind is "pfeiffer"$/],
     ["{reduction: 4}", /^:3: adapter\.reduction is of another kind; adapter\.kind is not given$/],
+    ["{kind: full}", /^:3: adapter\.kind must be lora or houlsby or pfeiffer \(.*compare: \[full\]\), got "full"$/],
     ["{kind: prefix}", /^:3: adapter\.kind must be lora or houlsby or pfeiffer, got "prefix"$/],
     ["{kind: houlsby, activation: tanh}", /^:3: adapter\.activation must be relu or gelu or swish, got "tanh"$/],
     ["{kind: houlsby, reduction: 0.5}", /^:3: adapter\.reduction must be at least 1, got 0\.5$/],
@@ -152,7 +154,7 @@ test("a wrong value is refused by line, field and value", async () => {
   await refuses(`${least}groups: 0\n`, /groups must be at least 1, got 0/);
   await refuses(
     `${least}compare: [base, bse]\n`,
-    /^:3: compare\[1\] must be base or shared or local or kindred, got "bse"$/,
+    /^:3: compare\[1\] must be base or shared or local or full or kindred, got "bse"$/,
   );
   await refuses("model: model\n", /: population is missing: it must be the path .* or a list/);
   await refuses("model: model\npopulation: 3\n", /^:2: population must be the path .*, got 3$/);

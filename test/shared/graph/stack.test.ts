@@ -24,6 +24,9 @@ test("each slice is what the plain graph gives for its own values, and what does
     joined: g.concat([common, scaled], 2),
     turned: g.transpose(scaled, [1, 0, 2]),
     first: g.slice(scaled, 2, 0, 1),
+    gained: g.layerNorm(common, own, g.constant(Float32Array.of(1, 2, 3), [3]), 1e-5),
+    shifted: g.layerNorm(scaled, g.constant(Float32Array.of(1, 2, 3), [3]), own, 1e-5),
+    rooted: g.rmsNorm(scaled, own, 1e-5),
     gathered: g.gather(rows, g.constant(Int32Array.of(1, 0), [2])),
     doubled: g.scale(common, 2),
   });

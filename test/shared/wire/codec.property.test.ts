@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS } from "../../../shared/adapters/settings.js";
+import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../../../shared/adapters/settings.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { checkAnswers, decodeResult, decodeTask, encodeResult, encodeTask } from "../../../shared/wire/codec.js";
 import { MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES, MAX_STEPS } from "../../../shared/wire/limits.js";
@@ -13,6 +13,7 @@ import {
   type Score,
   type TaskResult,
   type TaskSpec,
+  type TunedSpec,
   weightAlternatives,
 } from "../../../shared/wire/tasks.js";
 import { ADAPTER, evaluateTask, trainTask } from "../../support/federation.js";
@@ -67,6 +68,10 @@ const bottleneck: fc.Arbitrary<AdapterSpec> = record({
   freezeA: fc.boolean(),
 });
 const adapter = fc.oneof(lora, bottleneck);
+const tuned = fc.oneof(
+  adapter,
+  seed.map((initSeed): TunedSpec => ({ ...FULL, initSeed })),
+);
 const optional = <T, K extends string>(key: K, value: fc.Arbitrary<T>) =>
   fc.option(value, { nil: undefined }).map((v) => (v === undefined ? {} : { [key]: v })) as fc.Arbitrary<
     Partial<Record<K, T>>
@@ -87,7 +92,7 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
   ),
   fc
     .tuple(
-      adapter,
+      tuned,
       optional("start", ref),
       fc.array(record({ adapter: ref, weight: real }), { maxLength: 3 }),
       record({
@@ -116,7 +121,7 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
       }),
     ),
   fc
-    .tuple(adapter, members, fc.constantFrom("train" as const, "validation" as const, "test" as const), uint)
+    .tuple(tuned, members, fc.constantFrom("train" as const, "validation" as const, "test" as const), uint)
     .chain(([a, m, split, limit]) =>
       fc
         .array(fc.oneof(fc.constant([]), fc.array(real, { minLength: m.length, maxLength: m.length })), {
@@ -241,6 +246,14 @@ describe("the codec", () => {
   const train = trainTask();
   const settings = { kind: "houlsby", reduction: 4, activation: "relu", dropout: 0, freezeA: true } as const;
   const BOTTLENECK: AdapterSpec = { ...settings, initSeed: 1 };
+  const sketch = {
+    kind: "sketchGradients",
+    adapter: ADAPTER,
+    dim: 8,
+    seed: 1,
+    examplesLimit: 0,
+    twoTerms: false,
+  } as const;
   const evaluate = evaluateTask([{ sha256: "ab".repeat(32), size: 1 }]);
   const bad: readonly (readonly [string, TaskSpec])[] = [
     ["adapter.rank", { ...train, adapter: { ...ADAPTER, rank: 0 } }],
@@ -253,6 +266,9 @@ describe("the codec", () => {
     ["adapter.reduction", { ...train, adapter: { ...ADAPTER, reduction: 4 } as AdapterSpec }],
     ["adapter.kind", { ...train, adapter: { ...ADAPTER, kind: "prefix" } as unknown as AdapterSpec }],
     ["adapter.dropout", { ...train, adapter: { ...ADAPTER, dropout: 1 } }],
+    ["adapter.dropout", { ...train, adapter: { ...FULL, dropout: 0.1, initSeed: 0 } as unknown as TunedSpec }],
+    ["adapter.rank", { ...train, adapter: { ...FULL, rank: 1, initSeed: 0 } as TunedSpec }],
+    ["adapter.kind", { ...sketch, adapter: { ...FULL, initSeed: 0 } as unknown as AdapterSpec }],
     ["learning_rate", { ...train, training: { ...train.training, learningRate: Number.NaN } }],
     ["first_step", { ...train, training: { ...train.training, firstStep: 11 } }],
     ["training.steps", { ...train, training: { ...train.training, steps: 0 } }],

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { test } from "node:test";
 import { inflateSync } from "node:zlib";
 import { renderReport } from "../../../simulations/report/html.js";
-import { at, byClient, type Report } from "../../../simulations/report/types.js";
+import { at, byClient, METHODS, type Report } from "../../../simulations/report/types.js";
 import { standardise } from "../../../simulations/report/views.js";
 import { sampleReport } from "./sample.js";
 
@@ -155,7 +155,7 @@ for (const [clients, groups] of [
     const named = rows.map((row) => /<td class="name"[^>]*>([^<]+)</.exec(row)?.[1] ?? "");
     assert.deepEqual(named, report.groups.flat());
     rows.forEach((row, k) => {
-      for (const method of ["base", "shared", "local", "kindred"] as const)
+      for (const method of METHODS)
         assert.ok(row.includes(`data-sort="${report.methods[method]?.clients[named[k] ?? ""]?.accuracy}"`), named[k]);
     });
   });

@@ -37,7 +37,7 @@ export function sampleReport(options: SampleOptions): Report {
   const affinity = clients.map((_, i) =>
     clients.map((_, j) => -(level[i] ?? 1) + (truth[i] === truth[j] ? 0.12 : -0.03) + 0.03 * rng.normal()),
   );
-  const quality: Record<Method, number> = { base: 0.5, shared: 0.63, local: 0.74, kindred: 0.9 };
+  const quality: Record<Method, number> = { base: 0.5, shared: 0.63, local: 0.74, full: 0.7, kindred: 0.9 };
   const methods = Object.fromEntries(
     METHODS.map((method): [Method, MethodResult] => {
       const scores = byClient(
@@ -97,6 +97,7 @@ export function sampleReport(options: SampleOptions): Report {
       base: { flops: 8.1e9, bytesUp: 4200, bytesDown: 3.1e4, wallSeconds: 0.9 },
       shared: { flops: 1.31e12, bytesUp: 8.4e6, bytesDown: 9.9e6, wallSeconds: 31.2 },
       local: { flops: 1.29e12, bytesUp: 5200, bytesDown: 4.4e5, wallSeconds: 28.4 },
+      full: { flops: 2.9e12, bytesUp: 9.1e8, bytesDown: 9.2e8, wallSeconds: 84.1 },
       kindred: { flops: 1.62e12, bytesUp: 2.31e7, bytesDown: 1.44e7, wallSeconds: 118.6 },
     },
     learningRate: 0.003,
@@ -105,6 +106,7 @@ export function sampleReport(options: SampleOptions): Report {
     peakRssBytes: 512_300_000,
     curves: [
       curve("shared", 2.4, 1.1),
+      curve("full", 2.4, 0.9),
       ...groups.map((_, g) => curve(`group-${g + 1}`, 2.4, 0.45 + 0.05 * g)),
       curve("group-1-boost-1", 0.5, 0.41),
     ],
@@ -133,6 +135,13 @@ export function sampleReport(options: SampleOptions): Report {
       learningRate,
       validationLoss: [1.62, 1.31, 1.18, 1.27][k] ?? 1,
     })),
+    full: {
+      learningRate: 3e-4,
+      sweep: [1e-4, 3e-4, 1e-3].map((learningRate, k) => ({
+        learningRate,
+        validationLoss: [1.21, 1.04, null][k] ?? null,
+      })),
+    },
     estimation: {
       subsets: 20 * n,
       subsetSize: 4,

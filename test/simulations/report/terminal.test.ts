@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { columnsOf } from "../../../shared/base/terminal.js";
 import { printable, terminalReport } from "../../../simulations/report/terminal.js";
+import type { Method } from "../../../simulations/report/types.js";
 import { sampleReport } from "./sample.js";
 
 test("without colour there is no escape sequence, nor any control but the line's end", () => {
@@ -71,12 +72,12 @@ test("groups stand apart in the heatmap, and clients of one group look alike", (
 test("the mean of every method, what it cost and what Kindred gains are there", () => {
   const report = sampleReport({ clients: 24, groups: 4 });
   const text = terminalReport(report, { color: false, width: 100 });
-  const percent = (method: "base" | "shared" | "local" | "kindred") =>
-    (100 * (report.methods[method]?.mean.accuracy ?? 0)).toFixed(1);
+  const percent = (method: Method) => (100 * (report.methods[method]?.mean.accuracy ?? 0)).toFixed(1);
   for (const [name, method] of [
     ["Base", "base"],
     ["Shared", "shared"],
     ["Local", "local"],
+    ["Full", "full"],
     ["Kindred", "kindred"],
   ] as const)
     assert.match(text, new RegExp(`^${name} +${percent(method)} %`, "m"));
