@@ -27,6 +27,11 @@ export interface PipelinePlan {
     readonly batch: number;
     readonly learningRate: "auto" | number;
     readonly localSteps: number;
+    readonly server: {
+      readonly optimizer: "fedavg" | "fedexp" | "fedadam" | "fedyogi";
+      readonly learningRate: "auto" | number;
+      readonly momentum: "auto" | number;
+    };
     readonly weightDecay: number;
     readonly warmup: number;
     readonly clipNorm: number;

@@ -6,10 +6,18 @@ import { isWayDown } from "../../shared/adapters/bottleneck.js";
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { asKindredError } from "../../shared/base/errors.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
-import type { BlobRef, Evaluate, TrainAdapter, TunedSpec, WeightedAdapter } from "../../shared/wire/tasks.js";
-import { aggregate, type Update } from "../rounds/aggregate.js";
-import { type AdapterShapes, flaw, specFlaw } from "../rounds/check.js";
+import type {
+  BlobRef,
+  Evaluate,
+  TrainAdapter,
+  TrainingSpec,
+  TunedSpec,
+  WeightedAdapter,
+} from "../../shared/wire/tasks.js";
+import { type Aggregate, aggregate, type Update } from "../rounds/aggregate.js";
+import { type AdapterShapes, flaw, leap, specFlaw } from "../rounds/check.js";
 import { roundSchedule } from "../rounds/schedule.js";
+import { MOMENTUM, meanSquare, type ServerPlan, type ServerState, serverStep } from "../rounds/server.js";
 import type { MethodName, PipelineContext } from "./context.js";
 
 export interface TrainingJob {
@@ -59,7 +67,13 @@ export async function trainFederated(ctx: PipelineContext, job: TrainingJob): Pr
   return job.clients.length === 1 ? trainAlone(ctx, job) : trainTogether(ctx, job);
 }
 
-function trainingOf(ctx: PipelineContext, job: TrainingJob, totalSteps: number, firstStep: number, steps: number) {
+function trainingOf(
+  ctx: PipelineContext,
+  job: TrainingJob,
+  totalSteps: number,
+  firstStep: number,
+  steps: number,
+): TrainingSpec {
   const { weightDecay, warmup, batch, clipNorm } = ctx.plan.training;
   return {
     learningRate: job.learningRate,
@@ -98,7 +112,7 @@ async function trainAlone(ctx: PipelineContext, job: TrainingJob): Promise<Train
   job.onRound?.(1, 1, undefined);
   if (result === undefined) return nothing("step");
   // It may become a member of everyone's ensemble: what is wrong with it must stay its client's own fault.
-  const reason = await soloFlaw(ctx, job, client, result.values);
+  const reason = await soloFlaw(ctx, job, client, result.values, task.training);
   if (reason !== undefined) {
     ctx.fault(client, job.stage, reason);
     return nothing("step");
@@ -127,10 +141,15 @@ async function soloFlaw(
   job: TrainingJob,
   client: string,
   values: BlobRef,
+  training: TrainingSpec,
 ): Promise<string | undefined> {
   try {
     const { tensors } = parseSafetensors(await ctx.pool.getBlob(values), { source: `adapter of ${client}` });
-    return specFlaw(tensors, job.adapter) ?? flaw(tensors, ctx.adapterShapes.get(job.adapter.kind) ?? tensors);
+    return (
+      specFlaw(tensors, job.adapter) ??
+      flaw(tensors, ctx.adapterShapes.get(job.adapter.kind) ?? tensors) ??
+      (job.adapter.kind === "full" ? undefined : leap(tensors, freshStart(tensors, job), training))
+    );
   } catch (error) {
     const { code, message } = asKindredError(error);
     if (code !== "invalid_message" && code !== "invalid_adapter") throw error;
@@ -152,12 +171,14 @@ interface RoundEnd {
   readonly start: BlobRef | null;
   /** All tensors, for members. */
   readonly full: BlobRef | null;
+  /** What the server's optimiser remembers, its tensors as blobs. */
+  readonly server: { readonly first: BlobRef; readonly second: BlobRef | null; readonly rounds: number } | null;
 }
 
 async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<TrainedAdapter> {
   const plan = schedule(ctx, job);
   const curve: CurvePoint[] = [];
-  let end: RoundEnd = { start: null, full: null };
+  let end: RoundEnd = { start: null, full: null, server: null };
   let best: { loss: number; values: BlobRef | undefined } = { loss: Number.POSITIVE_INFINITY, values: undefined };
   let startLoss = Number.POSITIVE_INFINITY;
   let trainLoss: number | undefined;
@@ -174,21 +195,41 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
     job.onRound?.(round, plan.rounds, Number.isFinite(validationLoss) ? validationLoss : undefined);
   };
   for (let round = 0; round < plan.rounds; round++) {
-    const { start } = end;
-    const results = await ctx.ask(job.stage, job.methods, `train/${job.name}/${round}`, job.clients, (client) => {
+    const { start, full } = end;
+    const trainingAt = (client: string): TrainingSpec => {
       const at = job.clients.indexOf(client);
       const { firstStep, steps } = plan.stretch(at, round);
-      return {
-        kind: "trainAdapter",
-        adapter: job.adapter,
-        ...(start === null ? {} : { start }),
-        offset: job.offset ?? [],
-        training: trainingOf(ctx, job, plan.totalSteps[at] as number, firstStep, steps),
-        validateEvery: 0,
-        validateStart: job.validateRounds ?? true,
-      } satisfies TrainAdapter;
-    });
-    const pooled: Pooled = { nllSum: 0, tokens: 0 };
+      return trainingOf(ctx, job, plan.totalSteps[at] as number, firstStep, steps);
+    };
+    const validates = (job.validateRounds ?? true) && plan.validates(round);
+    const working = job.clients.filter((client) => trainingAt(client).steps > 0);
+    const [results, pooled] = await Promise.all([
+      ctx.ask(
+        job.stage,
+        job.methods,
+        `train/${job.name}/${round}`,
+        working,
+        (client): TrainAdapter => ({
+          kind: "trainAdapter",
+          adapter: job.adapter,
+          ...(start === null ? {} : { start }),
+          offset: job.offset ?? [],
+          training: trainingAt(client),
+          validateEvery: 0,
+          validateStart: validates,
+        }),
+      ),
+      // Who sits the round out still has a say in which one is best.
+      validates && full !== null
+        ? validate(
+            ctx,
+            job,
+            full,
+            `validate/${job.name}/${round}`,
+            job.clients.filter((client) => !working.includes(client)),
+          )
+        : { nllSum: 0, tokens: 0 },
+    ]);
     for (const { validation } of results.values()) {
       pooled.nllSum += validation[0]?.nllSum ?? 0;
       pooled.tokens += validation[0]?.tokens ?? 0;
@@ -196,26 +237,30 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
     record(round, pooled);
     const before = end;
     const step = await ctx.journal.step(`round/${job.name}/${round}`, async () => {
+      const start = before.start === null ? undefined : await tensorsOf(ctx, before.start);
       const updates: Update[] = [];
       const rejected: { client: string; reason: string }[] = [];
       for (const [client, { values }] of results) {
         try {
           const { tensors } = parseSafetensors(await ctx.pool.getBlob(values), { source: `update of ${client}` });
-          const reason = before.start === null ? specFlaw(tensors, job.adapter) : undefined;
+          const reason =
+            (start === undefined ? specFlaw(tensors, job.adapter) : undefined) ??
+            // A whole model starts from the base's weights, which the coordinator does not have.
+            (start === undefined && job.adapter.kind === "full"
+              ? undefined
+              : leap(tensors, start ?? freshStart(tensors, job), trainingAt(client)));
           if (reason === undefined) updates.push({ client, examples: ctx.info(client).rows.train, tensors });
           else rejected.push({ client, reason });
         } catch (error) {
           rejected.push({ client, reason: asKindredError(error).message });
         }
       }
-      const expected =
-        before.start === null ? ctx.adapterShapes.get(job.adapter.kind) : await tensorsOf(ctx, before.start);
-      const merged = aggregate(updates, expected);
+      const merged = aggregate(updates, start ?? ctx.adapterShapes.get(job.adapter.kind));
       rejected.push(...merged.rejected);
-      return { ...(await ended(ctx, job, before, merged.mean)), rejected };
+      return { ...(await ended(ctx, job, before, start, merged)), rejected };
     });
     for (const { client, reason } of step.rejected) ctx.fault(client, job.stage, reason);
-    end = { start: step.start, full: step.full };
+    end = { start: step.start, full: step.full, server: step.server };
     if (end.full !== null && !ctx.adapterShapes.has(job.adapter.kind)) {
       ctx.adapterShapes.set(job.adapter.kind, shapesOf(await tensorsOf(ctx, end.full)));
     }
@@ -223,7 +268,7 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
     trainLoss = losses.length > 0 ? mean(losses) : undefined;
   }
   if (end.full === null) return nothing("round");
-  record(plan.rounds, await validate(ctx, job, end.full));
+  record(plan.rounds, await validate(ctx, job, end.full, `train/${job.name}/validate`, job.clients));
   return {
     values: best.values ?? end.full,
     validationLoss: best.loss,
@@ -233,20 +278,70 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
   };
 }
 
-/** Stores a round's average: what travels, and together with the frozen tensors what a member is. */
+/** What a fresh adapter draws from its seed, and what stays so where only the rest is trained. */
+const isDrawn = (name: string): boolean => name.endsWith(".lora_A.weight") || isWayDown(name);
+
+/** What clients without a start began with, as far as it is known: in an adapter, what is not drawn is zero. */
+function freshStart(tensors: NamedTensors, { adapter }: TrainingJob): NamedTensors {
+  if (adapter.kind === "full") return new Map();
+  return new Map(
+    [...tensors]
+      .filter(([name]) => !isDrawn(name))
+      .map(([name, { shape, data }]) => [name, { shape, data: new Float32Array(data.length) }]),
+  );
+}
+
+/** Takes the server's step, and stores what travels next and, together with the frozen tensors, what a member is. */
 async function ended(
   ctx: PipelineContext,
   job: TrainingJob,
   before: RoundEnd,
-  average: NamedTensors,
+  known: NamedTensors | undefined,
+  { mean, accepted }: Aggregate,
 ): Promise<RoundEnd> {
-  if (average.size === 0) return before;
-  const full = before.full === null ? average : new Map([...(await tensorsOf(ctx, before.full)), ...average]);
-  const stays = (name: string): boolean => name.endsWith(".lora_A.weight") || isWayDown(name);
-  const travels = job.adapter.freezeA ? new Map([...full].filter(([name]) => !stays(name))) : full;
+  if (accepted.length === 0) return before;
+  const start = known ?? freshStart(mean, job);
+  const { values, state } = serverStep(
+    serverPlan(ctx, job),
+    { start, mean, meanSquare: meanSquare(accepted, start), clients: accepted.length },
+    before.server === null ? undefined : await serverState(ctx, before.server),
+  );
+  const full = before.full === null ? values : new Map([...(await tensorsOf(ctx, before.full)), ...values]);
+  const travels = job.adapter.freezeA ? new Map([...full].filter(([name]) => !isDrawn(name))) : full;
+  const store = (tensors: NamedTensors): Promise<BlobRef> => ctx.pool.putBlob(encodeSafetensors(tensors));
   return {
-    start: await ctx.pool.putBlob(encodeSafetensors(travels)),
-    full: await ctx.pool.putBlob(encodeSafetensors(full)),
+    start: await store(travels),
+    full: await store(full),
+    server:
+      state === undefined
+        ? null
+        : {
+            first: await store(state.first),
+            second: state.second === undefined ? null : await store(state.second),
+            rounds: state.rounds,
+          },
+  };
+}
+
+async function serverState(
+  ctx: PipelineContext,
+  { first, second, rounds }: NonNullable<RoundEnd["server"]>,
+): Promise<ServerState> {
+  return {
+    first: await tensorsOf(ctx, first),
+    ...(second === null ? {} : { second: await tensorsOf(ctx, second) }),
+    rounds,
+  };
+}
+
+function serverPlan(ctx: PipelineContext, job: TrainingJob): ServerPlan {
+  const { optimizer, learningRate, momentum } = ctx.plan.training.server;
+  const adaptive = optimizer === "fedadam" || optimizer === "fedyogi";
+  return {
+    optimizer,
+    // An adaptive server moves a coordinate by its rate a round, as a client's AdamW does a step.
+    learningRate: learningRate === "auto" ? (adaptive ? job.learningRate : 1) : learningRate,
+    momentum: momentum === "auto" ? MOMENTUM[optimizer] : momentum,
   };
 }
 
@@ -258,7 +353,13 @@ async function tensorsOf(ctx: PipelineContext, ref: BlobRef): Promise<NamedTenso
 const shapesOf = (tensors: NamedTensors): AdapterShapes =>
   new Map(Array.from(tensors, ([name, { shape }]) => [name, { shape }]));
 
-async function validate(ctx: PipelineContext, job: TrainingJob, values: BlobRef): Promise<Pooled> {
+async function validate(
+  ctx: PipelineContext,
+  job: TrainingJob,
+  values: BlobRef,
+  key: string,
+  clients: readonly string[],
+): Promise<Pooled> {
   const offset = job.offset ?? [];
   const task: Evaluate = {
     kind: "evaluate",
@@ -268,7 +369,7 @@ async function validate(ctx: PipelineContext, job: TrainingJob, values: BlobRef)
     split: "validation",
     examplesLimit: 0,
   };
-  const results = await ctx.ask(job.stage, job.methods, `train/${job.name}/validate`, job.clients, () => task);
+  const results = await ctx.ask(job.stage, job.methods, key, clients, () => task);
   const pooled: Pooled = { nllSum: 0, tokens: 0 };
   for (const { scores } of results.values()) {
     pooled.nllSum += scores[0]?.nllSum ?? 0;

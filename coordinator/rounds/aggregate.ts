@@ -22,7 +22,7 @@ export interface Rejection {
 export interface Aggregate {
   /** Weighted mean over the accepted updates; empty where none was accepted. */
   readonly mean: NamedTensors;
-  readonly accepted: readonly string[];
+  readonly accepted: readonly Update[];
   readonly rejected: readonly Rejection[];
 }
 
@@ -55,7 +55,7 @@ export function aggregate(updates: readonly Update[], expected?: AdapterShapes):
     }
     mean.set(name, { shape, data: Float32Array.from(sum) });
   }
-  return { mean, accepted: good.map(({ client }) => client), rejected };
+  return { mean, accepted: good, rejected };
 }
 
 function mostCommon(updates: readonly Update[]): NamedTensors | undefined {

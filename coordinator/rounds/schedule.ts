@@ -1,6 +1,6 @@
 /**
  * How a federated training is cut into rounds. Every client makes the same number of passes over its own rows, so clients with
- * more rows take more steps a round; all take part in every round.
+ * more rows take more steps. Those with fewer steps than there are rounds sit some rounds out, evenly; all take part in the first.
  */
 
 export interface ScheduleOptions {
@@ -20,24 +20,32 @@ export interface RoundSchedule {
   readonly totalSteps: readonly number[];
   /** First step and number of steps of a client in a round, from 0. */
   stretch(client: number, round: number): { readonly firstStep: number; readonly steps: number };
+  /** Whether the clients validate what a round starts from: the first, and some up to the end, evenly. */
+  validates(round: number): boolean;
 }
 
-/** Averages that a training should have at least: fewer, and clients drift apart before the first one (FedAvg becomes one shot). */
-const FEWEST_ROUNDS = 8;
+/**
+ * Averages that a training should have at least, where it has as many steps: what clients that differ do between two averages
+ * partly cancels, and with few averages little is left (simulations/LOG.md).
+ */
+const FEWEST_ROUNDS = 32;
+/** Validating costs as much as a few steps: done for each of many short rounds it would cost more than they do. */
+const MOST_VALIDATIONS = 8;
 
 export function roundSchedule({ rows, epochs, batch, localSteps }: ScheduleOptions): RoundSchedule {
   const totalSteps = rows.map((count) => Math.max(1, Math.round(epochs * Math.ceil(count / batch))));
   const most = Math.max(...totalSteps);
   // One client has nobody to average with.
-  const wanted = rows.length === 1 ? 1 : Math.max(Math.ceil(most / localSteps), FEWEST_ROUNDS);
-  const rounds = Math.min(wanted, Math.min(...totalSteps));
+  const rounds = rows.length === 1 ? 1 : Math.min(Math.max(Math.ceil(most / localSteps), FEWEST_ROUNDS), most);
+  const every = Math.ceil(rounds / MOST_VALIDATIONS);
   return {
     rounds,
     totalSteps,
     stretch(client, round) {
       const total = totalSteps[client] as number;
-      const firstStep = Math.floor((total * round) / rounds);
-      return { firstStep, steps: Math.floor((total * (round + 1)) / rounds) - firstStep };
+      const firstStep = Math.ceil((total * round) / rounds);
+      return { firstStep, steps: Math.ceil((total * (round + 1)) / rounds) - firstStep };
     },
+    validates: (round) => round === 0 || (rounds - round) % every === 0,
   };
 }

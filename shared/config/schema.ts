@@ -95,11 +95,29 @@ const adapter = z
 
 const rate = auto(z.number().positive().max(10), "a number above 0 and at most 10").default("auto");
 
+const server = block({
+  optimizer: z
+    .enum(["fedavg", "fedexp", "fedadam", "fedyogi"])
+    .default("fedavg")
+    .describe("What a round's average becomes: itself, a longer step where updates differ, or a step of Adam or Yogi"),
+  learningRate: auto(z.number().positive().max(100), "a number above 0 and at most 100")
+    .default("auto")
+    .describe("Factor on that step; auto: 1, and for fedadam and fedyogi the clients' learning rate"),
+  momentum: auto(z.number().min(0).lt(1), "a number from 0 to below 1")
+    .default("auto")
+    .describe(
+      "Decay of the running mean of averages that the step follows; 0: the last alone; auto: 0.5, but 0.9 for fedadam and fedyogi",
+    ),
+});
+
 const training = block({
   epochs: z.number().positive().max(10_000).default(3).describe("Passes over each client's training rows"),
   batch: whole(1, 4096).default(8).describe("Rows a step"),
   learningRate: rate.describe("auto: a short sweep on the shared adapter, by pooled validation loss"),
-  localSteps: whole(1, 1_000_000).default(20).describe("Steps a client takes between two averages"),
+  localSteps: whole(1, 1_000_000)
+    .default(20)
+    .describe("Most steps a client takes between two averages; fewer where there would be less than 32 averages"),
+  server,
   weightDecay: z.number().min(0).max(10).default(0).describe("Decoupled, as in AdamW"),
   warmup: z.number().min(0).max(1).default(0.1).describe("Share of the steps in which the learning rate rises"),
   clipNorm: z.number().positive().default(1).describe("Largest L2 norm of a step's gradient"),

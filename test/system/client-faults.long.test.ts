@@ -81,6 +81,11 @@ describe("an update that cannot be used", () => {
       (name, { shape, data }) => [name, { shape, data: data.with(3, Number.NaN) }],
     ],
     [
+      "values far off",
+      /holds \S+ at element 0, farther from its start than \d+ steps/,
+      (name, { shape, data }) => [name, { shape, data: data.with(0, 1e30) }],
+    ],
+    [
       "a tensor of the wrong shape",
       /has shape \[/,
       (name, { shape, data }) => [name, { shape: [shape[0]! * 2, shape[1]!], data: new Float32Array(data.length * 2) }],
@@ -133,6 +138,10 @@ describe("an adapter of one client alone that cannot be used", () => {
       "wrong shapes",
       (name: string, { shape }: FloatTensor) =>
         [name, { shape: [shape[0]! + 1, shape[1]!], data: new Float32Array((shape[0]! + 1) * shape[1]!) }] as const,
+    ],
+    [
+      "values far off",
+      (name: string, { shape, data }: FloatTensor) => [name, { shape, data: data.with(0, -1e30) }] as const,
     ],
     ["wrong names", (name: string, tensor: FloatTensor) => [`x.${name}`, tensor] as const],
   ] as const) {

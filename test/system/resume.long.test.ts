@@ -31,11 +31,14 @@ const MOMENTS: readonly { readonly during: string; readonly now: (stderr: string
   { during: "the scoring", now: (text) => tasksSince(text, /^weigh: .*\(/m) >= 7 },
 ];
 
+/** With a server that remembers, so that what it remembers is resumed as well. */
+const TRAINING = { epochs: 2, batch: 8, learningRate: "auto", server: { optimizer: "fedadam" } };
+
 describe("kindred simulate, killed with SIGKILL again and again", () => {
   const folder = temporaryFolder();
   after(() => folder.remove());
   const config = writeTinyRun(join(folder.path, "input"), tinyClients({ clients: 4 }), {
-    training: { epochs: 2, batch: 8, learningRate: "auto" },
+    training: TRAINING,
   });
   const whole = join(folder.path, "whole");
   const killed = join(folder.path, "killed");
@@ -64,7 +67,7 @@ describe("kindred simulate, killed with SIGKILL again and again", () => {
 
   it("refuses to go on where the rows have changed", async () => {
     const changed = tinyClients({ clients: 4, seed: 2 });
-    writeTinyRun(join(folder.path, "input"), changed, { training: { epochs: 2, batch: 8, learningRate: "auto" } });
+    writeTinyRun(join(folder.path, "input"), changed, { training: TRAINING });
     const { code, stderr } = await kindred(["simulate", config, "--out", killed, "--quiet"]);
     assert.equal(code, 2);
     assert.match(
@@ -75,7 +78,7 @@ describe("kindred simulate, killed with SIGKILL again and again", () => {
 
   it("ends, run once more, with the report of an uninterrupted run, bytes and operations included", async () => {
     writeTinyRun(join(folder.path, "input"), tinyClients({ clients: 4 }), {
-      training: { epochs: 2, batch: 8, learningRate: "auto" },
+      training: TRAINING,
     });
     const { code, stderr } = await kindred(["simulate", config, "--out", killed]);
     assert.equal(code, 0, stderr);

@@ -11,10 +11,12 @@ const update = (client: string, examples: number, tensors: Record<string, FloatT
   tensors: new Map(Object.entries(tensors)),
 });
 
+const clientsOf = (updates: readonly Update[]): string[] => updates.map(({ client }) => client);
+
 test("updates are averaged with the weight of their examples", () => {
   const { mean, accepted } = aggregate([update("a", 30, { x: tensor(1, 2) }), update("b", 10, { x: tensor(5, -2) })]);
   assert.deepEqual(Array.from(mean.get("x")!.data), [2, 1]);
-  assert.deepEqual(accepted, ["a", "b"]);
+  assert.deepEqual(clientsOf(accepted), ["a", "b"]);
 });
 
 test("a bad update is left out with its reason and changes nothing for the others", () => {
@@ -30,7 +32,7 @@ test("a bad update is left out with its reason and changes nothing for the other
   for (const { update: wrong, says } of bad) {
     const { mean, rejected, accepted } = aggregate([good[0]!, wrong, good[1]!]);
     assert.deepEqual(mean, alone.mean);
-    assert.deepEqual(accepted, ["a", "b"]);
+    assert.deepEqual(clientsOf(accepted), ["a", "b"]);
     assert.equal(rejected.length, 1);
     assert.equal(rejected[0]!.client, wrong.client);
     assert.match(rejected[0]!.reason, says);
@@ -41,7 +43,7 @@ test("what is expected decides, even against the majority", () => {
   const expected = new Map([["x", tensor(0, 0)]]);
   const strange = ["a", "b", "c"].map((client) => update(client, 1, { x: tensor(1, 2, 3) }));
   const { mean, accepted } = aggregate([...strange, update("d", 1, { x: tensor(4, 5) })], expected);
-  assert.deepEqual(accepted, ["d"]);
+  assert.deepEqual(clientsOf(accepted), ["d"]);
   assert.deepEqual(Array.from(mean.get("x")!.data), [4, 5]);
 });
 

@@ -1,7 +1,7 @@
-/** First values of an adapter, held against its specification before anything else is known of it. */
+/** What clients send, held against an adapter's specification and against what their steps can have done. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { specFlaw } from "../../../coordinator/rounds/check.js";
+import { leap, specFlaw } from "../../../coordinator/rounds/check.js";
 import type { FloatTensor } from "../../../shared/base/tensors.js";
 
 const spec = {
@@ -60,4 +60,35 @@ test("half a pair, another rank, and no tensors at all are flaws", () => {
   assert.match(specFlaw(new Map([a!]), spec) ?? "", /lacks the tensor h\.0\.attn\.c_proj\.lora_B\.weight/);
   assert.match(specFlaw(new Map(pair("h.0.attn.c_proj", 3)), spec) ?? "", /should have rank 2/);
   assert.match(specFlaw(new Map(), spec) ?? "", /no tensors/);
+});
+
+const b = (...values: number[]): Map<string, FloatTensor> =>
+  new Map([["h.lora_B.weight", { shape: [values.length, 1], data: Float32Array.from(values) }]]);
+
+test("values that so many steps of AdamW cannot have reached are a flaw, those that gradients of any kind lead to are none", () => {
+  const training = { learningRate: 0.01, weightDecay: 0, steps: 40 };
+  // The worst gradients for the bound: small ones first, then ever larger ones, which the second moment lags behind.
+  for (const growth of [1, 1.05, 1.2, 1.5, 3, 10]) {
+    let [value, m, v, gradient] = [0.5, 0, 0, 1e-12];
+    for (let step = 1; step <= training.steps; step++) {
+      gradient *= growth;
+      m = 0.9 * m + 0.1 * gradient;
+      v = 0.999 * v + 0.001 * gradient ** 2;
+      value += (training.learningRate * (m / (1 - 0.9 ** step))) / Math.sqrt(v / (1 - 0.999 ** step));
+    }
+    assert.equal(leap(b(value, -0.5), b(0.5, -0.5), training), undefined, `gradients that grow by ${growth}`);
+  }
+  assert.match(
+    leap(b(0.5, 2.6), b(0.5, -0.5), training) ?? "",
+    /h\.lora_B\.weight holds 2\.5\d* at element 1, farther from its start than 40 steps at a learning rate of 0\.01 can/,
+  );
+  assert.equal(leap(b(0.9), new Map(), training), undefined, "a fresh value that is not known");
+  assert.match(leap(b(5), new Map(), training) ?? "", /holds 5 at element 0/);
+  assert.equal(leap(b(Number.NaN), b(0), training), undefined, "another check's");
+});
+
+test("weight decay may take a value back to zero and no farther", () => {
+  const training = { learningRate: 0.01, weightDecay: 1, steps: 10 };
+  assert.equal(leap(b(100 * 0.99 ** 10), b(100), training), undefined);
+  assert.match(leap(b(80), b(100), training) ?? "", /holds 80 at element 0/);
 });

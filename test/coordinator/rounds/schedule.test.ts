@@ -20,7 +20,8 @@ test("over all rounds every client makes the same number of passes, without a ga
         for (let round = 0; round < schedule.rounds; round++) {
           const { firstStep, steps } = schedule.stretch(client, round);
           assert.equal(firstStep, next);
-          assert.ok(steps >= 1, "a client sits a round out");
+          assert.ok(steps >= (round === 0 ? 1 : 0), `${steps} steps in round ${round}`);
+          assert.ok(steps <= given.localSteps || given.rows.length === 1, `${steps} steps in round ${round}`);
           next += steps;
         }
         assert.equal(next, total);
@@ -29,13 +30,28 @@ test("over all rounds every client makes the same number of passes, without a ga
   );
 });
 
-test("the clients with most rows take at most localSteps between two averages, where the smallest allow as many rounds", () => {
-  const { rounds, stretch } = roundSchedule({ rows: [800, 400], epochs: 3, batch: 8, localSteps: 20 });
-  assert.equal(rounds, 15);
-  assert.ok(stretch(0, 3).steps <= 20);
+test("there are as many averages as localSteps asks for, and not few, as far as there are steps", () => {
+  assert.equal(roundSchedule({ rows: [3200, 400], epochs: 3, batch: 8, localSteps: 20 }).rounds, 60);
+  assert.equal(roundSchedule({ rows: [400, 400], epochs: 3, batch: 8, localSteps: 20 }).rounds, 32);
+  assert.equal(roundSchedule({ rows: [40, 24], epochs: 3, batch: 8, localSteps: 20 }).rounds, 15);
 });
 
-test("a client alone has one round, a client with a single step takes part in it", () => {
+test("a client alone has one round; one with a single step has it in the first, and sits the others out", () => {
   assert.equal(roundSchedule({ rows: [1000], epochs: 3, batch: 8, localSteps: 20 }).rounds, 1);
-  assert.equal(roundSchedule({ rows: [3, 1000], epochs: 1, batch: 8, localSteps: 20 }).rounds, 1);
+  const { rounds, stretch } = roundSchedule({ rows: [3, 1000], epochs: 1, batch: 8, localSteps: 20 });
+  assert.equal(rounds, 32);
+  assert.deepEqual(
+    Array.from({ length: rounds }, (_, round) => stretch(0, round).steps),
+    Array.from({ length: rounds }, (_, round) => (round === 0 ? 1 : 0)),
+  );
+});
+
+test("at most eight rounds after the first are validated, evenly, counted back from the end", () => {
+  const validated = (rows: number): number[] => {
+    const { rounds, validates } = roundSchedule({ rows: [rows, rows], epochs: 1, batch: 8, localSteps: 20 });
+    return Array.from({ length: rounds }, (_, round) => round).filter(validates);
+  };
+  assert.deepEqual(validated(40), [0, 1, 2, 3, 4]);
+  assert.deepEqual(validated(160), [0, 2, 5, 8, 11, 14, 17]);
+  assert.deepEqual(validated(800), [0, 4, 8, 12, 16, 20, 24, 28]);
 });

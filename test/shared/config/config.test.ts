@@ -45,7 +45,16 @@ test("model and population suffice, and give a complete plan with absolute paths
     format: {},
     base: { quantization: "none" },
     adapter: { kind: "lora", rank: 16, alpha: 32, modules: [], dropout: 0, freezeA: true, rslora: false },
-    training: { epochs: 3, batch: 8, learningRate: "auto", localSteps: 20, weightDecay: 0, warmup: 0.1, clipNorm: 1 },
+    training: {
+      epochs: 3,
+      batch: 8,
+      learningRate: "auto",
+      localSteps: 20,
+      server: { optimizer: "fedavg", learningRate: "auto", momentum: "auto" },
+      weightDecay: 0,
+      warmup: 0.1,
+      clipNorm: 1,
+    },
     estimation: {
       subsets: "auto",
       subsetSize: "auto",
