@@ -26,7 +26,8 @@ export interface RoundSchedule {
 
 /**
  * Averages that a training should have at least, where it has as many steps: what clients that differ do between two averages
- * partly cancels, and with few averages little is left (simulations/LOG.md).
+ * partly cancels. Five text sets on stories3M, 16 steps each: test loss 1.55 with 8 averages, 1.28 with 16; 32 steps each, along
+ * the running mean of averages: 0.82 with 16, 0.58 with 32.
  */
 const FEWEST_ROUNDS = 32;
 /** Validating costs as much as a few steps: done for each of many short rounds it would cost more than they do. */

@@ -53,7 +53,10 @@ export interface ServerStep {
   readonly state: ServerState | undefined;
 }
 
-/** What does best where nothing is given: fedavg's is measured (simulations/LOG.md), the adaptive ones' is the paper's. */
+/**
+ * Where nothing is given. Five text sets on stories3M, 16 rounds of a step: test loss 1.28 without momentum and 0.96 with it, of
+ * fedexp 1.28 and 1.03. Without the correction 0.89 with 0.5 and 0.96 with 0.7. The adaptive ones' is the paper's.
+ */
 export const MOMENTUM = { fedavg: 0.5, fedexp: 0.5, fedadam: 0.9, fedyogi: 0.9 } as const;
 
 /** As in the paper's experiments. */
