@@ -32,7 +32,11 @@ function integer(min: number): (text: string) => number {
 
 /** A list of whole numbers: "1,2,4". */
 function integers(min: number): (text: string) => number[] {
-  return (text) => text.split(",").map((part) => integer(min)(part.trim()));
+  return (text) => {
+    const values = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+    if (values.every((value) => Number.isSafeInteger(value) && value >= min)) return values;
+    throw new InvalidArgumentError(`It must be whole numbers of at least ${min}, separated by commas: 1,2,4.`);
+  };
 }
 
 function number(min: number, max: number): (text: string) => number {
@@ -45,6 +49,12 @@ function number(min: number, max: number): (text: string) => number {
         : `It must be a number from ${min} to ${max}.`,
     );
   };
+}
+
+function share(text: string): number {
+  const value = Number(text);
+  if (value > 0 && value <= 1) return value;
+  throw new InvalidArgumentError("It must be above 0 and at most 1.");
 }
 
 const names = (text: string): string[] => text.split(",").map((name) => name.trim());
@@ -141,14 +151,16 @@ const formatOptions = (to: Command): Command =>
     .option("--choices <json>", `completion of each label: '{"0": " no", "1": " yes"}'`, choiceMap)
     .option("--label <field>", "field that holds the label");
 
-const runtimeOptions = (to: Command): Command =>
+const engineOptions = (to: Command): Command =>
   to
     .addOption(new Option("--runtime <name>", "what executes the graphs").choices(RUNTIME_KINDS))
     .addOption(new Option("--device <name>", "what it computes on").choices(DEVICES))
-    .option("--threads <n>", "threads of a matrix product", integer(1))
-    .option("--memory <size>", "most memory of the process, as 8GiB: batches are cut to fit", (size) =>
-      parseBytes(size, "--memory"),
-    );
+    .option("--threads <n>", "threads of a matrix product", integer(1));
+
+const runtimeOptions = (to: Command): Command =>
+  engineOptions(to).option("--memory <size>", "most memory of the process, as 8GiB: batches are cut to fit", (size) =>
+    parseBytes(size, "--memory"),
+  );
 
 /** What the commands on a file of rows ask for. @param longest what `--max-tokens` counts */
 const rowsOptions = (to: Command, longest = "longest row in tokens"): Command =>
@@ -247,7 +259,9 @@ function buildProgram(): Command {
       const { terminalReport } = await import("./simulations/report/terminal.js");
       const limit = memory === undefined ? {} : { memory };
       const run = { out: resolve(options.out), force: options.force === true, source: config, ...limit };
-      const report = await runJob<Report>(options, (context) => runSimulation(plan, { ...run, ...context }));
+      const report = await runJob<Report>(options, (context) => runSimulation(plan, { ...run, ...context }), {
+        resumes: true,
+      });
       await printResult(report, options, () => terminalReport(report, screen()));
     });
 
@@ -262,8 +276,10 @@ function buildProgram(): Command {
       const out = resolve(options.out);
       // A demo is run to be seen: a finished one is run anew, an unfinished one resumed.
       const force = options.force === true || existsSync(join(out, "report.json"));
-      const report = await runJob<Report>(options, (context) =>
-        runDemo({ seed: options.seed, out, force, ...context }),
+      const report = await runJob<Report>(
+        options,
+        (context) => runDemo({ seed: options.seed, out, force, ...context }),
+        { resumes: true },
       );
       await printResult(report, options, () => terminalReport(report, screen()));
     });
@@ -296,7 +312,7 @@ function buildProgram(): Command {
       number(0, Number.MAX_VALUE),
       0,
     )
-    .option("--top-p <p>", "draw from the likeliest tokens that have this probability together", number(0, 1), 1)
+    .option("--top-p <p>", "draw from the likeliest tokens that have this probability together", share, 1)
     .option("--top-k <n>", "draw from so many of the likeliest tokens; 0: from all", integer(0), 0)
     .option("--seed <n>", "draws the tokens", integer(0), 0)
     .option("--out <file>", "write the answers there, a JSON object a line")
@@ -347,7 +363,7 @@ function buildProgram(): Command {
       );
     });
 
-  runtimeOptions(
+  engineOptions(
     command(program, "profile", "time, operations and peak memory: one pass for several adapters, a step, a sketch"),
   )
     .requiredOption("--model <dir>", "folder of the model, a GGUF file, or its id on the hub")
@@ -426,7 +442,7 @@ function buildProgram(): Command {
       const plan = await loadCoordinatorConfig(options.config);
       const { runCoordinator } = await import("./coordinator/coordinator.js");
       const job = { listen: options.listen, state: resolve(options.state), security: securityOf(options) };
-      await runJob<void>(options, (context) => runCoordinator(plan, job, context));
+      await runJob<void>(options, (context) => runCoordinator(plan, job, context), { resumes: true });
     });
 
   runtimeOptions(
@@ -474,7 +490,7 @@ function buildProgram(): Command {
           security: securityOf(options),
           ...(state === undefined ? {} : { state: resolve(state) }),
         };
-        await runJob<void>(options, (context) => runClient(job, context));
+        await runJob<void>(options, (context) => runClient(job, context), { resumes: true });
       },
     );
 
@@ -497,10 +513,13 @@ function buildProgram(): Command {
       }
       if (action !== "list") {
         const job = { ...(gpu === undefined ? {} : { gpu }), ...(index === undefined ? {} : { index }) };
-        await runJob<unknown>(options, (context) =>
-          action === "add"
-            ? install.addRuntime(name as string, job, context)
-            : install.removeRuntime(name as string, context.signal),
+        await runJob<unknown>(
+          options,
+          (context) =>
+            action === "add"
+              ? install.addRuntime(name as string, job, context)
+              : install.removeRuntime(name as string, context.signal),
+          { resumes: true },
         );
       }
       const runtimes = install.addedRuntimes();
@@ -533,7 +552,11 @@ function buildProgram(): Command {
 /** A mistake in the command's words, as the error that it is. */
 function asMistake(error: unknown): unknown {
   if (!(error instanceof CommanderError)) return error;
-  return new KindredError("invalid_option", `${error.message.replace(/^error: /, "")} (see kindred --help)`, {}, error);
+  const [, , word = ""] = process.argv;
+  const help = buildProgram().commands.some((each) => each.name() === word)
+    ? `kindred ${word} --help`
+    : "kindred --help";
+  return new KindredError("invalid_option", `${error.message.replace(/^error: /, "")} (see ${help})`, {}, error);
 }
 
 async function main(): Promise<number> {

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { encodeClient } from "../client/data/encode.js";
@@ -109,10 +109,15 @@ function inputsHash(population: Population, { base }: OpenedModel): string {
 }
 
 /**
- * Refuses a folder that holds a finished run or one of another configuration. Changes nothing.
+ * Refuses a folder that holds a finished run, one of another configuration, or what is no run at all. Changes nothing.
  * @returns what the unfinished run there was begun with
  */
 async function checkFolder(plan: SimulationPlan, { out, force }: SimulationRun): Promise<Begun | undefined> {
+  const there = await readdir(out).catch((): string[] => []);
+  if (there.length > 0 && !FILES.some((file) => there.includes(file))) {
+    // A run would put its files among them, and --force remove what bears the names of its own.
+    throw new KindredError("already_exists", `${out}: holds files and no run; choose another --out`, { out });
+  }
   if (force) return undefined;
   if (existsSync(join(out, "report.json"))) {
     throw new KindredError(

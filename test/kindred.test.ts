@@ -57,7 +57,7 @@ test("predict writes an answer a row, and refuses words that do not go together"
   refuses([...predict, "--client", "ann"], /--ensemble and --client go together/);
   refuses([...predict, "--adapter", "a", "--ensemble", "e", "--client", "ann"], /--adapter excludes --ensemble/);
   refuses([...predict, "--temperature", "-1"], /'-1'|argument missing/);
-  refuses([...predict, "--top-p", "1.5"], /'1\.5' is invalid.*from 0 to 1/);
+  refuses([...predict, "--top-p", "1.5"], /'1\.5' is invalid.*above 0 and at most 1/);
   writeFileSync(
     join(folder, "rows.jsonl"),
     jsonLines([{ prompt: "the sky is", choices: [" blue", " red"], completion: " red" }, "the dog"]),

@@ -209,7 +209,11 @@ export function checkGrouping({ groups, grouping }: PipelinePlan, clients: reado
           },
         );
   const { fewest, most } = new GroupConstraints(clients, grouping).counts;
-  if (groups !== "auto" && (groups < fewest || (groups > most && most < clients.length)))
+  if (groups !== "auto" && groups > clients.length)
+    throw new KindredError("invalid_option", `groups is ${groups}, but there are only ${clients.length} clients`, {
+      groups,
+    });
+  if (groups !== "auto" && (groups < fewest || groups > most))
     throw new KindredError(
       "invalid_option",
       `groups is ${groups}, but the constraints of grouping leave ${fewest} to ${most} groups of ${clients.length} clients`,

@@ -45,9 +45,14 @@ export function wantsColour(stream: { readonly isTTY?: boolean }): boolean {
 
 /**
  * Runs a job with what it needs from its process, and sees it stop on Ctrl-C. Once a process.
+ * @param options `resumes`: the same command goes on where it was stopped
  * @throws {KindredError} `cancelled`, saying how to resume, where the job did not end because it was stopped
  */
-export async function runJob<T>(manners: Manners, job: (context: JobContext) => Promise<T>): Promise<T> {
+export async function runJob<T>(
+  manners: Manners,
+  job: (context: JobContext) => Promise<T>,
+  { resumes = false }: { readonly resumes?: boolean } = {},
+): Promise<T> {
   // Lines of a log would tear the bars that a terminal shows.
   const usual = process.stderr.isTTY ? "warn" : "info";
   const { createLog } = await import("./log.js"); // winston is slow to load, and mistakes come before jobs
@@ -58,7 +63,7 @@ export async function runJob<T>(manners: Manners, job: (context: JobContext) => 
   let firstMs = 0;
   const end = (): never => {
     progress.close();
-    process.stderr.write(`kindred: ${resumeHint(manners)}\n`);
+    process.stderr.write(`kindred: ${stopped(manners, resumes)}\n`);
     process.exit(stopCode());
   };
   const stop = (signal: keyof typeof EXIT_CODES): void => {
@@ -78,14 +83,15 @@ export async function runJob<T>(manners: Manners, job: (context: JobContext) => 
     return await job({ log, progress, signal: abort.signal });
   } catch (error) {
     // A stopped job fails in many ways: a closed channel, a worker that is gone. All of them mean that it stopped.
-    if (stoppedBy !== undefined) throw new KindredError("cancelled", resumeHint(manners), {}, error);
+    if (stoppedBy !== undefined) throw new KindredError("cancelled", stopped(manners, resumes), {}, error);
     throw error;
   } finally {
     progress.close();
   }
 }
 
-function resumeHint({ command = "kindred" }: Manners): string {
+function stopped({ command = "kindred" }: Manners, resumes: boolean): string {
+  if (!resumes) return "stopped";
   const words = process.argv.slice(2).filter((word) => word !== "--force");
   const quoted = words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
   return `stopped; to resume, run again: ${command} ${quoted.join(" ")}`;

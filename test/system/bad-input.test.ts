@@ -88,6 +88,20 @@ function changedAdapter(folder: string, change: (config: Record<string, unknown>
 const MISTAKES: readonly Mistake[] = [
   // runtimes
   {
+    what: "a folder of one's own as the run's, even by force",
+    make: (folder) => {
+      mkdirSync(join(folder, "out", "state"), { recursive: true });
+      writeFileSync(join(folder, "out", "mine.txt"), "mine");
+      return [...simulate(folder, tinyClients()), "--force"];
+    },
+    says: [/out: holds files and no run/, /choose another --out/],
+  },
+  {
+    what: "more groups than clients",
+    make: (folder) => simulate(folder, tinyClients({ clients: 3 }), { groups: 5 }),
+    says: [/run\.yaml: groups is 5, but there are only 3 clients/],
+  },
+  {
     what: "a runtime that lacks the device",
     make: (folder) => evaluate(folder, [ROW], TINY_MODEL, "--runtime", "onnx", "--device", "wasm"),
     says: [/runtime onnx, device wasm/, /choose one of them, or auto/],

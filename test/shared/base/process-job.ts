@@ -1,11 +1,12 @@
 /** A process that runs one job by `runJob`, for the test of it. Its first argument says how the job behaves. */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { JobContext } from "../../../shared/base/command.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { printResult, reportError, runJob, stopCode } from "../../../shared/base/process.js";
 
 const [behaviour] = process.argv.slice(2);
 
-const job = runJob({ json: true }, async ({ signal, progress }) => {
+const work = async ({ signal, progress }: JobContext): Promise<{ done: boolean }> => {
   const stage = progress.stage("work", 10);
   process.stdout.write("ready\n");
   if (behaviour === "fail") throw new Error("broken\nin two lines");
@@ -15,7 +16,8 @@ const job = runJob({ json: true }, async ({ signal, progress }) => {
   if (behaviour === "stop") throw new KindredError("cancelled", "stopped");
   stage.done();
   return { done: true };
-});
+};
+const job = runJob({ json: true }, work, { resumes: true });
 
 process.exit(
   await job.then(
