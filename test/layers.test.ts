@@ -39,7 +39,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "shared/runtimes/install",
   ],
   "shared/sketch": ["shared/base", "shared/adapters"],
-  "shared/wire": ["shared/base", "shared/adapters", "shared/wire/gen", "shared/wire/gen/kindred/v1"],
+  "shared/wire": ["shared/base", "shared/adapters", "shared/sketch", "shared/wire/gen", "shared/wire/gen/kindred/v1"],
   "shared/wire/gen": ["shared/wire/gen/kindred/v1"],
   "shared/wire/gen/kindred/v1": [],
 

@@ -113,7 +113,7 @@ async function timesOf(
     }
     case "sketch": {
       const tokensPerBatch = Number.MAX_SAFE_INTEGER;
-      const plan = { dim: SKETCH_DIM, seed: SEED, margin: "answer" as const, tokensPerBatch };
+      const plan = { dim: SKETCH_DIM, seed: SEED, rivals: 0, tokensPerBatch };
       for (let run = 0; run <= RUNS; run++) {
         await sketchRows(programs, layout, values, rows, plan, meter);
         lap();

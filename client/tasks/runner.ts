@@ -135,7 +135,7 @@ export class ClientWork implements TaskRunner {
     const plan = {
       dim: task.dim,
       seed: task.seed,
-      margin: task.twoTerms ? ("two-term" as const) : ("answer" as const),
+      rivals: task.rivals,
     };
     const train = this.rows("train", task.examplesLimit, task.seed);
     const validation = this.rows("validation", task.examplesLimit, task.seed);

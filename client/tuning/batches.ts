@@ -128,43 +128,50 @@ export function trainingFeeds(
   };
 }
 
-/** True where the two-term margin applies: the choices differ in their first tokens. */
+/** True where margins among the choices apply: the choices differ in their first tokens. */
 export function hasDistinctChoices({ choices }: EncodedRow): boolean {
   if (choices === undefined) return false;
   const firsts = choices.tokens.map((tokens) => tokens[0]);
   return firsts.every((first) => first !== undefined) && new Set(firsts).size === firsts.length;
 }
 
+/** A row's rivals: each another choice, or some that count as one, by their indices in the row's choices. */
+export type Rivals = readonly (readonly number[])[];
+
 /**
  * Feeds of the margins. `average` [B, S] makes an example's first margin the mean over its scored tokens; where the row has
- * choices that differ in their first tokens, its first scored token is judged as a set (are the choices likely at all), and
- * `choiceAverage` [B, S] selects it for the second margin (which of them).
+ * rivals, its first scored token is judged as a set (are the choices likely at all), and `choiceAverage` [B, S] selects it for
+ * the margins against each rival (which of them).
+ * @param rivals of each row, as many in each; the rows' choices must differ in their first tokens
  */
-export function marginFeeds(rows: readonly EncodedRow[], architecture: Architecture, twoTerms: boolean): Feeds {
+export function marginFeeds(
+  rows: readonly EncodedRow[],
+  architecture: Architecture,
+  rivals: readonly Rivals[] = [],
+): Feeds {
   const sequences = sequenceFeeds(rows.map(looked), architecture);
   const asks = asksOf(rows);
   const count = asks.length;
-  const split = rows.map((row) => twoTerms && hasDistinctChoices(row));
-  const width = Math.max(1, ...rows.map((row, i) => (split[i] ? row.choices!.tokens.length : 1)));
+  const margins = rivals[0]?.length ?? 0;
+  const width = Math.max(1, ...rows.map((row) => (margins > 0 ? row.choices!.tokens.length : 1)));
   const members = new Int32Array(count * width);
   const repeats = new Float32Array(count * width).fill(MASKED);
-  const others = new Float32Array(count * width).fill(MASKED);
+  const others = Array.from({ length: margins }, () => new Float32Array(count * width).fill(MASKED));
   const average = new Float32Array(rows.length * count);
   const choiceAverage = new Float32Array(rows.length * count);
   let at = 0;
   rows.forEach((row, i) => {
     for (let s = 0; s < row.scored.length; s++, at++) {
       const target = row.tokens[row.scored[s] as number] as number;
-      const set = split[i] && s === 0 ? row.choices!.tokens.map((tokens) => tokens[0] as number) : [target];
-      for (let k = 0; k < width; k++) {
-        members[at * width + k] = set[k] ?? target;
-        if (k >= set.length) continue;
-        repeats[at * width + k] = 0;
-        if (set[k] !== target) others[at * width + k] = 0;
-      }
+      const set = margins > 0 && s === 0 ? row.choices!.tokens.map((tokens) => tokens[0] as number) : [target];
+      for (let k = 0; k < width; k++) members[at * width + k] = set[k] ?? target;
+      repeats.fill(0, at * width, at * width + set.length);
       average[i * count + at] = 1 / row.scored.length;
-      // A row without the second term keeps a harmless one (0 among others): its margin is dropped by the caller.
-      if (s === 0 && split[i]) choiceAverage[i * count + at] = 1;
+      if (s > 0 || margins === 0) continue;
+      choiceAverage[i * count + at] = 1;
+      rivals[i]!.forEach((choices, r) => {
+        for (const k of choices) others[r]![at * width + k] = 0;
+      });
     }
   });
   const feeds: Feeds = {
@@ -174,9 +181,9 @@ export function marginFeeds(rows: readonly EncodedRow[], architecture: Architect
     repeats: { shape: [count, width], data: repeats },
     average: { shape: [rows.length, count], data: average },
   };
-  if (twoTerms) {
-    feeds.others = { shape: [count, width], data: others };
-    feeds.choiceAverage = { shape: [rows.length, count], data: choiceAverage };
-  }
+  if (margins > 0) feeds.choiceAverage = { shape: [rows.length, count], data: choiceAverage };
+  others.forEach((data, r) => {
+    feeds[`others.${r}`] = { shape: [count, width], data };
+  });
   return feeds;
 }

@@ -105,6 +105,13 @@ export function forwardGraph(model: BaseModel, layout: AdapterLayout): Graph {
   return g.build({ logits, nll: negativeLogLikelihood(g, logits, targets) });
 }
 
+/** Logits `choices` [S, K] of the tokens `members` [S, K] alone, at the asked positions. */
+export function choicesGraph(model: BaseModel, layout: AdapterLayout): Graph {
+  const g = new GraphBuilder();
+  const logits = logitsAsked(g, model, adapterInGraph(g, layout).adapt);
+  return g.build({ choices: g.pick(logits, g.input("members", ["S", "K"], "int32")) });
+}
+
 /**
  * `loss` and its gradient `grad` [P] in the trained part: loss = sum of `weights` [S, 1] x negative log-likelihood of the
  * logits (plus `offset` [S, V] where given).
@@ -185,8 +192,8 @@ export interface SketchPlan {
 }
 
 /**
- * Margins and sketches of a batch, one backward pass a term: `margin` [B, 1], `sketch` [B, dim], and with two terms
- * `choiceMargin`, `choiceSketch`. Examples do not interact, so the gradient of the summed margins where an adapter's
+ * Margins and sketches of a batch, one backward pass a margin: `margin` [B, 1], `sketch` [B, dim], and for each rival r from 0
+ * `choice<r>Margin`, `choice<r>Sketch`. Examples do not interact, so the gradient of the summed margins where an adapter's
  * output is added holds every example's own: dB_i = e_i^T (x_i A^T). Only second factors are sketched: while they are zero, the
  * first ones' gradients are.
  */
@@ -207,7 +214,7 @@ export function sketchGraph(
   });
 }
 
-/** As `sketchGraph`, but with the gradients themselves: `grad:<tensor>` [B, ...shape] (and `choiceGrad:...`). */
+/** As `sketchGraph`, but with the gradients themselves: `grad:<tensor>` [B, ...shape] (and `choice<r>Grad:...`). */
 export function perExampleGraph(model: BaseModel, layout: AdapterLayout, options: MarginOptions = {}): Graph {
   return marginGraph(model, layout, options, (_, perExample) =>
     Object.fromEntries(perExample.map(({ name, value }) => [`Grad:${name}`, value])),
@@ -215,8 +222,8 @@ export function perExampleGraph(model: BaseModel, layout: AdapterLayout, options
 }
 
 export interface MarginOptions {
-  /** A second margin among the choices. */
-  readonly twoTerms?: boolean;
+  /** Margins among the choices, each of the right one against a rival: another choice, or some together. @default 0 */
+  readonly rivals?: number;
   /** Every second factor is zero, as in a fresh adapter: its products are left out. */
   readonly fresh?: boolean;
 }
@@ -226,7 +233,7 @@ type Finish = (g: GraphBuilder, perExample: readonly { name: string; value: Valu
 function marginGraph(
   model: BaseModel,
   layout: AdapterLayout,
-  { twoTerms = false, fresh = false }: MarginOptions,
+  { rivals = 0, fresh = false }: MarginOptions,
   finish: Finish,
 ): Graph {
   const g = new GraphBuilder();
@@ -236,8 +243,8 @@ function marginGraph(
   const members = g.input("members", ["S", "K"], "int32");
   const repeats = g.input("repeats", ["S", "K"]);
   const outputs: Record<string, Value> = {};
-  const term = (prefix: string, average: string, tokenMargins: Value): void => {
-    const margin = g.matmul(g.input(average, ["B", "S"]), tokenMargins);
+  const term = (prefix: string, average: Value, tokenMargins: Value): void => {
+    const margin = g.matmul(average, tokenMargins);
     outputs[lowerFirst(`${prefix}Margin`)] = margin;
     const upstream = gradients(
       g,
@@ -254,10 +261,13 @@ function marginGraph(
     });
     for (const [name, value] of Object.entries(finish(g, perExample))) outputs[lowerFirst(prefix + name)] = value;
   };
-  term("", "average", marginAgainstRest(g, logits, members, repeats));
-  if (twoTerms) {
-    const others = g.input("others", ["S", "K"]);
-    term("choice", "choiceAverage", marginAmongChoices(g, logits, { targets, choices: members, others }));
+  term("", g.input("average", ["B", "S"]), marginAgainstRest(g, logits, members, repeats));
+  if (rivals > 0) {
+    const first = g.input("choiceAverage", ["B", "S"]);
+    for (let r = 0; r < rivals; r++) {
+      const others = g.input(`others.${r}`, ["S", "K"]);
+      term(`choice${r}`, first, marginAmongChoices(g, logits, { targets, choices: members, others }));
+    }
   }
   return g.build(outputs);
 }

@@ -50,9 +50,9 @@ export function marginAgainstRest(g: GraphBuilder, logits: Value, members: Value
 }
 
 /**
- * The odds of the right choice against the other choices.
+ * The odds of the right choice against some of the other choices.
  * @param targets int32 [S, 1]. @param choices int32 [S, K]
- * @param others [S, K] 0 at the other choices, a large negative number elsewhere
+ * @param others [S, K] 0 at those, a large negative number elsewhere
  * @returns [S, 1]
  */
 export function marginAmongChoices(

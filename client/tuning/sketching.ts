@@ -5,15 +5,17 @@ import type { ResidentTensor } from "../../shared/runtimes/types.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
 import { type AdapterLayout, type AdapterValues, isFresh } from "./adapter.js";
-import { batchesOf, hasDistinctChoices, marginFeeds } from "./batches.js";
+import { batchesOf, marginFeeds } from "./batches.js";
 import { type SketchPlan, sketchGraph } from "./graphs.js";
 import type { Meter, Programs } from "./programs.js";
-
-/** `answer`: one row an example, over the full vocabulary. `two-term`: format and choice rows where the choices allow it. */
-export type MarginKind = "answer" | "two-term";
+import { rivalsOf } from "./rivals.js";
 
 export interface SketchingPlan extends SketchPlan {
-  readonly margin: MarginKind;
+  /**
+   * Choice rows of an example at most, where its choices allow it: beside the format row, one against each of the strongest rivals
+   * and the last against the rest together. 0: one answer row over the full vocabulary.
+   */
+  readonly rivals: number;
   /** Tokens of a batch, padding included; per-example gradients take memory by the example. @default 1024, or what fits */
   readonly tokensPerBatch?: number;
 }
@@ -38,23 +40,24 @@ export async function sketchRows(
   const margins: { example: number; term: number; margin: number; sketch: Float32Array }[] = [];
   let done = 0;
   try {
-    for (const twoTerms of [false, true]) {
+    const adapter = { trained, ...(frozen ? { frozen } : {}) };
+    const rivals = await rivalsOf(programs, layout, adapter, rows, { most: plan.rivals, tokensPerBatch }, meter);
+    for (const count of new Set(rivals.map(({ length }) => length))) {
       const chosen = rows
-        .map((row, example) => ({ row, example }))
-        .filter(({ row }) => (plan.margin === "two-term" && hasDistinctChoices(row)) === twoTerms)
+        .map((row, example) => ({ row, example, rivals: rivals[example]! }))
+        .filter((item) => item.rivals.length === count)
         .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.example - b.example);
-      if (chosen.length === 0) continue;
-      const name = `sketch-${dim}-${plan.seed}${twoTerms ? "-two" : ""}${fresh ? "-fresh" : ""}`;
-      const build = (): Graph => sketchGraph(model, layout, plan, { twoTerms, fresh });
+      const name = `sketch-${dim}-${plan.seed}-${count}${fresh ? "-fresh" : ""}`;
+      const build = (): Graph => sketchGraph(model, layout, plan, { rivals: count, fresh });
       const most = tokensPerBatch ?? tokensThatFit(programs, layout, chosen, name, build);
       for (const batch of batchesOf(chosen, ({ row }) => row.tokens.length, most)) {
         const program = await programs.get(name, layout, build);
         const feeds = marginFeeds(
           batch.map(({ row }) => row),
           model.architecture,
-          twoTerms,
+          count > 0 ? batch.map((item) => item.rivals) : undefined,
         );
-        const { tensors } = await meter.run(program, { ...feeds, trained, ...(frozen ? { frozen } : {}) });
+        const { tensors } = await meter.run(program, { ...feeds, ...adapter });
         const collect = (term: number, margin: string, sketch: string): void => {
           const h = tensors[margin]!.data as Float32Array;
           const g = tensors[sketch]!.data as Float32Array;
@@ -68,8 +71,8 @@ export async function sketchRows(
             margins.push({ example, term, margin: h[i] as number, sketch: g.subarray(i * dim, (i + 1) * dim) });
           });
         };
-        collect(twoTerms ? ROW_TERMS.format : ROW_TERMS.answer, "margin", "sketch");
-        if (twoTerms) collect(ROW_TERMS.choice, "choiceMargin", "choiceSketch");
+        collect(count > 0 ? ROW_TERMS.format : ROW_TERMS.answer, "margin", "sketch");
+        for (let r = 0; r < count; r++) collect(ROW_TERMS.choice, `choice${r}Margin`, `choice${r}Sketch`);
         done += batch.length;
         onBatch?.(done);
       }

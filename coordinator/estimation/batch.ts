@@ -5,6 +5,10 @@
  * the runtime as G [clients, rows, dim] (padded with rows of weight zero), the weight vectors [subsets, dim] are gathered to
  * [clients, columns, dim] by membership, and per-pair results are gathered back to [subsets, members, dim] and summed there.
  * Nothing of size subsets x rows x dim ever exists. Symbolic sizes: K subsets, C columns a client, S members a subset.
+ *
+ * Of a client's rows those that are a term by themselves come first, then the terms of several rivals, each padded to the most.
+ * Such a term is a logistic loss of -s, s = log sum exp(-z), and is kept as what its Hessian is made of: q = softmax(-z), the
+ * probability of being wrong (times the covariance of the rivals' gradients under q) and the curvature (along their mean).
  */
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 
@@ -59,10 +63,31 @@ export function relocate(clients: number, from: Layout, kept: readonly number[],
 
 export interface Sizes {
   readonly clients: number;
-  /** Rows a client, padded. */
+  /** Rows a client, padded: `single` + `several` x `rivals`. */
   readonly rows: number;
+  /** Terms of one row. */
+  readonly single: number;
+  /** Terms of more than one, and the most rows of one. */
+  readonly several: number;
+  readonly rivals: number;
   readonly dim: number;
 }
+
+/** Numbers that are kept of each pair's rows for `productGraph`. */
+const keptWidth = ({ rows, several }: Sizes): number => rows + 2 * several;
+
+/** The rows of terms that have one, and those of terms that have several as [.., several, rivals], of a [clients, C or 1, rows]. */
+function byTerm(g: GraphBuilder, rows: Value, { single, several, rivals }: Sizes): { one: Value; many: Value } {
+  const many = g.slice(rows, 2, single, several * rivals);
+  return {
+    one: g.slice(rows, 2, 0, single),
+    many: g.reshape(many, [...many.shape.slice(0, 2), several, rivals]),
+  };
+}
+
+/** [.., several, n] as [.., several x n]. */
+const flat = (g: GraphBuilder, terms: Value): Value =>
+  g.reshape(terms, [...terms.shape.slice(0, 2), (terms.shape[2] as number) * (terms.shape[3] as number)]);
 
 const column = (dim: number) => ["K", dim] as const;
 
@@ -75,13 +100,14 @@ function sumMembers(g: GraphBuilder, pairs: Value, clients: number, width: numbe
 }
 
 /**
- * Gradient of sum over rows of weight * log(1 + exp(-(h + g.w))), for every subset at once; for every pair its value and the sum
- * of its rows' curvature, and the curvature of each row (to be kept for `productGraph`).
+ * Gradient of sum over terms of weight * log(1 + sum over its rows of exp(-(h + g.w))), for every subset at once; for every pair
+ * its value and the sum of its rows' curvature, and what `productGraph` needs of each row.
  *
  * Half of the time goes into what is done to each (row, subset), so the majorising curvature has a graph to itself.
  * @param bounded whether the input `majorise` (1 or 0 a subset) can ask for it
  */
-export function gradientGraph({ clients, rows, dim }: Sizes, bounded: boolean): Graph {
+export function gradientGraph(sizes: Sizes, bounded: boolean): Graph {
+  const { clients, rows, dim, several } = sizes;
   const g = new GraphBuilder();
   const sketch = g.input("sketch", [clients, rows, dim]);
   const margin = g.input("margin", [clients, 1, rows]);
@@ -89,52 +115,100 @@ export function gradientGraph({ clients, rows, dim }: Sizes, bounded: boolean): 
   const at = g.input("at", column(dim));
   const pairSubset = g.input("pairSubset", [clients, "C"], "int32");
   const z = g.add(g.matmul(g.gather(at, pairSubset), sketch, { transB: true }), margin);
-  const wrong = g.sigmoid(g.neg(z));
-  const slope = g.mul(wrong, weight);
-  const { loss, size } = logistic(g, z);
-  let curvature = g.mul(slope, g.sigmoid(z));
-  if (bounded) {
-    // 1 / (2 max(2, |z|)): see reference.ts.
-    const bound = g.reciprocal(g.add(g.scalar(4), g.scale(g.relu(g.sub(size, g.scalar(2))), 2)));
-    const majorise = g.gather(g.input("majorise", ["K", 1]), pairSubset);
-    curvature = g.add(curvature, g.mul(majorise, g.sub(g.mul(bound, weight), curvature)));
+  const majorise = bounded ? g.gather(g.input("majorise", ["K", 1]), pairSubset) : undefined;
+  if (several === 0) {
+    const { loss, slope, curvature } = logisticTerms(g, z, weight, majorise);
+    return g.build({
+      slopes: sumMembers(g, g.matmul(slope, sketch), clients, dim),
+      losses: g.matmul(loss, weight, { transB: true }),
+      curvatures: g.sum(curvature, [2]),
+      curvature,
+    });
   }
+  const margins = byTerm(g, z, sizes);
+  const weights = byTerm(g, weight, sizes);
+  const one = logisticTerms(g, margins.one, weights.one, majorise);
+  const against = g.neg(margins.many);
+  const odds = g.reshape(g.logSumExp(against), [clients, "C", several]);
+  const termWeight = g.reshape(g.slice(weights.many, 3, 0, 1), [clients, 1, several]);
+  const many = logisticTerms(g, g.neg(odds), termWeight, majorise);
+  const share = g.softmax(against);
+  const ofTerm = (value: Value): Value => g.reshape(value, [clients, "C", several, 1]);
+  const wrong = ofTerm(many.slope);
+  const slope = g.concat([one.slope, flat(g, g.mul(share, wrong))], 2);
+  const spread = g.mul(share, g.add(wrong, g.mul(share, g.sub(ofTerm(many.curvature), wrong))));
   return g.build({
     slopes: sumMembers(g, g.matmul(slope, sketch), clients, dim),
-    losses: g.matmul(loss, weight, { transB: true }),
-    curvatures: g.sum(curvature, [2]),
-    curvature,
+    losses: g.add(g.matmul(one.loss, weights.one, { transB: true }), g.matmul(many.loss, termWeight, { transB: true })),
+    curvatures: g.add(g.sum(one.curvature, [2]), g.sum(spread, [2, 3])),
+    curvature: g.concat([one.curvature, flat(g, share), many.slope, many.curvature], 2),
   });
 }
 
+/**
+ * log(1 + exp(-z)), its weighted slope and its weighted curvature.
+ * @param majorise [clients, C, 1] where 1, the curvature 1 / (2 max(2, |z|)): see reference.ts
+ */
+function logisticTerms(
+  g: GraphBuilder,
+  z: Value,
+  weight: Value,
+  majorise: Value | undefined,
+): { loss: Value; slope: Value; curvature: Value } {
+  const { loss, size } = logistic(g, z);
+  const slope = g.mul(g.sigmoid(g.neg(z)), weight);
+  const curvature = g.mul(slope, g.sigmoid(z));
+  if (majorise === undefined) return { loss, slope, curvature };
+  const bound = g.reciprocal(g.add(g.scalar(4), g.scale(g.relu(g.sub(size, g.scalar(2))), 2)));
+  return { loss, slope, curvature: g.add(curvature, g.mul(majorise, g.sub(g.mul(bound, weight), curvature))) };
+}
+
 /** Hessian-vector products of every subset at once, from the kept curvature. */
-export function productGraph({ clients, rows, dim }: Sizes): Graph {
+export function productGraph(sizes: Sizes): Graph {
+  const { clients, rows, dim, single, several, rivals } = sizes;
   const g = new GraphBuilder();
   const sketch = g.input("sketch", [clients, rows, dim]);
-  const curvature = g.input("curvature", [clients, "C", rows]);
+  const kept = g.input("curvature", [clients, "C", keptWidth(sizes)]);
   const vectors = g.input("vectors", column(dim));
   const pairSubset = g.input("pairSubset", [clients, "C"], "int32");
-  const along = g.mul(g.matmul(g.gather(vectors, pairSubset), sketch, { transB: true }), curvature);
-  return g.build({ products: sumMembers(g, g.matmul(along, sketch), clients, dim) });
+  const along = g.matmul(g.gather(vectors, pairSubset), sketch, { transB: true });
+  const curved = (): Value => {
+    if (several === 0) return g.mul(along, kept);
+    const { one, many } = byTerm(g, along, sizes);
+    const share = g.reshape(g.slice(kept, 2, single, several * rivals), [clients, "C", several, rivals]);
+    const ofTerm = (start: number): Value => g.reshape(g.slice(kept, 2, start, several), [clients, "C", several, 1]);
+    const mean = g.sum(g.mul(share, many), [3], true);
+    const spread = g.add(g.mul(ofTerm(rows), g.sub(many, mean)), g.mul(ofTerm(rows + several), mean));
+    return g.concat([g.mul(one, g.slice(kept, 2, 0, single)), flat(g, g.mul(share, spread))], 2);
+  };
+  return g.build({ products: sumMembers(g, g.matmul(curved(), sketch), clients, dim) });
 }
 
 /** Moves the kept curvature of some subsets to a layout of these alone. */
-export function relocateGraph({ clients, rows }: Sizes): Graph {
+export function relocateGraph(sizes: Sizes): Graph {
+  const { clients } = sizes;
   const g = new GraphBuilder();
-  const from = g.input("from", [clients, "B", rows]);
+  const from = g.input("from", [clients, "B", keptWidth(sizes)]);
   const positions = g.input("positions", [clients, "C"], "int32");
   return g.build({ curvature: g.gather(g.flattenFront(from, 2), positions) });
 }
 
-/** Losses and margins of the rows of each (client, weight vector) pair: [clients, C, rows]. */
-export function lossGraph({ clients, rows, dim }: Sizes): Graph {
+/**
+ * Of each (client, weight vector) pair the `margins` of its rows [clients, C, rows] and the `losses` of its terms
+ * [clients, C, single + several].
+ */
+export function lossGraph(sizes: Sizes): Graph {
+  const { clients, rows, dim, several } = sizes;
   const g = new GraphBuilder();
   const sketch = g.input("sketch", [clients, rows, dim]);
   const margin = g.input("margin", [clients, 1, rows]);
   const at = g.input("at", column(dim));
   const pairWeight = g.input("pairWeight", [clients, "C"], "int32");
-  const z = g.add(g.matmul(g.gather(at, pairWeight), sketch, { transB: true }), margin);
-  return g.build({ losses: logistic(g, z).loss, margins: z });
+  const margins = g.add(g.matmul(g.gather(at, pairWeight), sketch, { transB: true }), margin);
+  if (several === 0) return g.build({ margins, losses: logistic(g, margins).loss });
+  const { one, many } = byTerm(g, margins, sizes);
+  const odds = g.reshape(g.logSumExp(g.neg(many)), [clients, "C", several]);
+  return g.build({ margins, losses: g.concat([logistic(g, one).loss, logistic(g, g.neg(odds)).loss], 2) });
 }
 
 /** Second moment of a sample of rows: X^T X. */

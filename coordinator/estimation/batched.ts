@@ -19,9 +19,9 @@ import {
   productGraph,
   relocateGraph,
   rotationGraph,
-  type Sizes,
 } from "./batch.js";
 import { type Programs, solveBatch, type TrainRows } from "./lockstep.js";
+import { type Placement, placeRows } from "./placement.js";
 import { type EstimationProblem, rowWeights } from "./problem.js";
 import { fitExactly, gatherRows } from "./reference.js";
 import {
@@ -47,6 +47,8 @@ const BATCH_NUMBERS = 24_000_000;
 const AXES_ROWS = 1600;
 /** Above this width the axes would take longer to find (dim^3: 3 s at 800) than they save. */
 const MOST_ROTATED = 1024;
+/** Margin against a rival that is not there: e^-1e9 is 0. */
+const NO_RIVAL = 1e9;
 /** Subsets turned to another basis without a break: 64 x 400^2 multiplications are about 5 ms. */
 const SUBSETS_A_STRETCH = 64;
 
@@ -71,7 +73,7 @@ export async function createBatchedSolver(
   const validation = await uploadRows(runtime, problem.validation, dim, 1);
   const weights: ResidentTensor[] = [];
   for (let fold = 0; fold < (problem.folds?.count ?? 1); fold++)
-    weights.push(await uploadWeights(runtime, problem, train.sizes, problem.folds && fold));
+    weights.push(await uploadWeights(runtime, problem, train, problem.folds && fold));
   const rotation = await runtime.compile(rotationGraph(train.sizes, basis !== undefined));
   const rotated =
     basis === undefined
@@ -104,8 +106,7 @@ export async function createBatchedSolver(
   );
 }
 
-interface Rows {
-  readonly sizes: Sizes;
+interface Rows extends Placement {
   readonly sketch: ResidentTensor;
   readonly margin: ResidentTensor;
 }
@@ -124,17 +125,20 @@ async function uploadRows(
   dim: number,
   factor: number,
 ): Promise<Rows> {
-  const clients = parts.length;
-  const rows = parts.reduce((most, part) => Math.max(most, part.margin.length), 1);
+  const placement = placeRows(parts, dim);
+  const { clients, rows, single } = placement.sizes;
   const sketch = new Float32Array(clients * rows * dim);
   const margin = new Float32Array(clients * rows);
   parts.forEach((part, i) => {
-    const base = i * rows * dim;
-    for (let x = 0; x < part.sketch.length; x++) sketch[base + x] = part.sketch[x]! * factor;
-    margin.set(part.margin, i * rows);
+    margin.fill(NO_RIVAL, i * rows + single, (i + 1) * rows);
+    placement.row[i]!.forEach((place, r) => {
+      const to = (i * rows + place) * dim;
+      for (let d = 0; d < dim; d++) sketch[to + d] = part.sketch[r * dim + d]! * factor;
+      margin[i * rows + place] = part.margin[r]!;
+    });
   });
   return {
-    sizes: { clients, rows, dim },
+    ...placement,
     sketch: await runtime.upload({ shape: [clients, rows, dim], data: sketch }),
     margin: await runtime.upload({ shape: [clients, 1, rows], data: margin }),
   };
@@ -143,11 +147,16 @@ async function uploadRows(
 async function uploadWeights(
   runtime: Runtime,
   problem: EstimationProblem,
-  { clients, rows }: Sizes,
+  { sizes: { clients, rows }, row }: Placement,
   fold: number | undefined,
 ): Promise<ResidentTensor> {
   const data = new Float32Array(clients * rows);
-  for (let i = 0; i < clients; i++) data.set(rowWeights(problem, i, fold), i * rows);
+  for (let i = 0; i < clients; i++) {
+    const weights = rowWeights(problem, i, fold);
+    row[i]!.forEach((place, r) => {
+      data[i * rows + place] = weights[r]!;
+    });
+  }
   return runtime.upload({ shape: [clients, 1, rows], data });
 }
 
@@ -312,23 +321,28 @@ export class BatchedSolver implements SurrogateSolver {
   }
 
   exampleLosses(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]> {
-    return this.overRows(weights, pairs, "losses", (part, losses) => {
-      const examples = new Float64Array(part.examples);
-      for (let r = 0; r < losses.length; r++) examples[part.example[r]!]! += losses[r]!;
+    const { single, several } = this.validation.sizes;
+    return this.overRows(weights, pairs, "losses", single + several, (client, losses) => {
+      const examples = new Float64Array(this.problem.validation[client]!.examples);
+      const { place, example } = this.validation.term[client]!;
+      for (let t = 0; t < place.length; t++) examples[example[t]!]! += losses[place[t]!]!;
       return examples;
     });
   }
 
   rowMargins(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]> {
-    return this.overRows(weights, pairs, "margins", (_, margins) => Float64Array.from(margins));
+    return this.overRows(weights, pairs, "margins", this.validation.sizes.rows, (client, margins) =>
+      Float64Array.from(this.validation.row[client]!, (place) => margins[place]!),
+    );
   }
 
-  /** @param take what to keep of a pair's rows */
+  /** @param width numbers that come out of each pair. @param take what to keep of them */
   private async overRows(
     weights: Float64Array,
     pairs: Pairs,
     output: "losses" | "margins",
-    take: (part: LogisticRows, rows: FeedData) => Float64Array,
+    width: number,
+    take: (client: number, found: FeedData) => Float64Array,
   ): Promise<Float64Array[]> {
     const { clients, rows, dim } = this.validation.sizes;
     const mostColumns = Math.max(1, Math.floor(this.batchNumbers / (clients * Math.max(rows, dim))));
@@ -358,10 +372,9 @@ export class BatchedSolver implements SurrogateSolver {
       );
       const found = run.tensors[output]!.data;
       waiting.forEach((list, i) => {
-        const part = this.problem.validation[i]!;
         for (let c = 0; c < columns && taken + c < list.length; c++) {
-          const base = (i * columns + c) * rows;
-          result[list[taken + c]!] = take(part, found.subarray(base, base + part.margin.length));
+          const base = (i * columns + c) * width;
+          result[list[taken + c]!] = take(i, found.subarray(base, base + width));
         }
       });
     }

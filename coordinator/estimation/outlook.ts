@@ -2,16 +2,16 @@
  * How clients would fare in the groups of a partition, by estimate: loss, and accuracy where rows have choices, on held-out
  * examples under their group's surrogate; no forward pass. It knows nothing of how the partition was found.
  *
- * An example is answered rightly where the right answer leads its rivals: all its choice rows are above 0 after tuning. With one
- * choice row an example, against all rivals together, that is exact for two choices and a lower bound for more (the right answer
- * may lead each rival with less than half of the probability); with a row for each rival it is exact. F1 would need the labels,
- * which clients do not send.
+ * An example is answered rightly where the right answer leads its rivals: all its choice rows are above 0 after tuning. That is
+ * exact where each rival has a row; a row against several of them together makes it a lower bound, since the right answer may lead
+ * each with less than half of the probability. F1 would need the labels, which clients do not send.
  *
  * Standard errors are those of a bootstrap that resamples each client's held-out examples, in closed form, as the judge's.
  */
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import { fitHeldOut, mean } from "./evaluate.js";
-import { logisticLoss, type SurrogateSolver } from "./surrogate.js";
+import { termStarts } from "./problem.js";
+import { type SurrogateSolver, termLoss } from "./surrogate.js";
 
 export interface Estimate {
   readonly value: number;
@@ -36,8 +36,10 @@ interface Fate {
 export function fates(rows: Pick<LogisticRows, "examples" | "example" | "term">, margins: ArrayLike<number>): Fate[] {
   const loss = new Float64Array(rows.examples);
   const right = new Array<boolean | undefined>(rows.examples).fill(undefined);
+  const terms = termStarts(rows);
+  for (let t = 0; t + 1 < terms.length; t++)
+    loss[rows.example[terms[t]!]!]! += termLoss(margins, terms[t]!, terms[t + 1]!);
   rows.example.forEach((e, r) => {
-    loss[e]! += logisticLoss(margins[r]!);
     if (rows.term[r] === ROW_TERMS.choice) right[e] = right[e] !== false && margins[r]! > 0;
   });
   return right.map((answer, e) => ({ loss: loss[e]!, right: answer }));

@@ -2,13 +2,13 @@
  * The estimator's input, checked once: what every client sent, with the numbers that all later steps share.
  * It knows nothing of subsets, groups or how a surrogate is solved.
  *
- * Losses are in nats an example (sum over the example's rows). Sketches are handled in units of their own size: `scale` is
+ * Losses are in nats an example (sum over the example's terms). Sketches are handled in units of their own size: `scale` is
  * the root of the mean squared norm of the training rows' sketches over all clients, and a solver works on g / scale, so
  * that lambda does not depend on alpha / r, on A or on the projection.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
-import { type ClientSketch, type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
+import { type ClientSketch, type LogisticRows, MOST_RIVALS, ROW_TERMS } from "../../shared/sketch/types.js";
 
 export interface EstimationProblem {
   readonly clients: readonly string[];
@@ -113,6 +113,15 @@ export function rowWeights(problem: EstimationProblem, client: number, fold: num
   return Float64Array.from(part.example, (e) => (held(e) ? 0 : weight));
 }
 
+/** First row of each term, and behind the last one: rows of an example and a term stand beside each other. */
+export function termStarts({ example, term }: Pick<LogisticRows, "example" | "term">): Int32Array {
+  const starts: number[] = [];
+  for (let row = 0; row < example.length; row++) {
+    if (row === 0 || example[row] !== example[row - 1] || term[row] !== term[row - 1]) starts.push(row);
+  }
+  return Int32Array.from([...starts, example.length]);
+}
+
 /** Margins beyond this are no log odds of anything and would overflow float32 sums. */
 const LARGEST_MARGIN = 1e6;
 /** Entries of a sketch beyond this would overflow float32 when squared and summed. */
@@ -151,12 +160,20 @@ function checkRows(client: string, split: string, rows: LogisticRows, dim: numbe
   if (!Number.isInteger(rows.examples) || rows.examples < 1)
     throw wrongValue(`needs at least one example, got ${rows.examples}`);
   let previous = -1;
+  let rivals = 0;
   for (let row = 0; row < count; row++) {
     const example = rows.example[row]!;
     if (example !== previous && example !== previous + 1)
       throw wrongValue(
         `row ${row} is of example ${example} after example ${previous}; examples must ascend without gaps`,
       );
+    if (example === previous && rows.term[row]! < rows.term[row - 1]!)
+      throw wrongValue(
+        `row ${row} has term ${rows.term[row]} after ${rows.term[row - 1]}; the terms of an example ascend`,
+      );
+    rivals = example === previous && rows.term[row] === rows.term[row - 1] ? rivals + 1 : 1;
+    if (rivals > MOST_RIVALS)
+      throw wrongValue(`example ${example} has more than ${MOST_RIVALS} rows of term ${rows.term[row]}`);
     previous = example;
     if (rows.term[row]! > ROW_TERMS.choice) throw wrongValue(`row ${row} has unknown term ${rows.term[row]}`);
     const margin = rows.margin[row]!;

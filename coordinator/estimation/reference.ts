@@ -7,14 +7,16 @@
  * overshoots by orders of magnitude. There the curvature is replaced by 1 / (2 max(2, |z|)), a quadratic upper bound of the
  * logistic loss (weaker and simpler than Jaakkola and Jordan's tanh(z / 2) / (2 z)), which makes the step a majorisation step
  * that cannot increase the objective.
+ *
+ * A term of several rivals is a logistic loss of -s, s = log sum exp(-z): its Hessian is that of the logistic loss along the
+ * rivals' mean gradient, each weighted by exp(-z - s), plus their weighted covariance, which needs no such care.
  */
 import { throwIfAborted } from "../../shared/base/errors.js";
-import { type EstimationProblem, rowWeights } from "./problem.js";
+import { type EstimationProblem, rowWeights, termStarts } from "./problem.js";
 import {
   checkFold,
   checkSubsets,
   compileSurrogate,
-  logisticLoss,
   type Pairs,
   type SubsetFits,
   type SurrogateOptions,
@@ -23,6 +25,7 @@ import {
   sigmoid,
   subsetExamples,
   subsetLambda,
+  termLoss,
 } from "./surrogate.js";
 
 /** One subset's rows, with g in units of the problem's scale. */
@@ -32,7 +35,9 @@ export interface SubsetRows {
   /** [rows, dim] */
   readonly sketch: Float64Array;
   readonly margin: Float64Array;
-  /** Share of a row in the mean over examples: sums to the rows an example. */
+  /** [terms + 1] first row of each term, and the count of rows. */
+  readonly terms: Int32Array;
+  /** Share of a row in the mean over examples: the same for all rows of an example. */
   readonly weight: Float64Array;
   /** lambda_S */
   readonly lambda: number;
@@ -52,10 +57,12 @@ export function gatherRows(
   const sketch = new Float64Array(rows * dim);
   const margin = new Float64Array(rows);
   const weight = new Float64Array(rows);
+  const terms = [0];
   let at = 0;
   for (let s = 0; s < subset.length; s++) {
     const client = subset[s]!;
     const part = problem.train[client]!;
+    for (const start of termStarts(part).subarray(1)) terms.push(at + start);
     margin.set(part.margin, at);
     weight.set(
       rowWeights(problem, client, fold).map((w) => w / examples),
@@ -64,7 +71,15 @@ export function gatherRows(
     for (let x = 0; x < part.sketch.length; x++) sketch[at * dim + x] = part.sketch[x]! / scale;
     at += part.margin.length;
   }
-  return { rows, dim, sketch, margin, weight, lambda: subsetLambda(plan, lambda, examples) };
+  return {
+    rows,
+    dim,
+    sketch,
+    margin,
+    terms: Int32Array.from(terms),
+    weight,
+    lambda: subsetLambda(plan, lambda, examples),
+  };
 }
 
 interface Evaluation {
@@ -72,10 +87,12 @@ interface Evaluation {
   readonly gradient: Float64Array;
   readonly norm: number;
   readonly z: Float64Array;
+  /** Probability of each row's rival among its term's and the right one. */
+  readonly share: Float64Array;
 }
 
 function evaluate(data: SubsetRows, w: Float64Array): Evaluation {
-  const { rows, dim, sketch, margin, weight, lambda } = data;
+  const { rows, dim, sketch, margin, terms, weight, lambda } = data;
   const z = new Float64Array(rows);
   const gradient = new Float64Array(dim);
   let objective = 0;
@@ -84,33 +101,59 @@ function evaluate(data: SubsetRows, w: Float64Array): Evaluation {
     gradient[d] = 2 * lambda * w[d]!;
   }
   for (let r = 0; r < rows; r++) {
-    const at = r * dim;
     let dot = margin[r]!;
-    for (let d = 0; d < dim; d++) dot += sketch[at + d]! * w[d]!;
+    for (let d = 0; d < dim; d++) dot += sketch[r * dim + d]! * w[d]!;
     z[r] = dot;
-    objective += weight[r]! * logisticLoss(dot);
-    const slope = weight[r]! * sigmoid(-dot);
-    for (let d = 0; d < dim; d++) gradient[d]! -= slope * sketch[at + d]!;
   }
-  return { objective, gradient, norm: Math.hypot(...gradient), z };
+  const share = new Float64Array(rows);
+  for (let t = 0; t + 1 < terms.length; t++)
+    objective += weight[terms[t]!]! * termLoss(z, terms[t]!, terms[t + 1]!, share);
+  for (let r = 0; r < rows; r++) {
+    const slope = weight[r]! * share[r]!;
+    for (let d = 0; d < dim; d++) gradient[d]! -= slope * sketch[r * dim + d]!;
+  }
+  return { objective, gradient, norm: Math.hypot(...gradient), z, share };
 }
 
-/** Solves (sum_r c_r g_r g_r^T + 2 lambda I) step = -gradient by Cholesky. */
+/** Solves (H + 2 lambda I) step = -gradient by Cholesky, H the Hessian of the mean loss or, to majorise, more than that. */
 function newtonStep(data: SubsetRows, at: Evaluation, majorise: boolean): Float64Array {
-  const { rows, dim, sketch, weight, lambda } = data;
+  const { dim, sketch, terms, weight, lambda } = data;
   const hessian = new Float64Array(dim * dim);
-  for (let r = 0; r < rows; r++) {
-    const z = at.z[r]!;
-    const curvature = majorise ? 1 / (2 * Math.max(2, Math.abs(z))) : sigmoid(z) * sigmoid(-z);
-    const c = curvature * weight[r]!;
-    if (c === 0) continue;
-    const base = r * dim;
+  const add = (c: number, vector: Float64Array): void => {
     for (let i = 0; i < dim; i++) {
-      const ci = c * sketch[base + i]!;
+      const ci = c * vector[i]!;
       if (ci === 0) continue;
       const row = i * dim;
-      for (let j = 0; j <= i; j++) hessian[row + j]! += ci * sketch[base + j]!;
+      for (let j = 0; j <= i; j++) hessian[row + j]! += ci * vector[j]!;
     }
+  };
+  const curvature = (z: number): number => (majorise ? 1 / (2 * Math.max(2, Math.abs(z))) : sigmoid(z) * sigmoid(-z));
+  for (let t = 0; t + 1 < terms.length; t++) {
+    const from = terms[t]!;
+    const to = terms[t + 1]!;
+    if (weight[from] === 0) continue;
+    const gradients = Array.from({ length: to - from }, (_, r) =>
+      sketch.subarray((from + r) * dim, (from + r + 1) * dim),
+    );
+    if (gradients.length === 1) {
+      add(weight[from]! * curvature(at.z[from]!), gradients[0]!);
+      continue;
+    }
+    const wrong = at.share.subarray(from, to).reduce((sum, p) => sum + p, 0);
+    if (wrong === 0) continue;
+    const mean = new Float64Array(dim);
+    gradients.forEach((g, r) => {
+      const q = at.share[from + r]! / wrong;
+      for (let d = 0; d < dim; d++) mean[d]! += q * g[d]!;
+    });
+    // log(1 + e^s) = -log(1 - wrong), so e^-s = 1 / wrong - 1.
+    add(weight[from]! * curvature(Math.log(1 / wrong - 1)), mean);
+    gradients.forEach((g, r) => {
+      add(
+        weight[from]! * at.share[from + r]!,
+        g.map((x, d) => x - mean[d]!),
+      );
+    });
   }
   for (let i = 0; i < dim; i++) hessian[i * dim + i]! += 2 * lambda;
   // In place: the lower triangle becomes L. 2 lambda on the diagonal keeps every pivot positive.
@@ -219,9 +262,9 @@ export function createReferenceSolver(problem: EstimationProblem, options: Surro
       return rowMargins(weights, pairs).map((margins, p) => {
         const rows = problem.validation[pairs.client[p]!]!;
         const losses = new Float64Array(rows.examples);
-        margins.forEach((z, r) => {
-          losses[rows.example[r]!]! += logisticLoss(z);
-        });
+        const terms = termStarts(rows);
+        for (let t = 0; t + 1 < terms.length; t++)
+          losses[rows.example[terms[t]!]!]! += termLoss(margins, terms[t]!, terms[t + 1]!);
         return losses;
       });
     },

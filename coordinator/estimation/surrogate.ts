@@ -2,7 +2,7 @@
  * The surrogate of fine-tuning on a subset S of clients (Li et al. 2025, arXiv 2505.21930, section 3; the method of first-order
  * fine-tuning estimation):
  *
- *   w_S = argmin_w (1 / N_S) sum over examples of sum over its rows of log(1 + exp(-(h + g.w))) + lambda_S ||w||^2
+ *   w_S = argmin_w (1 / N_S) sum over examples and their terms of log(1 + sum over rows of exp(-(h + g.w))) + lambda_S ||w||^2
  *
  * This file holds what every solver of it agrees on: options, lambda, results. It knows nothing of how it is solved.
  *
@@ -165,4 +165,21 @@ export function sigmoid(z: number): number {
   if (z >= 0) return 1 / (1 + Math.exp(-z));
   const e = Math.exp(z);
   return e / (1 + e);
+}
+
+/**
+ * log(1 + sum of exp(-z)) over the margins of one term, stable.
+ * @param share receives the probability of each rival, exp(-z) / (1 + sum), from index `from`
+ */
+export function termLoss(z: ArrayLike<number>, from: number, to: number, share?: Float64Array): number {
+  if (to === from + 1) {
+    if (share !== undefined) share[from] = sigmoid(-z[from]!);
+    return logisticLoss(z[from]!);
+  }
+  let least = 0;
+  for (let r = from; r < to; r++) least = Math.min(least, z[r]!);
+  let sum = Math.exp(least);
+  for (let r = from; r < to; r++) sum += Math.exp(least - z[r]!);
+  if (share !== undefined) for (let r = from; r < to; r++) share[r] = Math.exp(least - z[r]!) / sum;
+  return Math.log(sum) - least;
 }

@@ -45,7 +45,7 @@ export interface PipelinePlan {
     readonly standardError: "auto" | number;
     readonly design: Design;
     readonly balance: Balance;
-    readonly margin: "auto" | "answer" | "two-term";
+    readonly margin: "auto" | "answer" | "two-term" | "rivals";
   };
   readonly groups: "auto" | number;
   /** What every partition keeps; clients by name. */

@@ -55,6 +55,9 @@ export interface EstimateOutcome {
   readonly flops: number;
 }
 
+/** Choice margins of an example at most, by `estimation.margin`. */
+const RIVALS = { auto: 4, rivals: 4, "two-term": 1, answer: 0 } as const;
+
 export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOutcome> {
   const { plan } = ctx;
   const names = ctx.clients.map(({ name }) => name);
@@ -64,7 +67,7 @@ export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOu
     dim: plan.estimation.dim,
     seed: plan.seed,
     examplesLimit: plan.estimation.examplesPerClient,
-    twoTerms: plan.estimation.margin !== "answer",
+    rivals: RIVALS[plan.estimation.margin],
   };
   const stage = ctx.progress.stage("sketch gradients", names.length);
   const results = await ctx.ask(

@@ -154,10 +154,10 @@ const estimation = block({
       "Ridge penalty, relative to the mean squared norm of the sketched gradients; of a list every subset takes the best on held-out rows",
     ),
   margin: z
-    .enum(["auto", "answer", "two-term"])
+    .enum(["auto", "answer", "two-term", "rivals"])
     .default("auto")
     .describe(
-      "answer: over the whole vocabulary; two-term: format and choice apart; auto: two-term where rows have choices",
+      "answer: over the whole vocabulary; two-term: format and choice apart; rivals: choice against each strong rival; auto: rivals where rows have choices",
     ),
 });
 

@@ -1,13 +1,17 @@
 /**
  * What a client reveals for estimation: rows of a logistic regression whose label is always +1.
  *
- * A row is a margin h and the sketch g of its gradient; the loss of an example under adapter weights w is
- * `sum over its rows of log(1 + exp(-(h + g.w)))`. An example has one row (the mean margin of its answer's tokens over the
- * full vocabulary), or two where it has choices: `format` (are the choices likely at all) and `choice` (which of them).
+ * A row is a margin h and the sketch g of its gradient; the loss of an example under adapter weights w is the sum over its
+ * terms of `log(1 + sum over the term's rows of exp(-(h + g.w)))`. An example has one row (the mean margin of its answer's
+ * tokens over the full vocabulary), or two terms where it has choices: `format` (are the choices likely at all) and `choice`
+ * (which of them), of which choice has one row against all other choices, or one a rival: their softmax.
  */
 
 /** Which margin a row is. */
 export const ROW_TERMS = { answer: 0, format: 1, choice: 2 } as const;
+
+/** Rows a term of an example may have: far more than pays, and a bound on what one client's rows cost the others, which are padded to the longest. */
+export const MOST_RIVALS = 8;
 
 export interface LogisticRows {
   /** Width of a sketch. */
@@ -20,7 +24,7 @@ export interface LogisticRows {
   readonly sketch: Float32Array;
   /** [rows] index of each row's example, 0 .. examples - 1, ascending. */
   readonly example: Int32Array;
-  /** [rows] a value of ROW_TERMS each. */
+  /** [rows] a value of ROW_TERMS each, ascending within an example. */
   readonly term: Uint8Array;
 }
 

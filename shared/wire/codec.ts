@@ -3,6 +3,7 @@
  * proto/kindred/v1/work.proto documents; what it returns needs no further check of its numbers. It knows no transport.
  */
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../adapters/settings.js";
+import { MOST_RIVALS } from "../sketch/types.js";
 import { blobRef, finite, hash, list, present, refuse, text, uint53, whole } from "./checks.js";
 import type { AdapterSpec as AdapterMessage, AdapterSpec__Output } from "./gen/kindred/v1/AdapterSpec.js";
 import type { BlobRef__Output, BlobRef as BlobRefMessage } from "./gen/kindred/v1/BlobRef.js";
@@ -67,7 +68,7 @@ export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
           dim: task.dim,
           seed: String(task.seed),
           examplesLimit: task.examplesLimit,
-          twoTerms: task.twoTerms,
+          rivals: task.rivals,
         },
       };
     case "trainAdapter":
@@ -265,7 +266,7 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
       dim: whole("sketch_gradients.dim", m.dim, 1, MAX_SKETCH_DIM),
       seed: uint53("sketch_gradients.seed", m.seed),
       examplesLimit: m.examplesLimit,
-      twoTerms: m.twoTerms,
+      rivals: whole("sketch_gradients.rivals", m.rivals, 0, MOST_RIVALS),
     };
     return { taskId, task };
   }

@@ -50,8 +50,11 @@ export interface SketchGradients {
   readonly seed: number;
   /** At most so many rows a split; 0: all. */
   readonly examplesLimit: number;
-  /** Rows whose choices differ in their first tokens give two margins, format and choice; else one over the vocabulary. */
-  readonly twoTerms: boolean;
+  /**
+   * Choice margins an example gives at most, beside that of format, where its choices differ in their first tokens: one against
+   * each of the strongest rivals, the last against the rest together. 0: one margin over the vocabulary.
+   */
+  readonly rivals: number;
 }
 
 export interface WeightedAdapter {

@@ -31,7 +31,7 @@ export function benchEngine(runtime: Runtime, print: (line: string) => void): Pr
     const start = performance.now();
     const program = new Program(await runtime.compile(perExampleGraph(model, layout, { fresh: true })));
     print(`  session created in ${((performance.now() - start) / 1000).toFixed(2)} s`);
-    const feeds = marginFeeds(randomRows(model, BATCH, LENGTH, LENGTH), model.architecture, false);
+    const feeds = marginFeeds(randomRows(model, BATCH, LENGTH, LENGTH), model.architecture);
     const keep = Object.keys(program.executable.graph.outputs).filter((name) => name !== "margin");
     const { seconds, flops, gapMs } = await timed(runtime, program, layout, feeds, keep);
     await program.executable.release();
@@ -56,7 +56,7 @@ export function benchSketching(runtime: Runtime, print: (line: string) => void):
     const program = new Program(
       await runtime.compile(sketchGraph(model, layout, { dim: DIM, seed: 5 }, { fresh: true })),
     );
-    const feeds = marginFeeds(randomRows(model, BATCH, LENGTH, ANSWER), model.architecture, false);
+    const feeds = marginFeeds(randomRows(model, BATCH, LENGTH, ANSWER), model.architecture);
     const { seconds } = await timed(runtime, program, layout, feeds, []);
     await program.executable.release();
     print(

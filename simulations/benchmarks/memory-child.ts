@@ -50,7 +50,7 @@ if (trains) {
   const limits = { tokens: batch * length, logits: Number.POSITIVE_INFINITY };
   await scoreMixtures(programs, layout, [values], [[1]], rows, meter, { limits });
 } else {
-  const plan = { ...sketch, margin: "answer" as const, tokensPerBatch: batch * (length + 1) };
+  const plan = { ...sketch, rivals: 0, tokensPerBatch: batch * (length + 1) };
   await sketchRows(programs, layout, values, rows, plan, meter);
 }
 const measured = process.resourceUsage().maxRSS * 1024;

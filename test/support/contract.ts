@@ -132,7 +132,7 @@ async function runAdapter(
     await programs.close();
     return tuned;
   }
-  const sketched = await sketchRows(programs, layout, values, rows, { dim: 8, seed: 9, margin: "two-term" }, meter);
+  const sketched = await sketchRows(programs, layout, values, rows, { dim: 8, seed: 9, rivals: 1 }, meter);
   await programs.close();
   return { ...tuned, margins: sketched.margin, sketches: sketched.sketch };
 }

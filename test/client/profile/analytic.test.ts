@@ -54,7 +54,7 @@ function errors(model: BaseModel, layout: LoraLayout, batch: Batch): Record<stri
   const of = (work: Work, fresh = false): number => {
     const leading = work.kind === "forward" ? [work.members] : [];
     const part = (size: number) => ({ shape: [...leading, size], data: new Float32Array() });
-    const feeds = work.kind === "sketch" ? marginFeeds(rows, architecture, false) : trainingFeeds(rows, architecture);
+    const feeds = work.kind === "sketch" ? marginFeeds(rows, architecture) : trainingFeeds(rows, architecture);
     const adapter = { frozen: part(layout.frozenSize), trained: part(layout.trainedSize) };
     const counted = new FlopCounter(graphs[fresh ? "fresh" : work.kind]).of({ ...feeds, ...adapter });
     return analyticFlops(architecture, layout, work, batch, fresh) / counted - 1;

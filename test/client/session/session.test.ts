@@ -52,7 +52,7 @@ describe("a client and a coordinator over gRPC", () => {
       dim: 400,
       seed: 2 ** 52 + 1,
       examplesLimit: 200,
-      twoTerms: true,
+      rivals: 4,
     } as const;
     const sketched = await pool.run("sketch", "alice", sketch);
     assert.ok(sketched.ok);

@@ -111,7 +111,7 @@ for (const [model, settings] of [
     const run = async (trained: Float32Array) => {
       const frozen = layout.frozenSize > 0 ? { frozen: { shape: [layout.frozenSize], data: values.frozen } } : {};
       const fed = { ...frozen, trained: { shape: [trained.length], data: trained } };
-      return (await new Meter().run(program, { ...marginFeeds(rows, model.architecture, false), ...fed })).tensors;
+      return (await new Meter().run(program, { ...marginFeeds(rows, model.architecture), ...fed })).tensors;
     };
     const tensors = await run(values.trained);
     const second = layout.tensors.filter(({ factor }) => factor === "second");
@@ -142,12 +142,12 @@ for (const [model, settings] of [
   test(`${name}: sketches are the projections of those gradients, fresh or not`, async () => {
     const { programs, layout } = opened(model, settings);
     const start = initialAdapter(layout, 3);
-    const plan = { dim: 24, seed: 11, margin: "answer" as const };
+    const plan = { dim: 24, seed: 11, rivals: 0 };
     const sketched = await sketchRows(programs, layout, start, rows, plan, new Meter());
     const program = await programs.get("per-example", layout, () => perExampleGraph(model, layout));
     const frozen = layout.frozenSize > 0 ? { frozen: { shape: [layout.frozenSize], data: start.frozen } } : {};
     const { tensors } = await new Meter().run(program, {
-      ...marginFeeds(rows, model.architecture, false),
+      ...marginFeeds(rows, model.architecture),
       ...frozen,
       trained: { shape: [layout.trainedSize], data: start.trained },
     });

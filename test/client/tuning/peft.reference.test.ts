@@ -178,19 +178,19 @@ for (const point of ["zero", "random"] as const) {
     for (const twoTerms of [false, true]) {
       const chosen = rows.map((row, at) => ({ row, at })).filter(({ row }) => !twoTerms || row.choices !== undefined);
       const program = await programs.get(`per-example-${point}-${twoTerms}`, layout, () =>
-        perExampleGraph(programs.model, layout, { twoTerms, fresh: point === "zero" && twoTerms }),
+        perExampleGraph(programs.model, layout, { rivals: Number(twoTerms), fresh: point === "zero" && twoTerms }),
       );
       const feeds = marginFeeds(
         // The fixture's format margin is the first answer token's alone, so rows are cut to it.
         chosen.map(({ row }) => (twoTerms ? { ...row, scored: row.scored.slice(0, 1) } : row)),
         programs.model.architecture,
-        twoTerms,
+        twoTerms ? chosen.map(({ row }) => [others(row)]) : undefined,
       );
       const { tensors } = await new Meter().run(program, { ...feeds, ...feedsOf(values) });
       const terms = twoTerms
         ? [
             { term: "format", margin: "margin", grad: "grad" },
-            { term: "choice", margin: "choiceMargin", grad: "choiceGrad" },
+            { term: "choice", margin: "choice0Margin", grad: "choice0Grad" },
           ]
         : [{ term: "answer", margin: "margin", grad: "grad" }];
       for (const { term, margin, grad } of terms) {
@@ -216,16 +216,19 @@ for (const point of ["zero", "random"] as const) {
   });
 }
 
+const others = ({ choices }: EncodedRow): number[] =>
+  choices!.tokens.flatMap((_, k) => (k === choices!.answer ? [] : [k]));
+
 test("the sketch inside the graph is the projection of the per-example gradients", async () => {
   const fixture = JSON.parse(await readFile(peft("gradients.json"), "utf8"));
   const rows: EncodedRow[] = fixture.rows.slice(0, 4).map(encoded);
   const layout = layoutFor(true);
   const start = initialAdapter(layout, 3);
-  const plan = { dim: 40, seed: 11, margin: "answer" as const };
+  const plan = { dim: 40, seed: 11, rivals: 0 };
   const sketched = await sketchRows(programs, layout, start, rows, plan, new Meter());
   const program = await programs.get("per-example", layout, () => perExampleGraph(programs.model, layout));
   const { tensors } = await new Meter().run(program, {
-    ...marginFeeds(rows, programs.model.architecture, false),
+    ...marginFeeds(rows, programs.model.architecture),
     frozen: { shape: [layout.frozenSize], data: start.frozen },
     trained: { shape: [layout.trainedSize], data: start.trained },
   });

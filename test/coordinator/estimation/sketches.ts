@@ -1,4 +1,4 @@
-/** Small random sketches for the estimation tests: ragged, with one or two rows an example. */
+/** Small random sketches for the estimation tests: ragged, with one row an example, two, or more where choices have rivals. */
 import { SeededRng } from "../../../shared/base/random.js";
 import { type ClientSketch, type LogisticRows, ROW_TERMS } from "../../../shared/sketch/types.js";
 
@@ -6,6 +6,8 @@ export interface Draw {
   readonly examples: number;
   readonly dim: number;
   readonly twoTerm?: boolean;
+  /** With two terms: every third example has one choice row, the others this many. */
+  readonly rivals?: number;
   /** Mean of the margins. */
   readonly margin?: number;
   /** Size of a sketch's entries. */
@@ -14,10 +16,18 @@ export interface Draw {
 
 export function randomRows(
   rng: SeededRng,
-  { examples, dim, twoTerm = false, margin = 0, size = 1 }: Draw,
+  { examples, dim, twoTerm = false, rivals = 1, margin = 0, size = 1 }: Draw,
 ): LogisticRows {
-  const terms = twoTerm ? [ROW_TERMS.format, ROW_TERMS.choice] : [ROW_TERMS.answer];
-  const rows = examples * terms.length;
+  const example: number[] = [];
+  const term: number[] = [];
+  for (let e = 0; e < examples; e++) {
+    const choices = new Array(e % 3 === 2 ? 1 : rivals).fill(ROW_TERMS.choice);
+    for (const each of twoTerm ? [ROW_TERMS.format, ...choices] : [ROW_TERMS.answer]) {
+      example.push(e);
+      term.push(each);
+    }
+  }
+  const rows = example.length;
   return {
     dim,
     examples,
@@ -26,8 +36,8 @@ export function randomRows(
       { length: rows * dim },
       (_, x) => (size * rng.normal()) / Math.sqrt(dim * (1 + (x % dim))),
     ),
-    example: Int32Array.from({ length: rows }, (_, r) => Math.floor(r / terms.length)),
-    term: Uint8Array.from({ length: rows }, (_, r) => terms[r % terms.length]!),
+    example: Int32Array.from(example),
+    term: Uint8Array.from(term),
   };
 }
 

@@ -79,17 +79,26 @@ const optional = <T, K extends string>(key: K, value: fc.Arbitrary<T>) =>
 
 const members = fc.array(ref, { minLength: 1, maxLength: 5 });
 const task: fc.Arbitrary<TaskSpec> = fc.oneof(
-  fc.tuple(adapter, optional("start", ref), fc.integer({ min: 1, max: 65_536 }), seed, uint, fc.boolean()).map(
-    ([a, start, dim, s, limit, twoTerms]): TaskSpec => ({
-      kind: "sketchGradients",
-      adapter: a,
-      ...start,
-      dim,
-      seed: s,
-      examplesLimit: limit,
-      twoTerms,
-    }),
-  ),
+  fc
+    .tuple(
+      adapter,
+      optional("start", ref),
+      fc.integer({ min: 1, max: 65_536 }),
+      seed,
+      uint,
+      fc.integer({ min: 0, max: 8 }),
+    )
+    .map(
+      ([a, start, dim, s, limit, rivals]): TaskSpec => ({
+        kind: "sketchGradients",
+        adapter: a,
+        ...start,
+        dim,
+        seed: s,
+        examplesLimit: limit,
+        rivals,
+      }),
+    ),
   fc
     .tuple(
       tuned,
@@ -252,7 +261,7 @@ describe("the codec", () => {
     dim: 8,
     seed: 1,
     examplesLimit: 0,
-    twoTerms: false,
+    rivals: 0,
   } as const;
   const evaluate = evaluateTask([{ sha256: "ab".repeat(32), size: 1 }]);
   const bad: readonly (readonly [string, TaskSpec])[] = [
@@ -284,7 +293,11 @@ describe("the codec", () => {
     ["strength", { kind: "fitWeights", adapter: ADAPTER, members: evaluate.members, prior: [1], strength: -1 }],
     [
       "sketch_gradients.dim",
-      { kind: "sketchGradients", adapter: ADAPTER, dim: 0, seed: 1, examplesLimit: 0, twoTerms: false },
+      { kind: "sketchGradients", adapter: ADAPTER, dim: 0, seed: 1, examplesLimit: 0, rivals: 0 },
+    ],
+    [
+      "sketch_gradients.rivals",
+      { kind: "sketchGradients", adapter: ADAPTER, dim: 1, seed: 1, examplesLimit: 0, rivals: 9 },
     ],
     [
       "members[0].name",

@@ -10,7 +10,7 @@ export interface SketchGradients {
   'dim'?: (number);
   'seed'?: (number | string | Long);
   'examplesLimit'?: (number);
-  'twoTerms'?: (boolean);
+  'rivals'?: (number);
 }
 
 export interface SketchGradients__Output {
@@ -19,5 +19,5 @@ export interface SketchGradients__Output {
   'dim': (number);
   'seed': (string);
   'examplesLimit': (number);
-  'twoTerms': (boolean);
+  'rivals': (number);
 }
