@@ -6,6 +6,7 @@ import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safet
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { encodeSketches } from "../../shared/sketch/codec.js";
+import { MAX_CHOICE_TOKENS } from "../../shared/wire/limits.js";
 import type {
   AdapterSpec,
   BlobRef,
@@ -33,6 +34,7 @@ import { fitEnsembleWeights } from "../tuning/ensemble.js";
 import { adapterLayout } from "../tuning/kinds.js";
 import type { Member } from "../tuning/mixing.js";
 import { Meter, type Programs } from "../tuning/programs.js";
+import { choiceTokens } from "../tuning/rivals.js";
 import { scoreMixtures } from "../tuning/scoring.js";
 import { sketchRows } from "../tuning/sketching.js";
 import { shuffledBatches, trainAdapter } from "../tuning/training.js";
@@ -73,6 +75,8 @@ export class ClientWork implements TaskRunner {
     switch (task.kind) {
       case "sketchGradients":
         return { kind: task.kind, ...(await this.sketch(task, layout, meter, io)), cost: cost() };
+      case "listChoices":
+        return { kind: task.kind, tokens: this.choiceTokens(), cost: cost() };
       case "trainAdapter":
         return { kind: task.kind, ...(await this.train(task, layout, meter, io)), cost: cost() };
       case "evaluate":
@@ -136,6 +140,7 @@ export class ClientWork implements TaskRunner {
       dim: task.dim,
       seed: task.seed,
       rivals: task.rivals,
+      foreign: task.foreign,
     };
     const train = this.rows("train", task.examplesLimit, task.seed);
     const validation = this.rows("validation", task.examplesLimit, task.seed);
@@ -149,6 +154,16 @@ export class ClientWork implements TaskRunner {
       ),
     };
     return { rows: encodeSketches(sketched), trainExamples: this.rows("train").length };
+  }
+
+  /** Of training and validation rows. */
+  private choiceTokens(): number[] {
+    const tokens = choiceTokens([...this.rows("train"), ...this.rows("validation")]);
+    if (tokens.length <= MAX_CHOICE_TOKENS) return tokens;
+    throw new KindredError(
+      "task_failed",
+      `the rows' choices begin with ${tokens.length} different tokens, more than ${MAX_CHOICE_TOKENS}; set estimation.margin: two-term`,
+    );
   }
 
   private async train(task: TrainAdapter, layout: AdapterLayout, meter: Meter, io: TaskIo) {

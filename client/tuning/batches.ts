@@ -135,43 +135,61 @@ export function hasDistinctChoices({ choices }: EncodedRow): boolean {
   return firsts.every((first) => first !== undefined) && new Set(firsts).size === firsts.length;
 }
 
-/** A row's rivals: each another choice, or some that count as one, by their indices in the row's choices. */
-export type Rivals = readonly (readonly number[])[];
+/** What the first answer token of a row is compared with. Sets hold places in `tokens`. */
+export interface Comparison {
+  /** First tokens of the row's choices, then answers that other clients' rows have. */
+  readonly tokens: ArrayLike<number>;
+  /** How many of them are the row's choices. */
+  readonly choices: number;
+  /** Sets of the other answers: the choices together have a margin against each, and one against the rest of the vocabulary. */
+  readonly foreign: readonly (readonly number[])[];
+  /** Sets of choices: the right one has a margin against each. */
+  readonly rivals: readonly (readonly number[])[];
+}
 
 /**
  * Feeds of the margins. `average` [B, S] makes an example's first margin the mean over its scored tokens; where the row has
- * rivals, its first scored token is judged as a set (are the choices likely at all), and `choiceAverage` [B, S] selects it for
- * the margins against each rival (which of them).
- * @param rivals of each row, as many in each; the rows' choices must differ in their first tokens
+ * comparisons, its first scored token is judged as a set (are the choices likely at all), and `firstToken` [B, S] selects it for
+ * the margins against foreign sets and against rivals.
+ * @param comparisons of each row, with as many foreign sets and rivals in each; the rows' choices differ in their first tokens
  */
 export function marginFeeds(
   rows: readonly EncodedRow[],
   architecture: Architecture,
-  rivals: readonly Rivals[] = [],
+  comparisons: readonly Comparison[] = [],
 ): Feeds {
   const sequences = sequenceFeeds(rows.map(looked), architecture);
   const asks = asksOf(rows);
   const count = asks.length;
-  const margins = rivals[0]?.length ?? 0;
-  const width = Math.max(1, ...rows.map((row) => (margins > 0 ? row.choices!.tokens.length : 1)));
+  const width = Math.max(1, ...comparisons.map(({ tokens }) => tokens.length));
+  const masks = (sets: number): Float32Array[] =>
+    Array.from({ length: sets }, () => new Float32Array(count * width).fill(MASKED));
   const members = new Int32Array(count * width);
-  const repeats = new Float32Array(count * width).fill(MASKED);
-  const others = Array.from({ length: margins }, () => new Float32Array(count * width).fill(MASKED));
+  const [repeats] = masks(1) as [Float32Array];
+  const against = {
+    format: masks(comparisons[0]?.foreign.length ?? 0),
+    choice: masks(comparisons[0]?.rivals.length ?? 0),
+  };
   const average = new Float32Array(rows.length * count);
-  const choiceAverage = new Float32Array(rows.length * count);
+  const firstToken = new Float32Array(rows.length * count);
   let at = 0;
   rows.forEach((row, i) => {
     for (let s = 0; s < row.scored.length; s++, at++) {
       const target = row.tokens[row.scored[s] as number] as number;
-      const set = margins > 0 && s === 0 ? row.choices!.tokens.map((tokens) => tokens[0] as number) : [target];
-      for (let k = 0; k < width; k++) members[at * width + k] = set[k] ?? target;
-      repeats.fill(0, at * width, at * width + set.length);
+      const comparison = s === 0 ? comparisons[i] : undefined;
+      for (let k = 0; k < width; k++) members[at * width + k] = comparison?.tokens[k] ?? target;
+      repeats.fill(0, at * width, at * width + (comparison?.choices ?? 1));
       average[i * count + at] = 1 / row.scored.length;
-      if (s > 0 || margins === 0) continue;
-      choiceAverage[i * count + at] = 1;
-      rivals[i]!.forEach((choices, r) => {
-        for (const k of choices) others[r]![at * width + k] = 0;
-      });
+      if (comparison === undefined) continue;
+      firstToken[i * count + at] = 1;
+      for (const [masked, sets] of [
+        [against.format, comparison.foreign],
+        [against.choice, comparison.rivals],
+      ] as const) {
+        sets.forEach((set, r) => {
+          for (const k of set) masked[r]![at * width + k] = 0;
+        });
+      }
     }
   });
   const feeds: Feeds = {
@@ -181,9 +199,11 @@ export function marginFeeds(
     repeats: { shape: [count, width], data: repeats },
     average: { shape: [rows.length, count], data: average },
   };
-  if (margins > 0) feeds.choiceAverage = { shape: [rows.length, count], data: choiceAverage };
-  others.forEach((data, r) => {
-    feeds[`others.${r}`] = { shape: [count, width], data };
-  });
+  if (comparisons.length > 0) feeds.firstToken = { shape: [rows.length, count], data: firstToken };
+  for (const [prefix, masked] of Object.entries(against)) {
+    masked.forEach((data, r) => {
+      feeds[`${prefix}.${r}`] = { shape: [count, width], data };
+    });
+  }
   return feeds;
 }

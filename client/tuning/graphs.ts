@@ -16,7 +16,14 @@ import {
 } from "../models/architecture.js";
 import type { BaseModel } from "../models/base.js";
 import { type AdapterLayout, adapterInGraph } from "./adapter.js";
-import { logitsOf, marginAgainstRest, marginAmongChoices, negativeLogLikelihood, targetLogits } from "./objective.js";
+import {
+  logitsOf,
+  marginAgainst,
+  marginAgainstRest,
+  negativeLogLikelihood,
+  setLogits,
+  targetLogits,
+} from "./objective.js";
 
 /**
  * Declares the inputs of a sequence batch: `tokens` [B, T], and the model's position tables by their names.
@@ -192,8 +199,8 @@ export interface SketchPlan {
 }
 
 /**
- * Margins and sketches of a batch, one backward pass a margin: `margin` [B, 1], `sketch` [B, dim], and for each rival r from 0
- * `choice<r>Margin`, `choice<r>Sketch`. Examples do not interact, so the gradient of the summed margins where an adapter's
+ * Margins and sketches of a batch, one backward pass a margin: `margin` [B, 1], `sketch` [B, dim], for each foreign set r from 0
+ * `format<r>Margin`, `format<r>Sketch`, and for each rival `choice<r>Margin`, `choice<r>Sketch`. Examples do not interact, so the gradient of the summed margins where an adapter's
  * output is added holds every example's own: dB_i = e_i^T (x_i A^T). Only second factors are sketched: while they are zero, the
  * first ones' gradients are.
  */
@@ -214,7 +221,7 @@ export function sketchGraph(
   });
 }
 
-/** As `sketchGraph`, but with the gradients themselves: `grad:<tensor>` [B, ...shape] (and `choice<r>Grad:...`). */
+/** As `sketchGraph`, but with the gradients themselves: `grad:<tensor>` [B, ...shape] (and `format<r>Grad:...`, `choice<r>Grad:...`). */
 export function perExampleGraph(model: BaseModel, layout: AdapterLayout, options: MarginOptions = {}): Graph {
   return marginGraph(model, layout, options, (_, perExample) =>
     Object.fromEntries(perExample.map(({ name, value }) => [`Grad:${name}`, value])),
@@ -222,8 +229,10 @@ export function perExampleGraph(model: BaseModel, layout: AdapterLayout, options
 }
 
 export interface MarginOptions {
-  /** Margins among the choices, each of the right one against a rival: another choice, or some together. @default 0 */
+  /** Margins of the right choice, each against a rival: another choice, or some together. @default 0 */
   readonly rivals?: number;
+  /** Margins of the choices, each against a set of answers that other clients' rows have. @default 0 */
+  readonly foreign?: number;
   /** Every second factor is zero, as in a fresh adapter: its products are left out. */
   readonly fresh?: boolean;
 }
@@ -233,13 +242,12 @@ type Finish = (g: GraphBuilder, perExample: readonly { name: string; value: Valu
 function marginGraph(
   model: BaseModel,
   layout: AdapterLayout,
-  { rivals = 0, fresh = false }: MarginOptions,
+  { rivals = 0, foreign = 0, fresh = false }: MarginOptions,
   finish: Finish,
 ): Graph {
   const g = new GraphBuilder();
   const adapter = adapterInGraph(g, layout, { fresh });
   const logits = logitsAsked(g, model, adapter.adapt);
-  const targets = targetsAsked(g);
   const members = g.input("members", ["S", "K"], "int32");
   const repeats = g.input("repeats", ["S", "K"]);
   const outputs: Record<string, Value> = {};
@@ -262,13 +270,16 @@ function marginGraph(
     for (const [name, value] of Object.entries(finish(g, perExample))) outputs[lowerFirst(prefix + name)] = value;
   };
   term("", g.input("average", ["B", "S"]), marginAgainstRest(g, logits, members, repeats));
-  if (rivals > 0) {
-    const first = g.input("choiceAverage", ["B", "S"]);
-    for (let r = 0; r < rivals; r++) {
-      const others = g.input(`others.${r}`, ["S", "K"]);
-      term(`choice${r}`, first, marginAmongChoices(g, logits, { targets, choices: members, others }));
+  // What no margin needs is left out of the graph.
+  const first = g.input("firstToken", ["B", "S"]);
+  const versus = (prefix: string, sets: number, ours: Value): void => {
+    for (let r = 0; r < sets; r++) {
+      const against = g.input(`${prefix}.${r}`, ["S", "K"]);
+      term(`${prefix}${r}`, first, marginAgainst(g, logits, { ours, members, against }));
     }
-  }
+  };
+  versus("format", foreign, setLogits(g, logits, members, repeats));
+  versus("choice", rivals, g.pick(logits, targetsAsked(g)));
   return g.build(outputs);
 }
 

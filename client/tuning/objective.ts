@@ -38,27 +38,34 @@ export function negativeLogLikelihood(
 }
 
 /**
- * The odds of a set of tokens against all others: logsumexp over the set minus logsumexp over the rest of the vocabulary.
- * @param members int32 [S, K] tokens of the set; a shorter set repeats one of them
- * @param repeats [S, K] 0, or a large negative number at repetitions
+ * logsumexp over a set of tokens.
+ * @param members int32 [S, K] tokens. @param mask [S, K] 0 at those of the set, a large negative number elsewhere
  * @returns [S, 1]
  */
-export function marginAgainstRest(g: GraphBuilder, logits: Value, members: Value, repeats: Value): Value {
-  const inside = g.logSumExp(g.add(g.pick(logits, members), repeats));
-  const outside = g.logSumExp(g.fill(logits, members, MASKED));
-  return g.sub(inside, outside);
+export function setLogits(g: GraphBuilder, logits: Value, members: Value, mask: Value): Value {
+  return g.logSumExp(g.add(g.pick(logits, members), mask));
 }
 
 /**
- * The odds of the right choice against some of the other choices.
- * @param targets int32 [S, 1]. @param choices int32 [S, K]
- * @param others [S, K] 0 at those, a large negative number elsewhere
+ * The odds of a set of tokens against the vocabulary without `members`.
+ * @param members int32 [S, K] the set's tokens and others that do not count; some may be repeated
+ * @param ours [S, K] 0 at each token of the set once, a large negative number elsewhere
  * @returns [S, 1]
  */
-export function marginAmongChoices(
+export function marginAgainstRest(g: GraphBuilder, logits: Value, members: Value, ours: Value): Value {
+  const outside = g.logSumExp(g.fill(logits, members, MASKED));
+  return g.sub(setLogits(g, logits, members, ours), outside);
+}
+
+/**
+ * The odds of what has the logits `ours` [S, 1] against a set of tokens.
+ * @param members int32 [S, K] tokens. @param against [S, K] 0 at those of the set, a large negative number elsewhere
+ * @returns [S, 1]
+ */
+export function marginAgainst(
   g: GraphBuilder,
   logits: Value,
-  { targets, choices, others }: { targets: Value; choices: Value; others: Value },
+  { ours, members, against }: { ours: Value; members: Value; against: Value },
 ): Value {
-  return g.sub(g.pick(logits, targets), g.logSumExp(g.add(g.pick(logits, choices), others)));
+  return g.sub(ours, setLogits(g, logits, members, against));
 }

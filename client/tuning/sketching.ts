@@ -5,10 +5,10 @@ import type { ResidentTensor } from "../../shared/runtimes/types.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
 import { type AdapterLayout, type AdapterValues, isFresh } from "./adapter.js";
-import { batchesOf, marginFeeds } from "./batches.js";
+import { batchesOf, type Comparison, marginFeeds } from "./batches.js";
 import { type SketchPlan, sketchGraph } from "./graphs.js";
 import type { Meter, Programs } from "./programs.js";
-import { rivalsOf } from "./rivals.js";
+import { comparisonsOf } from "./rivals.js";
 
 export interface SketchingPlan extends SketchPlan {
   /**
@@ -16,6 +16,8 @@ export interface SketchingPlan extends SketchPlan {
    * and the last against the rest together. 0: one answer row over the full vocabulary.
    */
   readonly rivals: number;
+  /** Sets of tokens that other clients' answers begin with: a format row against each. @default none */
+  readonly foreign?: readonly (readonly number[])[];
   /** Tokens of a batch, padding included; per-example gradients take memory by the example. @default 1024, or what fits */
   readonly tokensPerBatch?: number;
 }
@@ -41,21 +43,24 @@ export async function sketchRows(
   let done = 0;
   try {
     const adapter = { trained, ...(frozen ? { frozen } : {}) };
-    const rivals = await rivalsOf(programs, layout, adapter, rows, { most: plan.rivals, tokensPerBatch }, meter);
-    for (const count of new Set(rivals.map(({ length }) => length))) {
+    const sets = { most: plan.rivals, foreign: plan.foreign ?? [], tokensPerBatch };
+    const comparisons = await comparisonsOf(programs, layout, adapter, rows, sets, meter);
+    const formOf = (of: Comparison | undefined): string => `${of?.foreign.length ?? 0}-${of?.rivals.length ?? 0}`;
+    for (const form of new Set(comparisons.map(formOf))) {
+      const [foreign, rivals] = form.split("-").map(Number) as [number, number];
       const chosen = rows
-        .map((row, example) => ({ row, example, rivals: rivals[example]! }))
-        .filter((item) => item.rivals.length === count)
+        .map((row, example) => ({ row, example, comparison: comparisons[example] }))
+        .filter(({ comparison }) => formOf(comparison) === form)
         .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.example - b.example);
-      const name = `sketch-${dim}-${plan.seed}-${count}${fresh ? "-fresh" : ""}`;
-      const build = (): Graph => sketchGraph(model, layout, plan, { rivals: count, fresh });
+      const name = `sketch-${dim}-${plan.seed}-${form}${fresh ? "-fresh" : ""}`;
+      const build = (): Graph => sketchGraph(model, layout, plan, { foreign, rivals, fresh });
       const most = tokensPerBatch ?? tokensThatFit(programs, layout, chosen, name, build);
       for (const batch of batchesOf(chosen, ({ row }) => row.tokens.length, most)) {
         const program = await programs.get(name, layout, build);
         const feeds = marginFeeds(
           batch.map(({ row }) => row),
           model.architecture,
-          count > 0 ? batch.map((item) => item.rivals) : undefined,
+          batch.flatMap(({ comparison }) => comparison ?? []),
         );
         const { tensors } = await meter.run(program, { ...feeds, ...adapter });
         const collect = (term: number, margin: string, sketch: string): void => {
@@ -71,8 +76,9 @@ export async function sketchRows(
             margins.push({ example, term, margin: h[i] as number, sketch: g.subarray(i * dim, (i + 1) * dim) });
           });
         };
-        collect(count > 0 ? ROW_TERMS.format : ROW_TERMS.answer, "margin", "sketch");
-        for (let r = 0; r < count; r++) collect(ROW_TERMS.choice, `choice${r}Margin`, `choice${r}Sketch`);
+        collect(rivals > 0 ? ROW_TERMS.format : ROW_TERMS.answer, "margin", "sketch");
+        for (let r = 0; r < foreign; r++) collect(ROW_TERMS.format, `format${r}Margin`, `format${r}Sketch`);
+        for (let r = 0; r < rivals; r++) collect(ROW_TERMS.choice, `choice${r}Margin`, `choice${r}Sketch`);
         done += batch.length;
         onBatch?.(done);
       }
@@ -99,7 +105,7 @@ export async function sketchRows(
 function tokensThatFit(
   { budget }: Programs,
   layout: AdapterLayout,
-  rows: readonly { readonly row: EncodedRow }[],
+  rows: readonly { readonly row: EncodedRow; readonly comparison: Comparison | undefined }[],
   name: string,
   build: () => Graph,
 ): number {
@@ -107,7 +113,7 @@ function tokensThatFit(
   if (budget === undefined) return most;
   const longest = rows.at(-1)!.row.tokens.length;
   const asked = Math.max(...rows.map(({ row }) => row.scored.length));
-  const choices = Math.max(1, ...rows.map(({ row }) => row.choices?.tokens.length ?? 1));
+  const choices = Math.max(1, ...rows.map(({ comparison }) => comparison?.tokens.length ?? 1));
   return budget.tokens("sketching", layout, budget.graph(name, layout, build), { most, longest }, (tokens) => {
     const B = Math.floor(tokens / longest);
     return { B, T: longest, S: B * asked, K: choices };

@@ -12,14 +12,7 @@ import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { Executable, FeedData, ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
 import type { LogisticRows } from "../../shared/sketch/types.js";
-import {
-  gradientGraph,
-  lossGraph,
-  momentGraph,
-  productGraph,
-  relocateGraph,
-  rotationGraph,
-} from "./batch.js";
+import { gradientGraph, lossGraph, momentGraph, productGraph, relocateGraph, rotationGraph } from "./batch.js";
 import { type Programs, solveBatch, type TrainRows } from "./lockstep.js";
 import { type Placement, placeRows } from "./placement.js";
 import { type EstimationProblem, rowWeights } from "./problem.js";

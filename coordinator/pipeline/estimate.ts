@@ -6,7 +6,8 @@ import { KindredError } from "../../shared/base/errors.js";
 import { MeteredRuntime } from "../../shared/runtimes/metered.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
-import type { BlobRef, SketchGradients } from "../../shared/wire/tasks.js";
+import type { BlobRef, ListChoices, SketchGradients } from "../../shared/wire/tasks.js";
+import { answerSets } from "../estimation/answers.js";
 import { createBatchedSolver } from "../estimation/batched.js";
 import { EstimatorJudge } from "../estimation/judge.js";
 import { type Outlook, outlookOf } from "../estimation/outlook.js";
@@ -61,13 +62,15 @@ const RIVALS = { auto: 4, rivals: 4, "two-term": 1, answer: 0 } as const;
 export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOutcome> {
   const { plan } = ctx;
   const names = ctx.clients.map(({ name }) => name);
+  const rivals = RIVALS[plan.estimation.margin];
   const task: SketchGradients = {
     kind: "sketchGradients",
     adapter: ctx.adapterSpec(),
     dim: plan.estimation.dim,
     seed: plan.seed,
     examplesLimit: plan.estimation.examplesPerClient,
-    rivals: RIVALS[plan.estimation.margin],
+    rivals,
+    foreign: rivals > 1 ? answerSets(await choicesOf(ctx, names)) : [],
   };
   const stage = ctx.progress.stage("sketch gradients", names.length);
   const results = await ctx.ask(
@@ -87,6 +90,13 @@ export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOu
   for (const { client, reason } of outcome.rejected) ctx.fault(client, "estimate", reason);
   ctx.costs.kindred.flops += outcome.flops;
   return outcome;
+}
+
+/** Tokens that each client's answers begin with. */
+async function choicesOf(ctx: PipelineContext, names: readonly string[]): Promise<(readonly number[])[]> {
+  const task: ListChoices = { kind: "listChoices", adapter: ctx.adapterSpec() };
+  const results = await ctx.ask("estimate", ["kindred"], "choices", names, () => task);
+  return [...results.values()].map(({ tokens }) => tokens);
 }
 
 interface Solved extends EstimateOutcome {

@@ -157,7 +157,7 @@ const estimation = block({
     .enum(["auto", "answer", "two-term", "rivals"])
     .default("auto")
     .describe(
-      "answer: over the whole vocabulary; two-term: format and choice apart; rivals: choice against each strong rival; auto: rivals where rows have choices",
+      "answer: over the whole vocabulary; two-term: format and choice apart; rivals: choice against each strong rival, format against what other clients answer; auto: rivals where rows have choices",
     ),
 });
 

@@ -11,7 +11,7 @@
 export const ROW_TERMS = { answer: 0, format: 1, choice: 2 } as const;
 
 /** Rows a term of an example may have: far more than pays, and a bound on what one client's rows cost the others, which are padded to the longest. */
-export const MOST_RIVALS = 8;
+export const MOST_RIVALS = 16;
 
 export interface LogisticRows {
   /** Width of a sketch. */

@@ -16,6 +16,8 @@ import type { TrainingSpec__Output } from "./gen/kindred/v1/TrainingSpec.js";
 import type { TrainResult__Output } from "./gen/kindred/v1/TrainResult.js";
 import {
   MAX_BATCH,
+  MAX_CHOICE_TOKENS,
+  MAX_FOREIGN_SETS,
   MAX_MEMBER_NAME_LENGTH,
   MAX_MEMBERS,
   MAX_MIXTURE_WEIGHTS,
@@ -42,6 +44,8 @@ import {
 } from "./tasks.js";
 
 const UINT32 = 4_294_967_295;
+/** Largest token id: runtimes index by int32. */
+const INT32 = 2 ** 31 - 1;
 
 const SPLITS = { train: "SPLIT_TRAIN", validation: "SPLIT_VALIDATION", test: "SPLIT_TEST" } as const;
 
@@ -69,8 +73,11 @@ export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
           seed: String(task.seed),
           examplesLimit: task.examplesLimit,
           rivals: task.rivals,
+          foreign: task.foreign.map((tokens) => ({ tokens: [...tokens] })),
         },
       };
+    case "listChoices":
+      return { taskId, listChoices: { adapter } };
     case "trainAdapter":
       return {
         taskId,
@@ -140,6 +147,8 @@ export function encodeResult(taskId: string, result: TaskResult): TaskResultMess
           validation: result.validation.map((point) => ({ ...point, tokens: String(point.tokens) })),
         },
       };
+    case "listChoices":
+      return { taskId, cost, listChoices: { tokens: [...result.tokens] } };
     case "evaluate":
       return { taskId, cost, evaluate: { scores: result.scores.map(encodeScore) } };
     case "fitWeights":
@@ -267,8 +276,17 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
       seed: uint53("sketch_gradients.seed", m.seed),
       examplesLimit: m.examplesLimit,
       rivals: whole("sketch_gradients.rivals", m.rivals, 0, MOST_RIVALS),
+      foreign: list("sketch_gradients.foreign", m.foreign, 0, MAX_FOREIGN_SETS, (name, set) =>
+        tokenSet(`${name}.tokens`, set.tokens),
+      ),
     };
     return { taskId, task };
+  }
+  if (message.listChoices) {
+    return {
+      taskId,
+      task: { kind: "listChoices", adapter: decodeAdapter("list_choices.adapter", message.listChoices.adapter) },
+    };
   }
   if (message.trainAdapter) return { taskId, task: decodeTrain(message.trainAdapter) };
   if (message.evaluate) {
@@ -318,6 +336,16 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
     return { taskId, task: { kind: "receiveEnsemble", adapter, members } };
   }
   return refuse("work", "one of the kinds in proto/kindred/v1/tasks.proto", "nothing");
+}
+
+/** Token ids, each once, ascending. */
+function tokenSet(field: string, tokens: readonly number[]): number[] {
+  let least = 0;
+  return list(field, tokens, 0, MAX_CHOICE_TOKENS, (name, token) => {
+    whole(name, token, least, INT32);
+    least = token + 1;
+    return token;
+  });
 }
 
 /** A name that a client uses for a folder: nothing that leads elsewhere. */
@@ -381,6 +409,8 @@ export function decodeResult(message: TaskResult__Output): TaskResult {
       cost,
     };
   }
+  if (message.listChoices)
+    return { kind: "listChoices", tokens: tokenSet("list_choices.tokens", message.listChoices.tokens), cost };
   if (message.trainAdapter) return decodeTrainResult(message.trainAdapter, cost);
   if (message.evaluate) {
     const scores = list("evaluate.scores", message.evaluate.scores, 1, MAX_MIXTURES, decodeScore);

@@ -55,6 +55,17 @@ export interface SketchGradients {
    * each of the strongest rivals, the last against the rest together. 0: one margin over the vocabulary.
    */
   readonly rivals: number;
+  /**
+   * Sets of tokens that rows of some clients begin their answers with: a format margin against each, where `rivals` is above 0. A
+   * row's own choices among them do not count.
+   */
+  readonly foreign: readonly (readonly number[])[];
+}
+
+/** Asks which tokens the choices of the client's training and validation rows begin with. */
+export interface ListChoices {
+  readonly kind: "listChoices";
+  readonly adapter: AdapterSpec;
 }
 
 export interface WeightedAdapter {
@@ -126,7 +137,7 @@ export interface ReceiveEnsemble {
   readonly members: readonly EnsembleMember[];
 }
 
-export type TaskSpec = SketchGradients | TrainAdapter | Evaluate | FitWeights | ReceiveEnsemble;
+export type TaskSpec = ListChoices | SketchGradients | TrainAdapter | Evaluate | FitWeights | ReceiveEnsemble;
 export type TaskKind = TaskSpec["kind"];
 
 export interface ValidationPoint {
@@ -154,6 +165,13 @@ export interface SketchResult<B> {
   readonly rows: B;
   /** Training rows the client holds. */
   readonly trainExamples: number;
+  readonly cost: Cost;
+}
+
+export interface ListChoicesResult {
+  readonly kind: "listChoices";
+  /** Each once, ascending; none where no row has choices that differ in their first tokens. */
+  readonly tokens: readonly number[];
   readonly cost: Cost;
 }
 
@@ -200,7 +218,13 @@ export interface ReceiveEnsembleResult {
   readonly cost: Cost;
 }
 
-export type ResultOf<B> = SketchResult<B> | TrainResult<B> | EvaluateResult | FitWeightsResult | ReceiveEnsembleResult;
+export type ResultOf<B> =
+  | ListChoicesResult
+  | SketchResult<B>
+  | TrainResult<B>
+  | EvaluateResult
+  | FitWeightsResult
+  | ReceiveEnsembleResult;
 /** A result as the coordinator holds it. */
 export type TaskResult = ResultOf<BlobRef>;
 /** A result as a client's runner makes it. */

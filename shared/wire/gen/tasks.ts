@@ -9,6 +9,8 @@ import type { Evaluate as _kindred_v1_Evaluate, Evaluate__Output as _kindred_v1_
 import type { EvaluateResult as _kindred_v1_EvaluateResult, EvaluateResult__Output as _kindred_v1_EvaluateResult__Output } from './kindred/v1/EvaluateResult.js';
 import type { FitWeights as _kindred_v1_FitWeights, FitWeights__Output as _kindred_v1_FitWeights__Output } from './kindred/v1/FitWeights.js';
 import type { FitWeightsResult as _kindred_v1_FitWeightsResult, FitWeightsResult__Output as _kindred_v1_FitWeightsResult__Output } from './kindred/v1/FitWeightsResult.js';
+import type { ListChoices as _kindred_v1_ListChoices, ListChoices__Output as _kindred_v1_ListChoices__Output } from './kindred/v1/ListChoices.js';
+import type { ListChoicesResult as _kindred_v1_ListChoicesResult, ListChoicesResult__Output as _kindred_v1_ListChoicesResult__Output } from './kindred/v1/ListChoicesResult.js';
 import type { Mixture as _kindred_v1_Mixture, Mixture__Output as _kindred_v1_Mixture__Output } from './kindred/v1/Mixture.js';
 import type { NextTaskReply as _kindred_v1_NextTaskReply, NextTaskReply__Output as _kindred_v1_NextTaskReply__Output } from './kindred/v1/NextTaskReply.js';
 import type { NextTaskRequest as _kindred_v1_NextTaskRequest, NextTaskRequest__Output as _kindred_v1_NextTaskRequest__Output } from './kindred/v1/NextTaskRequest.js';
@@ -27,6 +29,7 @@ import type { TaskProgressReply as _kindred_v1_TaskProgressReply, TaskProgressRe
 import type { TaskReceipt as _kindred_v1_TaskReceipt, TaskReceipt__Output as _kindred_v1_TaskReceipt__Output } from './kindred/v1/TaskReceipt.js';
 import type { TaskResult as _kindred_v1_TaskResult, TaskResult__Output as _kindred_v1_TaskResult__Output } from './kindred/v1/TaskResult.js';
 import type { TasksClient as _kindred_v1_TasksClient, TasksDefinition as _kindred_v1_TasksDefinition } from './kindred/v1/Tasks.js';
+import type { TokenSet as _kindred_v1_TokenSet, TokenSet__Output as _kindred_v1_TokenSet__Output } from './kindred/v1/TokenSet.js';
 import type { TrainAdapter as _kindred_v1_TrainAdapter, TrainAdapter__Output as _kindred_v1_TrainAdapter__Output } from './kindred/v1/TrainAdapter.js';
 import type { TrainResult as _kindred_v1_TrainResult, TrainResult__Output as _kindred_v1_TrainResult__Output } from './kindred/v1/TrainResult.js';
 import type { TrainingSpec as _kindred_v1_TrainingSpec, TrainingSpec__Output as _kindred_v1_TrainingSpec__Output } from './kindred/v1/TrainingSpec.js';
@@ -48,6 +51,8 @@ export interface ProtoGrpcType {
       EvaluateResult: MessageTypeDefinition<_kindred_v1_EvaluateResult, _kindred_v1_EvaluateResult__Output>
       FitWeights: MessageTypeDefinition<_kindred_v1_FitWeights, _kindred_v1_FitWeights__Output>
       FitWeightsResult: MessageTypeDefinition<_kindred_v1_FitWeightsResult, _kindred_v1_FitWeightsResult__Output>
+      ListChoices: MessageTypeDefinition<_kindred_v1_ListChoices, _kindred_v1_ListChoices__Output>
+      ListChoicesResult: MessageTypeDefinition<_kindred_v1_ListChoicesResult, _kindred_v1_ListChoicesResult__Output>
       Mixture: MessageTypeDefinition<_kindred_v1_Mixture, _kindred_v1_Mixture__Output>
       NextTaskReply: MessageTypeDefinition<_kindred_v1_NextTaskReply, _kindred_v1_NextTaskReply__Output>
       NextTaskRequest: MessageTypeDefinition<_kindred_v1_NextTaskRequest, _kindred_v1_NextTaskRequest__Output>
@@ -67,6 +72,7 @@ export interface ProtoGrpcType {
       TaskReceipt: MessageTypeDefinition<_kindred_v1_TaskReceipt, _kindred_v1_TaskReceipt__Output>
       TaskResult: MessageTypeDefinition<_kindred_v1_TaskResult, _kindred_v1_TaskResult__Output>
       Tasks: SubtypeConstructor<typeof grpc.Client, _kindred_v1_TasksClient> & { service: _kindred_v1_TasksDefinition }
+      TokenSet: MessageTypeDefinition<_kindred_v1_TokenSet, _kindred_v1_TokenSet__Output>
       TrainAdapter: MessageTypeDefinition<_kindred_v1_TrainAdapter, _kindred_v1_TrainAdapter__Output>
       TrainResult: MessageTypeDefinition<_kindred_v1_TrainResult, _kindred_v1_TrainResult__Output>
       TrainingSpec: MessageTypeDefinition<_kindred_v1_TrainingSpec, _kindred_v1_TrainingSpec__Output>

@@ -9,6 +9,8 @@ import type { Evaluate as _kindred_v1_Evaluate, Evaluate__Output as _kindred_v1_
 import type { EvaluateResult as _kindred_v1_EvaluateResult, EvaluateResult__Output as _kindred_v1_EvaluateResult__Output } from './kindred/v1/EvaluateResult.js';
 import type { FitWeights as _kindred_v1_FitWeights, FitWeights__Output as _kindred_v1_FitWeights__Output } from './kindred/v1/FitWeights.js';
 import type { FitWeightsResult as _kindred_v1_FitWeightsResult, FitWeightsResult__Output as _kindred_v1_FitWeightsResult__Output } from './kindred/v1/FitWeightsResult.js';
+import type { ListChoices as _kindred_v1_ListChoices, ListChoices__Output as _kindred_v1_ListChoices__Output } from './kindred/v1/ListChoices.js';
+import type { ListChoicesResult as _kindred_v1_ListChoicesResult, ListChoicesResult__Output as _kindred_v1_ListChoicesResult__Output } from './kindred/v1/ListChoicesResult.js';
 import type { Mixture as _kindred_v1_Mixture, Mixture__Output as _kindred_v1_Mixture__Output } from './kindred/v1/Mixture.js';
 import type { ReceiveEnsemble as _kindred_v1_ReceiveEnsemble, ReceiveEnsemble__Output as _kindred_v1_ReceiveEnsemble__Output } from './kindred/v1/ReceiveEnsemble.js';
 import type { ReceiveEnsembleResult as _kindred_v1_ReceiveEnsembleResult, ReceiveEnsembleResult__Output as _kindred_v1_ReceiveEnsembleResult__Output } from './kindred/v1/ReceiveEnsembleResult.js';
@@ -16,6 +18,7 @@ import type { RowCounts as _kindred_v1_RowCounts, RowCounts__Output as _kindred_
 import type { Score as _kindred_v1_Score, Score__Output as _kindred_v1_Score__Output } from './kindred/v1/Score.js';
 import type { SketchGradients as _kindred_v1_SketchGradients, SketchGradients__Output as _kindred_v1_SketchGradients__Output } from './kindred/v1/SketchGradients.js';
 import type { SketchResult as _kindred_v1_SketchResult, SketchResult__Output as _kindred_v1_SketchResult__Output } from './kindred/v1/SketchResult.js';
+import type { TokenSet as _kindred_v1_TokenSet, TokenSet__Output as _kindred_v1_TokenSet__Output } from './kindred/v1/TokenSet.js';
 import type { TrainAdapter as _kindred_v1_TrainAdapter, TrainAdapter__Output as _kindred_v1_TrainAdapter__Output } from './kindred/v1/TrainAdapter.js';
 import type { TrainResult as _kindred_v1_TrainResult, TrainResult__Output as _kindred_v1_TrainResult__Output } from './kindred/v1/TrainResult.js';
 import type { TrainingSpec as _kindred_v1_TrainingSpec, TrainingSpec__Output as _kindred_v1_TrainingSpec__Output } from './kindred/v1/TrainingSpec.js';
@@ -37,6 +40,8 @@ export interface ProtoGrpcType {
       EvaluateResult: MessageTypeDefinition<_kindred_v1_EvaluateResult, _kindred_v1_EvaluateResult__Output>
       FitWeights: MessageTypeDefinition<_kindred_v1_FitWeights, _kindred_v1_FitWeights__Output>
       FitWeightsResult: MessageTypeDefinition<_kindred_v1_FitWeightsResult, _kindred_v1_FitWeightsResult__Output>
+      ListChoices: MessageTypeDefinition<_kindred_v1_ListChoices, _kindred_v1_ListChoices__Output>
+      ListChoicesResult: MessageTypeDefinition<_kindred_v1_ListChoicesResult, _kindred_v1_ListChoicesResult__Output>
       Mixture: MessageTypeDefinition<_kindred_v1_Mixture, _kindred_v1_Mixture__Output>
       ReceiveEnsemble: MessageTypeDefinition<_kindred_v1_ReceiveEnsemble, _kindred_v1_ReceiveEnsemble__Output>
       ReceiveEnsembleResult: MessageTypeDefinition<_kindred_v1_ReceiveEnsembleResult, _kindred_v1_ReceiveEnsembleResult__Output>
@@ -45,6 +50,7 @@ export interface ProtoGrpcType {
       SketchGradients: MessageTypeDefinition<_kindred_v1_SketchGradients, _kindred_v1_SketchGradients__Output>
       SketchResult: MessageTypeDefinition<_kindred_v1_SketchResult, _kindred_v1_SketchResult__Output>
       Split: EnumTypeDefinition
+      TokenSet: MessageTypeDefinition<_kindred_v1_TokenSet, _kindred_v1_TokenSet__Output>
       TrainAdapter: MessageTypeDefinition<_kindred_v1_TrainAdapter, _kindred_v1_TrainAdapter__Output>
       TrainResult: MessageTypeDefinition<_kindred_v1_TrainResult, _kindred_v1_TrainResult__Output>
       TrainingSpec: MessageTypeDefinition<_kindred_v1_TrainingSpec, _kindred_v1_TrainingSpec__Output>

@@ -16,7 +16,7 @@ import {
   emptyAdapter,
   initialAdapter,
 } from "../../../client/tuning/adapter.js";
-import { marginFeeds, trainingFeeds } from "../../../client/tuning/batches.js";
+import { type Comparison, marginFeeds, trainingFeeds } from "../../../client/tuning/batches.js";
 import { perExampleGraph, trainingGraph } from "../../../client/tuning/graphs.js";
 import { type LoraLayout, loraLayout } from "../../../client/tuning/lora.js";
 import { Meter, Programs } from "../../../client/tuning/programs.js";
@@ -184,7 +184,7 @@ for (const point of ["zero", "random"] as const) {
         // The fixture's format margin is the first answer token's alone, so rows are cut to it.
         chosen.map(({ row }) => (twoTerms ? { ...row, scored: row.scored.slice(0, 1) } : row)),
         programs.model.architecture,
-        twoTerms ? chosen.map(({ row }) => [others(row)]) : undefined,
+        twoTerms ? chosen.map(({ row }) => comparison(row)) : undefined,
       );
       const { tensors } = await new Meter().run(program, { ...feeds, ...feedsOf(values) });
       const terms = twoTerms
@@ -216,8 +216,13 @@ for (const point of ["zero", "random"] as const) {
   });
 }
 
-const others = ({ choices }: EncodedRow): number[] =>
-  choices!.tokens.flatMap((_, k) => (k === choices!.answer ? [] : [k]));
+/** The right choice against all others together. */
+const comparison = ({ choices }: EncodedRow): Comparison => ({
+  tokens: choices!.tokens.map((tokens) => tokens[0] as number),
+  choices: choices!.tokens.length,
+  foreign: [],
+  rivals: [choices!.tokens.flatMap((_, k) => (k === choices!.answer ? [] : [k]))],
+});
 
 test("the sketch inside the graph is the projection of the per-example gradients", async () => {
   const fixture = JSON.parse(await readFile(peft("gradients.json"), "utf8"));

@@ -41,14 +41,21 @@ const row = (seed: number, choices: number): EncodedRow => {
 };
 const ROWS = [row(1, 2), row(2, 6), row(3, 4), row(4, 6), row(5, 3)];
 
-const sketched = (rivals: number): Promise<LogisticRows> =>
-  sketchRows(programs, layout, start, ROWS, { dim: DIM, seed: 5, rivals }, new Meter());
+const sketched = (rivals: number, foreign: number[][] = []): Promise<LogisticRows> =>
+  sketchRows(programs, layout, start, ROWS, { dim: DIM, seed: 5, rivals, foreign }, new Meter());
 
-/** Logits of the row's choices behind its prompt. */
-async function choiceLogits({ tokens, choices }: EncodedRow): Promise<number[]> {
+/** Logits behind the row's prompt. */
+async function answerLogits({ tokens, choices }: EncodedRow): Promise<number[]> {
   const all = await allLogits(programs, layout, start, { shape: [1, tokens.length], data: tokens }, new Meter());
   const vocabulary = all.length / tokens.length;
-  return choices!.tokens.map(([first]) => all[(choices!.promptLength - 1) * vocabulary + first!]!);
+  return Array.from(all.subarray((choices!.promptLength - 1) * vocabulary, choices!.promptLength * vocabulary));
+}
+
+const firsts = ({ choices }: EncodedRow): number[] => choices!.tokens.map(([first]) => first!);
+
+async function choiceLogits(encoded: EncodedRow): Promise<number[]> {
+  const logits = await answerLogits(encoded);
+  return firsts(encoded).map((token) => logits[token]!);
 }
 
 const logSumExp = (values: readonly number[]): number => Math.log(values.reduce((sum, x) => sum + Math.exp(x), 0));
@@ -89,5 +96,31 @@ test("the sketch against all rivals together is the mean of their sketches, weig
     mean.forEach((x, d) => {
       assert.ok(Math.abs(x - together.sketch[at + d]!) < 1e-4 * size, `row ${e}, entry ${d}`);
     });
+  }
+});
+
+test("the choices have a margin against each set of foreign answers, and all terms together are the answer's likelihood", async () => {
+  // The first set is partly the rows' own choices, the second is all the first row's own and left out there, the last has no tokens.
+  const foreign = [[...firsts(ROWS[2]!), 101, 102], firsts(ROWS[0]!), [103, 1e6], [1e9]];
+  const { example, term, margin } = await sketched(3, foreign);
+  for (const [e, encoded] of ROWS.entries()) {
+    const logits = await answerLogits(encoded);
+    const own = firsts(encoded);
+    const sets = foreign
+      .map((set) => set.filter((t) => t < logits.length && !own.includes(t)))
+      .filter((set) => set.length > 0);
+    const known = new Set([...own, ...sets.flat()]);
+    const rest = [...logits.keys()].filter((t) => !known.has(t));
+    const total = (tokens: readonly number[]): number => logSumExp(tokens.map((t) => logits[t]!));
+    const got = (which: number): number[] => [...margin].filter((_, r) => example[r] === e && term[r] === which);
+    const format = got(ROW_TERMS.format);
+    assert.equal(format.length, 1 + sets.length);
+    [rest, ...sets].forEach((set, r) => {
+      const wanted = total(own) - total(set);
+      assert.ok(Math.abs(format[r]! - wanted) < 1e-4, `row ${e}, set ${r}: ${format[r]}, not ${wanted}`);
+    });
+    const losses = [format, got(ROW_TERMS.choice)].map((rows) => logSumExp([0, ...rows.map((h) => -h)]));
+    const negativeLogLikelihood = logSumExp(logits) - logits[own[encoded.choices!.answer]!]!;
+    assert.ok(Math.abs(losses[0]! + losses[1]! - negativeLogLikelihood) < 1e-4);
   }
 });

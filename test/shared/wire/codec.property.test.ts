@@ -77,8 +77,13 @@ const optional = <T, K extends string>(key: K, value: fc.Arbitrary<T>) =>
     Partial<Record<K, T>>
   >;
 
+const tokenIds = fc
+  .uniqueArray(fc.integer({ min: 0, max: 2 ** 31 - 1 }), { maxLength: 5 })
+  .map((ids) => ids.sort((a, b) => a - b));
+
 const members = fc.array(ref, { minLength: 1, maxLength: 5 });
 const task: fc.Arbitrary<TaskSpec> = fc.oneof(
+  adapter.map((a): TaskSpec => ({ kind: "listChoices", adapter: a })),
   fc
     .tuple(
       adapter,
@@ -86,10 +91,11 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
       fc.integer({ min: 1, max: 65_536 }),
       seed,
       uint,
-      fc.integer({ min: 0, max: 8 }),
+      fc.integer({ min: 0, max: 16 }),
+      fc.array(tokenIds, { maxLength: 15 }),
     )
     .map(
-      ([a, start, dim, s, limit, rivals]): TaskSpec => ({
+      ([a, start, dim, s, limit, rivals, foreign]): TaskSpec => ({
         kind: "sketchGradients",
         adapter: a,
         ...start,
@@ -97,6 +103,7 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
         seed: s,
         examplesLimit: limit,
         rivals,
+        foreign,
       }),
     ),
   fc
@@ -198,6 +205,7 @@ const result: fc.Arbitrary<TaskResult> = fc.oneof(
       const nllSums = weightAlternatives(weights, weights).map((_, at) => nll + at);
       return { kind: "fitWeights", weights, tokens, nllSums, cost: c };
     }),
+  fc.tuple(tokenIds, cost).map(([tokens, c]): TaskResult => ({ kind: "listChoices", tokens, cost: c })),
   cost.map((c): TaskResult => ({ kind: "receiveEnsemble", cost: c })),
 );
 
@@ -262,6 +270,7 @@ describe("the codec", () => {
     seed: 1,
     examplesLimit: 0,
     rivals: 0,
+    foreign: [],
   } as const;
   const evaluate = evaluateTask([{ sha256: "ab".repeat(32), size: 1 }]);
   const bad: readonly (readonly [string, TaskSpec])[] = [
@@ -293,11 +302,15 @@ describe("the codec", () => {
     ["strength", { kind: "fitWeights", adapter: ADAPTER, members: evaluate.members, prior: [1], strength: -1 }],
     [
       "sketch_gradients.dim",
-      { kind: "sketchGradients", adapter: ADAPTER, dim: 0, seed: 1, examplesLimit: 0, rivals: 0 },
+      { kind: "sketchGradients", adapter: ADAPTER, dim: 0, seed: 1, examplesLimit: 0, rivals: 0, foreign: [] },
+    ],
+    [
+      "sketch_gradients.foreign[0].tokens[1]",
+      { kind: "sketchGradients", adapter: ADAPTER, dim: 1, seed: 1, examplesLimit: 0, rivals: 4, foreign: [[7, 7]] },
     ],
     [
       "sketch_gradients.rivals",
-      { kind: "sketchGradients", adapter: ADAPTER, dim: 1, seed: 1, examplesLimit: 0, rivals: 9 },
+      { kind: "sketchGradients", adapter: ADAPTER, dim: 1, seed: 1, examplesLimit: 0, rivals: 17, foreign: [] },
     ],
     [
       "members[0].name",

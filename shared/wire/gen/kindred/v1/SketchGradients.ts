@@ -2,6 +2,7 @@
 
 import type { AdapterSpec as _kindred_v1_AdapterSpec, AdapterSpec__Output as _kindred_v1_AdapterSpec__Output } from '../../kindred/v1/AdapterSpec.js';
 import type { BlobRef as _kindred_v1_BlobRef, BlobRef__Output as _kindred_v1_BlobRef__Output } from '../../kindred/v1/BlobRef.js';
+import type { TokenSet as _kindred_v1_TokenSet, TokenSet__Output as _kindred_v1_TokenSet__Output } from '../../kindred/v1/TokenSet.js';
 import type { Long } from '@grpc/proto-loader';
 
 export interface SketchGradients {
@@ -11,6 +12,7 @@ export interface SketchGradients {
   'seed'?: (number | string | Long);
   'examplesLimit'?: (number);
   'rivals'?: (number);
+  'foreign'?: (_kindred_v1_TokenSet)[];
 }
 
 export interface SketchGradients__Output {
@@ -20,4 +22,5 @@ export interface SketchGradients__Output {
   'seed': (string);
   'examplesLimit': (number);
   'rivals': (number);
+  'foreign': (_kindred_v1_TokenSet__Output)[];
 }

@@ -6,6 +6,7 @@ import type { TrainResult as _kindred_v1_TrainResult, TrainResult__Output as _ki
 import type { EvaluateResult as _kindred_v1_EvaluateResult, EvaluateResult__Output as _kindred_v1_EvaluateResult__Output } from '../../kindred/v1/EvaluateResult.js';
 import type { FitWeightsResult as _kindred_v1_FitWeightsResult, FitWeightsResult__Output as _kindred_v1_FitWeightsResult__Output } from '../../kindred/v1/FitWeightsResult.js';
 import type { ReceiveEnsembleResult as _kindred_v1_ReceiveEnsembleResult, ReceiveEnsembleResult__Output as _kindred_v1_ReceiveEnsembleResult__Output } from '../../kindred/v1/ReceiveEnsembleResult.js';
+import type { ListChoicesResult as _kindred_v1_ListChoicesResult, ListChoicesResult__Output as _kindred_v1_ListChoicesResult__Output } from '../../kindred/v1/ListChoicesResult.js';
 
 export interface TaskResult {
   'taskId'?: (string);
@@ -15,7 +16,8 @@ export interface TaskResult {
   'evaluate'?: (_kindred_v1_EvaluateResult | null);
   'fitWeights'?: (_kindred_v1_FitWeightsResult | null);
   'receiveEnsemble'?: (_kindred_v1_ReceiveEnsembleResult | null);
-  'outcome'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights"|"receiveEnsemble";
+  'listChoices'?: (_kindred_v1_ListChoicesResult | null);
+  'outcome'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights"|"receiveEnsemble"|"listChoices";
 }
 
 export interface TaskResult__Output {
@@ -26,5 +28,6 @@ export interface TaskResult__Output {
   'evaluate'?: (_kindred_v1_EvaluateResult__Output | null);
   'fitWeights'?: (_kindred_v1_FitWeightsResult__Output | null);
   'receiveEnsemble'?: (_kindred_v1_ReceiveEnsembleResult__Output | null);
-  'outcome'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights"|"receiveEnsemble";
+  'listChoices'?: (_kindred_v1_ListChoicesResult__Output | null);
+  'outcome'?: "sketchGradients"|"trainAdapter"|"evaluate"|"fitWeights"|"receiveEnsemble"|"listChoices";
 }
