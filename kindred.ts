@@ -265,6 +265,27 @@ function buildProgram(): Command {
       await printResult(report, options, () => terminalReport(report, screen()));
     });
 
+  runtimeOptions(command(program, "gradients <config>", "first stage by itself: sketches of a population, as files"))
+    .requiredOption("--out <dir>", "folder of the sketches; those that are there and fit are kept")
+    .addOption(jsonOption())
+    .addOption(forceOption())
+    .action(async (config: string, options: Manners & RuntimeOptions & { out: string; force?: boolean }) => {
+      const { loadSimulationConfig } = await import("./shared/config/config.js");
+      const read = await loadSimulationConfig(config);
+      const { memory, ...runtime } = runtimeOf(options, read.runtime);
+      const { sketchPopulation } = await import("./client/tasks/gradients.js");
+      const limit = memory === undefined ? {} : { memory };
+      const job = { out: resolve(options.out), force: options.force === true, ...limit };
+      const result = await runJob(options, (context) => sketchPopulation({ ...read, runtime }, job, context));
+      const { clients, kept, leftOut } = result;
+      await printResult(
+        result,
+        options,
+        () =>
+          `${clients.length} clients' sketches in ${options.out}, ${kept} of them from before${leftOut.length > 0 ? `; ${leftOut.length} left out` : ""}`,
+      );
+    });
+
   command(program, "demo", "run the embedded model on a generated population; under five minutes")
     .option("--seed <n>", "another population, another run", integer(0), 0)
     .option("--out <dir>", "folder of the run", "runs/demo")

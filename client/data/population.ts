@@ -6,8 +6,8 @@
 import { access, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
+import { MAX_CLIENT_BYTES, readLines } from "../../shared/base/lines.js";
 import { mergeFormats, type RowFormat } from "../../shared/config/format.js";
-import { MAX_CLIENT_BYTES, readLines } from "./lines.js";
 import { parseJson, ROW_FILE_ENDINGS, readAllRows } from "./readers.js";
 import { type RowReader, rowReader, show } from "./rows.js";
 import { fillSplits } from "./splits.js";

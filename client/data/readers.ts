@@ -2,10 +2,11 @@
  * Reads files of rows: .jsonl, .csv, either packed by gzip. One example a row, in the file's order. Knows files; what a
  * row may be is said in rows.ts.
  */
+
+import { readCsv } from "../../shared/base/csv.js";
 import { KindredError } from "../../shared/base/errors.js";
+import { readLines } from "../../shared/base/lines.js";
 import type { RowFormat } from "../../shared/config/format.js";
-import { readCsv } from "./csv.js";
-import { readLines } from "./lines.js";
 import { questionReader, type RowReader, rowReader } from "./rows.js";
 import type { Example, Question } from "./types.js";
 

@@ -4,7 +4,6 @@
  */
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { KindredError } from "../../shared/base/errors.js";
-import { SeededRng } from "../../shared/base/random.js";
 import { encodeSketches } from "../../shared/sketch/codec.js";
 import { MAX_CHOICE_TOKENS } from "../../shared/wire/limits.js";
 import type {
@@ -31,13 +30,12 @@ import {
   initialAdapter,
 } from "../tuning/adapter.js";
 import { fitEnsembleWeights } from "../tuning/ensemble.js";
-import { adapterLayout } from "../tuning/kinds.js";
 import type { Member } from "../tuning/mixing.js";
 import { Meter, type Programs } from "../tuning/programs.js";
 import { choiceTokens } from "../tuning/rivals.js";
 import { scoreMixtures } from "../tuning/scoring.js";
-import { sketchRows } from "../tuning/sketching.js";
 import { shuffledBatches, trainAdapter } from "../tuning/training.js";
+import { layoutOf, sampledRows, sketchDataset } from "./sketch.js";
 
 /** What a client is given at the end: its members and their weights. */
 export interface ReceivedEnsemble {
@@ -89,13 +87,13 @@ export class ClientWork implements TaskRunner {
     }
   }
 
-  private rows(split: Split, limit = 0, seed = 0): readonly EncodedRow[] {
+  private dataset(): EncodedDataset {
     this.data ??= this.options.dataset();
-    const rows = this.data[split];
-    if (limit === 0 || rows.length <= limit) return rows;
-    // A sample drawn by seed, in the rows' own order.
-    const chosen = new SeededRng(seed, "sample", split).permutation(rows.length).slice(0, limit).sort();
-    return Array.from(chosen, (i) => rows[i] as EncodedRow);
+    return this.data;
+  }
+
+  private rows(split: Split, limit = 0): readonly EncodedRow[] {
+    return sampledRows(this.dataset(), split, limit, 0);
   }
 
   private layout(spec: TunedSpec): AdapterLayout {
@@ -106,9 +104,7 @@ export class ClientWork implements TaskRunner {
         "this client trains adapters; all weights are trained in simulations alone",
       );
     }
-    // Without the seed: adapters that differ by it alone share their graphs.
-    const { initSeed: _, ...settings } = spec;
-    return adapterLayout(this.options.programs.model, settings);
+    return layoutOf(this.options.programs, spec);
   }
 
   private async adapter(
@@ -136,24 +132,12 @@ export class ClientWork implements TaskRunner {
 
   private async sketch(task: SketchGradients, layout: AdapterLayout, meter: Meter, io: TaskIo) {
     const start = await this.adapter(layout, task.adapter, task.start, io);
-    const plan = {
-      dim: task.dim,
-      seed: task.seed,
-      rivals: task.rivals,
-      foreign: task.foreign,
-    };
-    const train = this.rows("train", task.examplesLimit, task.seed);
-    const validation = this.rows("validation", task.examplesLimit, task.seed);
-    const total = train.length + validation.length;
-    const sketched = {
-      train: await sketchRows(this.options.programs, layout, start, train, plan, meter, (done) =>
-        io.progress(done / total),
-      ),
-      validation: await sketchRows(this.options.programs, layout, start, validation, plan, meter, (done) =>
-        io.progress((train.length + done) / total),
-      ),
-    };
-    return { rows: encodeSketches(sketched), trainExamples: this.rows("train").length };
+    const dataset = this.dataset();
+    const { programs } = this.options;
+    const sketched = await sketchDataset(programs, dataset, task, { layout, start }, meter, (share) =>
+      io.progress(share),
+    );
+    return { rows: encodeSketches(sketched), trainExamples: dataset.train.length };
   }
 
   /** Of training and validation rows. */

@@ -6,8 +6,8 @@ import { KindredError } from "../../shared/base/errors.js";
 import { MeteredRuntime } from "../../shared/runtimes/metered.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
-import type { BlobRef, ListChoices, SketchGradients } from "../../shared/wire/tasks.js";
-import { answerSets } from "../estimation/answers.js";
+import { answerSets } from "../../shared/sketch/answers.js";
+import { type BlobRef, type ListChoices, rivalsOf, sketchTask } from "../../shared/wire/tasks.js";
 import { createBatchedSolver } from "../estimation/batched.js";
 import { EstimatorJudge } from "../estimation/judge.js";
 import { type Outlook, outlookOf } from "../estimation/outlook.js";
@@ -56,22 +56,11 @@ export interface EstimateOutcome {
   readonly flops: number;
 }
 
-/** Choice margins of an example at most, by `estimation.margin`. */
-const RIVALS = { auto: 4, rivals: 4, "two-term": 1, answer: 0 } as const;
-
 export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOutcome> {
   const { plan } = ctx;
   const names = ctx.clients.map(({ name }) => name);
-  const rivals = RIVALS[plan.estimation.margin];
-  const task: SketchGradients = {
-    kind: "sketchGradients",
-    adapter: ctx.adapterSpec(),
-    dim: plan.estimation.dim,
-    seed: plan.seed,
-    examplesLimit: plan.estimation.examplesPerClient,
-    rivals,
-    foreign: rivals > 1 ? answerSets(await choicesOf(ctx, names)) : [],
-  };
+  const told = rivalsOf(plan.estimation.margin) > 1 ? answerSets(await choicesOf(ctx, names)) : [];
+  const task = sketchTask(plan, told);
   const stage = ctx.progress.stage("sketch gradients", names.length);
   const results = await ctx.ask(
     "estimate",

@@ -11,7 +11,8 @@ export interface SketchedSplits {
 
 const SPLITS = ["train", "validation"] as const;
 
-export function encodeSketches(sketches: SketchedSplits): Uint8Array {
+/** @param metadata of a file that stands for itself; what is sent has none */
+export function encodeSketches(sketches: SketchedSplits, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
   const tensors = new Map<string, FloatTensor>();
   for (const split of SPLITS) {
     const { dim, examples, margin, sketch, example, term } = sketches[split];
@@ -22,7 +23,7 @@ export function encodeSketches(sketches: SketchedSplits): Uint8Array {
     tensors.set(`${split}.example`, { shape: [rows], data: Float32Array.from(example) });
     tensors.set(`${split}.term`, { shape: [rows], data: Float32Array.from(term) });
   }
-  return encodeSafetensors(tensors);
+  return encodeSafetensors(tensors, { metadata });
 }
 
 /**

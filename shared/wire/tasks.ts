@@ -68,6 +68,40 @@ export interface ListChoices {
   readonly adapter: AdapterSpec;
 }
 
+/** Choice margins of an example at most, by `estimation.margin`. */
+const RIVALS = { auto: 4, rivals: 4, "two-term": 1, answer: 0 } as const;
+
+export const rivalsOf = (margin: keyof typeof RIVALS): number => RIVALS[margin];
+
+/**
+ * What every client is asked to sketch, in a federation as from files. The plan's seed draws the adapter's start values and the
+ * projection.
+ * @param foreign sets of tokens that clients' answers begin with, where there is more than one rival
+ */
+export function sketchTask(
+  plan: {
+    readonly adapter: AdapterSettings;
+    readonly estimation: {
+      readonly dim: number;
+      readonly examplesPerClient: number;
+      readonly margin: keyof typeof RIVALS;
+    };
+    readonly seed: number;
+  },
+  foreign: readonly (readonly number[])[],
+): SketchGradients {
+  const { adapter, estimation, seed } = plan;
+  return {
+    kind: "sketchGradients",
+    adapter: { ...adapter, initSeed: seed },
+    dim: estimation.dim,
+    seed,
+    examplesLimit: estimation.examplesPerClient,
+    rivals: rivalsOf(estimation.margin),
+    foreign,
+  };
+}
+
 export interface WeightedAdapter {
   readonly adapter: BlobRef;
   readonly weight: number;

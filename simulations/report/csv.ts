@@ -1,21 +1,10 @@
 /**
- * The report's tables as CSV (RFC 4180) for spreadsheets and data frames: one row a client, and the affinity matrix.
- * Numbers are written in full. Names are quoted where needed; one that a spreadsheet would run as a formula gets an
- * apostrophe in front (the exact name is in report.json).
+ * The report's tables as CSV for spreadsheets and data frames: one row a client, and the affinity matrix. A name that begins
+ * as a formula would gets an apostrophe in front (the exact name is in report.json).
  */
+import { csvText } from "../../shared/base/csv.js";
 import { at, type Report } from "./types.js";
 import { plantedName, scoreOf, viewOf } from "./views.js";
-
-function cell(value: string | number | null | undefined): string {
-  if (value === null || value === undefined) return "";
-  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "";
-  const harmless = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]|^\s|\s$/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
-}
-
-function lines(rows: readonly (readonly (string | number | null | undefined)[])[]): string {
-  return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
-}
 
 /** One row a client in the population's order: its group (from 1), rows, loss and accuracy by method, weights by member. */
 export function clientsCsv(report: Report): string {
@@ -44,12 +33,12 @@ export function clientsCsv(report: Report): string {
       ...report.members.map((_, m) => weights?.[m]),
     ];
   });
-  return lines([head, ...rows]);
+  return csvText([head, ...rows]);
 }
 
 /** The affinity in the population's order, names on both sides: row i says how i fares with the column's client. */
 export function affinityCsv(report: Report): string {
-  return lines([
+  return csvText([
     ["client", ...report.clients],
     ...report.clients.map((client, i) => [client, ...(report.affinity[i] ?? [])]),
   ]);

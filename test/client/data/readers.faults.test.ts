@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { readLines } from "../../../client/data/lines.js";
 import { readAllRows } from "../../../client/data/readers.js";
 import { KindredError } from "../../../shared/base/errors.js";
+import { readLines } from "../../../shared/base/lines.js";
 import type { RowFormat } from "../../../shared/config/format.js";
 
 const folder = mkdtempSync(join(tmpdir(), "kindred-readers-"));

@@ -8,7 +8,7 @@ import { stat } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { TextDecoder } from "node:util";
 import { createGunzip } from "node:zlib";
-import { asKindredError, KindredError } from "../../shared/base/errors.js";
+import { asKindredError, KindredError } from "./errors.js";
 
 export interface Line {
   /** From 1. */

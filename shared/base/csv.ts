@@ -1,10 +1,10 @@
 /**
- * Reads a CSV file (RFC 4180, a header line, UTF-8, plain or gzip) row by row as objects of strings. Knows columns, not
- * what they mean.
+ * CSV (RFC 4180, a header line, UTF-8): reads a file, plain or gzip, row by row as objects of strings, and writes tables for
+ * spreadsheets and data frames. Knows columns, not what they mean.
  */
 import { Readable } from "node:stream";
 import { type CsvError, type Info, parse } from "csv-parse";
-import { KindredError } from "../../shared/base/errors.js";
+import { KindredError } from "./errors.js";
 import { MAX_ROW_BYTES, readLines } from "./lines.js";
 
 export interface CsvRow {
@@ -13,8 +13,8 @@ export interface CsvRow {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** More columns than any table of texts has. */
-const MAX_COLUMNS = 10_000;
+/** More columns than any table has: an affinity matrix of as many clients as a coordinator takes, and one for their names. */
+const MAX_COLUMNS = 10_001;
 
 /**
  * The file's records.
@@ -64,4 +64,29 @@ function checkHeader(names: readonly string[], where: string): string[] {
   const twice = trimmed.find((name, column) => trimmed.indexOf(name) !== column);
   if (twice !== undefined) throw fail(`the header names the column ${JSON.stringify(twice)} twice; rename one`);
   return trimmed;
+}
+
+export type CsvValue = string | number | null | undefined;
+
+/** What a spreadsheet would run as a formula. */
+const FORMULA = /^[=+\-@\t\r]/;
+
+function cell(value: CsvValue): string {
+  if (value === null || value === undefined) return "";
+  if (typeof value === "number") return Number.isFinite(value) ? String(value) : "";
+  const harmless = FORMULA.test(value) ? `'${value}` : value;
+  return /[",\r\n]|^\s|\s$/.test(harmless) ? `"${harmless.replaceAll('"', '""')}"` : harmless;
+}
+
+/**
+ * A table as text, its first row the header. Numbers are written in full; what is not finite becomes an empty cell. Texts are
+ * quoted where needed; one that a spreadsheet would run as a formula gets an apostrophe in front (see `plainText`).
+ */
+export function csvText(rows: readonly (readonly CsvValue[])[]): string {
+  return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+}
+
+/** A text as it was before `csvText` put an apostrophe in front. */
+export function plainText(written: string): string {
+  return written.startsWith("'") && FORMULA.test(written.slice(1)) ? written.slice(1) : written;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answerSets } from "../../../coordinator/estimation/answers.js";
+import { answerSets } from "../../../shared/sketch/answers.js";
 
 test("tokens that the same clients answer with are one set, those of most clients first", () => {
   const sets = answerSets([[2, 3], [9, 3, 2], [], [7, 5, 9], [2, 3]]);

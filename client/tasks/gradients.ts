@@ -1,0 +1,182 @@
+/**
+ * `kindred gradients`: the sketches of every client of a population as files, the first stage by itself. The same rows, starts and
+ * projections as a simulation of the same configuration. A client whose file is there and fits is not sketched again.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { JobContext } from "../../shared/base/command.js";
+import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
+import { canonicalJson } from "../../shared/base/json.js";
+import { Semaphore } from "../../shared/base/semaphore.js";
+import type { SimulationPlan } from "../../shared/config/config.js";
+import { openRuntime } from "../../shared/runtimes/choose.js";
+import { answerSets } from "../../shared/sketch/answers.js";
+import {
+  readSketchIndex,
+  SKETCH_INDEX,
+  sketchFileName,
+  sketchMetadata,
+  writeSketchFile,
+  writeSketchIndex,
+} from "../../shared/sketch/folder.js";
+import { rivalsOf, sketchTask } from "../../shared/wire/tasks.js";
+import { encodeClient } from "../data/encode.js";
+import { loadPopulation } from "../data/population.js";
+import type { EncodedDataset } from "../data/types.js";
+import { openModel } from "../models/open.js";
+import { initialAdapter } from "../tuning/adapter.js";
+import { budgetOf } from "../tuning/memory.js";
+import { Meter, Programs } from "../tuning/programs.js";
+import { choiceTokens } from "../tuning/rivals.js";
+import { layoutOf, sketchDataset } from "./sketch.js";
+
+export interface GradientsJob {
+  /** Folder to write. */
+  readonly out: string;
+  /** Sketch anew what is there of another configuration. */
+  readonly force: boolean;
+  /** Bytes that the process may take; no limit unless given. */
+  readonly memory?: number;
+}
+
+export interface SketchedPopulation {
+  readonly out: string;
+  /** Whose sketches the folder now holds. */
+  readonly clients: readonly string[];
+  /** How many of them were there before. */
+  readonly kept: number;
+  readonly leftOut: readonly { readonly name: string; readonly reason: string }[];
+  readonly dim: number;
+  /** Floating-point operations of all sketches, of those kept too. */
+  readonly flops: number;
+}
+
+/** What a file must say to be kept. */
+type Marks = Readonly<Record<"format" | "client" | "model" | "sketching" | "data", string>>;
+
+/**
+ * Sketches a population into a folder.
+ * @throws {KindredError} `already_exists` for a folder of another configuration, without `force`; what reading rows and model
+ *   throws; `quorum_not_met` where no client's rows could be sketched
+ */
+export async function sketchPopulation(
+  plan: SimulationPlan,
+  { out, force, memory }: GradientsJob,
+  context: JobContext,
+): Promise<SketchedPopulation> {
+  const { log, progress, signal } = context;
+  const { clients } = await loadPopulation(
+    typeof plan.population === "string" ? plan.population : plan.population.map((entry) => ({ ...entry })),
+    { seed: plan.seed, format: plan.format },
+  );
+  const { base, tokenizer, renderChat } = await openModel(plan.model, {
+    ...context,
+    quantization: plan.base.quantization,
+  });
+  const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
+  const datasets = clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
+  const told =
+    rivalsOf(plan.estimation.margin) > 1
+      ? answerSets(datasets.map(({ train, validation }) => choiceTokens([...train, ...validation])))
+      : [];
+  const task = sketchTask(plan, told);
+  const { kind: _, ...sketching } = task;
+  await checkFolder(out, { model: base.hash, sketching }, force);
+  await mkdir(out, { recursive: true });
+  const runtime = await openRuntime({ ...plan.runtime, ...(memory === undefined ? {} : { memory }) });
+  const programs = new Programs(runtime, base, budgetOf(memory, base, log, { trains: false }));
+  const stage = progress.stage("sketch gradients", clients.length);
+  const leftOut: { name: string; reason: string }[] = [];
+  let kept = 0;
+  let flops = 0;
+  try {
+    const layout = layoutOf(programs, task.adapter);
+    const adapter = { layout, start: initialAdapter(layout, task.adapter.initSeed) };
+    const gate = new Semaphore(plan.concurrency);
+    const one = async (at: number): Promise<void> => {
+      throwIfAborted(signal);
+      const { name } = clients[at]!;
+      const dataset = datasets[at]!;
+      const path = join(out, sketchFileName(at));
+      const marks: Marks = {
+        format: "kindred-sketches",
+        client: name,
+        model: base.hash,
+        sketching: canonicalJson(sketching),
+        data: dataHash(dataset),
+      };
+      const before = await sketchMetadata(path);
+      if (before !== undefined && Object.entries(marks).every(([key, value]) => before.get(key) === value)) {
+        kept++;
+        flops += Number(before.get("flops"));
+        return;
+      }
+      const meter = new Meter(signal);
+      try {
+        const sketches = await sketchDataset(programs, dataset, task, adapter, meter);
+        const counts = { trainExamples: String(dataset.train.length), flops: String(meter.flops) };
+        await writeSketchFile(path, sketches, { ...marks, ...counts });
+        flops += meter.flops;
+      } catch (error) {
+        // As in a run: one client's fault is not the others'.
+        if (!(error instanceof KindredError) || error.code !== "task_failed") throw error;
+        log.warn("a client is left out", { client: name, reason: error.message });
+        leftOut.push({ name, reason: error.message });
+      }
+    };
+    await Promise.all(clients.map((_, at) => gate.run(() => one(at)).then(() => stage.tick())));
+    const missing = new Set(leftOut.map(({ name }) => name));
+    const sketched = clients
+      .map(({ name }, at) => ({ name, file: sketchFileName(at), trainExamples: datasets[at]!.train.length }))
+      .filter(({ name }) => !missing.has(name));
+    if (sketched.length === 0) {
+      const [first] = leftOut;
+      throw new KindredError(
+        "quorum_not_met",
+        `no client's rows could be sketched; of ${first?.name}: ${first?.reason}`,
+      );
+    }
+    const index = { model: base.hash, dim: task.dim, sketching, clients: sketched, leftOut, flops };
+    await writeSketchIndex(out, index);
+    log.info("sketches written", { out, clients: sketched.length, kept });
+    return { out, clients: sketched.map(({ name }) => name), kept, leftOut, dim: task.dim, flops };
+  } finally {
+    stage.done();
+    await programs.close();
+    await runtime.close();
+  }
+}
+
+/** Refuses a folder with sketches of something else: a later stage would take both for one population. */
+async function checkFolder(
+  out: string,
+  { model, sketching }: { readonly model: string; readonly sketching: object },
+  force: boolean,
+): Promise<void> {
+  if (force) return;
+  const index = (await stat(join(out, SKETCH_INDEX)).catch(() => undefined)) && (await readSketchIndex(out));
+  const first = index ? undefined : await sketchMetadata(join(out, sketchFileName(0)));
+  const there = index
+    ? { model: index.model, sketching: canonicalJson(index.sketching) }
+    : { model: first?.get("model"), sketching: first?.get("sketching") };
+  if (there.model === undefined && there.sketching === undefined) return;
+  if (there.model === model && there.sketching === canonicalJson(sketching)) return;
+  throw new KindredError(
+    "already_exists",
+    `${out}: holds sketches of another configuration; choose another --out, or add --force to replace them`,
+    { out },
+  );
+}
+
+/** Of a client's rows as its model sees them. */
+function dataHash({ train, validation }: EncodedDataset): string {
+  const hash = createHash("sha256");
+  for (const rows of [train, validation]) {
+    hash.update(`${rows.length}\n`);
+    for (const { tokens, scored, choices } of rows) {
+      hash.update(JSON.stringify([[...tokens], [...scored], choices ?? null]));
+    }
+  }
+  return hash.digest("hex");
+}

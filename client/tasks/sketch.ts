@@ -1,0 +1,48 @@
+/**
+ * Sketches of one client's rows as a task asks for them: which rows, from which start, with which margins. Serves the runner of
+ * tasks and `kindred gradients`. It knows nothing of where the sketches go.
+ */
+import { SeededRng } from "../../shared/base/random.js";
+import type { SketchedSplits } from "../../shared/sketch/codec.js";
+import type { SketchGradients, TunedSpec } from "../../shared/wire/tasks.js";
+import type { EncodedDataset, EncodedRow, Split } from "../data/types.js";
+import type { AdapterLayout, AdapterValues } from "../tuning/adapter.js";
+import { adapterLayout } from "../tuning/kinds.js";
+import type { Meter, Programs } from "../tuning/programs.js";
+import { sketchRows } from "../tuning/sketching.js";
+
+/** The layout of an adapter without its seed: adapters that differ by it alone share their graphs. */
+export function layoutOf({ model }: Programs, { initSeed: _, ...settings }: TunedSpec): AdapterLayout {
+  return adapterLayout(model, settings);
+}
+
+/** Rows of a split, or a sample of them drawn by seed, in their own order. @param limit 0: all rows */
+export function sampledRows(dataset: EncodedDataset, split: Split, limit: number, seed: number): readonly EncodedRow[] {
+  const rows = dataset[split];
+  if (limit === 0 || rows.length <= limit) return rows;
+  const chosen = new SeededRng(seed, "sample", split).permutation(rows.length).slice(0, limit).sort();
+  return Array.from(chosen, (i) => rows[i] as EncodedRow);
+}
+
+/** @param onShare called as rows are done, with the share of all, 0 .. 1 */
+export async function sketchDataset(
+  programs: Programs,
+  dataset: EncodedDataset,
+  task: SketchGradients,
+  { layout, start }: { readonly layout: AdapterLayout; readonly start: AdapterValues },
+  meter: Meter,
+  onShare?: (share: number) => void,
+): Promise<SketchedSplits> {
+  const plan = {
+    dim: task.dim,
+    seed: task.seed,
+    rivals: task.rivals,
+    foreign: task.foreign,
+  };
+  const train = sampledRows(dataset, "train", task.examplesLimit, task.seed);
+  const validation = sampledRows(dataset, "validation", task.examplesLimit, task.seed);
+  const total = train.length + validation.length;
+  const sketched = (rows: readonly EncodedRow[], before: number) =>
+    sketchRows(programs, layout, start, rows, plan, meter, (done) => onShare?.((before + done) / total));
+  return { train: await sketched(train, 0), validation: await sketched(validation, train.length) };
+}

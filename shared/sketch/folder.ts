@@ -1,0 +1,145 @@
+/**
+ * Sketches as files: a folder with one safetensors file a client and an index, `sketches.json`, as docs/formats.md has it. What
+ * `kindred gradients` writes and the later stages read; other programs may write it too, so all of it is hostile until checked.
+ * It knows nothing of how sketches are made or what is estimated from them.
+ */
+import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { readSafetensorsHeader } from "../adapters/safetensors.js";
+import { writeAtomically } from "../base/atomic.js";
+import { KindredError } from "../base/errors.js";
+import { brief, isObject, readJsonObject, reasonOf } from "../base/json.js";
+import { decodeSketches, encodeSketches, type SketchedSplits } from "./codec.js";
+import type { ClientSketch } from "./types.js";
+
+export const SKETCH_INDEX = "sketches.json";
+const FORMAT = "kindred-sketches";
+const VERSION = 1;
+
+/** A client takes some hundred bytes: far above any real index, small enough to be parsed. */
+const MAX_INDEX_BYTES = 64 * 1024 * 1024;
+/** Node reads no larger file at once; 200 rows of 400 numbers take 0.6 MB. */
+const MAX_FILE_BYTES = 2 ** 31 - 1;
+/** As wide as a task may ask for. */
+const MAX_DIM = 65_536;
+const MAX_CLIENTS = 100_000;
+const MAX_NAME_LENGTH = 200;
+
+export interface SketchIndex {
+  /** SHA-256 of the base model, where the writer knew one. */
+  readonly model?: string;
+  /** Width of a sketch. */
+  readonly dim: number;
+  /** What was asked of every client; of other writers nothing may be known. */
+  readonly sketching: Readonly<Record<string, unknown>>;
+  readonly clients: readonly IndexedClient[];
+}
+
+export interface IndexedClient {
+  readonly name: string;
+  /** In the folder. */
+  readonly file: string;
+  /** Training rows the client really has, of which the sketched ones may be a sample. */
+  readonly trainExamples: number;
+}
+
+export interface WrittenIndex extends SketchIndex {
+  readonly model: string;
+  /** Who is not there, and why. */
+  readonly leftOut: readonly { readonly name: string; readonly reason: string }[];
+  /** Floating-point operations that all the sketches took. */
+  readonly flops: number;
+}
+
+export const sketchFileName = (at: number): string => `client-${String(at).padStart(5, "0")}.safetensors`;
+
+export async function writeSketchFile(
+  path: string,
+  sketches: SketchedSplits,
+  metadata: Readonly<Record<string, string>>,
+): Promise<void> {
+  await writeAtomically(path, encodeSketches(sketches, metadata));
+}
+
+/** Metadata of a file that is whole as far as its header says; undefined where there is none or it is damaged. */
+export async function sketchMetadata(path: string): Promise<ReadonlyMap<string, string> | undefined> {
+  try {
+    return (await readSafetensorsHeader(path, { code: "invalid_data" })).metadata;
+  } catch (error) {
+    if (error instanceof KindredError) return undefined;
+    throw error;
+  }
+}
+
+export async function writeSketchIndex(folder: string, index: WrittenIndex): Promise<void> {
+  const text = JSON.stringify({ format: FORMAT, version: VERSION, ...index }, null, 1);
+  await writeAtomically(join(folder, SKETCH_INDEX), `${text}\n`);
+}
+
+/** @throws {KindredError} `not_found` where the folder has no index, `invalid_data` naming file and field */
+export async function readSketchIndex(folder: string): Promise<SketchIndex> {
+  const path = join(folder, SKETCH_INDEX);
+  const there = await stat(path).catch(() => undefined);
+  if (there === undefined) {
+    throw new KindredError(
+      "not_found",
+      `${folder}: has no ${SKETCH_INDEX}; give a folder that kindred gradients wrote, and let it finish first`,
+      { folder },
+    );
+  }
+  const fields = await readJsonObject(path, { maxBytes: MAX_INDEX_BYTES, code: "invalid_data" });
+  const fail = (field: string, wants: string, got: unknown): never => {
+    throw new KindredError("invalid_data", `${path}: ${field} must be ${wants}, got ${brief(got)}`, { field });
+  };
+  const whole = (field: string, value: unknown, most: number): number =>
+    typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most
+      ? value
+      : fail(field, `a whole number from 1 to ${most}`, value);
+  if (fields.format !== FORMAT) fail("format", JSON.stringify(FORMAT), fields.format);
+  if (fields.version !== VERSION) fail("version", String(VERSION), fields.version);
+  const { model, sketching = {}, clients } = fields;
+  if (model !== undefined && typeof model !== "string") fail("model", "a text", model);
+  if (!isObject(sketching)) return fail("sketching", "an object", sketching);
+  if (!Array.isArray(clients) || clients.length === 0 || clients.length > MAX_CLIENTS)
+    return fail("clients", `a list of 1 to ${MAX_CLIENTS} clients`, clients);
+  const names = new Set<string>();
+  return {
+    ...(typeof model === "string" ? { model } : {}),
+    dim: whole("dim", fields.dim, MAX_DIM),
+    sketching,
+    clients: clients.map((entry: unknown, at): IndexedClient => {
+      const field = `clients[${at}]`;
+      if (!isObject(entry)) return fail(field, "an object", entry);
+      const { name, file, trainExamples } = entry;
+      if (typeof name !== "string" || name === "" || name.length > MAX_NAME_LENGTH)
+        return fail(`${field}.name`, `a name of at most ${MAX_NAME_LENGTH} characters`, name);
+      if (names.has(name)) fail(`${field}.name`, "a name of its own", name);
+      names.add(name);
+      // Of the folder alone: an index from elsewhere must not name other files.
+      if (typeof file !== "string" || !/^[A-Za-z0-9_][\w.-]*$/.test(file))
+        return fail(`${field}.file`, "the name of a file in the same folder", file);
+      return { name, file, trainExamples: whole(`${field}.trainExamples`, trainExamples, 2 ** 31) };
+    }),
+  };
+}
+
+/** The sketches of all clients of an index, in its order. @throws {KindredError} `invalid_data` naming file and tensor */
+export async function readSketches(folder: string, { dim, clients }: SketchIndex): Promise<ClientSketch[]> {
+  const sketches: ClientSketch[] = [];
+  for (const { name, file, trainExamples } of clients) {
+    const path = join(folder, file);
+    const fail = (problem: string, cause?: unknown): never => {
+      throw new KindredError("invalid_data", `${path}: ${problem}`, { file: path, client: name }, cause);
+    };
+    const info = await stat(path).catch((error) => fail(`cannot be read (${reasonOf(error)})`, error));
+    if (!info.isFile() || info.size > MAX_FILE_BYTES) fail(`is no file of at most ${MAX_FILE_BYTES} bytes`);
+    const bytes = await readFile(path).catch((error) => fail(`cannot be read (${reasonOf(error)})`, error));
+    try {
+      sketches.push({ client: name, trainExamples, ...decodeSketches(bytes, dim, name) });
+    } catch (error) {
+      if (!(error instanceof KindredError)) throw error;
+      fail(`${error.message}; make the file again`, error);
+    }
+  }
+  return sketches;
+}
