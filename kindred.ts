@@ -7,6 +7,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { BALANCES } from "./coordinator/estimation/problem.js";
+import { DESIGNS } from "./coordinator/estimation/sampler.js";
+import { METHODS } from "./coordinator/stages/methods.js";
 import { asset } from "./shared/base/assets.js";
 import { parseBytes } from "./shared/base/bytes.js";
 import { KindredError } from "./shared/base/errors.js";
@@ -57,7 +60,12 @@ function share(text: string): number {
   throw new InvalidArgumentError("It must be above 0 and at most 1.");
 }
 
+const positives = (text: string): number[] => text.split(",").map(number(Number.MIN_VALUE, Number.MAX_VALUE));
+
 const names = (text: string): string[] => text.split(",").map((name) => name.trim());
+
+/** Lists of names, one each time the option is given. */
+const gathered = (text: string, before: readonly string[][] = []): string[][] => [...before, names(text)];
 
 function choiceMap(text: string): Record<string, string> {
   let value: unknown;
@@ -285,6 +293,122 @@ function buildProgram(): Command {
           `${clients.length} clients' sketches in ${options.out}, ${kept} of them from before${leftOut.length > 0 ? `; ${leftOut.length} left out` : ""}`,
       );
     });
+
+  runtimeOptions(
+    command(program, "estimate <sketches>", "second stage by itself: from sketches to affinities, as files"),
+  )
+    .requiredOption("--out <dir>", "folder of the estimate")
+    .option("--subsets <n>", "subsets of clients whose joint training is estimated (default: chosen)", integer(1))
+    .option("--subset-size <n>", "clients a subset (default: chosen)", integer(2))
+    .option("--standard-error <nats>", "add subsets until the affinities are known to this", number(1e-9, 1e9))
+    .addOption(new Option("--design <name>", "how subsets are drawn").choices(DESIGNS).default("balanced"))
+    .addOption(new Option("--balance <name>", "what a client counts for").choices(BALANCES).default("none"))
+    .option("--lambda <list>", "ridge penalty, or a path of them: 3e-3,3e-4 (default: a path)", positives)
+    .option("--seed <n>", "draws the subsets (default: that of the sketches)", integer(0))
+    .addOption(jsonOption())
+    .addOption(forceOption())
+    .action(
+      async (
+        sketches: string,
+        options: Manners &
+          RuntimeOptions & {
+            out: string;
+            subsets?: number;
+            subsetSize?: number;
+            standardError?: number;
+            design: (typeof DESIGNS)[number];
+            balance: (typeof BALANCES)[number];
+            lambda?: number[];
+            seed?: number;
+            force?: boolean;
+          },
+      ) => {
+        const { subsets, subsetSize, standardError, design, balance, lambda, seed } = options;
+        const { estimateFiles } = await import("./coordinator/stages/estimate.js");
+        const job = {
+          sketches: resolve(sketches),
+          out: resolve(options.out),
+          force: options.force === true,
+          settings: {
+            subsets: subsets ?? ("auto" as const),
+            subsetSize: subsetSize ?? ("auto" as const),
+            standardError: standardError ?? ("auto" as const),
+            lambda: lambda ?? ("auto" as const),
+            design,
+            balance,
+          },
+          seed,
+          runtime: runtimeOf(options),
+        };
+        const result = await runJob(options, (context) => estimateFiles(job, context));
+        const { clients, facts, cost } = result;
+        await printResult(
+          result,
+          options,
+          () =>
+            `affinities of ${clients.length} clients from ${facts.subsets} subsets of ${facts.subsetSize} in ${options.out}, standard error ${facts.standardError?.toPrecision(2) ?? "unknown"} nats, ${cost.seconds.toFixed(1)} s`,
+        );
+      },
+    );
+
+  runtimeOptions(
+    command(
+      program,
+      "group <affinity>",
+      "third stage by itself: groups from an affinity matrix, or an estimate's folder",
+    ),
+  )
+    .requiredOption("--out <file>", "groups, as JSON")
+    .option("--sketches <dir>", "their sketches: the estimator judges the partitions, as in a run")
+    .addOption(
+      new Option("--method <name>", "kindred: by the estimator where sketches are given, else by the relaxation")
+        .choices(METHODS)
+        .default("kindred"),
+    )
+    .option("--groups <n>", "number of groups (default: judged, or the eigengap)", integer(1))
+    .option("--min-size <n>", "fewest clients of a group", integer(1))
+    .option("--max-size <n>", "most clients of a group", integer(1))
+    .option("--together <names>", "clients that share a group: a,b; may be given again", gathered)
+    .option("--apart <names>", "clients of which no two share a group: a,b; may be given again", gathered)
+    .option("--seed <n>", "of the search (default: that of the estimate)", integer(0))
+    .addOption(jsonOption())
+    .addOption(forceOption())
+    .action(
+      async (
+        affinity: string,
+        options: Manners &
+          RuntimeOptions & {
+            out: string;
+            sketches?: string;
+            method: (typeof METHODS)[number];
+            groups?: number;
+            minSize?: number;
+            maxSize?: number;
+            together?: string[][];
+            apart?: string[][];
+            seed?: number;
+            force?: boolean;
+          },
+      ) => {
+        const { sketches, method, groups, minSize, maxSize, together = [], apart = [], seed } = options;
+        const { groupFiles } = await import("./coordinator/stages/group.js");
+        const job = {
+          affinity: resolve(affinity),
+          ...(sketches === undefined ? {} : { sketches: resolve(sketches) }),
+          out: resolve(options.out),
+          force: options.force === true,
+          groups: groups ?? ("auto" as const),
+          method,
+          company: { minSize, maxSize, together, apart },
+          seed,
+          runtime: runtimeOf(options),
+        };
+        const result = await runJob(options, (context) => groupFiles(job, context));
+        await printResult(result, options, () =>
+          [...result.groups.map((group, at) => `group ${at + 1}: ${group.join(", ")}`), result.reason].join("\n"),
+        );
+      },
+    );
 
   command(program, "demo", "run the embedded model on a generated population; under five minutes")
     .option("--seed <n>", "another population, another run", integer(0), 0)

@@ -70,9 +70,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "coordinator/grouping",
     "coordinator/roster",
     "coordinator/rounds",
+    "coordinator/stages",
     "coordinator/storage",
     "shared/*",
   ],
+  "coordinator/stages": ["coordinator/estimation", "coordinator/grouping", "shared/*"],
   "coordinator/roster": ["coordinator/storage", "shared/base", "shared/wire"],
   "coordinator/rounds": ["shared/base", "shared/adapters", "shared/wire"],
   "coordinator/server": [

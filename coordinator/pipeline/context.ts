@@ -9,11 +9,10 @@ import type { Logger } from "../../shared/base/log.js";
 import type { Progress } from "../../shared/base/progress.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import type { AdapterSpec, ResultFor, TaskSpec } from "../../shared/wire/tasks.js";
-import type { Balance } from "../estimation/problem.js";
-import type { Design } from "../estimation/sampler.js";
-import type { Baseline } from "../grouping/group.js";
 import type { ClientInfo, ClientPool } from "../roster/pool.js";
 import type { AdapterShapes } from "../rounds/check.js";
+import type { EstimationSettings } from "../stages/affinities.js";
+import type { GroupingMethod } from "../stages/methods.js";
 import type { Journal } from "./journal.js";
 
 /** The methods whose costs are kept apart. */
@@ -36,21 +35,15 @@ export interface PipelinePlan {
     readonly warmup: number;
     readonly clipNorm: number;
   };
-  readonly estimation: {
-    readonly subsets: "auto" | number;
-    readonly subsetSize: "auto" | number;
+  readonly estimation: EstimationSettings & {
     readonly dim: number;
     readonly examplesPerClient: number;
-    readonly lambda: "auto" | number | readonly number[];
-    readonly standardError: "auto" | number;
-    readonly design: Design;
-    readonly balance: Balance;
     readonly margin: "auto" | "answer" | "two-term" | "rivals";
   };
   readonly groups: "auto" | number;
   /** What every partition keeps; clients by name. */
   readonly grouping: Company & {
-    readonly method: "kindred" | Baseline | "cosine";
+    readonly method: GroupingMethod;
   };
   readonly boosting: { readonly rounds: number };
   readonly ensemble: { readonly strength: "auto" | number };

@@ -8,25 +8,22 @@ import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
 import { answerSets } from "../../shared/sketch/answers.js";
 import { type BlobRef, type ListChoices, rivalsOf, sketchTask } from "../../shared/wire/tasks.js";
-import { createBatchedSolver } from "../estimation/batched.js";
+import type { Half } from "../estimation/evaluate.js";
 import { EstimatorJudge } from "../estimation/judge.js";
 import { type Outlook, outlookOf } from "../estimation/outlook.js";
-import { firstSubsets, sampleAffinity } from "../estimation/precision.js";
-import { buildProblem, checkClientSketch, crossFit } from "../estimation/problem.js";
+import { firstSubsets } from "../estimation/precision.js";
+import { checkClientSketch } from "../estimation/problem.js";
 import { GroupConstraints } from "../grouping/constraints.js";
-import { type Grouping, groupClients } from "../grouping/group.js";
-import { baselineGrouping } from "./baseline.js";
-import { confirmed } from "./confirm.js";
+import {
+  type EstimationFacts,
+  estimateAffinities,
+  factsOf,
+  halfAffinity,
+  openEstimator,
+  samplingOf,
+} from "../stages/affinities.js";
+import { candidateNotes, findGroups, type GroupingCandidateNote } from "../stages/groups.js";
 import { faultText, type PipelineContext, type PipelinePlan } from "./context.js";
-
-export interface GroupingCandidateNote {
-  readonly label: string;
-  readonly groups: number;
-  readonly judged: number;
-  readonly gainOverOne: number | null;
-  readonly standardError: number | null;
-  readonly chosen: boolean;
-}
 
 export interface EstimateOutcome {
   /** Whom the estimation covers, in the run's order: all whose sketches are good. */
@@ -37,18 +34,7 @@ export interface EstimateOutcome {
   readonly partition: readonly (readonly number[])[];
   readonly candidates: readonly GroupingCandidateNote[];
   readonly reason: string;
-  readonly facts: {
-    readonly subsets: number;
-    readonly subsetSize: number;
-    readonly dim: number;
-    readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
-    /** Of an affinity, by the choice of subsets, nats; null where each pair was seen once. */
-    readonly standardError: number | null;
-    readonly twoTerms: boolean;
-    readonly folds: number;
-    /** lambda_0, the median over the subsets of what each chose of the path. */
-    readonly lambda: number;
-    readonly largestGradientNorm: number;
+  readonly facts: EstimationFacts & {
     /** Of the partition. */
     readonly outlook: Outlook;
   };
@@ -114,66 +100,40 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
     });
   }
   const stage = ctx.progress.stage("estimate affinities", 1);
-  const problem = crossFit(buildProblem(sketches, estimation.balance), undefined, seed);
   const clients = sketches.map(({ client }) => client);
   const runtime = new MeteredRuntime(ctx.runtime);
-  const solver = await createBatchedSolver(problem, runtime, {
-    lambda: chosen(estimation.lambda),
-    signal: ctx.signal,
-  });
+  const solver = await openEstimator(sketches, estimation, { seed, runtime, signal: ctx.signal });
   try {
-    const { size, ...sampling } = samplingOf(ctx.plan);
-    const {
-      plan: subsets,
-      fits,
-      affinity: { matrix },
-      errors,
-    } = await sampleAffinity(solver, {
-      ...sampling,
-      // A client that dropped out must not leave fewer clients than a subset has.
-      size: size && Math.min(size, clients.length),
-    });
+    const sampled = await estimateAffinities(solver, estimation, seed);
+    const { matrix } = sampled.affinity;
     stage.tick(1);
     stage.done();
     // How many groups the search will look at is known only when it ends.
     const searching = ctx.progress.stage("search groups", 0);
     const judge = new EstimatorJudge(solver, { onSolved: (groups) => searching.tick(groups) });
-    // A client that dropped out takes its wishes along, and leaves fewer groups to be had.
-    const constraints = new GroupConstraints(clients, ctx.plan.grouping);
-    const search = { seed, signal: ctx.signal, constraints };
-    const forced = groups === "auto" ? undefined : Math.min(groups, constraints.counts.most);
-    const { method } = ctx.plan.grouping;
-    let grouping: Grouping;
-    if (method !== "kindred") grouping = await baselineGrouping(method, matrix, problem, forced, search);
-    else {
-      const found = await groupClients(matrix, { ...search, judge, groups: forced ?? "auto" });
-      grouping = forced === undefined ? await confirmed(found, subsets, fits, judge, search) : found;
-    }
+    const halves = (half: Half) => halfAffinity(sampled, half);
+    const grouping = await findGroups(
+      matrix,
+      { judge, problem: solver.problem, halves },
+      {
+        groups,
+        method: ctx.plan.grouping.method,
+        // A client that dropped out takes its wishes along.
+        constraints: new GroupConstraints(clients, ctx.plan.grouping),
+        seed,
+        signal: ctx.signal,
+      },
+    );
     searching.done({ groups: grouping.partition.length });
     return {
       clients,
       affinity: matrix.map((row) => Array.from(row)),
       partition: grouping.partition.map((group) => [...group]),
-      candidates: grouping.candidates.map((candidate, at) => ({
-        label: candidate.source,
-        groups: candidate.partition.length,
-        judged: candidate.value,
-        gainOverOne: candidate.gainOverOne,
-        standardError: candidate.standardError,
-        chosen: at === grouping.chosen,
-      })),
+      candidates: candidateNotes(grouping),
       reason: grouping.why,
       facts: {
-        subsets: subsets.subsets.length,
-        subsetSize: subsets.size,
-        dim: estimation.dim,
-        pairCoverage: subsets.pairCoverage,
-        standardError: Number.isFinite(errors.typical) ? errors.typical : null,
-        twoTerms: problem.twoTerm,
-        folds: problem.folds?.count ?? 1,
-        lambda: median(fits.lambda),
+        ...factsOf(solver, sampled),
         outlook: await outlookOf(solver, grouping.partition),
-        largestGradientNorm: fits.gradientNorm.reduce((most, norm) => Math.max(most, norm), 0),
       },
       flops: runtime.flops,
       rejected,
@@ -182,17 +142,6 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
     await solver.close();
   }
 }
-
-/** The lower of the middle two where the count is even: a value of the path. */
-const median = (values: Float64Array): number => values.toSorted()[(values.length - 1) >> 1]!;
-
-const samplingOf = ({ estimation, seed }: PipelinePlan) => ({
-  size: chosen(estimation.subsetSize),
-  subsets: chosen(estimation.subsets),
-  standardError: chosen(estimation.standardError),
-  design: estimation.design,
-  seed,
-});
 
 /**
  * Whether the constraints on groups can be kept by these clients, and speak of them alone: known before the first training.
@@ -228,7 +177,5 @@ export function checkGrouping({ groups, grouping }: PipelinePlan, clients: reado
  * @throws {KindredError} `invalid_option` saying what to change
  */
 export function checkSampling(plan: PipelinePlan, clients: number): void {
-  firstSubsets(clients, samplingOf(plan));
+  firstSubsets(clients, samplingOf(plan.estimation, plan.seed));
 }
-
-const chosen = <T>(value: "auto" | T): T | undefined => (value === "auto" ? undefined : (value as T));

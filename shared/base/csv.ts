@@ -16,17 +16,35 @@ export interface CsvRow {
 /** More columns than any table has: an affinity matrix of as many clients as a coordinator takes, and one for their names. */
 const MAX_COLUMNS = 10_001;
 
+export interface CsvRecord {
+  /** Line on which it begins, from 1. */
+  readonly line: number;
+  /** As many as in every other record of the file. */
+  readonly cells: readonly string[];
+}
+
 /**
- * The file's records.
- * @throws {KindredError} `not_found`, or `invalid_data` naming `file:LINE`: bytes that are no text, a quote that does not
- * close, a record with too many or too few fields, a column named twice
+ * The file's rows below its header, by column.
+ * @throws {KindredError} as `readRecords`, and for a column named twice
  */
 export async function* readCsv(path: string): AsyncGenerator<CsvRow> {
+  let header: string[] | undefined;
+  for await (const { line, cells } of readRecords(path)) {
+    if (header === undefined) header = checkHeader(cells, `${path}:${line}`);
+    else yield { line, fields: Object.fromEntries(header.map((name, column) => [name, cells[column] as string])) };
+  }
+}
+
+/**
+ * The file's records, the header first.
+ * @throws {KindredError} `not_found`, or `invalid_data` naming `file:LINE`: bytes that are no text, a quote that does not
+ * close, a record with too many or too few fields
+ */
+export async function* readRecords(path: string): AsyncGenerator<CsvRecord> {
   // Lines are decoded and checked by the reader of lines, and joined again: csv-parse turns wrong bytes into U+FFFD.
   const text = async function* () {
     for await (const line of readLines(path)) yield `${line.text}\n`;
   };
-  let header: string[] | undefined;
   const source = Readable.from(text());
   const parser = parse({ info: true, skip_empty_lines: true, max_record_size: MAX_ROW_BYTES });
   source.on("error", (error) => parser.destroy(error));
@@ -37,11 +55,7 @@ export async function* readCsv(path: string): AsyncGenerator<CsvRow> {
       const breaks = record.reduce((sum, field) => sum + field.split("\n").length - 1, 0);
       const line = info.lines - breaks;
       last = info.lines;
-      if (header === undefined) {
-        header = checkHeader(record, `${path}:${line}`);
-        continue;
-      }
-      yield { line, fields: Object.fromEntries(header.map((name, column) => [name, record[column] as string])) };
+      yield { line, cells: record };
     }
   } catch (cause) {
     if (cause instanceof KindredError) throw cause;

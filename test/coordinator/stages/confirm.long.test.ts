@@ -12,7 +12,7 @@ import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.
 import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
 import { groupClients } from "../../../coordinator/grouping/group.js";
 import { adjustedRandIndex } from "../../../coordinator/grouping/rand-index.js";
-import { confirmed } from "../../../coordinator/pipeline/confirm.js";
+import { confirmed } from "../../../coordinator/stages/confirm.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { plantedSketches } from "../../../simulations/benchmarks/planted-sketches.js";
 
@@ -33,11 +33,12 @@ async function search(common: number, seed: number, train = 24) {
   const subsets = sampleSubsets(labels.length, { seed });
   const fits = await fitHeldOut(solver, subsets.subsets);
   const judge = new EstimatorJudge(solver);
+  const halves = (half: 0 | 1) => affinityMatrix(labels.length, subsets.subsets, memberValues(fits, half)).matrix;
   const options = { seed, signal: undefined };
   const { matrix } = affinityMatrix(labels.length, subsets.subsets, memberValues(fits));
   // The search alone, taken at its word.
   const eager = await groupClients(matrix, { ...options, judge, oneGroupMargin: 0, margin: 0 });
-  const grouping = await confirmed(eager, subsets, fits, judge, options);
+  const grouping = await confirmed(eager, halves, judge, options);
   await solver.close();
   const found = labels.map((_, i) => grouping.partition.findIndex((group) => group.includes(i)));
   return { eager, grouping, agreement: adjustedRandIndex(found, labels) };

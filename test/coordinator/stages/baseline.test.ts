@@ -4,7 +4,7 @@ import { buildProblem } from "../../../coordinator/estimation/problem.js";
 import { GroupConstraints } from "../../../coordinator/grouping/constraints.js";
 import { labelsOf } from "../../../coordinator/grouping/partition.js";
 import { adjustedRandIndex } from "../../../coordinator/grouping/rand-index.js";
-import { baselineGrouping } from "../../../coordinator/pipeline/baseline.js";
+import { baselineGrouping } from "../../../coordinator/stages/baseline.js";
 import { plantedSketches } from "../../../simulations/benchmarks/planted-sketches.js";
 import { plantedAffinity } from "../../../simulations/benchmarks/sdp.js";
 

@@ -1,4 +1,8 @@
-/** Grouping as others do it, on the same sketches and affinities: for comparison, chosen by `grouping.method`. */
+/**
+ * Grouping without the estimator's judgement: as others do it, on the same sketches and affinities, for comparison; and by the
+ * relaxation where there are affinities alone.
+ */
+import { KindredError } from "../../shared/base/errors.js";
 import type { EstimationProblem } from "../estimation/problem.js";
 import { cosineAffinity, groupsByEigengap } from "../grouping/baselines.js";
 import type { GroupConstraints } from "../grouping/constraints.js";
@@ -13,17 +17,21 @@ export interface BaselineSearch {
 
 /**
  * @param method "cosine": average linkage of the cosines between clients' mean sketched gradients; else of the affinities
+ * @param problem the sketches, where they are at hand
  * @param groups undefined: by the eigengap
+ * @throws {KindredError} `invalid_option` for the cosine without sketches
  */
 export async function baselineGrouping(
-  method: Baseline | "cosine",
+  method: Baseline | "cosine" | "sdp",
   affinity: readonly ArrayLike<number>[],
-  problem: EstimationProblem,
+  problem: EstimationProblem | undefined,
   groups: number | undefined,
   search: BaselineSearch,
 ): Promise<Grouping> {
   const { fewest, most } = search.constraints.counts;
-  const similarity = method === "cosine" ? cosineAffinity(meanSketches(problem)) : affinity;
+  if (method === "cosine" && problem === undefined)
+    throw new KindredError("invalid_option", "grouping by cosine compares the clients' gradients: give their sketches");
+  const similarity = method === "cosine" ? cosineAffinity(meanSketches(problem!)) : affinity;
   const gap = () => groupsByEigengap(standardiseAffinity(similarity), Math.ceil(1.5 * Math.sqrt(affinity.length)));
   const wanted = groups ?? Math.min(most, Math.max(fewest, gap()));
   const found = await groupClients(similarity, {

@@ -1,8 +1,6 @@
 /** How many groups hold on rows that had no part in finding them. */
-import { affinityMatrix } from "../estimation/affinity.js";
-import { type HeldOutFits, memberValues } from "../estimation/evaluate.js";
+import type { Half } from "../estimation/evaluate.js";
 import type { EstimatorJudge } from "../estimation/judge.js";
-import type { SubsetPlan } from "../estimation/sampler.js";
 import type { GroupConstraints } from "../grouping/constraints.js";
 import { type Candidate, type Grouping, groupClients } from "../grouping/group.js";
 import type { Partition } from "../grouping/partition.js";
@@ -28,28 +26,30 @@ function byGroups(candidates: readonly Candidate[]): Map<number, Candidate> {
  * always finds one that suits the rows it was judged by: on populations without conflict by up to 5 standard errors.
  *
  * @param found the search on all rows; its best candidate of the number of groups chosen is what stands
+ * @param halves T as each half of the held-out rows has it
  */
 export async function confirmed(
   found: Grouping,
-  { subsets }: SubsetPlan,
-  fits: HeldOutFits,
+  halves: (half: Half) => readonly ArrayLike<number>[],
   judge: EstimatorJudge,
   search: { seed: number; signal: AbortSignal | undefined; constraints?: GroupConstraints },
 ): Promise<Grouping> {
   if (found.partition.length === 1) return found;
-  const clients = found.partition.flat().length;
-  const halves: { partitions: Map<number, Partition>; other: EstimatorJudge }[] = [];
+  const searched: { partitions: Map<number, Partition>; other: EstimatorJudge }[] = [];
   for (const half of [0, 1] as const) {
-    const { matrix } = affinityMatrix(clients, subsets, memberValues(fits, half));
-    const { candidates } = await groupClients(matrix, { ...search, judge: judge.onHalf(half), oneGroupMargin: 0 });
+    const { candidates } = await groupClients(halves(half), {
+      ...search,
+      judge: judge.onHalf(half),
+      oneGroupMargin: 0,
+    });
     const partitions = new Map([...byGroups(candidates)].map(([groups, { partition }]) => [groups, partition]));
-    halves.push({ partitions, other: judge.onHalf(half === 0 ? 1 : 0) });
+    searched.push({ partitions, other: judge.onHalf(half === 0 ? 1 : 0) });
   }
   /** Gain of so many groups over so many, on rows that found neither. */
   const gainOf = async (more: number, fewer: number): Promise<{ gain: number; standardError: number }> => {
     let gain = 0;
     let variance = 0;
-    for (const { partitions, other } of halves) {
+    for (const { partitions, other } of searched) {
       const seen = await other.compare(partitions.get(more) as Partition, partitions.get(fewer) as Partition);
       gain += seen.gain / 2;
       variance += (seen.standardError / 2) ** 2;
@@ -58,7 +58,7 @@ export async function confirmed(
   };
   const all = byGroups(found.candidates);
   const numbers = [...all.keys()]
-    .filter((groups) => halves.every(({ partitions }) => partitions.has(groups)))
+    .filter((groups) => searched.every(({ partitions }) => partitions.has(groups)))
     .sort((a, b) => a - b);
   // One, unless constraints ask for more.
   const [fewest] = numbers;

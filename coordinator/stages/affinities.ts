@@ -1,0 +1,94 @@
+/**
+ * The stage from sketches to affinities, as one function for the pipeline and for `kindred estimate`: options, the solver, the
+ * sampled subsets, and what a report says of them. It knows nothing of where sketches come from.
+ */
+import type { Runtime } from "../../shared/runtimes/types.js";
+import type { ClientSketch } from "../../shared/sketch/types.js";
+import { affinityMatrix } from "../estimation/affinity.js";
+import { createBatchedSolver } from "../estimation/batched.js";
+import { type Half, memberValues } from "../estimation/evaluate.js";
+import { type PrecisionOptions, type SampledAffinity, sampleAffinity } from "../estimation/precision.js";
+import { type Balance, buildProblem, crossFit } from "../estimation/problem.js";
+import type { Design } from "../estimation/sampler.js";
+import type { SurrogateSolver } from "../estimation/surrogate.js";
+
+/** Options of the estimate, as configurations have them. */
+export interface EstimationSettings {
+  readonly subsets: "auto" | number;
+  readonly subsetSize: "auto" | number;
+  readonly lambda: "auto" | number | readonly number[];
+  /** Of T, nats. */
+  readonly standardError: "auto" | number;
+  readonly design: Design;
+  readonly balance: Balance;
+}
+
+export interface EstimationFacts {
+  readonly subsets: number;
+  readonly subsetSize: number;
+  readonly dim: number;
+  readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
+  /** Of an affinity, by the choice of subsets, nats; null where each pair was seen once. */
+  readonly standardError: number | null;
+  readonly twoTerms: boolean;
+  readonly folds: number;
+  /** lambda_0, the median over the subsets of what each chose of the path. */
+  readonly lambda: number;
+  readonly largestGradientNorm: number;
+}
+
+const chosen = <T>(value: "auto" | T): T | undefined => (value === "auto" ? undefined : (value as T));
+
+export const samplingOf = (settings: EstimationSettings, seed: number): PrecisionOptions => ({
+  size: chosen(settings.subsetSize),
+  subsets: chosen(settings.subsets),
+  standardError: chosen(settings.standardError),
+  design: settings.design,
+  seed,
+});
+
+/** The solver of the clients' surrogates, their examples in folds drawn by the seed where they are few. Close it. */
+export function openEstimator(
+  sketches: readonly ClientSketch[],
+  { balance, lambda }: Pick<EstimationSettings, "balance" | "lambda">,
+  {
+    seed,
+    runtime,
+    signal,
+  }: { readonly seed: number; readonly runtime: Runtime; readonly signal?: AbortSignal | undefined },
+): Promise<SurrogateSolver> {
+  const problem = crossFit(buildProblem(sketches, balance), undefined, seed);
+  return createBatchedSolver(problem, runtime, { lambda: chosen(lambda), signal });
+}
+
+export function estimateAffinities(
+  solver: SurrogateSolver,
+  settings: EstimationSettings,
+  seed: number,
+): Promise<SampledAffinity> {
+  const { size, ...sampling } = samplingOf(settings, seed);
+  // A client that dropped out must not leave fewer clients than a subset has.
+  return sampleAffinity(solver, { ...sampling, size: size && Math.min(size, solver.problem.clients.length) });
+}
+
+export function factsOf({ problem }: SurrogateSolver, { plan, fits, errors }: SampledAffinity): EstimationFacts {
+  return {
+    subsets: plan.subsets.length,
+    subsetSize: plan.size,
+    dim: problem.dim,
+    pairCoverage: plan.pairCoverage,
+    standardError: Number.isFinite(errors.typical) ? errors.typical : null,
+    twoTerms: problem.twoTerm,
+    folds: problem.folds?.count ?? 1,
+    lambda: median(fits.lambda),
+    largestGradientNorm: fits.gradientNorm.reduce((most, norm) => Math.max(most, norm), 0),
+  };
+}
+
+/** T as one half of every client's held-out examples has it. */
+export function halfAffinity({ affinity, plan, fits }: SampledAffinity, half: Half): readonly Float64Array[] {
+  return affinityMatrix(affinity.matrix.length, plan.subsets, memberValues(fits, half)).matrix;
+}
+
+/** The lower of the middle two where the count is even: a value of the path. */
+const median = (values: Float64Array): number => values.toSorted()[(values.length - 1) >> 1]!;
