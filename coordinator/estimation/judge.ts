@@ -99,20 +99,24 @@ export class EstimatorJudge {
     });
   }
 
-  /** How much better `candidate` is than `reference`, and how sure that is over held-out examples. */
-  async compare(candidate: Groups, reference: Groups): Promise<Comparison> {
+  /**
+   * How much better `candidate` is than `reference`, and how sure that is over held-out examples.
+   * @param counts what each client counts for, in place of the judge's weights; not all 0
+   */
+  async compare(candidate: Groups, reference: Groups, counts?: ArrayLike<number>): Promise<Comparison> {
+    const share = counts === undefined ? this.share : scaled(counts);
     await this.solve([...candidate, ...reference].filter((group) => !this.nearby.has(keyOf(group))));
-    const n = this.share.length;
+    const n = share.length;
     const ours = this.clientLosses(candidate);
     const theirs = this.clientLosses(reference);
     const gains = new Float64Array(n);
     const variances = new Float64Array(n).fill(Number.NaN);
-    const counts = new Float64Array(n);
+    const examples = new Float64Array(n);
     let pooled = 0;
     let freedom = 0;
     for (let i = 0; i < n; i++) {
       const difference = theirs[i]!.map((loss, e) => loss - ours[i]![e]!);
-      counts[i] = difference.length;
+      examples[i] = difference.length;
       gains[i] = mean(difference);
       if (difference.length < 2) continue;
       let squares = 0;
@@ -126,9 +130,9 @@ export class EstimatorJudge {
     let gain = 0;
     let variance = 0;
     for (let i = 0; i < n; i++) {
-      gain += this.share[i]! * gains[i]!;
+      gain += share[i]! * gains[i]!;
       const own = Number.isNaN(variances[i]!) ? elsewhere : variances[i]!;
-      variance += (this.share[i]! ** 2 * own) / counts[i]!;
+      variance += (share[i]! ** 2 * own) / examples[i]!;
     }
     return { gain, standardError: Math.sqrt(variance) };
   }
@@ -265,6 +269,13 @@ function keyOf(group: readonly number[]): string {
 
 function sorted(group: readonly number[]): number[] {
   return [...group].sort((a, b) => a - b);
+}
+
+/** To a sum of 1. */
+function scaled(counts: ArrayLike<number>): Float64Array {
+  const share = Float64Array.from(counts);
+  const total = share.reduce((a, b) => a + b, 0);
+  return share.map((count) => count / total);
 }
 
 function varianceOf(values: Float64Array): number {

@@ -2,6 +2,7 @@
  * From sketches to groups: how every client would fare in every sampled company, without training, and the partition that this
  * suggests. The sketches are asked of the clients; the rest is computed once and kept in the journal.
  */
+import type { Company } from "../../shared/base/company.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { MeteredRuntime } from "../../shared/runtimes/metered.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
@@ -16,6 +17,7 @@ import { checkClientSketch } from "../estimation/problem.js";
 import { GroupConstraints } from "../grouping/constraints.js";
 import {
   type EstimationFacts,
+  type EstimationSettings,
   estimateAffinities,
   factsOf,
   halfAffinity,
@@ -58,7 +60,7 @@ export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOu
   );
   stage.done();
 
-  const outcome = await ctx.journal.step("estimate", async () => {
+  const outcome = await ctx.journal.step(ESTIMATE, async () => {
     const refs = new Map([...results].map(([client, { rows }]) => [client, rows]));
     return await solve(ctx, refs);
   });
@@ -74,11 +76,26 @@ async function choicesOf(ctx: PipelineContext, names: readonly string[]): Promis
   return [...results.values()].map(({ tokens }) => tokens);
 }
 
-interface Solved extends EstimateOutcome {
+/** What the journal keeps under `ESTIMATE`. */
+export interface StoredEstimate extends EstimateOutcome {
   readonly rejected: readonly { readonly client: string; readonly reason: string }[];
+  /** What judging further partitions takes; absent in states of earlier versions. */
+  readonly evidence?: {
+    /** In the order of `clients`. */
+    readonly sketches: readonly { readonly client: string; readonly trainExamples: number; readonly rows: BlobRef }[];
+    readonly dim: number;
+    readonly seed: number;
+    readonly balance: EstimationSettings["balance"];
+    readonly lambda: EstimationSettings["lambda"];
+    readonly company: Company;
+    /** Standard errors of the affinities, nats, four digits; null where each pair was seen once. */
+    readonly errors: readonly (readonly number[])[] | null;
+  };
 }
 
-async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): Promise<Solved> {
+export const ESTIMATE = "estimate";
+
+async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): Promise<StoredEstimate> {
   const { estimation, groups, seed } = ctx.plan;
   const sketches: ClientSketch[] = [];
   const rejected: { client: string; reason: string }[] = [];
@@ -137,11 +154,30 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
       },
       flops: runtime.flops,
       rejected,
+      evidence: {
+        sketches: sketches.map(({ client, trainExamples }) => ({ client, trainExamples, rows: refs.get(client)! })),
+        dim: estimation.dim,
+        seed,
+        balance: estimation.balance,
+        lambda: estimation.lambda,
+        company: companyOf(ctx.plan),
+        errors: Number.isFinite(sampled.errors.typical)
+          ? sampled.errors.matrix.map((row) => Array.from(row, (error) => Number(error.toPrecision(4))))
+          : null,
+      },
     };
   } finally {
     await solver.close();
   }
 }
+
+/** What the journal can keep of the constraints: fields that are undefined are left out. */
+const companyOf = ({ grouping: { minSize, maxSize, together, apart } }: PipelinePlan): Company => ({
+  ...(minSize === undefined ? {} : { minSize }),
+  ...(maxSize === undefined ? {} : { maxSize }),
+  together: together.map((list) => [...list]),
+  apart: apart.map((list) => [...list]),
+});
 
 /**
  * Whether the constraints on groups can be kept by these clients, and speak of them alone: known before the first training.

@@ -1,13 +1,12 @@
 /** `kindred export`: a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights. */
-import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { writeEnsemble } from "../../shared/adapters/ensemble.js";
 import { parseSafetensors } from "../../shared/adapters/safetensors.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { openStore } from "../storage/sqlite.js";
 import { PUBLISHED, type Published } from "./run.js";
+import { stateFolder } from "./state.js";
 
 export interface ExportJob {
   /** A simulation's folder, or a coordinator's state. */
@@ -21,13 +20,7 @@ export async function exportRun(
   { run, out, force }: ExportJob,
   { log }: Pick<JobContext, "log">,
 ): Promise<{ members: string[] }> {
-  const state = [join(run, "state"), run].find((folder) => existsSync(join(folder, "state.db")));
-  if (state === undefined) {
-    throw new KindredError(
-      "not_found",
-      `${run}: is no run (no state.db there or in state/); give the folder of kindred simulate --out or kindred coordinator --state`,
-    );
-  }
+  const state = stateFolder(run);
   const there = await readdir(out).catch(() => []);
   if (there.length > 0 && !force) {
     throw new KindredError("already_exists", `${out}: is not empty; choose another folder or add --force`, { out });

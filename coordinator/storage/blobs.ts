@@ -44,6 +44,11 @@ export class FileBlobs implements BlobStore {
     return blobs;
   }
 
+  /** The blobs of a folder that another process may be writing to; nothing is made or changed. */
+  static reading(folder: string): Pick<BlobStore, "get"> {
+    return new FileBlobs(join(folder, "blobs"), join(folder, "partial"));
+  }
+
   private path(ref: BlobRef): string {
     return join(this.whole, ref.sha256.slice(0, 2), ref.sha256);
   }

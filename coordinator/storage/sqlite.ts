@@ -1,5 +1,5 @@
 /** The store on SQLite (Kysely over libsql, WAL) and a folder of blobs. One process at a time may write. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type CompiledQuery, Kysely, type SqliteDatabase, SqliteDialect, sql } from "kysely";
 import Database from "libsql";
@@ -21,18 +21,23 @@ interface Tables {
   memos: { key: string; value: string };
 }
 
+/** @returns whether the tables are there. @throws {KindredError} `unsupported` where they are of another version */
+async function checkSchema(db: Kysely<Tables>, file: string): Promise<boolean> {
+  const found = await db.selectFrom("schema_info").select("version").executeTakeFirst();
+  if (found && found.version !== SCHEMA_VERSION) {
+    const message = `${file} has schema version ${found.version}, this Kindred reads ${SCHEMA_VERSION}: use the Kindred that wrote it, or another folder`;
+    throw new KindredError("unsupported", message, { file, version: found.version });
+  }
+  return found !== undefined;
+}
+
 async function createTables(db: Kysely<Tables>, file: string): Promise<void> {
   await db.schema
     .createTable("schema_info")
     .ifNotExists()
     .addColumn("version", "integer", (c) => c.notNull())
     .execute();
-  const found = await db.selectFrom("schema_info").select("version").executeTakeFirst();
-  if (found && found.version !== SCHEMA_VERSION) {
-    const message = `${file} has schema version ${found.version}, this Kindred reads ${SCHEMA_VERSION}: use the Kindred that wrote it, or another folder`;
-    throw new KindredError("unsupported", message, { file, version: found.version });
-  }
-  if (found) return;
+  if (await checkSchema(db, file)) return;
   await db.transaction().execute(async (tx) => {
     await tx.schema
       .createTable("clients")
@@ -86,6 +91,41 @@ export async function openStore(folder: string): Promise<Store> {
     return new SqliteStore(database, db, await FileBlobs.at(folder), lock);
   } catch (error) {
     dropLock(lock);
+    throw error instanceof KindredError ? error : openError(folder, error);
+  }
+}
+
+/** What is there of a state, to read. */
+export interface StoreReader {
+  readonly blobs: Pick<BlobStore, "get">;
+  memo(key: string): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens the state in `folder` beside whoever has it open, and changes nothing in it.
+ * @throws {KindredError} `not_found` where there is none, `invalid_option` where it cannot be opened, `unsupported` for another schema
+ */
+export async function readStore(folder: string): Promise<StoreReader> {
+  const file = join(folder, "state.db");
+  if (!existsSync(file)) throw new KindredError("not_found", `${folder}: holds no state (no state.db)`, { folder });
+  let db: Kysely<Tables> | undefined;
+  try {
+    const database = new Database(file);
+    database.pragma("query_only = ON");
+    const kysely = new Kysely<Tables>({
+      dialect: new SqliteDialect({ database: database as unknown as SqliteDatabase }),
+    });
+    db = kysely;
+    await checkSchema(kysely, file);
+    return {
+      blobs: FileBlobs.reading(folder),
+      memo: async (key) =>
+        (await kysely.selectFrom("memos").select("value").where("key", "=", key).executeTakeFirst())?.value,
+      close: () => kysely.destroy(),
+    };
+  } catch (error) {
+    await db?.destroy();
     throw error instanceof KindredError ? error : openError(folder, error);
   }
 }

@@ -1,0 +1,93 @@
+/**
+ * `kindred affinity explain`: why a client of a finished estimate is where it is, from the sketches in the run's state. Reads the state
+ * and changes nothing in it, so that a coordinator at work may be asked about too.
+ */
+import type { JobContext } from "../../shared/base/command.js";
+import { KindredError } from "../../shared/base/errors.js";
+import { brief } from "../../shared/base/json.js";
+import { openRuntime } from "../../shared/runtimes/choose.js";
+import type { RuntimeChoice } from "../../shared/runtimes/types.js";
+import { decodeSketches } from "../../shared/sketch/codec.js";
+import type { ClientSketch } from "../../shared/sketch/types.js";
+import { EstimatorJudge } from "../estimation/judge.js";
+import { GroupConstraints } from "../grouping/constraints.js";
+import { openEstimator } from "../stages/affinities.js";
+import { type Explanation, explainClient, type Question } from "../stages/explain.js";
+import { readStore, type StoreReader } from "../storage/sqlite.js";
+import { ESTIMATE, type StoredEstimate } from "./estimate.js";
+import { stateFolder } from "./state.js";
+
+export interface ExplainJob extends Question {
+  /** A simulation's folder, or a coordinator's state. */
+  readonly run: string;
+  readonly runtime: RuntimeChoice;
+}
+
+/** @throws {KindredError} `not_found` where run, estimate or sketches are not there; `invalid_option` for an unknown client */
+export async function explainRun(job: ExplainJob, { progress, signal }: JobContext): Promise<Explanation> {
+  const store = await readStore(stateFolder(job.run));
+  try {
+    const memo = await store.memo(ESTIMATE);
+    if (memo === undefined)
+      throw new KindredError(
+        "not_found",
+        `${job.run}: the run has not estimated its affinities yet; let it come so far first`,
+      );
+    const { clients, affinity, partition, reason, rejected, evidence } = (JSON.parse(memo) as { value: StoredEstimate })
+      .value;
+    if (evidence === undefined)
+      throw new KindredError(
+        "not_found",
+        `${job.run}: was made by an earlier Kindred, which did not keep what explaining needs; run it again`,
+      );
+    const out = rejected.find(({ client }) => client === job.client);
+    if (out !== undefined)
+      throw new KindredError("not_found", `client ${brief(job.client)} is in no group: ${out.reason}`, {
+        client: job.client,
+      });
+    const stage = progress.stage("read sketches", clients.length);
+    const sketches: ClientSketch[] = [];
+    for (const sketch of evidence.sketches) {
+      sketches.push(await sketchOf(store, job.run, sketch, evidence.dim));
+      stage.tick();
+    }
+    stage.done();
+    const { seed, balance, lambda, company } = evidence;
+    const runtime = await openRuntime(job.runtime);
+    try {
+      const solver = await openEstimator(sketches, { balance, lambda }, { seed, runtime, signal });
+      try {
+        const constraints = new GroupConstraints(clients, company);
+        const run = { clients, affinity, errors: evidence.errors, partition, reason, constraints };
+        return await explainClient(new EstimatorJudge(solver), run, job);
+      } finally {
+        await solver.close();
+      }
+    } finally {
+      await runtime.close();
+    }
+  } finally {
+    await store.close();
+  }
+}
+
+async function sketchOf(
+  { blobs }: StoreReader,
+  run: string,
+  { client, trainExamples, rows }: NonNullable<StoredEstimate["evidence"]>["sketches"][number],
+  dim: number,
+): Promise<ClientSketch> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await blobs.get(rows);
+  } catch (error) {
+    if (!(error instanceof KindredError)) throw error;
+    throw new KindredError(
+      "not_found",
+      `${run}: the sketches of ${brief(client)} are gone (${error.message}); nothing can be judged without them`,
+      { client },
+      error,
+    );
+  }
+  return { client, trainExamples, ...decodeSketches(bytes, dim, client) };
+}
