@@ -67,6 +67,9 @@ const names = (text: string): string[] => text.split(",").map((name) => name.tri
 /** Lists of names, one each time the option is given. */
 const gathered = (text: string, before: readonly string[][] = []): string[][] => [...before, names(text)];
 
+/** Values, one each time the option is given. */
+const collected = (text: string, before: readonly string[] = []): string[] => [...before, text];
+
 function choiceMap(text: string): Record<string, string> {
   let value: unknown;
   try {
@@ -407,6 +410,31 @@ function buildProgram(): Command {
         await printResult(result, options, () =>
           [...result.groups.map((group, at) => `group ${at + 1}: ${group.join(", ")}`), result.reason].join("\n"),
         );
+      },
+    );
+
+  runtimeOptions(
+    command(program, "affinity", "why a client of a run is where it is, and what would change if it moved"),
+  )
+    .addArgument(new Argument("<action>").choices(["explain"]))
+    .argument("<run>", "folder of a simulation, or a coordinator's state")
+    .argument("<client>", "whom to explain")
+    .option("--without <name>", "what if this client left; may be given again", collected)
+    .option("--with <name>", "what if this client joined the group; may be given again", collected)
+    .addOption(jsonOption())
+    .action(
+      async (
+        _: string,
+        run: string,
+        client: string,
+        options: Manners & RuntimeOptions & { without?: string[]; with?: string[] },
+      ) => {
+        const { explainRun } = await import("./coordinator/pipeline/explain.js");
+        const { explanationText } = await import("./coordinator/stages/explanation.js");
+        const { without = [], with: joined = [] } = options;
+        const job = { run: resolve(run), client, without, joined, runtime: runtimeOf(options) };
+        const result = await runJob(options, (context) => explainRun(job, context));
+        await printResult(result, options, () => explanationText(result, screen()));
       },
     );
 

@@ -39,3 +39,19 @@ export function aligned(rows: readonly (readonly string[])[]): string[][] {
   const widths = (rows[0] ?? []).map((_, c) => Math.max(...rows.map((row) => columnsOf(row[c] ?? ""))));
   return rows.map((row) => row.map((text, c) => (c === 0 ? left : right)(text, widths[c] ?? 0)));
 }
+
+/** A name that can only be read: no controls, no bidirectional overrides, nothing invisible. */
+export function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cs}\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu, "\ufffd");
+}
+
+/** Cut, with an ellipsis, or filled up on the right. */
+export function fit(text: string, columns: number): string {
+  if (columnsOf(text) <= columns) return left(text, columns);
+  let cut = "";
+  for (const character of text) {
+    if (columnsOf(cut + character) > columns - 1) break;
+    cut += character;
+  }
+  return `${cut}…${" ".repeat(Math.max(0, columns - 1 - columnsOf(cut)))}`;
+}

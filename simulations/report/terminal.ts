@@ -4,7 +4,7 @@
  * with shades for colours and no escape sequence at all. Names are stripped of what could steer a terminal.
  */
 import * as format from "../../shared/base/format.js";
-import { aligned, columnsOf, left, type Paint, right, sgr } from "../../shared/base/terminal.js";
+import { aligned, columnsOf, fit, left, type Paint, printable, right, sgr } from "../../shared/base/terminal.js";
 import { type Curve, METHODS, type Method, type Report } from "./types.js";
 import {
   compare,
@@ -80,21 +80,6 @@ function shade(z: number): string {
 }
 
 const SHADES = [" ", "·", "░", "▒", "▓", "█"];
-
-/** A name that can only be read: no controls, no bidirectional overrides, nothing invisible. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cs}\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu, "\ufffd");
-}
-
-function fit(text: string, columns: number): string {
-  if (columnsOf(text) <= columns) return left(text, columns);
-  let cut = "";
-  for (const character of text) {
-    if (columnsOf(cut + character) > columns - 1) break;
-    cut += character;
-  }
-  return `${cut}…${" ".repeat(Math.max(0, columns - 1 - columnsOf(cut)))}`;
-}
 
 /** Two blocks of lines next to each other. */
 function beside(left: readonly string[], second: readonly string[], gap: number): string[] {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { columnsOf } from "../../../shared/base/terminal.js";
-import { printable, terminalReport } from "../../../simulations/report/terminal.js";
+import { columnsOf, printable } from "../../../shared/base/terminal.js";
+import { terminalReport } from "../../../simulations/report/terminal.js";
 import type { Method } from "../../../simulations/report/types.js";
 import { sampleReport } from "./sample.js";
 

@@ -1,0 +1,114 @@
+/** An explanation as text for a terminal. Names are stripped of what could steer it. */
+import * as format from "../../shared/base/format.js";
+import { aligned, fit, type Paint, printable, sgr } from "../../shared/base/terminal.js";
+import type { Change, Explanation } from "./explain.js";
+
+export interface ScreenOptions {
+  /** 256-colour escape sequences; false where stdout is no terminal or NO_COLOR is set. */
+  readonly color: boolean;
+  /** Columns that may be used. */
+  readonly width: number;
+}
+
+/** Columns that a name gets in a table. */
+const NAME_COLUMNS = 24;
+/** Below this, a change may as well be none. */
+const SURE = 0.975;
+
+export function explanationText(explanation: Explanation, { color, width }: ScreenOptions): string {
+  const same: Paint = (text) => text;
+  const [bold, dim, better, worse] = color
+    ? [sgr("1"), sgr("2"), sgr("38;5;39"), sgr("38;5;208")]
+    : [same, same, same, same];
+  const { client, group, members, loss, reason, partners, moves, whatIf } = explanation;
+  const name = (text: string): string => fit(printable(text), NAME_COLUMNS).trimEnd();
+  const others = members.filter((member) => member !== client);
+  const company = others.length === 0 ? "alone" : `with ${others.map(printable).join(", ")}`;
+  const table = (rows: readonly (readonly string[])[], paint: (row: number) => Paint): string[] =>
+    aligned(rows).map((cells, row) => {
+      const line = cells.join("  ").trimEnd();
+      return row === 0 ? dim(line) : paint(row - 1)(line);
+    });
+  const colourOf = ({ loss: change, confidence }: Change): Paint =>
+    (confidence ?? 0) < SURE ? same : change < 0 ? better : worse;
+  const lines = [
+    bold(fit(`${printable(client)} is in group ${group}, ${company}`, width).trimEnd()),
+    `estimated validation loss ${format.loss(loss)} nats an example`,
+    ...wrapped(reason, width),
+    "",
+    bold("Partners: how it fares with each, by affinity in nats"),
+    ...table(
+      [
+        ["", "group", "affinity", "±", "over mean", "in return"],
+        ...[...partners.best, ...[...partners.worst].reverse()].map((partner) => [
+          name(partner.client),
+          String(partner.group),
+          format.fixed(partner.affinity, 3),
+          format.fixed(partner.standardError, 3),
+          format.signed(partner.overMean, 3),
+          format.fixed(partner.inReturn, 3),
+        ]),
+      ],
+      (row) => (row < partners.best.length ? better : worse),
+    ),
+  ];
+  if (partners.best.length === 0) lines.splice(-2, 2, "It is the only client.");
+  if (moves.length > 0) {
+    const targets = moves.map(({ group: to, members: met, allowed }) => {
+      const where = to === null ? "alone" : `to group ${to} (${format.counted(met.length, "client")})`;
+      return allowed ? where : `${where}, not allowed`;
+    });
+    lines.push(
+      "",
+      bold("If it moved: change of estimated loss, nats, below 0 is better"),
+      ...table(
+        [
+          ["", "its own", "sure", "all clients", "sure"],
+          ...moves.map(({ own, pooled }, at) => [targets[at]!, ...shown(own), ...shown(pooled)]),
+        ],
+        (row) => colourOf(moves[row]!.own),
+      ),
+    );
+  }
+  if (whatIf.length > 0) {
+    lines.push(
+      "",
+      bold("What if: change of estimated loss, nats, below 0 is better"),
+      ...table(
+        [
+          ["", "its own", "sure", "its group", "sure", "all clients", "sure"],
+          ...whatIf.map(({ event, other, own, group: rest, pooled }) => [
+            `${event} ${name(other)}`,
+            ...shown(own),
+            ...shown(rest),
+            ...shown(pooled),
+          ]),
+        ],
+        (row) => colourOf(whatIf[row]!.own),
+      ),
+      ...whatIf.flatMap(({ other, theirs }) =>
+        theirs === null ? [] : [`${name(other)} itself: ${shown(theirs)[0]}, sure to ${shown(theirs)[1]}`],
+      ),
+    );
+  }
+  lines.push("", dim("Judged on the held-out examples that also found the groups, which favours them."));
+  return lines.join("\n");
+}
+
+/** A change with its standard error, and how sure its sign is. */
+function shown({ loss, standardError, confidence }: Change): [string, string] {
+  if (confidence === null) return ["none", ""];
+  const sure = confidence > 0.999 ? "> 99.9 %" : `${format.percent(confidence)} %`;
+  return [`${format.signed(loss, 4)} ± ${format.fixed(standardError, 4)}`, sure];
+}
+
+/** Words in lines of a width. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
+}
