@@ -18,6 +18,7 @@ const DOCUMENTS = [
   "ARCHITECTURE.md",
   "PRIVACY.md",
   "CONTRIBUTING.md",
+  "docs/formats.md",
   ...readdirSync(asset("docs", "decisions")).map((name) => `docs/decisions/${name}`),
 ];
 

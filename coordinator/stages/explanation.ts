@@ -55,8 +55,8 @@ export function explanationText(explanation: Explanation, { color, width }: Scre
   if (partners.best.length === 0) lines.splice(-2, 2, "It is the only client.");
   if (moves.length > 0) {
     const targets = moves.map(({ group: to, members: met, allowed }) => {
-      const where = to === null ? "alone" : `to group ${to} (${format.counted(met.length, "client")})`;
-      return allowed ? where : `${where}, not allowed`;
+      const where = to === null ? "alone" : `to group ${to}, of ${format.count(met.length)}`;
+      return allowed ? where : `${where} *`;
     });
     lines.push(
       "",
@@ -68,26 +68,21 @@ export function explanationText(explanation: Explanation, { color, width }: Scre
         ],
         (row) => colourOf(moves[row]!.own),
       ),
+      ...(moves.every(({ allowed }) => allowed) ? [] : [dim("* not allowed by grouping's sizes, together or apart")]),
     );
   }
   if (whatIf.length > 0) {
+    const rows = whatIf.flatMap(({ event, other, own, group: rest, pooled, theirs }) => [
+      { label: `${event} ${name(other)}: its own`, change: own },
+      { label: "its group", change: rest },
+      { label: "all clients", change: pooled },
+      ...(theirs === null ? [] : [{ label: `${name(other)} itself`, change: theirs }]),
+    ]);
     lines.push(
       "",
       bold("What if: change of estimated loss, nats, below 0 is better"),
-      ...table(
-        [
-          ["", "its own", "sure", "its group", "sure", "all clients", "sure"],
-          ...whatIf.map(({ event, other, own, group: rest, pooled }) => [
-            `${event} ${name(other)}`,
-            ...shown(own),
-            ...shown(rest),
-            ...shown(pooled),
-          ]),
-        ],
-        (row) => colourOf(whatIf[row]!.own),
-      ),
-      ...whatIf.flatMap(({ other, theirs }) =>
-        theirs === null ? [] : [`${name(other)} itself: ${shown(theirs)[0]}, sure to ${shown(theirs)[1]}`],
+      ...table([["", "change", "sure"], ...rows.map(({ label, change }) => [label, ...shown(change)])], (row) =>
+        colourOf(rows[row]!.change),
       ),
     );
   }

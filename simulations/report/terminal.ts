@@ -4,7 +4,7 @@
  * with shades for colours and no escape sequence at all. Names are stripped of what could steer a terminal.
  */
 import * as format from "../../shared/base/format.js";
-import { aligned, columnsOf, fit, left, type Paint, printable, right, sgr } from "../../shared/base/terminal.js";
+import { aligned, columnsOf, fit, type Paint, printable, right, sgr } from "../../shared/base/terminal.js";
 import { type Curve, METHODS, type Method, type Report } from "./types.js";
 import {
   compare,

@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { cpSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { exitCodeOf, KindredError } from "../../../shared/base/errors.js";
+import {
+  readSketches,
+  readSketchIndex,
+  SKETCH_INDEX,
+  sketchFileName,
+  sketchMetadata,
+  writeSketchFile,
+  writeSketchIndex,
+} from "../../../shared/sketch/folder.js";
+import { randomSketches } from "../../coordinator/estimation/sketches.js";
+import { temporaryFolder } from "../../support/federation.js";
+
+const folder = temporaryFolder();
+after(() => folder.remove());
+const DIM = 6;
+const sketches = randomSketches(3, { dim: DIM, twoTerm: true });
+const good = join(folder.path, "good");
+
+before(async () => {
+  for (const [at, { client, train, validation }] of sketches.entries())
+    await writeSketchFile(join(good, sketchFileName(at)), { train, validation }, { client });
+  await writeSketchIndex(good, {
+    model: "ab".repeat(32),
+    dim: DIM,
+    sketching: { seed: 3 },
+    clients: sketches.map(({ client, trainExamples }, at) => ({
+      name: client,
+      file: sketchFileName(at),
+      trainExamples,
+    })),
+    leftOut: [],
+    flops: 12,
+  });
+});
+
+const readAll = async (path: string) => await readSketches(path, await readSketchIndex(path));
+
+test("what was written is read again", async () => {
+  assert.deepEqual(await readAll(good), sketches);
+  assert.equal((await sketchMetadata(join(good, sketchFileName(1))))?.get("client"), "client-1");
+  assert.equal(await sketchMetadata(join(good, "none")), undefined);
+});
+
+type Index = { clients: Record<string, unknown>[] } & Record<string, unknown>;
+const indexed = (change: (index: Index) => void) => (path: string) => {
+  const file = join(path, SKETCH_INDEX);
+  const index = JSON.parse(readFileSync(file, "utf8")) as Index;
+  change(index);
+  writeFileSync(file, JSON.stringify(index));
+};
+
+const FAULTS: readonly (readonly [what: string, damage: (path: string) => void, says: RegExp])[] = [
+  [
+    "an index that is no JSON",
+    (path) => writeFileSync(join(path, SKETCH_INDEX), "{"),
+    /sketches\.json: is not valid JSON/,
+  ],
+  [
+    "another format",
+    indexed((index) => Object.assign(index, { format: "x" })),
+    /format must be "kindred-sketches", got "x"/,
+  ],
+  ["a later version", indexed((index) => Object.assign(index, { version: 2 })), /version must be 1, got 2/],
+  ["no clients", indexed((index) => Object.assign(index, { clients: [] })), /clients must be a list of 1 to/],
+  [
+    "a width of another kind",
+    indexed((index) => Object.assign(index, { dim: 1e9 })),
+    /dim must be a whole number from 1 to 65536/,
+  ],
+  [
+    "another width than the files have",
+    indexed((index) => Object.assign(index, { dim: 5 })),
+    /client-00000\.safetensors: .*train\.sketch has shape/,
+  ],
+  [
+    "a name twice",
+    indexed(({ clients }) => Object.assign(clients[1]!, { name: "client-0" })),
+    /clients\[1\]\.name must be a name of its own/,
+  ],
+  [
+    "a file elsewhere",
+    indexed(({ clients }) => Object.assign(clients[1]!, { file: "../good/x" })),
+    /clients\[1\]\.file must be the name of a file in the same folder/,
+  ],
+  [
+    "a file that is not there",
+    indexed(({ clients }) => Object.assign(clients[1]!, { file: "none" })),
+    /none: cannot be read \(no such file\)/,
+  ],
+  [
+    "a file cut short",
+    (path) => truncateSync(join(path, sketchFileName(2)), 900),
+    /client-00002\.safetensors: .*truncated/,
+  ],
+  [
+    "a number that is not finite",
+    (path) => {
+      const file = join(path, sketchFileName(0));
+      const bytes = readFileSync(file);
+      bytes.writeFloatLE(Number.NaN, bytes.length - 4);
+      writeFileSync(file, bytes);
+    },
+    /client-00000\.safetensors: .*not finite/,
+  ],
+];
+
+for (const [what, damage, says] of FAULTS)
+  test(`${what} is one line that names the file, and the user's mistake`, async () => {
+    const path = join(folder.path, what.replaceAll(" ", "-"));
+    cpSync(good, path, { recursive: true });
+    damage(path);
+    await assert.rejects(readAll(path), (error) => {
+      assert.ok(error instanceof KindredError, String(error));
+      assert.match(error.message, says);
+      assert.equal(exitCodeOf(error), 2);
+      return true;
+    });
+  });
+
+test("a folder without an index says which folder is wanted", async () => {
+  await assert.rejects(
+    readSketchIndex(folder.path),
+    /has no sketches\.json; give a folder that kindred gradients wrote/,
+  );
+});
