@@ -368,7 +368,12 @@ function buildProgram(): Command {
         .choices(METHODS)
         .default("kindred"),
     )
-    .option("--groups <n>", "number of groups (default: judged, or the eigengap)", integer(1))
+    .option("--groups <n>", "number of groups (default: judged by the estimator, or as --number says)", integer(1))
+    .addOption(
+      new Option("--number <way>", "how the number is found without the estimator: gap of the spectrum, path of lambda")
+        .choices(["eigengap", "path"])
+        .default("eigengap"),
+    )
     .option("--min-size <n>", "fewest clients of a group", integer(1))
     .option("--max-size <n>", "most clients of a group", integer(1))
     .option("--together <names>", "clients that share a group: a,b; may be given again", gathered)
@@ -385,6 +390,7 @@ function buildProgram(): Command {
             sketches?: string;
             method: (typeof METHODS)[number];
             groups?: number;
+            number: "eigengap" | "path";
             minSize?: number;
             maxSize?: number;
             together?: string[][];
@@ -393,7 +399,7 @@ function buildProgram(): Command {
             force?: boolean;
           },
       ) => {
-        const { sketches, method, groups, minSize, maxSize, together = [], apart = [], seed } = options;
+        const { sketches, method, groups, number: way, minSize, maxSize, together = [], apart = [], seed } = options;
         const { groupFiles } = await import("./coordinator/stages/group.js");
         const job = {
           affinity: resolve(affinity),
@@ -402,6 +408,7 @@ function buildProgram(): Command {
           force: options.force === true,
           groups: groups ?? ("auto" as const),
           method,
+          number: way,
           company: { minSize, maxSize, together, apart },
           seed,
           runtime: runtimeOf(options),

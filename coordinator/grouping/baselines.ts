@@ -7,7 +7,7 @@ import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { SeededRng } from "../../shared/base/random.js";
 import type { SquareMatrix } from "./density.js";
 import { type Partition, partitionOf } from "./partition.js";
-import { eigen, kMeans } from "./spectral.js";
+import { centredSpectrum, kMeans } from "./spectral.js";
 
 /** k-means of the co-clustering starts anew so often, and the tightest result counts. */
 const STARTS = 10;
@@ -113,9 +113,7 @@ export function cosineAffinity(means: readonly Float64Array[]): Float64Array[] {
  */
 export function groupsByEigengap(standardised: SquareMatrix, most: number): number {
   const n = standardised.length;
-  const mean = standardised.map((row) => row.reduce((a, b) => a + b, 0) / n);
-  const all = mean.reduce((a, b) => a + b, 0) / n;
-  const { values } = eigen(standardised.map((row, i) => row.map((x, j) => x - mean[i]! - mean[j]! + all)));
+  const values = centredSpectrum(standardised);
   let [groups, widest] = [Math.min(n, 2), Number.NEGATIVE_INFINITY];
   for (let k = 2; k <= Math.min(most, n - 1); k++) {
     const gap = values[n - k + 1]! - values[n - k]!;

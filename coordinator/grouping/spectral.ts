@@ -24,6 +24,14 @@ export function eigen(matrix: SquareMatrix): { values: readonly number[]; vector
   return { values: result.realEigenvalues, vectors: result.eigenvectorMatrix };
 }
 
+/** Eigenvalues, ascending, of a symmetric matrix in the complement of the ones, and a zero for these. */
+export function centredSpectrum(matrix: SquareMatrix): readonly number[] {
+  const n = matrix.length;
+  const mean = matrix.map((row) => row.reduce((a, b) => a + b, 0) / n);
+  const all = mean.reduce((a, b) => a + b, 0) / n;
+  return eigen(matrix.map((row, i) => row.map((x, j) => x - mean[i]! - mean[j]! + all))).values;
+}
+
 /**
  * Exactly `groups` groups out of a similarity matrix: k-means on the rows of its leading eigenvectors (scaled by the root of
  * their eigenvalues), from several starts, each improved by moves on `objective`; the densest wins. Always a partition.

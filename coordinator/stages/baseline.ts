@@ -8,8 +8,11 @@ import { cosineAffinity, groupsByEigengap } from "../grouping/baselines.js";
 import type { GroupConstraints } from "../grouping/constraints.js";
 import { standardiseAffinity } from "../grouping/density.js";
 import { type Baseline, type Grouping, groupClients } from "../grouping/group.js";
+import { groupsByPath } from "../grouping/path.js";
 
 export interface BaselineSearch {
+  /** How the number of groups is found where none is given. @default "eigengap" */
+  readonly number?: "eigengap" | "path" | undefined;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
   readonly constraints: GroupConstraints;
@@ -18,7 +21,7 @@ export interface BaselineSearch {
 /**
  * @param method "cosine": average linkage of the cosines between clients' mean sketched gradients; else of the affinities
  * @param problem the sketches, where they are at hand
- * @param groups undefined: by the eigengap
+ * @param groups undefined: as `search.number` says
  * @throws {KindredError} `invalid_option` for the cosine without sketches
  */
 export async function baselineGrouping(
@@ -26,23 +29,26 @@ export async function baselineGrouping(
   affinity: readonly ArrayLike<number>[],
   problem: EstimationProblem | undefined,
   groups: number | undefined,
-  search: BaselineSearch,
+  { number = "eigengap", ...search }: BaselineSearch,
 ): Promise<Grouping> {
   const { fewest, most } = search.constraints.counts;
   if (method === "cosine" && problem === undefined)
     throw new KindredError("invalid_option", "grouping by cosine compares the clients' gradients: give their sketches");
   const similarity = method === "cosine" ? cosineAffinity(meanSketches(problem!)) : affinity;
-  const gap = () => groupsByEigengap(standardiseAffinity(similarity), Math.ceil(1.5 * Math.sqrt(affinity.length)));
-  const wanted = groups ?? Math.min(most, Math.max(fewest, gap()));
+  const upTo = Math.ceil(1.5 * Math.sqrt(affinity.length));
+  const standardised = standardiseAffinity(similarity);
+  const count = (): number | Promise<number> =>
+    number === "path" ? groupsByPath(standardised, upTo, search) : groupsByEigengap(standardised, upTo);
+  const wanted = groups ?? Math.min(most, Math.max(fewest, await count()));
   const found = await groupClients(similarity, {
     ...search,
     groups: wanted,
     method: method === "cosine" ? "agglomerative" : method,
   });
-  const count = `${found.partition.length} ${found.partition.length === 1 ? "group" : "groups"}`;
+  const says = `${found.partition.length} ${found.partition.length === 1 ? "group" : "groups"}`;
   return {
     ...found,
-    why: `${count} by ${method}, ${groups === undefined ? "their number by the eigengap" : "as told"}`,
+    why: `${says} by ${method}, ${groups === undefined ? `their number by the ${number === "path" ? "path of lambda" : "eigengap"}` : "as told"}`,
   };
 }
 

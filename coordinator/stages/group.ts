@@ -36,6 +36,8 @@ export interface GroupJob {
   readonly force: boolean;
   readonly groups: "auto" | number;
   readonly method: GroupingMethod;
+  /** As `GroupSearch` has it. */
+  readonly number?: "eigengap" | "path";
   readonly company: Company;
   /** That of the sketches unless given, else 0. */
   readonly seed?: number | undefined;
@@ -126,18 +128,18 @@ function constrained(clients: readonly string[], { groups, company }: GroupJob):
 
 async function byAffinity(
   { matrix }: NamedMatrix,
-  { seed = 0, groups, method }: GroupJob,
+  { seed = 0, groups, method, number }: GroupJob,
   constraints: GroupConstraints,
   { signal }: JobContext,
 ): Promise<Found> {
-  return { seed, grouping: await findGroups(matrix, undefined, { groups, method, constraints, seed, signal }) };
+  return { seed, grouping: await findGroups(matrix, undefined, { groups, method, number, constraints, seed, signal }) };
 }
 
 async function bySketches(
   { clients, matrix }: NamedMatrix,
   folder: string | undefined,
   path: string,
-  { groups, method, ...job }: GroupJob,
+  { groups, method, number, ...job }: GroupJob,
   constraints: GroupConstraints,
   { progress, signal }: JobContext,
 ): Promise<Found> {
@@ -168,7 +170,10 @@ async function bySketches(
     try {
       const judge = new EstimatorJudge(solver, { onSolved: (solved) => stage.tick(solved) });
       const evidence = { judge, problem: solver.problem, halves };
-      return { seed, grouping: await findGroups(matrix, evidence, { groups, method, constraints, seed, signal }) };
+      return {
+        seed,
+        grouping: await findGroups(matrix, evidence, { groups, method, number, constraints, seed, signal }),
+      };
     } finally {
       await solver.close();
     }

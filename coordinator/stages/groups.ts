@@ -14,6 +14,8 @@ import type { GroupingMethod } from "./methods.js";
 export interface GroupSearch {
   readonly groups: "auto" | number;
   readonly method: GroupingMethod;
+  /** How their number is found where it is not given and the estimator does not judge. @default "eigengap" */
+  readonly number?: "eigengap" | "path" | undefined;
   readonly constraints: GroupConstraints;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
@@ -31,13 +33,13 @@ export interface Evidence {
 export async function findGroups(
   affinity: readonly ArrayLike<number>[],
   evidence: Evidence | undefined,
-  { groups, method, ...search }: GroupSearch,
+  { groups, method, number, ...search }: GroupSearch,
 ): Promise<Grouping> {
   // A client that dropped out leaves fewer groups to be had.
   const forced = groups === "auto" ? undefined : Math.min(groups, search.constraints.counts.most);
   if (method !== "kindred" || evidence === undefined) {
     const alone = method === "kindred" ? "sdp" : method;
-    return await baselineGrouping(alone, affinity, evidence?.problem, forced, search);
+    return await baselineGrouping(alone, affinity, evidence?.problem, forced, { ...search, number });
   }
   const { judge, halves } = evidence;
   const found = await groupClients(affinity, { ...search, judge, groups: forced ?? "auto" });

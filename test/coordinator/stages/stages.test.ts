@@ -98,6 +98,9 @@ test("a matrix from elsewhere is grouped too: by itself, and judged where the sk
   assert.equal(agreement(alone), 1);
   assert.equal(alone.judged, false);
   assert.match(alone.reason, /3 groups by sdp, their number by the eigengap/);
+  const path = await group(affinity, { number: "path" });
+  assert.equal(agreement(path), 1);
+  assert.match(path.reason, /3 groups by sdp, their number by the path of lambda/);
   assert.equal((await group(affinity, { groups: 2 })).groups.length, 2);
   for (const method of ["spectral", "agglomerative", "cocluster"] as const)
     assert.equal(agreement(await group(affinity, { method, groups: 3 })), 1, method);
