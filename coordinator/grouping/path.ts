@@ -8,7 +8,10 @@ import type { SquareMatrix } from "./density.js";
 import { solveGroupingSdp } from "./sdp.js";
 import { centredSpectrum } from "./spectral.js";
 
-/** Prices tried. With 12 planted groups of 3 the stretches of neighbouring numbers are still told apart. */
+/**
+ * Prices tried. With these 8 planted groups of 36 clients are counted, and 10 of 100, in 2 seconds; in noise as large as the signal they
+ * are not, where the widest gap of the spectrum still counts 10 of 200.
+ */
 const PRICES = 20;
 /** The trace is only to be rounded. */
 const ROUGH = { tolerance: 1e-2, maxIterations: 200 };
