@@ -60,7 +60,12 @@ function share(text: string): number {
   throw new InvalidArgumentError("It must be above 0 and at most 1.");
 }
 
-const positives = (text: string): number[] => text.split(",").map(number(Number.MIN_VALUE, Number.MAX_VALUE));
+/** A list of numbers above 0: "3e-3,3e-4". */
+function positives(text: string): number[] {
+  const values = text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+  if (values.every((value) => Number.isFinite(value) && value > 0)) return values;
+  throw new InvalidArgumentError("It must be numbers above 0, separated by commas: 3e-3,3e-4.");
+}
 
 const names = (text: string): string[] => text.split(",").map((name) => name.trim());
 
@@ -287,7 +292,9 @@ function buildProgram(): Command {
       const { sketchPopulation } = await import("./client/tasks/gradients.js");
       const limit = memory === undefined ? {} : { memory };
       const job = { out: resolve(options.out), force: options.force === true, ...limit };
-      const result = await runJob(options, (context) => sketchPopulation({ ...read, runtime }, job, context));
+      const result = await runJob(options, (context) => sketchPopulation({ ...read, runtime }, job, context), {
+        resumes: true,
+      });
       const { clients, kept, leftOut } = result;
       await printResult(
         result,
@@ -297,7 +304,7 @@ function buildProgram(): Command {
       );
     });
 
-  runtimeOptions(
+  engineOptions(
     command(program, "estimate <sketches>", "second stage by itself: from sketches to affinities, as files"),
   )
     .requiredOption("--out <dir>", "folder of the estimate")
@@ -354,7 +361,7 @@ function buildProgram(): Command {
       },
     );
 
-  runtimeOptions(
+  engineOptions(
     command(
       program,
       "group <affinity>",
@@ -420,9 +427,7 @@ function buildProgram(): Command {
       },
     );
 
-  runtimeOptions(
-    command(program, "affinity", "why a client of a run is where it is, and what would change if it moved"),
-  )
+  engineOptions(command(program, "affinity", "why a client of a run is where it is, and what would change if it moved"))
     .addArgument(new Argument("<action>").choices(["explain"]))
     .argument("<run>", "folder of a simulation, or a coordinator's state")
     .argument("<client>", "whom to explain")
