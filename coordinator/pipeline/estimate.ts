@@ -5,9 +5,9 @@
 import type { Company } from "../../shared/base/company.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { MeteredRuntime } from "../../shared/runtimes/metered.js";
+import { answerSets } from "../../shared/sketch/answers.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
-import { answerSets } from "../../shared/sketch/answers.js";
 import { type BlobRef, type ListChoices, rivalsOf, sketchTask } from "../../shared/wire/tasks.js";
 import type { Half } from "../estimation/evaluate.js";
 import { EstimatorJudge } from "../estimation/judge.js";
