@@ -54,6 +54,8 @@ export interface SimulationRun extends JobContext {
 }
 
 const FILES = ["report.json", "report.html", "clients.csv", "affinity.csv", "run.json"] as const;
+/** One of them is there as soon as a run has begun. */
+const RUN_MARKS: readonly string[] = ["run.json", "report.json"];
 
 /**
  * Runs or resumes a simulation and writes its report.
@@ -109,14 +111,18 @@ function inputsHash(population: Population, { base }: OpenedModel): string {
 }
 
 /**
- * Refuses a folder that holds a finished run, one of another configuration, or what is no run at all. Changes nothing.
+ * Refuses a folder that holds a finished run, one of another configuration, or what bears the names of a run and is none. Changes
+ * nothing.
  * @returns what the unfinished run there was begun with
  */
 async function checkFolder(plan: SimulationPlan, { out, force }: SimulationRun): Promise<Begun | undefined> {
   const there = await readdir(out).catch((): string[] => []);
-  if (there.length > 0 && !FILES.some((file) => there.includes(file))) {
-    // A run would put its files among them, and --force remove what bears the names of its own.
-    throw new KindredError("already_exists", `${out}: holds files and no run; choose another --out`, { out });
+  const foreign = there.find((name) => name === "state" || FILES.some((file) => file === name));
+  if (foreign !== undefined && !RUN_MARKS.some((file) => there.includes(file))) {
+    // A run would put its own in its place, and --force remove it.
+    throw new KindredError("already_exists", `${join(out, foreign)}: is there, but of no run; choose another --out`, {
+      out,
+    });
   }
   if (force) return undefined;
   if (existsSync(join(out, "report.json"))) {

@@ -91,10 +91,10 @@ const MISTAKES: readonly Mistake[] = [
     what: "a folder of one's own as the run's, even by force",
     make: (folder) => {
       mkdirSync(join(folder, "out", "state"), { recursive: true });
-      writeFileSync(join(folder, "out", "mine.txt"), "mine");
+      writeFileSync(join(folder, "out", "state", "mine.txt"), "mine");
       return [...simulate(folder, tinyClients()), "--force"];
     },
-    says: [/out: holds files and no run/, /choose another --out/],
+    says: [/out\/state: is there, but of no run/, /choose another --out/],
   },
   {
     what: "more groups than clients",
