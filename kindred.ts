@@ -254,14 +254,8 @@ function shown(answer: Predicted): string {
   return `${row}: ${JSON.stringify(predicted)} (${(100 * probability).toFixed(1)} %${verdict})`;
 }
 
-function buildProgram(): Command {
-  const { version, description } = JSON.parse(readFileSync(asset("package.json"), "utf8")) as Record<string, string>;
-  const program = new Command("kindred")
-    .description(description ?? "")
-    .version(version ?? "")
-    .exitOverride()
-    .configureOutput({ outputError: () => {} }); // printed by reportError, on one line
-
+/** A whole run on this machine, and what is made of it. */
+function runCommands(program: Command): void {
   runtimeOptions(command(program, "simulate <config>", "run the whole method on a population, on this machine"))
     .requiredOption("--out <dir>", "folder of the run: report, state, adapters")
     .addOption(jsonOption())
@@ -281,6 +275,193 @@ function buildProgram(): Command {
       await printResult(report, options, () => terminalReport(report, screen()));
     });
 
+  command(program, "demo", "run the embedded model on a generated population; under five minutes")
+    .option("--seed <n>", "another population, another run", integer(0), 0)
+    .option("--out <dir>", "folder of the run", "runs/demo")
+    .addOption(jsonOption())
+    .addOption(forceOption())
+    .action(async (options: Manners & { seed: number; out: string; force?: boolean }) => {
+      const { runDemo } = await import("./simulations/demo/demo.js");
+      const { terminalReport } = await import("./simulations/report/terminal.js");
+      const out = resolve(options.out);
+      // A demo is run to be seen: a finished one is run anew, an unfinished one resumed.
+      const force = options.force === true || existsSync(join(out, "report.json"));
+      const report = await runJob<Report>(
+        options,
+        (context) => runDemo({ seed: options.seed, out, force, ...context }),
+        { resumes: true },
+      );
+      await printResult(report, options, () => terminalReport(report, screen()));
+    });
+
+  command(
+    program,
+    "export <run>",
+    "write a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights",
+  )
+    .requiredOption("--out <dir>", "folder to write")
+    .addOption(jsonOption())
+    .addOption(forceOption())
+    .action(async (run: string, options: Manners & { out: string; force?: boolean }) => {
+      const { exportRun } = await import("./coordinator/pipeline/export.js");
+      const job = { run: resolve(run), out: resolve(options.out), force: options.force === true };
+      const result = await runJob<{ members: readonly string[] }>(options, (context) => exportRun(job, context));
+      await printResult(
+        result,
+        options,
+        () => `${result.members.length} adapters and ensemble.json written to ${options.out}`,
+      );
+    });
+}
+
+/** A model, with an adapter or an ensemble, on a file of rows. */
+function rowCommands(program: Command): void {
+  rowsOptions(command(program, "evaluate", "loss and accuracy of a model, with an adapter or without, on rows"))
+    .option("--adapter <dir>", "folder of an adapter, of PEFT or AdapterHub")
+    .action(async (options: Manners & RowsOptions & { adapter?: string }) => {
+      const { adapter } = options;
+      const job = { ...(await rowsOf(options)), ...(adapter === undefined ? {} : { adapter }) };
+      const { evaluateFile } = await import("./client/tasks/evaluate.js");
+      const result = await runJob<Evaluation>(options, (context) => evaluateFile(job, context));
+      await printResult(result, options, () =>
+        Object.entries(result)
+          .map(([name, value]) => `${name.padEnd(9)} ${value ?? "none: no row has choices"}`)
+          .join("\n"),
+      );
+    });
+
+  rowsOptions(
+    command(program, "predict", "answer rows: likelihoods of choices, or text"),
+    "longest row in tokens, its answer included",
+  )
+    .option("--adapter <dir>", "folder of an adapter, of PEFT or AdapterHub")
+    .option("--ensemble <export-dir>", "what kindred export wrote: answers by the weights of --client")
+    .option("--client <name>", "whose weights")
+    .option("--max-new-tokens <n>", "longest text that is written, in tokens", integer(1), 64)
+    .option(
+      "--temperature <t>",
+      "0: the likeliest token each time; else tokens are drawn",
+      number(0, Number.MAX_VALUE),
+      0,
+    )
+    .option("--top-p <p>", "draw from the likeliest tokens that have this probability together", share, 1)
+    .option("--top-k <n>", "draw from so many of the likeliest tokens; 0: from all", integer(0), 0)
+    .option("--seed <n>", "draws the tokens", integer(0), 0)
+    .option("--out <file>", "write the answers there, a JSON object a line")
+    .action(
+      async (
+        options: Manners &
+          RowsOptions & {
+            adapter?: string;
+            ensemble?: string;
+            client?: string;
+            maxNewTokens: number;
+            temperature: number;
+            topP: number;
+            topK: number;
+            seed: number;
+            out?: string;
+          },
+      ) => {
+        const { maxNewTokens, temperature, topP, topK, seed, out } = options;
+        const tuned = tunedOf(options);
+        const sampling = { temperature, topP, topK };
+        const job = { ...(await rowsOf(options)), maxNewTokens, sampling, seed, ...tuned };
+        const { predict } = await import("./client/tasks/predict.js");
+        const rows = await runJob<readonly Predicted[]>(options, (context) => predict(job, context));
+        if (out === undefined) return await printResult(rows, options, () => rows.map(shown).join("\n"));
+        const { writeAtomically } = await import("./shared/base/atomic.js");
+        await writeAtomically(resolve(out), rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+        await printResult({ rows: rows.length, out }, options, () => `${rows.length} answers written to ${out}`);
+      },
+    );
+
+  rowsOptions(command(program, "sharpness", "how sharp the loss is around an adapter: its Hessian's trace and top"))
+    .requiredOption("--adapter <dir>", "folder of the adapter, of PEFT or AdapterHub")
+    .option("--probes <n>", "random vectors of the trace's estimate", integer(2), 32)
+    .option("--seed <n>", "draws the vectors", integer(0), 0)
+    .action(async (options: Manners & RowsOptions & { adapter: string; probes: number; seed: number }) => {
+      const { adapter, probes, seed } = options;
+      const job = { ...(await rowsOf(options)), adapter, probes, seed };
+      const { sharpness } = await import("./client/tasks/sharpness.js");
+      const result = await runJob<Sharpness>(options, (context) => sharpness(job, context));
+      const { trace, largest, loss, parameters } = result;
+      await printResult(result, options, () =>
+        [
+          `loss                ${loss.toFixed(4)} nats a scored token`,
+          `trace               ${trace.mean.toPrecision(4)} ± ${trace.standardError.toPrecision(2)} (${trace.probes} probes, ${parameters} parameters)`,
+          `largest eigenvalue  ${largest.eigenvalue.toPrecision(4)} ± ${largest.residual.toPrecision(2)}`,
+        ].join("\n"),
+      );
+    });
+}
+
+/** The two sides of a federation. */
+function federationCommands(program: Command): void {
+  tlsOptions(command(program, "coordinator", "serve a federation: enrol clients, group them, train their adapters"))
+    .requiredOption("--config <file>", "options; minClients is needed")
+    .requiredOption("--listen <host:port>", "address to listen on")
+    .requiredOption("--state <dir>", "folder of the state, from which a killed coordinator resumes")
+    .action(async (options: Manners & TlsOptions & { config: string; listen: string; state: string }) => {
+      const { loadCoordinatorConfig } = await import("./shared/config/config.js");
+      const plan = await loadCoordinatorConfig(options.config);
+      const { runCoordinator } = await import("./coordinator/coordinator.js");
+      const job = { listen: options.listen, state: resolve(options.state), security: securityOf(options) };
+      await runJob<void>(options, (context) => runCoordinator(plan, job, context), { resumes: true });
+    });
+
+  runtimeOptions(
+    formatOptions(tlsOptions(command(program, "client", "take part in a federation with the data of one client"))),
+  )
+    .requiredOption("--coordinator <host:port>", "address of the coordinator")
+    .requiredOption("--model <dir>", "folder of the base model, a GGUF file, or its id on the hub")
+    .addOption(quantizationOption())
+    .requiredOption("--data <path>", "folder with train, validation and test files, or a file of rows")
+    .requiredOption("--name <name>", "name of this client, unique in the federation")
+    .option("--state <dir>", "folder to resume from after an end")
+    .option("--tls", "TLS with the system's authorities")
+    .option("--seed <n>", "draws the splits that the data lacks", integer(0), 0)
+    .option("--max-tokens <n>", "longest row in tokens", integer(2), 512)
+    .action(
+      async (
+        options: Manners &
+          FormatOptions &
+          RuntimeOptions &
+          TlsOptions & {
+            coordinator: string;
+            model: string;
+            quantization: Quantization | "none";
+            data: string;
+            name: string;
+            state?: string;
+            seed: number;
+            maxTokens: number;
+          },
+      ) => {
+        const { resolveModel } = await import("./shared/config/config.js");
+        const model = resolveModel(options.model, process.cwd(), "--model");
+        const { runClient } = await import("./client/client.js");
+        const { coordinator, name, seed, state, maxTokens, quantization } = options;
+        const job = {
+          coordinator,
+          name,
+          seed,
+          model,
+          quantization,
+          maxTokens,
+          data: resolve(options.data),
+          format: formatOf(options),
+          runtime: runtimeOf(options),
+          security: securityOf(options),
+          ...(state === undefined ? {} : { state: resolve(state) }),
+        };
+        await runJob<void>(options, (context) => runClient(job, context), { resumes: true });
+      },
+    );
+}
+
+/** The stages of a run one by one, from files to files. */
+function stageCommands(program: Command): void {
   runtimeOptions(command(program, "gradients <config>", "first stage by itself: sketches of a population, as files"))
     .requiredOption("--out <dir>", "folder of the sketches; those that are there and fit are kept")
     .addOption(jsonOption())
@@ -449,105 +630,10 @@ function buildProgram(): Command {
         await printResult(result, options, () => explanationText(result, screen()));
       },
     );
+}
 
-  command(program, "demo", "run the embedded model on a generated population; under five minutes")
-    .option("--seed <n>", "another population, another run", integer(0), 0)
-    .option("--out <dir>", "folder of the run", "runs/demo")
-    .addOption(jsonOption())
-    .addOption(forceOption())
-    .action(async (options: Manners & { seed: number; out: string; force?: boolean }) => {
-      const { runDemo } = await import("./simulations/demo/demo.js");
-      const { terminalReport } = await import("./simulations/report/terminal.js");
-      const out = resolve(options.out);
-      // A demo is run to be seen: a finished one is run anew, an unfinished one resumed.
-      const force = options.force === true || existsSync(join(out, "report.json"));
-      const report = await runJob<Report>(
-        options,
-        (context) => runDemo({ seed: options.seed, out, force, ...context }),
-        { resumes: true },
-      );
-      await printResult(report, options, () => terminalReport(report, screen()));
-    });
-
-  rowsOptions(command(program, "evaluate", "loss and accuracy of a model, with an adapter or without, on rows"))
-    .option("--adapter <dir>", "folder of an adapter, of PEFT or AdapterHub")
-    .action(async (options: Manners & RowsOptions & { adapter?: string }) => {
-      const { adapter } = options;
-      const job = { ...(await rowsOf(options)), ...(adapter === undefined ? {} : { adapter }) };
-      const { evaluateFile } = await import("./client/tasks/evaluate.js");
-      const result = await runJob<Evaluation>(options, (context) => evaluateFile(job, context));
-      await printResult(result, options, () =>
-        Object.entries(result)
-          .map(([name, value]) => `${name.padEnd(9)} ${value ?? "none: no row has choices"}`)
-          .join("\n"),
-      );
-    });
-
-  rowsOptions(
-    command(program, "predict", "answer rows: likelihoods of choices, or text"),
-    "longest row in tokens, its answer included",
-  )
-    .option("--adapter <dir>", "folder of an adapter, of PEFT or AdapterHub")
-    .option("--ensemble <export-dir>", "what kindred export wrote: answers by the weights of --client")
-    .option("--client <name>", "whose weights")
-    .option("--max-new-tokens <n>", "longest text that is written, in tokens", integer(1), 64)
-    .option(
-      "--temperature <t>",
-      "0: the likeliest token each time; else tokens are drawn",
-      number(0, Number.MAX_VALUE),
-      0,
-    )
-    .option("--top-p <p>", "draw from the likeliest tokens that have this probability together", share, 1)
-    .option("--top-k <n>", "draw from so many of the likeliest tokens; 0: from all", integer(0), 0)
-    .option("--seed <n>", "draws the tokens", integer(0), 0)
-    .option("--out <file>", "write the answers there, a JSON object a line")
-    .action(
-      async (
-        options: Manners &
-          RowsOptions & {
-            adapter?: string;
-            ensemble?: string;
-            client?: string;
-            maxNewTokens: number;
-            temperature: number;
-            topP: number;
-            topK: number;
-            seed: number;
-            out?: string;
-          },
-      ) => {
-        const { maxNewTokens, temperature, topP, topK, seed, out } = options;
-        const tuned = tunedOf(options);
-        const sampling = { temperature, topP, topK };
-        const job = { ...(await rowsOf(options)), maxNewTokens, sampling, seed, ...tuned };
-        const { predict } = await import("./client/tasks/predict.js");
-        const rows = await runJob<readonly Predicted[]>(options, (context) => predict(job, context));
-        if (out === undefined) return await printResult(rows, options, () => rows.map(shown).join("\n"));
-        const { writeAtomically } = await import("./shared/base/atomic.js");
-        await writeAtomically(resolve(out), rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-        await printResult({ rows: rows.length, out }, options, () => `${rows.length} answers written to ${out}`);
-      },
-    );
-
-  rowsOptions(command(program, "sharpness", "how sharp the loss is around an adapter: its Hessian's trace and top"))
-    .requiredOption("--adapter <dir>", "folder of the adapter, of PEFT or AdapterHub")
-    .option("--probes <n>", "random vectors of the trace's estimate", integer(2), 32)
-    .option("--seed <n>", "draws the vectors", integer(0), 0)
-    .action(async (options: Manners & RowsOptions & { adapter: string; probes: number; seed: number }) => {
-      const { adapter, probes, seed } = options;
-      const job = { ...(await rowsOf(options)), adapter, probes, seed };
-      const { sharpness } = await import("./client/tasks/sharpness.js");
-      const result = await runJob<Sharpness>(options, (context) => sharpness(job, context));
-      const { trace, largest, loss, parameters } = result;
-      await printResult(result, options, () =>
-        [
-          `loss                ${loss.toFixed(4)} nats a scored token`,
-          `trace               ${trace.mean.toPrecision(4)} ± ${trace.standardError.toPrecision(2)} (${trace.probes} probes, ${parameters} parameters)`,
-          `largest eigenvalue  ${largest.eigenvalue.toPrecision(4)} ± ${largest.residual.toPrecision(2)}`,
-        ].join("\n"),
-      );
-    });
-
+/** What this machine can do, and what it is told. */
+function machineCommands(program: Command): void {
   engineOptions(
     command(program, "profile", "time, operations and peak memory: one pass for several adapters, a step, a sketch"),
   )
@@ -599,85 +685,14 @@ function buildProgram(): Command {
       },
     );
 
-  command(
-    program,
-    "export <run>",
-    "write a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights",
-  )
-    .requiredOption("--out <dir>", "folder to write")
+  command(program, "doctor", "which runtimes and GPUs work here: a small training step on each, its numbers compared")
     .addOption(jsonOption())
-    .addOption(forceOption())
-    .action(async (run: string, options: Manners & { out: string; force?: boolean }) => {
-      const { exportRun } = await import("./coordinator/pipeline/export.js");
-      const job = { run: resolve(run), out: resolve(options.out), force: options.force === true };
-      const result = await runJob<{ members: readonly string[] }>(options, (context) => exportRun(job, context));
-      await printResult(
-        result,
-        options,
-        () => `${result.members.length} adapters and ensemble.json written to ${options.out}`,
-      );
+    .action(async (options: Manners) => {
+      const { diagnose, diagnosisText, anythingWorks } = await import("./client/doctor/doctor.js");
+      const diagnosis = await runJob(options, (context) => diagnose(context));
+      await printResult(diagnosis, options, () => diagnosisText(diagnosis));
+      if (!anythingWorks(diagnosis)) throw new KindredError("unavailable", "no runtime works on this machine");
     });
-
-  tlsOptions(command(program, "coordinator", "serve a federation: enrol clients, group them, train their adapters"))
-    .requiredOption("--config <file>", "options; minClients is needed")
-    .requiredOption("--listen <host:port>", "address to listen on")
-    .requiredOption("--state <dir>", "folder of the state, from which a killed coordinator resumes")
-    .action(async (options: Manners & TlsOptions & { config: string; listen: string; state: string }) => {
-      const { loadCoordinatorConfig } = await import("./shared/config/config.js");
-      const plan = await loadCoordinatorConfig(options.config);
-      const { runCoordinator } = await import("./coordinator/coordinator.js");
-      const job = { listen: options.listen, state: resolve(options.state), security: securityOf(options) };
-      await runJob<void>(options, (context) => runCoordinator(plan, job, context), { resumes: true });
-    });
-
-  runtimeOptions(
-    formatOptions(tlsOptions(command(program, "client", "take part in a federation with the data of one client"))),
-  )
-    .requiredOption("--coordinator <host:port>", "address of the coordinator")
-    .requiredOption("--model <dir>", "folder of the base model, a GGUF file, or its id on the hub")
-    .addOption(quantizationOption())
-    .requiredOption("--data <path>", "folder with train, validation and test files, or a file of rows")
-    .requiredOption("--name <name>", "name of this client, unique in the federation")
-    .option("--state <dir>", "folder to resume from after an end")
-    .option("--tls", "TLS with the system's authorities")
-    .option("--seed <n>", "draws the splits that the data lacks", integer(0), 0)
-    .option("--max-tokens <n>", "longest row in tokens", integer(2), 512)
-    .action(
-      async (
-        options: Manners &
-          FormatOptions &
-          RuntimeOptions &
-          TlsOptions & {
-            coordinator: string;
-            model: string;
-            quantization: Quantization | "none";
-            data: string;
-            name: string;
-            state?: string;
-            seed: number;
-            maxTokens: number;
-          },
-      ) => {
-        const { resolveModel } = await import("./shared/config/config.js");
-        const model = resolveModel(options.model, process.cwd(), "--model");
-        const { runClient } = await import("./client/client.js");
-        const { coordinator, name, seed, state, maxTokens, quantization } = options;
-        const job = {
-          coordinator,
-          name,
-          seed,
-          model,
-          quantization,
-          maxTokens,
-          data: resolve(options.data),
-          format: formatOf(options),
-          runtime: runtimeOf(options),
-          security: securityOf(options),
-          ...(state === undefined ? {} : { state: resolve(state) }),
-        };
-        await runJob<void>(options, (context) => runClient(job, context), { resumes: true });
-      },
-    );
 
   command(program, "runtime", "add what npm does not bring: the CUDA provider, TensorFlow for tfjs")
     .addArgument(new Argument("<action>").choices(["add", "remove", "list"]))
@@ -711,15 +726,6 @@ function buildProgram(): Command {
       await printResult(runtimes, options, () => runtimes.map(install.statusText).join("\n"));
     });
 
-  command(program, "doctor", "which runtimes and GPUs work here: a small training step on each, its numbers compared")
-    .addOption(jsonOption())
-    .action(async (options: Manners) => {
-      const { diagnose, diagnosisText, anythingWorks } = await import("./client/doctor/doctor.js");
-      const diagnosis = await runJob(options, (context) => diagnose(context));
-      await printResult(diagnosis, options, () => diagnosisText(diagnosis));
-      if (!anythingWorks(diagnosis)) throw new KindredError("unavailable", "no runtime works on this machine");
-    });
-
   command(program, "schema [kind]", "print the JSON schema of a configuration file, for editors")
     .description("print the JSON schema of a configuration file (simulate or coordinator), for editors")
     .action(async (kind: string | undefined, options: Manners) => {
@@ -730,7 +736,16 @@ function buildProgram(): Command {
       }
       await printResult(configJsonSchema(known), { ...options, json: true }, () => "");
     });
+}
 
+function buildProgram(): Command {
+  const { version, description } = JSON.parse(readFileSync(asset("package.json"), "utf8")) as Record<string, string>;
+  const program = new Command("kindred")
+    .description(description ?? "")
+    .version(version ?? "")
+    .exitOverride()
+    .configureOutput({ outputError: () => {} }); // printed by reportError, on one line
+  for (const add of [runCommands, rowCommands, federationCommands, stageCommands, machineCommands]) add(program);
   return program;
 }
 
