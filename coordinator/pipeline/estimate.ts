@@ -46,9 +46,11 @@ export interface EstimateOutcome {
 
 export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOutcome> {
   const { plan } = ctx;
-  const names = ctx.clients.map(({ name }) => name);
-  const told = rivalsOf(plan.estimation.margin) > 1 ? answerSets(await choicesOf(ctx, names)) : [];
-  const task = sketchTask(plan, told);
+  const all = ctx.clients.map(({ name }) => name);
+  const choices = rivalsOf(plan.estimation.margin) > 1 ? await choicesOf(ctx, all) : undefined;
+  // Who did not say what its answers are is not asked for sketches: it would be waited for twice.
+  const names = choices === undefined ? all : all.filter((name) => choices.has(name));
+  const task = sketchTask(plan, choices === undefined ? [] : answerSets([...choices.values()]));
   const stage = ctx.progress.stage("sketch gradients", names.length);
   const results = await ctx.ask(
     "estimate",
@@ -70,10 +72,13 @@ export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOu
 }
 
 /** Tokens that each client's answers begin with. */
-async function choicesOf(ctx: PipelineContext, names: readonly string[]): Promise<(readonly number[])[]> {
+async function choicesOf(
+  ctx: PipelineContext,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, readonly number[]>> {
   const task: ListChoices = { kind: "listChoices", adapter: ctx.adapterSpec() };
   const results = await ctx.ask("estimate", ["kindred"], "choices", names, () => task);
-  return [...results.values()].map(({ tokens }) => tokens);
+  return new Map([...results].map(([name, { tokens }]) => [name, tokens]));
 }
 
 /** What the journal keeps under `ESTIMATE`. */
@@ -161,7 +166,7 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
         balance: estimation.balance,
         lambda: estimation.lambda,
         company: companyOf(ctx.plan),
-        errors: Number.isFinite(sampled.errors.typical)
+        errors: sampled.errors.matrix.every((row) => row.every(Number.isFinite))
           ? sampled.errors.matrix.map((row) => Array.from(row, (error) => Number(error.toPrecision(4))))
           : null,
       },
