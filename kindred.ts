@@ -213,6 +213,24 @@ const runtimeOf = (
   ...(memory === undefined ? {} : { memory }),
 });
 
+interface RunOptions extends RuntimeOptions {
+  readonly out: string;
+  readonly force?: boolean;
+}
+
+/** The plan in a simulation's file, on the runtime that was asked for, and where its results go within which memory. */
+async function simulationOf(config: string, options: RunOptions) {
+  const { loadSimulationConfig } = await import("./shared/config/config.js");
+  const read = await loadSimulationConfig(config);
+  const { memory, ...runtime } = runtimeOf(options, read.runtime);
+  const place = {
+    out: resolve(options.out),
+    force: options.force === true,
+    ...(memory === undefined ? {} : { memory }),
+  };
+  return { plan: { ...read, runtime }, place };
+}
+
 /** What `rowsOptions` were given, as a job takes it. */
 async function rowsOf(options: RowsOptions) {
   const { resolveModel } = await import("./shared/config/config.js");
@@ -260,15 +278,11 @@ function runCommands(program: Command): void {
     .requiredOption("--out <dir>", "folder of the run: report, state, adapters")
     .addOption(jsonOption())
     .addOption(forceOption())
-    .action(async (config: string, options: Manners & RuntimeOptions & { out: string; force?: boolean }) => {
-      const { loadSimulationConfig } = await import("./shared/config/config.js");
-      const read = await loadSimulationConfig(config);
-      const { memory, ...runtime } = runtimeOf(options, read.runtime);
-      const plan = { ...read, runtime };
+    .action(async (config: string, options: Manners & RunOptions) => {
+      const { plan, place } = await simulationOf(config, options);
       const { runSimulation } = await import("./simulations/simulate.js");
       const { terminalReport } = await import("./simulations/report/terminal.js");
-      const limit = memory === undefined ? {} : { memory };
-      const run = { out: resolve(options.out), force: options.force === true, source: config, ...limit };
+      const run = { ...place, source: config };
       const report = await runJob<Report>(options, (context) => runSimulation(plan, { ...run, ...context }), {
         resumes: true,
       });
@@ -466,16 +480,10 @@ function stageCommands(program: Command): void {
     .requiredOption("--out <dir>", "folder of the sketches; those that are there and fit are kept")
     .addOption(jsonOption())
     .addOption(forceOption())
-    .action(async (config: string, options: Manners & RuntimeOptions & { out: string; force?: boolean }) => {
-      const { loadSimulationConfig } = await import("./shared/config/config.js");
-      const read = await loadSimulationConfig(config);
-      const { memory, ...runtime } = runtimeOf(options, read.runtime);
+    .action(async (config: string, options: Manners & RunOptions) => {
+      const { plan, place } = await simulationOf(config, options);
       const { sketchPopulation } = await import("./client/tasks/gradients.js");
-      const limit = memory === undefined ? {} : { memory };
-      const job = { out: resolve(options.out), force: options.force === true, ...limit };
-      const result = await runJob(options, (context) => sketchPopulation({ ...read, runtime }, job, context), {
-        resumes: true,
-      });
+      const result = await runJob(options, (context) => sketchPopulation(plan, place, context), { resumes: true });
       const { clients, kept, leftOut } = result;
       await printResult(
         result,

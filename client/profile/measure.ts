@@ -2,7 +2,7 @@
  * One measurement: the work done some times over, its time, its operations counted from the graphs, and the peak memory of the
  * process, which should have done nothing else.
  */
-import { readFileSync } from "node:fs";
+import { peakRssBytes } from "../../shared/base/peak.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { Architecture } from "../models/architecture.js";
 import { openBaseModel } from "../models/base.js";
@@ -126,15 +126,4 @@ async function timesOf(
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return ((sorted[(sorted.length - 1) >> 1] as number) + (sorted[sorted.length >> 1] as number)) / 2;
-}
-
-/** Linux hands a parent's own peak on to what it starts, in resourceUsage but not in this file. */
-function peakRssBytes(): number {
-  try {
-    const kilobytes = /^VmHWM:\s*(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
-    if (kilobytes !== undefined) return Number(kilobytes) * 1024;
-  } catch {
-    // No such file but on Linux.
-  }
-  return process.resourceUsage().maxRSS * 1024;
 }

@@ -2,8 +2,10 @@
  * Does a client's tasks on its own rows: decodes what the task names, computes, and gives back what leaves the client. The
  * rows themselves never leave this folder's callers.
  */
+
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { KindredError } from "../../shared/base/errors.js";
+import { peakRssBytes } from "../../shared/base/peak.js";
 import { encodeSketches } from "../../shared/sketch/codec.js";
 import { MAX_CHOICE_TOKENS } from "../../shared/wire/limits.js";
 import type {
@@ -68,7 +70,7 @@ export class ClientWork implements TaskRunner {
     const cost = (): Cost => ({
       flops: meter.flops,
       computeSeconds: meter.computeSeconds,
-      peakRssBytes: process.resourceUsage().maxRSS * 1024,
+      peakRssBytes: peakRssBytes(),
     });
     switch (task.kind) {
       case "sketchGradients":

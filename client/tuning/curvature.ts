@@ -66,13 +66,8 @@ export class HessianProducts {
     const { layout, programs } = this;
     const { budget, model } = programs;
     if (budget === undefined) return 512;
-    const longest = rows.at(-1)!.tokens.length;
-    const asked = Math.max(...rows.map(({ scored }) => scored.length));
     const graph = budget.graph("hessian", layout, () => hessianProductGraph(model, layout));
-    return budget.tokens("curvature", layout, graph, { most: 512, longest }, (tokens) => {
-      const B = Math.floor(tokens / longest);
-      return { B, T: longest, S: B * asked };
-    });
+    return budget.tokensOfRows("curvature", layout, graph, rows, 512);
   }
 
   /** @throws {KindredError} `task_failed` where the product is not finite */

@@ -13,6 +13,7 @@ import { type Bindings, resolve } from "../../shared/graph/dims.js";
 import type { Graph } from "../../shared/graph/graph.js";
 import { MemoryCounter } from "../../shared/graph/memory.js";
 import { packedBytes } from "../../shared/quantization/layout.js";
+import type { EncodedRow } from "../data/types.js";
 import type { BaseModel } from "../models/base.js";
 import type { AdapterLayout } from "./adapter.js";
 
@@ -140,6 +141,26 @@ export class MemoryBudget {
       }
       if (tokens <= longest) this.refuse(purpose, layout, needed, `its longest row of ${longest} tokens`);
     }
+  }
+
+  /**
+   * As `tokens`, for rows that are sequences of their own.
+   * @param rows by length. @param more symbols of the graph beside B, T and S
+   */
+  tokensOfRows(
+    purpose: Purpose,
+    layout: AdapterLayout,
+    graph: GraphMemory,
+    rows: readonly EncodedRow[],
+    most: number,
+    more: Bindings = {},
+  ): number {
+    const longest = rows.at(-1)!.tokens.length;
+    const asked = Math.max(...rows.map(({ scored }) => scored.length));
+    return this.tokens(purpose, layout, graph, { most, longest }, (tokens) => {
+      const B = Math.floor(tokens / longest);
+      return { B, T: longest, S: B * asked, ...more };
+    });
   }
 
   /** Logs a choice, once. */

@@ -111,11 +111,7 @@ function tokensThatFit(
 ): number {
   const most = 1024;
   if (budget === undefined) return most;
-  const longest = rows.at(-1)!.row.tokens.length;
-  const asked = Math.max(...rows.map(({ row }) => row.scored.length));
-  const choices = Math.max(1, ...rows.map(({ comparison }) => comparison?.tokens.length ?? 1));
-  return budget.tokens("sketching", layout, budget.graph(name, layout, build), { most, longest }, (tokens) => {
-    const B = Math.floor(tokens / longest);
-    return { B, T: longest, S: B * asked, K: choices };
-  });
+  const K = Math.max(1, ...rows.map(({ comparison }) => comparison?.tokens.length ?? 1));
+  const encoded = rows.map(({ row }) => row);
+  return budget.tokensOfRows("sketching", layout, budget.graph(name, layout, build), encoded, most, { K });
 }

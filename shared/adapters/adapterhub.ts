@@ -10,10 +10,10 @@ import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
 import { type Facts, KindredError } from "../base/errors.js";
-import { brief, isObject, readJsonObject, reasonOf } from "../base/json.js";
+import { brief, isObject, readJsonObject } from "../base/json.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
 import { bottleneckFlaw } from "./bottleneck.js";
-import { checkFinite, isOff } from "./checks.js";
+import { adapterFiles, checkFinite, invalid, isOff } from "./checks.js";
 import { readSafetensorsHeader, readTensor, writeSafetensors } from "./safetensors.js";
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, type BottleneckSettings } from "./settings.js";
 
@@ -92,10 +92,6 @@ const UNDERSTOOD: ReadonlySet<string> = new Set([
   "reduction_factor",
 ]);
 
-function invalid(message: string, facts: Facts = {}, cause?: unknown): KindredError {
-  return new KindredError("invalid_adapter", message, facts, cause);
-}
-
 function unsupported(message: string, facts: Facts): KindredError {
   return new KindredError("unsupported", message, facts);
 }
@@ -172,12 +168,7 @@ const infix = (name: string): string => `_adapters.adapters.${name}.`;
  */
 export async function readBottleneckAdapter(folder: string): Promise<ReadBottleneckAdapter> {
   const path = resolve(folder);
-  let names: string[];
-  try {
-    names = await readdir(path);
-  } catch (error) {
-    throw invalid(`${path}: is not an adapter's folder (${reasonOf(error)})`, { folder: path }, error);
-  }
+  const names = await adapterFiles(path);
   if (names.includes(FUSION_CONFIG))
     throw unsupported(`${join(path, FUSION_CONFIG)}: fusion is not supported`, { folder: path });
   if (names.includes(HEAD_CONFIG)) {

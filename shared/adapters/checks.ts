@@ -1,7 +1,12 @@
 /** What the readers of adapters' folders check alike. */
-import { KindredError } from "../base/errors.js";
-import { brief } from "../base/json.js";
+import { readdir } from "node:fs/promises";
+import { type Facts, KindredError } from "../base/errors.js";
+import { brief, reasonOf } from "../base/json.js";
 import type { FloatTensor } from "../base/tensors.js";
+
+export function invalid(message: string, facts: Facts = {}, cause?: unknown): KindredError {
+  return new KindredError("invalid_adapter", message, facts, cause);
+}
 
 /** Null, false, 0, and empty texts, lists and objects: a feature that is not used. */
 export function isOff(value: unknown): boolean {
@@ -14,6 +19,15 @@ export function checkFinite(name: string, { data }: FloatTensor, source: string)
   const at = data.findIndex((value) => !Number.isFinite(value));
   if (at >= 0) {
     const message = `${source}: tensor ${brief(name)} holds ${data[at]} at ${at}; adapters must be finite`;
-    throw new KindredError("invalid_adapter", message, { file: source, tensor: name });
+    throw invalid(message, { file: source, tensor: name });
+  }
+}
+
+/** Names of the files in an adapter's folder. @throws {KindredError} `invalid_adapter` where there is no such folder */
+export async function adapterFiles(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    throw invalid(`${folder}: is not an adapter's folder (${reasonOf(error)})`, { folder }, error);
   }
 }

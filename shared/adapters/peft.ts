@@ -3,13 +3,12 @@
  * PEFT says differently of GPT-2's linears: whether the modules exist in a base model, and whether the shapes fit it, is for the
  * model to say.
  */
-import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
-import { type Facts, KindredError } from "../base/errors.js";
-import { brief, readJsonObject, reasonOf } from "../base/json.js";
+import { KindredError } from "../base/errors.js";
+import { brief, readJsonObject } from "../base/json.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
-import { checkFinite } from "./checks.js";
+import { adapterFiles, checkFinite, invalid } from "./checks.js";
 import { readPeftSettings } from "./peft-config.js";
 import { readSafetensorsHeader, readTensor, writeSafetensors } from "./safetensors.js";
 import { type Scaled, unified } from "./scale.js";
@@ -44,10 +43,6 @@ export interface PeftAdapter extends Scaled {
 export interface ReadPeftAdapter extends PeftAdapter {
   /** base_model_name_or_path: for a person to read. It comes with the adapter and is never opened or fetched. */
   readonly baseModel: string | null;
-}
-
-function invalid(message: string, facts: Facts = {}, cause?: unknown): KindredError {
-  return new KindredError("invalid_adapter", message, facts, cause);
 }
 
 /**
@@ -131,12 +126,7 @@ function checkTensors(
  */
 export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
   const path = resolve(folder);
-  let names: string[];
-  try {
-    names = await readdir(path);
-  } catch (error) {
-    throw invalid(`${path}: is not an adapter's folder (${reasonOf(error)})`, { folder: path }, error);
-  }
+  const names = await adapterFiles(path);
   if (!names.includes(CONFIG))
     throw invalid(`${path}: is not a PEFT adapter's folder; looked for ${CONFIG} and ${WEIGHTS}`, { folder: path });
   const configPath = join(path, CONFIG);

@@ -5,8 +5,9 @@
  *
  * Feeds and weights are not counted: they lie elsewhere.
  */
-import { type Bindings, type Dim, product, resolve, sameShape } from "./dims.js";
-import type { Graph, Node, OpKind, Value } from "./graph.js";
+import { type Bindings, type Dim, product, resolve } from "./dims.js";
+import type { Graph, OpKind } from "./graph.js";
+import { placedInSums } from "./joins.js";
 
 /** Renames its first operand. */
 const ALIASES: ReadonlySet<OpKind> = new Set(["reshape", "after"]);
@@ -56,15 +57,13 @@ export class MemoryCounter {
   }
 }
 
-function lives({ nodes, outputs }: Graph): Step[] {
+function lives(graph: Graph): Step[] {
+  const { nodes, outputs } = graph;
   // The buffer that holds a value: the id of the first that is equal to it or that it renames; none where it lies outside.
   const buffer = new Map<number, number | undefined>();
   const same = new Map<string, number>();
   const shapes = new Map<number, Dim>();
-  const uses = new Map<number, number>();
-  for (const { inputs } of nodes) for (const { id } of inputs) uses.set(id, (uses.get(id) ?? 0) + 1);
-  for (const { id } of Object.values(outputs)) uses.set(id, (uses.get(id) ?? 0) + 1);
-  const takenIn = placedInSums(nodes, uses);
+  const takenIn = new Set([...placedInSums(graph).values()].map(({ output }) => output.id));
   const sigmoids = new Set(nodes.flatMap(({ op, inputs }) => (op.kind === "sigmoid" ? [inputs[0]!.id] : [])));
 
   const made: { buffers: number[]; uses: number[] }[] = [];
@@ -114,17 +113,4 @@ function lives({ nodes, outputs }: Graph): Step[] {
   for (const [id, at] of last) ends.set(at, [...(ends.get(at) ?? []), id]);
   const sizes = (ids: readonly number[]): Dim[] => ids.map((id) => shapes.get(id) as Dim);
   return made.map(({ buffers }, at) => ({ makes: sizes(buffers), frees: sizes(ends.get(at) ?? []) }));
-}
-
-/** Values placed at indices whose only use is a sum of the same shape: they are added where the other summand lies. */
-function placedInSums(nodes: readonly Node[], uses: ReadonlyMap<number, number>): Set<number> {
-  const placed = new Map<number, Value>();
-  const taken = new Set<number>();
-  for (const { op, inputs, output } of nodes) {
-    if (op.kind === "place" && uses.get(output.id) === 1) placed.set(output.id, output);
-    if (op.kind !== "add") continue;
-    const part = inputs.find(({ id }) => placed.has(id));
-    if (part !== undefined && inputs.every(({ shape }) => sameShape(shape, output.shape))) taken.add(part.id);
-  }
-  return taken;
 }

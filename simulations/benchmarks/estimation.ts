@@ -3,6 +3,7 @@
  * LogisticRegression on a sample of the same subsets. Processor time is printed with the time by the clock: it says the same on
  * a busy machine.
  */
+
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +12,7 @@ import { createBatchedSolver } from "../../coordinator/estimation/batched.js";
 import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
 import { buildProblem, type EstimationProblem } from "../../coordinator/estimation/problem.js";
 import { sampleSubsets } from "../../coordinator/estimation/sampler.js";
+import { peakRssBytes } from "../../shared/base/peak.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { type PeerFigures, runPeer } from "./peers.js";
 import { plantedSketches } from "./planted-sketches.js";
@@ -91,7 +93,7 @@ export async function measureEstimation(
     gradientNorm: fits.gradientNorm.reduce((a, b) => Math.max(a, b), 0),
     newtonSteps: fits.steps,
     hessianProducts: fits.products,
-    peakBytes: process.resourceUsage().maxRSS * 1024,
+    peakBytes: peakRssBytes(),
   };
   const { total, prepare, fit, values } = result;
   const both = ({ clock, processor }: Seconds) => `${clock.toFixed(2)} s (processors ${processor.toFixed(2)})`;

@@ -1,4 +1,5 @@
 /** One measurement of `npm run bench -- memory`, in a process of its own: its only argument is the case, as JSON. */
+
 import { moduleNames } from "../../client/models/architecture.js";
 import { openBaseModel } from "../../client/models/base.js";
 import { initialAdapter } from "../../client/tuning/adapter.js";
@@ -10,6 +11,7 @@ import { Meter, Programs } from "../../client/tuning/programs.js";
 import { scoreMixtures } from "../../client/tuning/scoring.js";
 import { sketchRows } from "../../client/tuning/sketching.js";
 import { trainAdapter } from "../../client/tuning/training.js";
+import { peakRssBytes } from "../../shared/base/peak.js";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import { randomRows } from "./shape.js";
 
@@ -53,7 +55,7 @@ if (trains) {
   const plan = { ...sketch, rivals: 0, tokensPerBatch: batch * (length + 1) };
   await sketchRows(programs, layout, values, rows, plan, meter);
 }
-const measured = process.resourceUsage().maxRSS * 1024;
+const measured = peakRssBytes();
 await runtime.close();
 
 const graph = trains

@@ -2,12 +2,14 @@
  * How fast a LoRA training step is, on a float32 and on a 4-bit base, and how much memory it takes, beside PyTorch with PEFT on the
  * same work; and on TensorFlow.js where `kindred runtime add tfjs` has brought it.
  */
+
 import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { initialAdapter } from "../../client/tuning/adapter.js";
 import { loraLayout } from "../../client/tuning/lora.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
 import { trainAdapter } from "../../client/tuning/training.js";
+import { peakRssBytes } from "../../shared/base/peak.js";
 import { CANDIDATES } from "../../shared/runtimes/choose.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { median } from "./engine.js";
@@ -24,7 +26,7 @@ export async function benchTraining(runtime: Runtime, print: (line: string) => v
   await withRandomModel(async (model) => {
     print(`  ${BATCH} x ${LENGTH} tokens, rank ${RANK} on seven linears, all tokens scored`);
     const { seconds, first } = await timeSteps(runtime, model);
-    const peak = process.resourceUsage().maxRSS * 1024;
+    const peak = peakRssBytes();
     const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
     print(
       `  ${runtime.name}: ${seconds.toFixed(2)} s a step, the first done after ${first.toFixed(1)} s, peak memory ${gib(peak)}`,

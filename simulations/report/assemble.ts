@@ -1,10 +1,12 @@
 /** Fills a report from what a run came to. */
+
 import type { Population } from "../../client/data/population.js";
 import type { BaseModel } from "../../client/models/base.js";
 import type { Outlook } from "../../coordinator/estimation/outlook.js";
 import { adjustedRandIndex } from "../../coordinator/grouping/rand-index.js";
 import type { PipelineContext } from "../../coordinator/pipeline/context.js";
 import type { RunOutcome } from "../../coordinator/pipeline/run.js";
+import { peakRssBytes } from "../../shared/base/peak.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import type { Score as RawScore } from "../../shared/wire/tasks.js";
 import {
@@ -57,7 +59,7 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
     learningRate: sweep.learningRate,
     seed: plan.seed,
     versions,
-    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    peakRssBytes: peakRssBytes(),
     curves: outcome.curves,
     members: outcome.members.map(({ name, group, kind }) => ({ name, group: shown[group] as number, kind })),
     weights: byClient(clients.map((name) => [name, outcome.weights.get(name) as readonly number[]])),

@@ -13,8 +13,9 @@
  */
 import { dirname, relative, sep } from "node:path";
 import { sizeOf } from "../../base/tensors.js";
-import { type Dim, factors, type Shape, sameShape } from "../../graph/dims.js";
+import { type Dim, factors, type Shape } from "../../graph/dims.js";
 import type { Graph, Node, Op, Value, WeightSource } from "../../graph/graph.js";
+import { placedInSums } from "../../graph/joins.js";
 import type { Part } from "../../quantization/layout.js";
 import { fillAttribute, floatAttribute, intAttribute, intsAttribute, stringAttribute } from "./attributes.js";
 import { type Emitter, type PackedWeight, packedProduct } from "./packed.js";
@@ -99,30 +100,16 @@ class Encoder implements Emitter {
 
   /** Looks ahead: which nodes can be joined with a later one. */
   private survey(): void {
-    const uses = new Map<number, number>();
-    const use = ({ id }: Value): void => void uses.set(id, (uses.get(id) ?? 0) + 1);
-    const byId = new Map<number, Node>();
-    for (const node of this.graph.nodes) {
-      byId.set(node.output.id, node);
-      node.inputs.forEach(use);
-      const [first] = node.inputs;
-      if (node.op.kind === "sigmoid") this.sigmoids.add(first!.id);
-      if ((node.op.kind === "inverseRms" || node.op.kind === "inverseStd") && this.options.inverseOfNorm) {
-        this.inverses.set(inverseKey(node.op.kind, first!, node.op.eps), undefined);
+    for (const { op, inputs } of this.graph.nodes) {
+      const [first] = inputs;
+      if (op.kind === "sigmoid") this.sigmoids.add(first!.id);
+      if ((op.kind === "inverseRms" || op.kind === "inverseStd") && this.options.inverseOfNorm) {
+        this.inverses.set(inverseKey(op.kind, first!, op.eps), undefined);
       }
     }
-    Object.values(this.graph.outputs).forEach(use);
-    const joins = ({ inputs, output }: Node, part: Value): boolean =>
-      byId.get(part.id)!.op.kind === "place" &&
-      uses.get(part.id) === 1 &&
-      [part, ...inputs].every(({ shape }) => sameShape(shape, output.shape));
-    for (const node of this.graph.nodes) {
-      if (node.op.kind !== "add") continue;
-      const part = node.inputs.find((input) => joins(node, input));
-      if (part === undefined) continue;
-      const placed = byId.get(part.id)!;
-      this.joined.set(node.output.id, placed);
-      this.joined.set(part.id, placed);
+    for (const [sum, placed] of placedInSums(this.graph)) {
+      this.joined.set(sum, placed);
+      this.joined.set(placed.output.id, placed);
     }
   }
 

@@ -1,0 +1,30 @@
+/**
+ * Sums that a runtime can compute where one of their summands lies: values placed at indices whose only use is a sum of the same
+ * shape are added into the other summand, and are never a tensor of their own.
+ */
+import { sameShape } from "./dims.js";
+import type { Graph, Node } from "./graph.js";
+
+/** How often nodes and outputs use each value, by its id. */
+function usesOf({ nodes, outputs }: Graph): Map<number, number> {
+  const uses = new Map<number, number>();
+  const use = ({ id }: { readonly id: number }): void => void uses.set(id, (uses.get(id) ?? 0) + 1);
+  for (const { inputs } of nodes) inputs.forEach(use);
+  Object.values(outputs).forEach(use);
+  return uses;
+}
+
+/** The `place` node that each such sum takes in, by the id of the sum. */
+export function placedInSums(graph: Graph): Map<number, Node> {
+  const uses = usesOf(graph);
+  const placed = new Map<number, Node>();
+  const taken = new Map<number, Node>();
+  for (const node of graph.nodes) {
+    const { op, inputs, output } = node;
+    if (op.kind === "place" && uses.get(output.id) === 1) placed.set(output.id, node);
+    if (op.kind !== "add" || !inputs.every(({ shape }) => sameShape(shape, output.shape))) continue;
+    const part = inputs.find(({ id }) => placed.has(id));
+    if (part !== undefined) taken.set(output.id, placed.get(part.id)!);
+  }
+  return taken;
+}
