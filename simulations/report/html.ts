@@ -3,9 +3,9 @@
  * policy forbids every request. The same report gives the same page, byte for byte. Everything that is not a number is
  * escaped (markup.ts). It knows the report's type and not how a run is made.
  */
-import { createHash } from "node:crypto";
 import * as format from "../../shared/base/format.js";
 import { DIVERGING, SEQUENTIAL } from "./colours.js";
+import { pageOf } from "./document.js";
 import {
   bar,
   curvePanel,
@@ -20,8 +20,7 @@ import {
   stripRow,
   trialPlot,
 } from "./figures.js";
-import { html, Markup, scriptJson } from "./markup.js";
-import { SCRIPT, STYLE } from "./page.js";
+import { html, type Markup } from "./markup.js";
 import { at, type Curve, type Fact, type Method, type Report } from "./types.js";
 import {
   compare,
@@ -576,11 +575,6 @@ ${report.command !== undefined && html`<pre>${report.command}</pre><br>`}
 <details open><summary>Configuration</summary><br><pre>${JSON.stringify(report.config, null, 2) ?? ""}</pre></details></section>`;
 }
 
-/** `'sha256-...'` of a script or style, by which the page's policy admits it. */
-function sourceHash(text: string): string {
-  return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
-}
-
 /** The whole page. @returns a document of HTML, the same for the same report */
 export function renderReport(report: Report): string {
   const view = viewOf(report);
@@ -596,35 +590,15 @@ export function renderReport(report: Report): string {
     ["faults", "Faults", faultsSection(view)],
     ["reproduce", "Reproduce", reproduceSection(view)],
   ];
-  const present = sections.filter(([, , section]) => section !== "");
-  const policy = `default-src 'none'; img-src data:; style-src ${sourceHash(STYLE)}; script-src ${sourceHash(SCRIPT)}; base-uri 'none'; form-action 'none'`;
-  const page = html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${new Markup(policy)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<title>${report.title}</title>
-<style>${new Markup(STYLE)}</style>
-</head>
-<body>
-<header class="top">
-<h1>${report.title}</h1>
+  const top = html`<h1>${report.title}</h1>
 <p class="meta"><span><b>${format.count(report.clients.length)}</b> clients</span><span><b>${report.groups.length}</b> ${report.groups.length === 1 ? "group" : "groups"}</span><span><b>${report.members.length}</b> ${report.members.length === 1 ? "model" : "models"} in the ensemble</span><span>base model <b>${report.model.name}</b></span><span>seed <b>${report.seed}</b></span></p>
 ${finding(view)}
-${tiles(view)}
-<nav aria-label="Sections">${present.map(([id, name]) => html`<a href="#${id}">${name}</a>`)}</nav>
-</header>
-<main>
-${present.map(([, , section]) => html`${section}\n`)}
-</main>
-<footer>The same numbers are in report.json beside this page.</footer>
-<div id="tip" role="status" hidden></div>
-<script type="application/json" id="data">${scriptJson(data)}</script>
-<script>${new Markup(SCRIPT)}</script>
-</body>
-</html>
-`;
-  return page.text;
+${tiles(view)}`;
+  return pageOf({
+    title: report.title,
+    top,
+    sections: sections.flatMap(([id, name, body]) => (body === "" ? [] : [{ id, name, body }])),
+    footer: "The same numbers are in report.json beside this page.",
+    data,
+  });
 }

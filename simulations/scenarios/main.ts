@@ -1,6 +1,7 @@
 /**
- * Named experiments: `npm run scenario -- NAME [--out DIR] [--seed N] [--model DIR]`. Each writes its population and the report
- * of a simulation; those of real data need KINDRED_DATA.
+ * Named experiments: `npm run scenario -- NAME [--out DIR] [--seed N] [--seeds COUNT] [--model DIR] [--force]`. A simulation writes its population
+ * and the report of a run; a study measures one thing and writes its findings. Both go on where they were stopped. Those of real
+ * data need KINDRED_DATA.
  */
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -16,6 +17,8 @@ import { terminalReport } from "../report/terminal.js";
 import type { Report } from "../report/types.js";
 import { runSimulation } from "../simulate.js";
 import { realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
+import { STUDIES } from "./studies.js";
+import { findingsText, type StudyJob, writeFindings } from "./study.js";
 
 type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed">;
 
@@ -26,6 +29,8 @@ interface Scenario {
   readonly model: () => string;
   readonly options: Options;
 }
+
+const COMMAND = "npm run scenario --";
 
 const needsModel = (): never => {
   throw new KindredError("invalid_option", "this scenario needs --model: the folder of the model");
@@ -72,31 +77,54 @@ async function main(): Promise<number> {
       options: {
         out: { type: "string" },
         seed: { type: "string", default: "0" },
+        seeds: { type: "string", default: "1" },
         model: { type: "string" },
         force: { type: "boolean", default: false },
+        debug: { type: "boolean", default: false },
       },
     });
-    const [name] = positionals;
-    const scenario = name === undefined ? undefined : SCENARIOS[name];
-    if (scenario === undefined) {
-      const list = Object.entries(SCENARIOS).map(([key, { about }]) => `${key}: ${about}`);
-      throw new KindredError("invalid_option", `no scenario ${name ?? "named"}; there are ${list.join("; ")}`);
+    const [name = ""] = positionals;
+    const whole = (option: "seed" | "seeds", least: number): number => {
+      const number = Number(values[option]);
+      if (Number.isSafeInteger(number) && number >= least) return number;
+      throw new KindredError(
+        "invalid_option",
+        `--${option} is ${values[option]}; give a whole number of at least ${least}`,
+      );
+    };
+    const [seed, seeds] = [whole("seed", 0), whole("seeds", 1)];
+    const model = values.model === undefined ? undefined : resolve(values.model);
+    const job = { out: resolve(values.out ?? join("runs", name)), force: values.force, seed, seeds, model };
+    const scenario = SCENARIOS[name];
+    const study = STUDIES[name];
+    if (scenario !== undefined) await simulate(scenario, job);
+    else if (study !== undefined) {
+      const findings = await runJob({ command: COMMAND }, (context) => study.run(job, context), { resumes: true });
+      await writeFindings(job.out, findings);
+      console.log(`${findingsText(findings)}\n\n${join(job.out, "study.html")}`);
+    } else {
+      const list = Object.entries({ ...SCENARIOS, ...STUDIES }).map(([key, { about }]) => `${key}: ${about}`);
+      throw new KindredError("invalid_option", `no scenario ${name || "named"}; there are ${list.join("; ")}`);
     }
-    const seed = Number(values.seed);
-    const out = resolve(values.out ?? join("runs", name as string));
-    const model = values.model === undefined ? scenario.model() : resolve(values.model);
-    await mkdir(out, { recursive: true });
-    const population = join(out, "population.jsonl");
-    await writeAtomically(population, await scenario.population(seed));
-    const plan = simulationPlan({ ...scenario.options, model, population, seed });
-    const report = await runJob<Report>({ command: "npm run scenario --" }, (context) =>
-      runSimulation(plan, { out, force: values.force === true, ...context }),
-    );
-    console.log(terminalReport(report, { color: wantsColour(process.stdout), width: process.stdout.columns ?? 100 }));
     return 0;
   } catch (error) {
     return reportError(error, process.argv.includes("--debug"));
   }
+}
+
+async function simulate(scenario: Scenario, { out, force, seed, model = scenario.model() }: StudyJob): Promise<void> {
+  await mkdir(out, { recursive: true });
+  const population = join(out, "population.jsonl");
+  await writeAtomically(population, await scenario.population(seed));
+  const plan = simulationPlan({ ...scenario.options, model, population, seed });
+  const report = await runJob<Report>(
+    { command: COMMAND },
+    (context) => runSimulation(plan, { out, force, ...context }),
+    {
+      resumes: true,
+    },
+  );
+  console.log(terminalReport(report, { color: wantsColour(process.stdout), width: process.stdout.columns ?? 100 }));
 }
 
 process.exit(await main());

@@ -1,0 +1,61 @@
+/** The frame of a page: head, policy, sections, data. Nothing but what is in the page runs, styles or loads. Knows no contents. */
+import { createHash } from "node:crypto";
+import { html, Markup, scriptJson } from "./markup.js";
+import { SCRIPT, STYLE } from "./page.js";
+
+export interface PageSection {
+  readonly id: string;
+  /** As the list of sections has it. */
+  readonly name: string;
+  readonly body: Markup;
+}
+
+/** `'sha256-...'` of a script or style, by which the page's policy admits it. */
+function sourceHash(text: string): string {
+  return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+}
+
+/**
+ * @param top what stands above the list of sections. @param data what the script reads
+ * @returns a document of HTML, the same for the same parts
+ */
+export function pageOf({
+  title,
+  top,
+  sections,
+  footer,
+  data,
+}: {
+  readonly title: string;
+  readonly top: Markup;
+  readonly sections: readonly PageSection[];
+  readonly footer: string;
+  readonly data: unknown;
+}): string {
+  const policy = `default-src 'none'; img-src data:; style-src ${sourceHash(STYLE)}; script-src ${sourceHash(SCRIPT)}; base-uri 'none'; form-action 'none'`;
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${new Markup(policy)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="referrer" content="no-referrer">
+<title>${title}</title>
+<style>${new Markup(STYLE)}</style>
+</head>
+<body>
+<header class="top">
+${top}
+<nav aria-label="Sections">${sections.map(({ id, name }) => html`<a href="#${id}">${name}</a>`)}</nav>
+</header>
+<main>
+${sections.map(({ body }) => html`${body}\n`)}
+</main>
+<footer>${footer}</footer>
+<div id="tip" role="status" hidden></div>
+<script type="application/json" id="data">${scriptJson(data)}</script>
+<script>${new Markup(SCRIPT)}</script>
+</body>
+</html>
+`.text;
+}

@@ -1,0 +1,289 @@
+/**
+ * Studies of groupings: partitions of real datasets, by Kindred and by other ways, each group really tuned on all its rows in one
+ * place with the same passes, scored on test rows; and how well the estimator ranked what came of it. It knows nothing of how
+ * groups are found.
+ */
+import { join } from "node:path";
+import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
+import { EstimatorJudge } from "../../coordinator/estimation/judge.js";
+import { GroupConstraints } from "../../coordinator/grouping/constraints.js";
+import { estimateAffinities, halfAffinity } from "../../coordinator/stages/affinities.js";
+import { findGroups } from "../../coordinator/stages/groups.js";
+import type { GroupingMethod } from "../../coordinator/stages/methods.js";
+import { writeAtomically } from "../../shared/base/atomic.js";
+import type { JobContext } from "../../shared/base/command.js";
+import { fixed, flops as flopsText, loss as lossText, percent } from "../../shared/base/format.js";
+import { type SimulationPlan, simulationPlan } from "../../shared/config/config.js";
+import { scatter } from "../report/figures.js";
+import { estimatorOf } from "./estimator.js";
+import { Lab, type LabScore, type Tuning } from "./lab.js";
+import { Measurements } from "./measurements.js";
+import { explained, mean, spearman, standardError } from "./statistics.js";
+import type { Finding, Findings, Study, StudyJob } from "./study.js";
+
+type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title">;
+
+export interface GroupingsCase {
+  readonly about: string;
+  readonly title: string;
+  readonly population: (seed: number) => Promise<string>;
+  /** Unless the user names one. */
+  readonly model: () => string;
+  readonly options: Options;
+  readonly tuning: Omit<Tuning, "seed">;
+}
+
+/** Partitions compared: one group, one a dataset, Kindred's, and as many groups as Kindred's by each other way. */
+const OTHERS = ["spectral", "agglomerative", "cosine", "random"] as const satisfies readonly GroupingMethod[];
+type Way = "shared" | "local" | "kindred" | (typeof OTHERS)[number];
+const WAYS: readonly Way[] = ["shared", "local", "kindred", ...OTHERS];
+
+interface Partitioned {
+  readonly way: Way;
+  readonly groups: readonly (readonly number[])[];
+}
+
+/** How one dataset fared in one partition. */
+interface Outcome extends LabScore {
+  readonly way: Way;
+  readonly client: string;
+  /** Estimated loss, nats an example. */
+  readonly estimate: number;
+}
+
+interface SeedResult {
+  readonly seed: number;
+  readonly names: readonly string[];
+  readonly partitions: readonly Partitioned[];
+  readonly outcomes: readonly Outcome[];
+  readonly flops: { readonly sketching: number; readonly tuning: number };
+}
+
+export function groupingsStudy(given: GroupingsCase): Study {
+  return {
+    about: given.about,
+    run: async (job, context) => {
+      const results: SeedResult[] = [];
+      for (let seed = job.seed; seed < job.seed + job.seeds; seed++) {
+        results.push(await oneSeed(given, { ...job, seed, out: join(job.out, `seed-${seed}`) }, context));
+      }
+      return findingsOf(given, job.model ?? given.model(), results);
+    },
+  };
+}
+
+async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext): Promise<SeedResult> {
+  const { seed, out, force, model = given.model() } = job;
+  const population = join(out, "population.jsonl");
+  await writeAtomically(population, await given.population(seed));
+  const plan = simulationPlan({ ...given.options, title: given.title, model, population, seed });
+  const lab = await Lab.open(plan, context);
+  try {
+    const tuning = { ...given.tuning, seed };
+    const kept = await Measurements.open(out, { ...lab.setting, tuning, estimation: plan.estimation }, force);
+    const tuned = async (group: readonly number[]) => {
+      const { names } = lab;
+      return await kept.of({ tuned: group.map((i) => names[i]!) }, async () => {
+        const { values, flops } = await lab.tune(group, tuning);
+        return { flops, scores: await lab.score(values, group, "test") };
+      });
+    };
+    // What needs no estimate first: it takes the longest and serves every way.
+    const everyone = lab.names.map((_, i) => i);
+    const alone = everyone.map((i) => [i]);
+    const stage = context.progress.stage("tune groups", alone.length + 1);
+    for (const group of [...alone, everyone]) {
+      await tuned(group);
+      stage.tick();
+    }
+    stage.done();
+    const { partitions, estimates, sketching } = await kept.of("partitions", () =>
+      partitionsOf(plan, out, lab, context),
+    );
+    const groups = partitions.flatMap((one) => one.groups);
+    const rest = context.progress.stage("tune groups found", groups.length);
+    const outcomes: Outcome[] = [];
+    let tuningFlops = 0;
+    for (const [p, { way, groups }] of partitions.entries()) {
+      for (const [g, group] of groups.entries()) {
+        const { flops, scores } = await tuned(group);
+        rest.tick();
+        tuningFlops += flops;
+        group.forEach((i, at) => {
+          outcomes.push({ way, client: lab.names[i]!, estimate: -estimates[p]![g]![at]!, ...scores[at]! });
+        });
+      }
+    }
+    rest.done();
+    return { seed, names: lab.names, partitions, outcomes, flops: { sketching, tuning: tuningFlops } };
+  } finally {
+    await lab.close();
+  }
+}
+
+/** Every way's partition, and f of each member of each of its groups by estimate. */
+async function partitionsOf(plan: SimulationPlan, out: string, lab: Lab, context: JobContext) {
+  const { seed, estimation } = plan;
+  const { solver, flops } = await estimatorOf(plan, join(out, "sketches"), lab.runtime, context);
+  const stage = context.progress.stage("find groups", WAYS.length);
+  try {
+    const sampled = await estimateAffinities(solver, estimation, seed);
+    const constraints = new GroupConstraints(lab.names, plan.grouping);
+    const judge = new EstimatorJudge(solver);
+    const evidence = { judge, problem: solver.problem, halves: (half: 0 | 1) => halfAffinity(sampled, half) };
+    const search = { constraints, seed, signal: context.signal };
+    const { matrix } = sampled.affinity;
+    const everyone = lab.names.map((_, i) => i);
+    const found = await findGroups(matrix, evidence, { ...search, groups: plan.groups, method: "kindred" });
+    const partitions: Partitioned[] = [
+      { way: "shared", groups: [everyone] },
+      { way: "local", groups: everyone.map((i) => [i]) },
+      { way: "kindred", groups: found.partition },
+    ];
+    for (const way of OTHERS) {
+      const { partition } = await findGroups(matrix, evidence, {
+        ...search,
+        groups: found.partition.length,
+        method: way,
+      });
+      partitions.push({ way, groups: partition });
+      stage.tick();
+    }
+    const estimates: number[][][] = [];
+    for (const { groups } of partitions) {
+      estimates.push(memberValues(await fitHeldOut(solver, groups)).map((values) => Array.from(values)));
+    }
+    return { partitions, estimates, sketching: flops };
+  } finally {
+    stage.done();
+    await solver.close();
+  }
+}
+
+/** Mean over the datasets of one way in one seed. */
+function meanOf(outcomes: readonly Outcome[], way: Way, of: (outcome: Outcome) => number | null): number {
+  const values = outcomes.filter((outcome) => outcome.way === way).map(of);
+  return mean(values.filter((value) => value !== null));
+}
+
+const accuracyOf = ({ accuracy }: Outcome): number | null => accuracy;
+const lossOf = ({ loss }: Outcome): number => loss;
+
+function findingsOf(given: GroupingsCase, model: string, results: readonly SeedResult[]): Findings {
+  const choices = results.some(({ outcomes }) => outcomes.some(({ accuracy }) => accuracy !== null));
+  return {
+    title: given.title,
+    facts: [
+      ["model", model],
+      ["datasets", String(results[0]!.names.length)],
+      ["seeds", results.map(({ seed }) => seed).join(", ")],
+      ["passes", String(given.tuning.epochs)],
+      ["learning rate", String(given.tuning.learningRate)],
+    ],
+    findings: [waysFinding(results, choices), rankFinding(results), ...results.map((one) => seedFinding(one, choices))],
+    data: results,
+  };
+}
+
+function waysFinding(results: readonly SeedResult[], choices: boolean): Finding {
+  const over = (of: (result: SeedResult) => number) => results.map(of);
+  const spread = (values: readonly number[], text: (value: number) => string): string =>
+    values.length > 1 ? `${text(mean(values))} ± ${text(standardError(values))}` : text(values[0]!);
+  const rows = WAYS.map((way) => {
+    const losses = over(({ outcomes }) => meanOf(outcomes, way, lossOf));
+    const accuracies = over(({ outcomes }) => meanOf(outcomes, way, accuracyOf));
+    const groups = over(({ partitions }) => partitions.find((one) => one.way === way)!.groups.length);
+    return [
+      way,
+      groups.join(", "),
+      spread(losses, lossText),
+      ...(choices ? [spread(accuracies, (value) => percent(value))] : []),
+      spread(
+        over(({ outcomes }) => meanOf(outcomes, way, ({ estimate }) => estimate)),
+        lossText,
+      ),
+    ];
+  });
+  const value = (way: Way) => mean(over(({ outcomes }) => meanOf(outcomes, way, lossOf)));
+  const best = WAYS.reduce((a, b) => (value(b) < value(a) ? b : a));
+  return {
+    title: "Groups really tuned",
+    text: `Mean test loss over the datasets, nats a token, is lowest for ${best}: ${lossText(value(best))}; kindred ${lossText(value("kindred"))}, shared ${lossText(value("shared"))}, local ${lossText(value("local"))}.`,
+    table: {
+      head: ["groups by", "number", "test loss", ...(choices ? ["accuracy %"] : []), "estimated loss"],
+      rows,
+    },
+  };
+}
+
+/** How the estimate ranks what was really measured: itself, and as a difference to each dataset alone. */
+function rankFinding(results: readonly SeedResult[]): Finding {
+  const pairs = results.flatMap(({ seed, outcomes }) => {
+    const alone = new Map(outcomes.filter(({ way }) => way === "local").map((one) => [one.client, one]));
+    return outcomes.map((one) => ({
+      ...one,
+      seed,
+      gain: alone.get(one.client)!.loss - one.loss,
+      foreseen: alone.get(one.client)!.estimate - one.estimate,
+    }));
+  });
+  const together = pairs.filter(({ way }) => way !== "local");
+  const [loss, estimate] = [pairs.map(lossOf), pairs.map((one) => one.estimate)];
+  const [gain, foreseen] = [together.map((one) => one.gain), together.map((one) => one.foreseen)];
+  return {
+    title: "The estimate and what came of it",
+    text: `Spearman's correlation of estimated with real test loss over datasets and partitions is ${fixed(spearman(loss, estimate), 2)} (R² ${fixed(explained(loss, estimate), 2)}), that of what a dataset gains over its own adapter ${fixed(spearman(gain, foreseen), 2)}.`,
+    figures: [
+      {
+        figure: scatter(
+          pairs.map((one) => ({
+            x: one.estimate,
+            y: one.loss,
+            tip: `${one.client}, ${one.way}, seed ${one.seed}\nestimated ${lossText(one.estimate)}, real ${lossText(one.loss)}`,
+          })),
+          {
+            x: "estimated loss",
+            y: "real test loss",
+            betterAbove: false,
+            label: "Real against estimated loss",
+            percent: false,
+          },
+        ),
+        caption: "A point a dataset and partition; on the line the estimate is the truth.",
+      },
+      {
+        figure: scatter(
+          together.map((one) => ({
+            x: one.foreseen,
+            y: one.gain,
+            tip: `${one.client}, ${one.way}, seed ${one.seed}\nestimated gain ${lossText(one.foreseen)}, real ${lossText(one.gain)}`,
+          })),
+          {
+            x: "estimated gain",
+            y: "real gain over its own adapter",
+            betterAbove: true,
+            label: "Real against estimated gain",
+            percent: false,
+          },
+        ),
+        caption: "Loss of a dataset's own adapter minus that of its group's.",
+      },
+    ],
+  };
+}
+
+function seedFinding({ seed, names, partitions, outcomes, flops }: SeedResult, choices: boolean): Finding {
+  const kindred = partitions.find(({ way }) => way === "kindred")!;
+  const of = (client: string, way: Way) => outcomes.find((one) => one.client === client && one.way === way)!;
+  const cell = (client: string, way: Way): string => {
+    const { loss, accuracy } = of(client, way);
+    return choices ? `${fixed(loss, 3)} / ${accuracy === null ? "" : percent(accuracy)}` : fixed(loss, 3);
+  };
+  // A table of a hundred datasets is for programs.
+  const rows = names.length > 40 ? [] : names.map((client) => [client, ...WAYS.map((way) => cell(client, way))]);
+  return {
+    title: `Seed ${seed}`,
+    text: `Kindred's groups: ${kindred.groups.map((group) => `{${group.map((i) => names[i]).join(", ")}}`).join(", ")}. Sketching took ${flopsText(flops.sketching)}, all tunings ${flopsText(flops.tuning)}. Test loss${choices ? " / accuracy %" : ""}:`,
+    ...(rows.length > 0 ? { table: { head: ["dataset", ...WAYS], rows } } : {}),
+  };
+}

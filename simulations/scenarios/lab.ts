@@ -1,0 +1,132 @@
+/**
+ * The bench on which studies measure: one model, the rows of a few datasets, and one kind of adapter, all in this process. It
+ * tunes really (all rows of a subset in one place, which is what the estimate is of) and scores. It knows nothing of
+ * what a study is after.
+ */
+import { createHash } from "node:crypto";
+import { encodeClient } from "../../client/data/encode.js";
+import { loadPopulation } from "../../client/data/population.js";
+import type { EncodedDataset, EncodedRow, Split } from "../../client/data/types.js";
+import type { BaseModel } from "../../client/models/base.js";
+import { openModel } from "../../client/models/open.js";
+import { layoutOf } from "../../client/tasks/sketch.js";
+import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../client/tuning/adapter.js";
+import { Meter, Programs } from "../../client/tuning/programs.js";
+import { scoreMixtures } from "../../client/tuning/scoring.js";
+import { shuffledBatches, trainAdapter } from "../../client/tuning/training.js";
+import type { JobContext } from "../../shared/base/command.js";
+import type { SimulationPlan } from "../../shared/config/config.js";
+import { openRuntime } from "../../shared/runtimes/choose.js";
+import type { Runtime } from "../../shared/runtimes/types.js";
+
+/** How a subset is really tuned. */
+export interface Tuning {
+  /** Passes over the subset's training rows. */
+  readonly epochs: number;
+  readonly batch: number;
+  readonly learningRate: number;
+  readonly seed: number;
+}
+
+export interface Tuned {
+  readonly values: AdapterValues;
+  readonly flops: number;
+}
+
+/** Of one dataset's rows under one adapter. */
+export interface LabScore {
+  /** Nats a scored token. */
+  readonly loss: number;
+  /** Share of rows whose right choice is the likeliest; null where none has choices. */
+  readonly accuracy: number | null;
+}
+
+export class Lab {
+  private constructor(
+    readonly names: readonly string[],
+    readonly datasets: readonly EncodedDataset[],
+    readonly base: BaseModel,
+    readonly runtime: Runtime,
+    readonly programs: Programs,
+    readonly layout: AdapterLayout,
+    /** A fresh adapter, where the estimate linearises and every tuning begins. */
+    readonly start: AdapterValues,
+    /** What every number measured here hangs on: model, rows, adapter and its start. */
+    readonly setting: Readonly<Record<string, unknown>>,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** Of the plan's model, population, adapter, base and seed. */
+  static async open(plan: SimulationPlan, context: JobContext): Promise<Lab> {
+    const { clients } = await loadPopulation(
+      typeof plan.population === "string" ? plan.population : plan.population.map((entry) => ({ ...entry })),
+      { seed: plan.seed, format: plan.format },
+    );
+    const { base, tokenizer, renderChat } = await openModel(plan.model, {
+      ...context,
+      quantization: plan.base.quantization,
+    });
+    const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
+    const datasets = clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
+    const runtime = await openRuntime(plan.runtime);
+    const programs = new Programs(runtime, base);
+    const layout = layoutOf(programs, { ...plan.adapter, initSeed: plan.seed });
+    const hash = createHash("sha256");
+    for (const client of clients) hash.update(JSON.stringify(client));
+    const setting = {
+      model: base.hash,
+      rows: hash.digest("hex"),
+      adapter: plan.adapter,
+      maxTokens,
+      seed: plan.seed,
+    };
+    const names = clients.map(({ name }) => name);
+    const start = initialAdapter(layout, plan.seed);
+    return new Lab(names, datasets, base, runtime, programs, layout, start, setting, context.signal);
+  }
+
+  /** Training rows of a subset, in one list. */
+  rows(subset: readonly number[], split: Split): EncodedRow[] {
+    return subset.flatMap((i) => this.datasets[i]![split]);
+  }
+
+  /** Tunes one adapter on all training rows of a subset: one cycle of warm-up and cosine, no early stopping. */
+  async tune(subset: readonly number[], { epochs, batch, learningRate, seed }: Tuning): Promise<Tuned> {
+    const rows = this.rows(subset, "train");
+    const steps = Math.max(1, Math.round((epochs * rows.length) / batch));
+    const meter = new Meter(this.signal);
+    const plan = {
+      learningRate,
+      warmupSteps: Math.round(steps / 10),
+      totalSteps: steps,
+      weightDecay: 0,
+      clipNorm: 1,
+      seed,
+      firstStep: 0,
+      steps,
+    };
+    const batches = shuffledBatches(rows, batch, seed);
+    const { values } = await trainAdapter(this.programs, this.layout, this.start, batches, plan, meter);
+    return { values, flops: meter.flops };
+  }
+
+  /** Scores datasets one by one. @param values undefined: the base model */
+  async score(values: AdapterValues | undefined, clients: readonly number[], split: Split): Promise<LabScore[]> {
+    const members = values === undefined ? [] : [values];
+    const weights = members.map(() => 1);
+    const scores: LabScore[] = [];
+    for (const i of clients) {
+      const rows = this.datasets[i]![split];
+      const meter = new Meter(this.signal);
+      const [score] = await scoreMixtures(this.programs, this.layout, members, [weights], rows, meter);
+      const { nllSum, tokens, correct, choiceRows } = score!;
+      scores.push({ loss: nllSum / tokens, accuracy: choiceRows > 0 ? correct / choiceRows : null });
+    }
+    return scores;
+  }
+
+  async close(): Promise<void> {
+    await this.programs.close();
+    await this.runtime.close();
+  }
+}

@@ -1,0 +1,23 @@
+/** The studies by name. */
+import { groupingsStudy } from "./groupings.js";
+import { realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
+import type { Study } from "./study.js";
+
+export const STUDIES: Readonly<Record<string, Study>> = {
+  "groups-text-sets": groupingsStudy({
+    about: "twelve text classification sets in groups by several ways, each really tuned",
+    title: "Groups of twelve text classification sets",
+    population: (seed) => textSetPopulation({ sets: TEXT_SETS, train: 160, validation: 40, test: 120, seed }),
+    model: () => realData("models", "stories3M"),
+    options: { maxTokens: 96 },
+    tuning: { epochs: 3, batch: 8, learningRate: 0.003 },
+  }),
+  "groups-roles": groupingsStudy({
+    about: "a hundred speaking roles in groups by several ways, each really tuned",
+    title: "Groups of a hundred speaking roles",
+    population: () => rolePopulation(100),
+    model: () => realData("models", "stories3M"),
+    options: {},
+    tuning: { epochs: 3, batch: 8, learningRate: 0.003 },
+  }),
+};
