@@ -208,7 +208,7 @@ function waysFinding(results: readonly SeedResult[], choices: boolean): Finding 
   const best = WAYS.reduce((a, b) => (value(b) < value(a) ? b : a));
   return {
     title: "Groups really tuned",
-    text: `Mean test loss over the datasets, nats a token, is lowest for ${best}: ${lossText(value(best))}; kindred ${lossText(value("kindred"))}, shared ${lossText(value("shared"))}, local ${lossText(value("local"))}.`,
+    text: `Mean test loss over the datasets, ${choices ? "nats a row" : "nats a token"}, is lowest for ${best}: ${lossText(value(best))}; kindred ${lossText(value("kindred"))}, shared ${lossText(value("shared"))}, local ${lossText(value("local"))}.`,
     table: {
       head: ["groups by", "number", "test loss", ...(choices ? ["accuracy %"] : []), "estimated loss"],
       rows,

@@ -35,7 +35,7 @@ export interface Tuned {
 
 /** Of one dataset's rows under one adapter. */
 export interface LabScore {
-  /** Nats a scored token. */
+  /** Nats a row where rows have choices (what the estimate is of), else a scored token. */
   readonly loss: number;
   /** Share of rows whose right choice is the likeliest; null where none has choices. */
   readonly accuracy: number | null;
@@ -120,7 +120,10 @@ export class Lab {
       const meter = new Meter(this.signal);
       const [score] = await scoreMixtures(this.programs, this.layout, members, [weights], rows, meter);
       const { nllSum, tokens, correct, choiceRows } = score!;
-      scores.push({ loss: nllSum / tokens, accuracy: choiceRows > 0 ? correct / choiceRows : null });
+      scores.push({
+        loss: nllSum / (choiceRows > 0 ? rows.length : tokens),
+        accuracy: choiceRows > 0 ? correct / choiceRows : null,
+      });
     }
     return scores;
   }
