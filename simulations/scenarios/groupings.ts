@@ -80,7 +80,7 @@ async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext)
   const lab = await Lab.open(plan, context);
   try {
     const tuning = { ...given.tuning, seed };
-    const kept = await Measurements.open(out, { ...lab.setting, tuning, estimation: plan.estimation }, force);
+    const kept = await Measurements.open(out, { ...lab.setting, tuning }, force);
     const tuned = async (group: readonly number[]) => {
       const { names } = lab;
       return await kept.of({ tuned: group.map((i) => names[i]!) }, async () => {
@@ -97,8 +97,9 @@ async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext)
       stage.tick();
     }
     stage.done();
-    const { partitions, estimates, sketching } = await kept.of("partitions", () =>
-      partitionsOf(plan, out, lab, context),
+    const { partitions, estimates, sketching } = await kept.of(
+      { partitions: { estimation: plan.estimation, grouping: plan.grouping } },
+      () => partitionsOf(plan, out, lab, context),
     );
     const groups = partitions.flatMap((one) => one.groups);
     const rest = context.progress.stage("tune groups found", groups.length);
