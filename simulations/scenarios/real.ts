@@ -23,8 +23,21 @@ export function realData(...parts: readonly string[]): string {
   return path;
 }
 
-/** How a set's fields make a text. */
-const SETS: Readonly<Record<string, { readonly folder: string; readonly text: string }>> = {
+interface TextSet {
+  readonly folder: string;
+  /** How a row's fields make a text: `{field}`, or `{field.0}` of a list. */
+  readonly text: string;
+  /** Answers in place of the labels' own names. */
+  readonly answers?: Readonly<Record<string, string>>;
+}
+
+const letters = (...labels: readonly string[]): Record<string, string> =>
+  Object.fromEntries(labels.map((label, k) => [label, "ABCD"[k]!]));
+
+const CB: TextSet = { folder: "paper10/cb", text: "{premise} {hypothesis}" };
+const RTE: TextSet = { folder: "paper10/rte", text: "{premise} {hypothesis}" };
+
+const SETS: Readonly<Record<string, TextSet>> = {
   emotion: { folder: "textcls/emotion", text: "{text}" },
   sms_spam: { folder: "textcls/sms_spam", text: "{text}" },
   ag_news: { folder: "textcls/ag_news", text: "{text}" },
@@ -35,11 +48,43 @@ const SETS: Readonly<Record<string, { readonly folder: string; readonly text: st
   trec: { folder: "textcls/trec", text: "{text}" },
   cola: { folder: "textcls/cola", text: "{text}" },
   subj: { folder: "textcls/subj", text: "{text}" },
-  cb: { folder: "paper10/cb", text: "{premise} {hypothesis}" },
-  rte: { folder: "paper10/rte", text: "{premise} {hypothesis}" },
+  cb: CB,
+  rte: RTE,
 };
 
+/** Twelve sets whose prompts do not tell them apart. */
 export const TEXT_SETS: readonly string[] = Object.keys(SETS);
+
+/** The ten tasks of Li et al. 2025, each with its question. */
+const TASKS: Readonly<Record<string, TextSet>> = {
+  cb: CB,
+  rte: RTE,
+  copa: {
+    folder: "paper10/copa",
+    text: "{premise} What is the {question}? A: {choice1} B: {choice2}",
+    answers: letters("choice1", "choice2"),
+  },
+  wic: { folder: "paper10/wic", text: "{sentence1} {sentence2} Does {word} mean the same?" },
+  wsc: { folder: "paper10/wsc", text: "{text} Does {span2_text} stand for {span1_text}?" },
+  boolq: { folder: "paper10/boolq", text: "{passage} Question: {question}?" },
+  multirc: { folder: "paper10/multirc", text: "{paragraph} Question: {question} Is it: {answer}" },
+  winogrande: {
+    folder: "paper10/winogrande",
+    text: "{sentence} A: {option1} B: {option2}",
+    answers: letters("option1", "option2"),
+  },
+  story_cloze: {
+    folder: "paper10/story_cloze",
+    text: "{sentences.0} {sentences.1} {sentences.2} {sentences.3} A: {ending1} B: {ending2}",
+    answers: letters("ending1", "ending2"),
+  },
+  hellaswag: {
+    folder: "paper10/hellaswag",
+    text: "{ctx} A: {endings.0} B: {endings.1} C: {endings.2} D: {endings.3}",
+  },
+};
+
+export const PAPER_TASKS: readonly string[] = Object.keys(TASKS);
 
 export interface SetOptions {
   readonly sets: readonly string[];
@@ -54,26 +99,36 @@ export interface SetOptions {
 export async function textSetPopulation({ sets, seed, ...limits }: SetOptions): Promise<string> {
   const lines: string[] = [];
   for (const name of sets) {
-    const set = SETS[name];
-    if (set === undefined)
-      throw new KindredError("invalid_option", `no set is called ${name}; there are ${TEXT_SETS.join(", ")}`);
+    const set = SETS[name] ?? TASKS[name];
+    if (set === undefined) {
+      const known = [...new Set([...TEXT_SETS, ...PAPER_TASKS])].join(", ");
+      throw new KindredError("invalid_option", `no set is called ${name}; there are ${known}`);
+    }
+    const answer = (label: string): string => ` ${set.answers?.[label] ?? label}`;
     const folder = realData("datasets", ...set.folder.split("/"));
     const { labels } = JSON.parse(await readFile(join(folder, "meta.json"), "utf8")) as { labels: string[] };
-    const choices = labels.map((label) => ` ${label}`);
+    const choices = labels.map(answer);
     const splits: Record<string, unknown> = {};
     for (const split of ["train", "validation", "test"] as const) {
       const rows: unknown[] = [];
       for await (const line of createInterface({ input: createReadStream(join(folder, `${split}.jsonl`)) })) {
         if (line.trim() === "") continue;
-        const row = JSON.parse(line) as Record<string, string>;
-        const text = set.text.replaceAll(/\{(\w+)\}/g, (_, field: string) => String(row[field]).trim());
-        rows.push({ prompt: `Text: ${text}\nAnswer:`, completion: ` ${row.label_text}`, choices });
+        const row = JSON.parse(line) as Record<string, unknown>;
+        const text = set.text.replaceAll(/\{([\w.]+)\}/g, (_, path: string) => fieldOf(row, path));
+        rows.push({ prompt: `Text: ${text}\nAnswer:`, completion: answer(String(row.label_text)), choices });
       }
       splits[split] = new SeededRng(seed, "rows", name, split).shuffle(rows).slice(0, limits[split]);
     }
     lines.push(JSON.stringify({ client: name, ...splits }));
   }
   return `${lines.join("\n")}\n`;
+}
+
+/** @param path a field's name, or of a list its name, a point and an index */
+function fieldOf(row: Readonly<Record<string, unknown>>, path: string): string {
+  const [field = "", index] = path.split(".");
+  const value = row[field];
+  return String(index === undefined ? value : (value as readonly unknown[])[Number(index)]).trim();
 }
 
 /** The first `clients` speaking roles, as they are in the data. */

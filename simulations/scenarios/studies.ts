@@ -1,6 +1,6 @@
 /** The studies by name. */
 import { groupingsStudy } from "./groupings.js";
-import { realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
+import { PAPER_TASKS, realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
 import type { Study } from "./study.js";
 
 export const STUDIES: Readonly<Record<string, Study>> = {
@@ -10,6 +10,14 @@ export const STUDIES: Readonly<Record<string, Study>> = {
     population: (seed) => textSetPopulation({ sets: TEXT_SETS, train: 160, validation: 40, test: 120, seed }),
     model: () => realData("models", "stories3M"),
     options: { maxTokens: 96 },
+    tuning: { epochs: 3, batch: 8, learningRate: 0.003 },
+  }),
+  "groups-tasks": groupingsStudy({
+    about: "the ten tasks of Li et al. 2025 in groups by several ways, each really tuned",
+    title: "Groups of ten tasks",
+    population: (seed) => textSetPopulation({ sets: PAPER_TASKS, train: 160, validation: 40, test: 100, seed }),
+    model: () => realData("models", "stories3M"),
+    options: { maxTokens: 192 },
     tuning: { epochs: 3, batch: 8, learningRate: 0.003 },
   }),
   "groups-roles": groupingsStudy({
