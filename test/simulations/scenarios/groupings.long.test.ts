@@ -1,0 +1,53 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "node:test";
+import { silentLog } from "../../../shared/base/log.js";
+import { silentProgress } from "../../../shared/base/progress.js";
+import { DEMO_OPTIONS } from "../../../simulations/demo/demo.js";
+import { DEMO_MODEL } from "../../../simulations/demo/pretrain.js";
+import { plantedPopulation, populationLines } from "../../../simulations/population/planted.js";
+import { groupingsStudy } from "../../../simulations/scenarios/groupings.js";
+import { MEASUREMENTS } from "../../../simulations/scenarios/measurements.js";
+
+test("a study of groupings finds the planted groups, tunes every way's groups and goes on from what it measured", async (t) => {
+  const out = await mkdtemp(join(tmpdir(), "kindred-groupings-"));
+  t.after(() => rm(out, { recursive: true, force: true }));
+  const planted = (seed: number) => plantedPopulation({ seed, groupSizes: [3, 3, 3], test: 60 });
+  const study = groupingsStudy({
+    about: "test",
+    title: "Test",
+    population: async (seed) => populationLines(planted(seed)),
+    model: () => DEMO_MODEL,
+    options: { adapter: DEMO_OPTIONS.adapter, groups: 3 },
+    tuning: { epochs: 12, batch: 8, learningRate: 0.03 },
+  });
+  const run = () =>
+    study.run(
+      { out, force: false, seed: 0, seeds: 1, model: undefined },
+      { log: silentLog, progress: silentProgress, signal: new AbortController().signal },
+    );
+  const first = await run();
+  const [result] = first.data as [
+    {
+      partitions: { way: string; groups: number[][] }[];
+      outcomes: { way: string; client: string; loss: number; estimate: number }[];
+    },
+  ];
+  const { clients } = planted(0);
+  for (const { way, groups } of result.partitions) {
+    assert.deepEqual(
+      groups.flat().sort((a, b) => a - b),
+      clients.map((_, i) => i),
+      way,
+    );
+  }
+  const loss = (way: string): number =>
+    result.outcomes.filter((one) => one.way === way).reduce((sum, one) => sum + one.loss, 0) / clients.length;
+  // Houses of one rule share it; of three rules together none is learnt.
+  assert.ok(loss("kindred") < loss("shared"), `${loss("kindred")} of ${loss("shared")}`);
+  const measured = await readFile(join(out, "seed-0", MEASUREMENTS));
+  assert.deepEqual(await run(), first);
+  assert.deepEqual(await readFile(join(out, "seed-0", MEASUREMENTS)), measured);
+});
