@@ -61,9 +61,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "client/tuning": ["client/data", "client/models", "shared/*"],
 
   coordinator: ["coordinator/*", "shared/*"],
+  "coordinator/algebra": ["shared/base"],
   "coordinator/ensemble": ["shared/base", "shared/wire"],
-  "coordinator/estimation": ["shared/base", "shared/graph", "shared/runtimes", "shared/sketch"],
-  "coordinator/grouping": ["shared/base", "shared/graph", "shared/runtimes"],
+  "coordinator/estimation": ["coordinator/algebra", "shared/base", "shared/graph", "shared/runtimes", "shared/sketch"],
+  "coordinator/grouping": ["coordinator/algebra", "shared/base", "shared/graph", "shared/runtimes"],
   "coordinator/pipeline": [
     "coordinator/ensemble",
     "coordinator/estimation",

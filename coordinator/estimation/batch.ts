@@ -4,7 +4,7 @@
  * A client's rows meet all the weight vectors of the batch's subsets that hold it in one matrix product: the sketches stay on
  * the runtime as G [clients, rows, dim] (padded with rows of weight zero), the weight vectors [subsets, dim] are gathered to
  * [clients, columns, dim] by membership, and per-pair results are gathered back to [subsets, members, dim] and summed there.
- * Nothing of size subsets x rows x dim ever exists. Symbolic sizes: K subsets, C columns a client, S members a subset.
+ * Nothing of size subsets x rows x dim ever exists. Symbolic sizes: N clients, K subsets, C columns a client, S members a subset.
  *
  * Of a client's rows those that are a term by themselves come first, then the terms of several rivals, each padded to the most.
  * Such a term is a logistic loss of -s, s = log sum exp(-z), and is kept as what its Hessian is made of: q = softmax(-z), the
@@ -92,10 +92,10 @@ const flat = (g: GraphBuilder, terms: Value): Value =>
 const column = (dim: number) => ["K", dim] as const;
 
 /** Per-pair vectors [clients, C, width] summed over each subset's members: [K, width]. */
-function sumMembers(g: GraphBuilder, pairs: Value, clients: number, width: number): Value {
+function sumMembers(g: GraphBuilder, pairs: Value, width: number): Value {
   const slots = g.input("slots", ["K", "S"], "int32");
   const present = g.input("present", ["K", 1, "S"]);
-  const flat = g.flattenFront(g.reshape(pairs, [clients, "C", width]), 2);
+  const flat = g.flattenFront(g.reshape(pairs, ["N", "C", width]), 2);
   return g.reshape(g.matmul(present, g.gather(flat, slots)), column(width));
 }
 
@@ -107,19 +107,19 @@ function sumMembers(g: GraphBuilder, pairs: Value, clients: number, width: numbe
  * @param bounded whether the input `majorise` (1 or 0 a subset) can ask for it
  */
 export function gradientGraph(sizes: Sizes, bounded: boolean): Graph {
-  const { clients, rows, dim, several } = sizes;
+  const { rows, dim, several } = sizes;
   const g = new GraphBuilder();
-  const sketch = g.input("sketch", [clients, rows, dim]);
-  const margin = g.input("margin", [clients, 1, rows]);
-  const weight = g.input("weight", [clients, 1, rows]);
+  const sketch = g.input("sketch", ["N", rows, dim]);
+  const margin = g.input("margin", ["N", 1, rows]);
+  const weight = g.input("weight", ["N", 1, rows]);
   const at = g.input("at", column(dim));
-  const pairSubset = g.input("pairSubset", [clients, "C"], "int32");
+  const pairSubset = g.input("pairSubset", ["N", "C"], "int32");
   const z = g.add(g.matmul(g.gather(at, pairSubset), sketch, { transB: true }), margin);
   const majorise = bounded ? g.gather(g.input("majorise", ["K", 1]), pairSubset) : undefined;
   if (several === 0) {
     const { loss, slope, curvature } = logisticTerms(g, z, weight, majorise);
     return g.build({
-      slopes: sumMembers(g, g.matmul(slope, sketch), clients, dim),
+      slopes: sumMembers(g, g.matmul(slope, sketch), dim),
       losses: g.matmul(loss, weight, { transB: true }),
       curvatures: g.sum(curvature, [2]),
       curvature,
@@ -129,16 +129,16 @@ export function gradientGraph(sizes: Sizes, bounded: boolean): Graph {
   const weights = byTerm(g, weight, sizes);
   const one = logisticTerms(g, margins.one, weights.one, majorise);
   const against = g.neg(margins.many);
-  const odds = g.reshape(g.logSumExp(against), [clients, "C", several]);
-  const termWeight = g.reshape(g.slice(weights.many, 3, 0, 1), [clients, 1, several]);
+  const odds = g.reshape(g.logSumExp(against), ["N", "C", several]);
+  const termWeight = g.reshape(g.slice(weights.many, 3, 0, 1), ["N", 1, several]);
   const many = logisticTerms(g, g.neg(odds), termWeight, majorise);
   const share = g.softmax(against);
-  const ofTerm = (value: Value): Value => g.reshape(value, [clients, "C", several, 1]);
+  const ofTerm = (value: Value): Value => g.reshape(value, ["N", "C", several, 1]);
   const wrong = ofTerm(many.slope);
   const slope = g.concat([one.slope, flat(g, g.mul(share, wrong))], 2);
   const spread = g.mul(share, g.add(wrong, g.mul(share, g.sub(ofTerm(many.curvature), wrong))));
   return g.build({
-    slopes: sumMembers(g, g.matmul(slope, sketch), clients, dim),
+    slopes: sumMembers(g, g.matmul(slope, sketch), dim),
     losses: g.add(g.matmul(one.loss, weights.one, { transB: true }), g.matmul(many.loss, termWeight, { transB: true })),
     curvatures: g.add(g.sum(one.curvature, [2]), g.sum(spread, [2, 3])),
     curvature: g.concat([one.curvature, flat(g, share), many.slope, many.curvature], 2),
@@ -165,31 +165,30 @@ function logisticTerms(
 
 /** Hessian-vector products of every subset at once, from the kept curvature. */
 export function productGraph(sizes: Sizes): Graph {
-  const { clients, rows, dim, single, several, rivals } = sizes;
+  const { rows, dim, single, several, rivals } = sizes;
   const g = new GraphBuilder();
-  const sketch = g.input("sketch", [clients, rows, dim]);
-  const kept = g.input("curvature", [clients, "C", keptWidth(sizes)]);
+  const sketch = g.input("sketch", ["N", rows, dim]);
+  const kept = g.input("curvature", ["N", "C", keptWidth(sizes)]);
   const vectors = g.input("vectors", column(dim));
-  const pairSubset = g.input("pairSubset", [clients, "C"], "int32");
+  const pairSubset = g.input("pairSubset", ["N", "C"], "int32");
   const along = g.matmul(g.gather(vectors, pairSubset), sketch, { transB: true });
   const curved = (): Value => {
     if (several === 0) return g.mul(along, kept);
     const { one, many } = byTerm(g, along, sizes);
-    const share = g.reshape(g.slice(kept, 2, single, several * rivals), [clients, "C", several, rivals]);
-    const ofTerm = (start: number): Value => g.reshape(g.slice(kept, 2, start, several), [clients, "C", several, 1]);
+    const share = g.reshape(g.slice(kept, 2, single, several * rivals), ["N", "C", several, rivals]);
+    const ofTerm = (start: number): Value => g.reshape(g.slice(kept, 2, start, several), ["N", "C", several, 1]);
     const mean = g.sum(g.mul(share, many), [3], true);
     const spread = g.add(g.mul(ofTerm(rows), g.sub(many, mean)), g.mul(ofTerm(rows + several), mean));
     return g.concat([g.mul(one, g.slice(kept, 2, 0, single)), flat(g, g.mul(share, spread))], 2);
   };
-  return g.build({ products: sumMembers(g, g.matmul(curved(), sketch), clients, dim) });
+  return g.build({ products: sumMembers(g, g.matmul(curved(), sketch), dim) });
 }
 
 /** Moves the kept curvature of some subsets to a layout of these alone. */
 export function relocateGraph(sizes: Sizes): Graph {
-  const { clients } = sizes;
   const g = new GraphBuilder();
-  const from = g.input("from", [clients, "B", keptWidth(sizes)]);
-  const positions = g.input("positions", [clients, "C"], "int32");
+  const from = g.input("from", ["N", "B", keptWidth(sizes)]);
+  const positions = g.input("positions", ["N", "C"], "int32");
   return g.build({ curvature: g.gather(g.flattenFront(from, 2), positions) });
 }
 
@@ -198,17 +197,29 @@ export function relocateGraph(sizes: Sizes): Graph {
  * [clients, C, single + several].
  */
 export function lossGraph(sizes: Sizes): Graph {
-  const { clients, rows, dim, several } = sizes;
+  const { rows, dim, several } = sizes;
   const g = new GraphBuilder();
-  const sketch = g.input("sketch", [clients, rows, dim]);
-  const margin = g.input("margin", [clients, 1, rows]);
+  const sketch = g.input("sketch", ["N", rows, dim]);
+  const margin = g.input("margin", ["N", 1, rows]);
   const at = g.input("at", column(dim));
-  const pairWeight = g.input("pairWeight", [clients, "C"], "int32");
+  const pairWeight = g.input("pairWeight", ["N", "C"], "int32");
   const margins = g.add(g.matmul(g.gather(at, pairWeight), sketch, { transB: true }), margin);
   if (several === 0) return g.build({ margins, losses: logistic(g, margins).loss });
   const { one, many } = byTerm(g, margins, sizes);
-  const odds = g.reshape(g.logSumExp(g.neg(many)), [clients, "C", several]);
+  const odds = g.reshape(g.logSumExp(g.neg(many)), ["N", "C", several]);
   return g.build({ margins, losses: g.concat([logistic(g, one).loss, logistic(g, g.neg(odds)).loss], 2) });
+}
+
+/** The rows of some clients, as tensors of their own. @param weighted whether there are weights beside sketches and margins */
+export function selectGraph({ clients, rows, dim }: Sizes, weighted: boolean): Graph {
+  const g = new GraphBuilder();
+  const chosen = g.input("chosen", ["N"], "int32");
+  const of = (name: string, shape: readonly number[]) => g.gather(g.input(name, [clients, ...shape]), chosen);
+  return g.build({
+    sketch: of("sketch", [rows, dim]),
+    margin: of("margin", [1, rows]),
+    ...(weighted ? { weight: of("weight", [1, rows]) } : {}),
+  });
 }
 
 /** Second moment of a sample of rows: X^T X. */

@@ -8,11 +8,20 @@
  *
  * It knows nothing of which runtime it is, nor of affinities or groups.
  */
-import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { Executable, FeedData, ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
 import type { LogisticRows } from "../../shared/sketch/types.js";
-import { gradientGraph, lossGraph, momentGraph, productGraph, relocateGraph, rotationGraph } from "./batch.js";
+import { decomposeApart } from "../algebra/eigen.js";
+import { turns } from "../algebra/turn.js";
+import {
+  gradientGraph,
+  lossGraph,
+  momentGraph,
+  productGraph,
+  relocateGraph,
+  rotationGraph,
+  selectGraph,
+} from "./batch.js";
 import { type Programs, solveBatch, type TrainRows } from "./lockstep.js";
 import { type Placement, placeRows } from "./placement.js";
 import { type EstimationProblem, rowWeights } from "./problem.js";
@@ -42,8 +51,6 @@ const AXES_ROWS = 1600;
 const MOST_ROTATED = 1024;
 /** Margin against a rival that is not there: e^-1e9 is 0. */
 const NO_RIVAL = 1e9;
-/** Subsets turned to another basis without a break: 64 x 400^2 multiplications are about 5 ms. */
-const SUBSETS_A_STRETCH = 64;
 
 export interface BatchedOptions extends SurrogateOptions {
   /** Numbers of the largest tensor [clients, columns, max(rows, dim)] of a batch. @default 24 million, 96 MB */
@@ -95,6 +102,10 @@ export async function createBatchedSolver(
       relocate: await runtime.compile(relocateGraph(train.sizes)),
     },
     await runtime.compile(lossGraph(validation.sizes)),
+    {
+      train: await runtime.compile(selectGraph(train.sizes, true)),
+      validation: await runtime.compile(selectGraph(validation.sizes, false)),
+    },
     options.batchNumbers ?? BATCH_NUMBERS,
   );
 }
@@ -175,13 +186,20 @@ async function principalAxes({ train, dim }: EstimationProblem, runtime: Runtime
   const program = await runtime.compile(momentGraph(count, dim));
   const moment = (await program.run({ sample: { shape: [count, dim], data: sample } })).tensors.moment!.data;
   await program.release();
-  const symmetric = Matrix.zeros(dim, dim);
-  for (let i = 0; i < dim; i++) for (let j = 0; j < dim; j++) symmetric.set(i, j, moment[i * dim + j]!);
-  const vectors = new EigenvalueDecomposition(symmetric, { assumeSymmetric: true }).eigenvectorMatrix;
-  return {
-    columns: Float64Array.from(vectors.to1DArray()),
-    rows: Float64Array.from(vectors.transpose().to1DArray()),
-  };
+  const { vectors } = await decomposeApart(Float64Array.from(moment), dim);
+  const columns = new Float64Array(dim * dim);
+  for (let i = 0; i < dim; i++) for (let j = 0; j < dim; j++) columns[i * dim + j] = vectors[j * dim + i]!;
+  return { columns, rows: vectors };
+}
+
+/** Where at most this share of the clients is asked about, their rows are copied for the batch. */
+const FEW = 0.5;
+
+/** The clients of these lists, ascending, where they are few. */
+function someOf(lists: readonly ArrayLike<number>[], clients: number): Int32Array | undefined {
+  const found = new Set<number>();
+  for (const list of lists) for (let s = 0; s < list.length; s++) found.add(list[s]!);
+  return found.size <= FEW * clients ? Int32Array.from(found).sort() : undefined;
 }
 
 export class BatchedSolver implements SurrogateSolver {
@@ -197,6 +215,7 @@ export class BatchedSolver implements SurrogateSolver {
     private readonly validation: Rows,
     private readonly programs: Programs,
     private readonly loss: Executable,
+    private readonly select: { readonly train: Executable; readonly validation: Executable },
     private readonly batchNumbers: number,
   ) {}
 
@@ -216,15 +235,17 @@ export class BatchedSolver implements SurrogateSolver {
     for (const [from, to] of this.batches(subsets)) {
       const some = subsets.slice(from, to);
       const examples = Float64Array.from(some, (subset) => subsetExamples(problem, subset));
-      const fits = await solveBatch(this.runtime, rows, this.programs, {
-        subsets: some,
+      const task = {
         examples,
         lambda: examples.map((count, k) => subsetLambda(plan, lambda[from + k]!, count)),
         start: start && (await this.turned(start.subarray(from * dim, to * dim), problem.scale, this.basis?.rows)),
         tolerance,
         maxSteps: plan.maxSteps,
         signal: plan.signal,
-      });
+      };
+      const fits = await this.withMembers(some, rows, (subsets, rows) =>
+        solveBatch(this.runtime, rows, this.programs, { ...task, subsets }),
+      );
       steps = Math.max(steps, fits.steps);
       products += fits.products;
       objective.set(fits.objective, from);
@@ -247,6 +268,44 @@ export class BatchedSolver implements SurrogateSolver {
       gradientNorm[k] = exact.gradientNorm;
     }
     return { weights, objective, gradientNorm, steps, products };
+  }
+
+  /**
+   * Solves on the rows of the subsets' members alone where these are few: every product of a batch reads all clients' sketches, and a
+   * search asks about one group of 50 among 500 clients again and again.
+   */
+  private async withMembers<T>(
+    subsets: readonly ArrayLike<number>[],
+    rows: TrainRows,
+    solve: (subsets: readonly ArrayLike<number>[], rows: TrainRows) => Promise<T>,
+  ): Promise<T> {
+    const { sizes, meanSquares } = rows;
+    const chosen = someOf(subsets, sizes.clients);
+    if (chosen === undefined) return solve(subsets, rows);
+    const { sketch, margin, weight } = rows;
+    const { resident } = await this.select.train.run(
+      { sketch, margin, weight, chosen: { shape: [chosen.length], data: chosen } },
+      { keep: ["sketch", "margin", "weight"] },
+    );
+    const place = new Map(Array.from(chosen, (client, at) => [client, at]));
+    const own = new Float32Array(chosen.length * sizes.dim);
+    chosen.forEach((client, at) => {
+      own.set(meanSquares.subarray(client * sizes.dim, (client + 1) * sizes.dim), at * sizes.dim);
+    });
+    try {
+      return await solve(
+        subsets.map((subset) => Int32Array.from(subset, (client) => place.get(client)!)),
+        {
+          sizes: { ...sizes, clients: chosen.length },
+          sketch: resident.sketch!,
+          margin: resident.margin!,
+          weight: resident.weight!,
+          meanSquares: own,
+        },
+      );
+    } finally {
+      this.runtime.free(resident.sketch!, resident.margin!, resident.weight!);
+    }
   }
 
   /** Consecutive ranges of subsets that fit the memory bound, of about one size. */
@@ -281,10 +340,9 @@ export class BatchedSolver implements SurrogateSolver {
     const { dim } = this.problem;
     const out = new Float64Array(vectors.length);
     const count = vectors.length / dim;
+    const turn = turns(this.plan.signal);
     for (let k = 0; k < count; k += 4) {
-      // The event loop gets its turn: a coordinator has connections to answer.
-      if (k % SUBSETS_A_STRETCH === 0) await new Promise((resume) => setImmediate(resume));
-      throwIfAborted(this.plan.signal);
+      await turn();
       // Four at a time, the last one again where fewer are left: four sums do not wait for each other, and an axis is read once.
       const [a, b, c, d] = [0, 1, 2, 3].map((more) => Math.min(k + more, count - 1) * dim) as [
         number,
@@ -337,39 +395,54 @@ export class BatchedSolver implements SurrogateSolver {
     width: number,
     take: (client: number, found: FeedData) => Float64Array,
   ): Promise<Float64Array[]> {
-    const { clients, rows, dim } = this.validation.sizes;
+    const { rows, dim, clients: all } = this.validation.sizes;
+    const chosen = someOf([pairs.client], all) ?? Int32Array.from({ length: all }, (_, i) => i);
+    const clients = chosen.length;
     const mostColumns = Math.max(1, Math.floor(this.batchNumbers / (clients * Math.max(rows, dim))));
+    const turn = turns(this.plan.signal);
     const result: Float64Array[] = new Array(pairs.client.length);
     const at = { shape: [weights.length / dim, dim], data: Float32Array.from(weights) };
     // Pairs by client; a round takes at most `mostColumns` of each.
+    const place = new Int32Array(all);
+    chosen.forEach((client, i) => {
+      place[client] = i;
+    });
     const waiting: number[][] = Array.from({ length: clients }, () => []);
     pairs.client.forEach((client, p) => {
-      waiting[client]!.push(p);
+      waiting[place[client]!]!.push(p);
     });
-    for (let taken = 0; waiting.some((list) => list.length > taken); taken += mostColumns) {
-      throwIfAborted(this.plan.signal);
-      const columns = Math.min(mostColumns, Math.max(...waiting.map((list) => list.length - taken)));
-      const pairWeight = new Int32Array(clients * columns);
-      waiting.forEach((list, i) => {
-        for (let c = 0; c < columns && taken + c < list.length; c++)
-          pairWeight[i * columns + c] = pairs.weight[list[taken + c]!]!;
-      });
-      const run = await this.loss.run(
-        {
-          sketch: this.validation.sketch,
-          margin: this.validation.margin,
-          at,
-          pairWeight: { shape: [clients, columns], data: pairWeight },
-        },
-        { fetch: [output] },
-      );
-      const found = run.tensors[output]!.data;
-      waiting.forEach((list, i) => {
-        for (let c = 0; c < columns && taken + c < list.length; c++) {
-          const base = (i * columns + c) * width;
-          result[list[taken + c]!] = take(i, found.subarray(base, base + width));
+    const { sketch, margin } = this.validation;
+    const part =
+      clients < all &&
+      (await this.select.validation.run(
+        { sketch, margin, chosen: { shape: [clients], data: chosen } },
+        { keep: ["sketch", "margin"] },
+      ));
+    const feeds = part ? { sketch: part.resident.sketch!, margin: part.resident.margin! } : { sketch, margin };
+    try {
+      for (let taken = 0; waiting.some((list) => list.length > taken); taken += mostColumns) {
+        throwIfAborted(this.plan.signal);
+        const columns = Math.min(mostColumns, Math.max(...waiting.map((list) => list.length - taken)));
+        const pairWeight = new Int32Array(clients * columns);
+        waiting.forEach((list, i) => {
+          for (let c = 0; c < columns && taken + c < list.length; c++)
+            pairWeight[i * columns + c] = pairs.weight[list[taken + c]!]!;
+        });
+        const run = await this.loss.run(
+          { ...feeds, at, pairWeight: { shape: [clients, columns], data: pairWeight } },
+          { fetch: [output] },
+        );
+        const found = run.tensors[output]!.data;
+        for (const [i, list] of waiting.entries()) {
+          for (let c = 0; c < columns && taken + c < list.length; c++) {
+            const base = (i * columns + c) * width;
+            result[list[taken + c]!] = take(chosen[i]!, found.subarray(base, base + width));
+          }
+          await turn();
         }
-      });
+      }
+    } finally {
+      if (part) this.runtime.free(feeds.sketch, feeds.margin);
     }
     return result;
   }
@@ -378,6 +451,7 @@ export class BatchedSolver implements SurrogateSolver {
     const { train, validation, programs } = this;
     this.runtime.free(train.sketch, train.margin, ...train.weights);
     this.runtime.free(validation.sketch, validation.margin);
-    for (const program of [this.loss, ...(Object.values(programs) as Executable[])]) await program.release();
+    for (const program of [this.loss, ...Object.values(this.select), ...(Object.values(programs) as Executable[])])
+      await program.release();
   }
 }

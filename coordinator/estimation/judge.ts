@@ -27,13 +27,33 @@ export interface JudgeOptions {
   onSolved?: ((groups: number) => void) | undefined;
 }
 
-interface JudgedGroup {
-  /** [dim], one a fold. */
-  readonly weights: readonly Float64Array[];
-  /** lambda_0 chosen. */
-  readonly lambda: number;
-  /** Held-out losses of each member, in the group's order: [examples] each. */
-  readonly losses: readonly Float64Array[];
+/** Held-out losses of a group's members, ascending. */
+interface Losses {
+  /** [examples] each. */
+  readonly examples: readonly Float64Array[];
+  readonly means: Float64Array;
+}
+
+class JudgedGroup {
+  private readonly seen = new Map<Half | undefined, Losses>();
+
+  constructor(
+    /** [dim], one a fold. */
+    readonly weights: readonly Float64Array[],
+    /** lambda_0 chosen. */
+    readonly lambda: number,
+    private readonly examples: readonly Float64Array[],
+  ) {}
+
+  /** The same arrays each time it is asked: a search asks a thousand times. */
+  losses(half: Half | undefined): Losses {
+    const before = this.seen.get(half);
+    if (before !== undefined) return before;
+    const examples = half === undefined ? this.examples : this.examples.map((all) => halfOf(all, half));
+    const losses = { examples, means: Float64Array.from(examples, mean) };
+    this.seen.set(half, losses);
+    return losses;
+  }
 }
 
 type Groups = readonly (readonly number[])[];
@@ -90,9 +110,9 @@ export class EstimatorJudge {
     return Float64Array.from(partitions, (partition) => {
       let value = 0;
       for (const group of partition) {
-        const judged = this.group(group);
+        const { means } = this.group(group).losses(this.half);
         sorted(group).forEach((client, s) => {
-          value -= this.share[client]! * mean(halfOf(judged.losses[s]!, this.half));
+          value -= this.share[client]! * means[s]!;
         });
       }
       return value;
@@ -115,15 +135,19 @@ export class EstimatorJudge {
     let pooled = 0;
     let freedom = 0;
     for (let i = 0; i < n; i++) {
-      const difference = theirs[i]!.map((loss, e) => loss - ours[i]![e]!);
-      examples[i] = difference.length;
-      gains[i] = mean(difference);
-      if (difference.length < 2) continue;
+      const [own, other] = [ours[i]!, theirs[i]!];
+      const count = own.length;
+      examples[i] = count;
       let squares = 0;
-      for (const x of difference) squares += (x - gains[i]!) ** 2;
-      variances[i] = squares / (difference.length - 1);
+      // Where the client's group is the same in both, so are its losses.
+      if (own !== other) {
+        for (let e = 0; e < count; e++) gains[i]! += (other[e]! - own[e]!) / count;
+        for (let e = 0; e < count; e++) squares += (other[e]! - own[e]! - gains[i]!) ** 2;
+      }
+      if (count < 2) continue;
+      variances[i] = squares / (count - 1);
       pooled += squares;
-      freedom += difference.length - 1;
+      freedom += count - 1;
     }
     // A client with one held-out example has no variance of its own: it takes the others', or that between clients.
     const elsewhere = freedom > 0 ? pooled / freedom : varianceOf(gains);
@@ -173,9 +197,9 @@ export class EstimatorJudge {
   private clientLosses(partition: Groups): Float64Array[] {
     const result: Float64Array[] = new Array(this.share.length);
     for (const group of partition) {
-      const judged = this.group(group);
+      const { examples } = this.group(group).losses(this.half);
       sorted(group).forEach((client, s) => {
-        result[client] = halfOf(judged.losses[s]!, this.half);
+        result[client] = examples[s]!;
       });
     }
     return result;
@@ -220,18 +244,15 @@ export class EstimatorJudge {
     this.solved += subsets.length * weights.length;
     this.options.onSolved?.(subsets.length);
     subsets.forEach((members, k) => {
-      cache.set(members.join(), {
-        weights: weights.map((all) => all.slice(k * dim, (k + 1) * dim)),
-        lambda: lambda[k]!,
-        losses: losses[k]!,
-      });
+      const own = weights.map((all) => all.slice(k * dim, (k + 1) * dim));
+      cache.set(members.join(), new JudgedGroup(own, lambda[k]!, losses[k]!));
     });
   }
 }
 
 /** The groups that are not known yet, each once, their members ascending. */
-function unsolved(groups: Groups, known: (key: string) => boolean): number[][] {
-  const fresh = new Map<string, number[]>();
+function unsolved(groups: Groups, known: (key: string) => boolean): Groups {
+  const fresh = new Map<string, readonly number[]>();
   for (const group of groups) {
     const members = sorted(group);
     const key = members.join();
@@ -267,8 +288,10 @@ function keyOf(group: readonly number[]): string {
   return sorted(group).join();
 }
 
-function sorted(group: readonly number[]): number[] {
-  return [...group].sort((a, b) => a - b);
+/** Ascending, as nearly all partitions have their groups. */
+function sorted(group: readonly number[]): readonly number[] {
+  for (let at = 1; at < group.length; at++) if (group[at]! < group[at - 1]!) return group.toSorted((a, b) => a - b);
+  return group;
 }
 
 /** To a sum of 1. */

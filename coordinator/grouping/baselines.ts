@@ -111,12 +111,12 @@ export function cosineAffinity(means: readonly Float64Array[]): Float64Array[] {
  *
  * @param most at most so many
  */
-export function groupsByEigengap(standardised: SquareMatrix, most: number): number {
+export async function groupsByEigengap(standardised: SquareMatrix, most: number): Promise<number> {
   const n = standardised.length;
-  const values = centredSpectrum(standardised);
+  const values = await centredSpectrum(standardised);
   let [groups, widest] = [Math.min(n, 2), Number.NEGATIVE_INFINITY];
   for (let k = 2; k <= Math.min(most, n - 1); k++) {
-    const gap = values[n - k + 1]! - values[n - k]!;
+    const gap = values[k - 2]! - values[k - 1]!;
     if (gap > widest + 1e-12) [groups, widest] = [k, gap];
   }
   return groups;

@@ -19,6 +19,7 @@
  * It knows nothing of how affinities or values are estimated.
  */
 import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
+import { type Turn, turns } from "../algebra/turn.js";
 import { agglomerativeGroups, coClusterGroups } from "./baselines.js";
 import { GroupConstraints } from "./constraints.js";
 import { density, type SquareMatrix, standardiseAffinity } from "./density.js";
@@ -26,7 +27,7 @@ import type { PartitionJudge } from "./judge.js";
 import { checkPartition, type Partition, partitionKey, randomPartition } from "./partition.js";
 import { refinePartition } from "./refine.js";
 import { solveGroupingSdp } from "./sdp.js";
-import { spectralGroups } from "./spectral.js";
+import { SpectralClustering } from "./spectral.js";
 
 /** Ways of grouping that others use. */
 export const BASELINES = ["spectral", "cocluster", "agglomerative", "random"] as const;
@@ -136,7 +137,9 @@ export async function groupClients(
       { groups, fewest, most },
     );
 
+  const turn = turns(signal);
   const standardised = standardiseAffinity(affinity);
+  const spectral = new SpectralClustering(standardised, seed);
   const one: Partition = [Array.from({ length: n }, (_, i) => i)];
   // Where constraints ask for many groups, a few more than these are tried.
   const upTo = Math.min(most, Math.max(maxGroups, fewest + PATIENCE));
@@ -171,7 +174,7 @@ export async function groupClients(
         propose(relaxed.partition, "sdp");
       }
       const source = method === "sdp" ? "spectral" : method;
-      propose(baselineGroups(source, affinity, standardised, m, seed), source);
+      propose(await baselineGroups(source, affinity, standardised, spectral, m, seed, turn), source);
     }
     if (judge === undefined) continue;
     const judged = await judge.values(fresh);
@@ -194,17 +197,15 @@ export async function groupClients(
 
   // Moves alone cannot undo one group split and two others joined: finer partitions, merged as the judge likes it, start where
   // they cannot get. With the number free, the best partition is merged all the way down and every level is a candidate.
-  const mergeFrom =
-    groups === "auto"
-      ? [bestOf(values)]
-      : groups === 1
-        ? []
-        : Array.from({ length: Math.max(0, Math.min(n - 1, groups + FINER) - groups) }, (_, more) =>
-            constraints.honoured(spectralGroups(standardised, groups + 1 + more, seed), standardised, seed),
-          );
+  const mergeFrom: Partition[] = [];
+  if (groups === "auto") mergeFrom.push(bestOf(values));
+  else if (groups > 1)
+    for (let finer = groups + 1; finer <= Math.min(n - 1, groups + FINER); finer++) {
+      const start = constraints.honoured(await spectral.groups(finer, turn), standardised, seed);
+      if (start !== undefined) mergeFrom.push(start);
+    }
   for (const start of mergeFrom) {
     throwIfAborted(signal);
-    if (start === undefined) continue;
     const levels = await mergeDown(judge, start, groups === "auto" ? Math.max(2, fewest) : groups, constraints);
     const fresh = levels
       .filter((level) => groups === "auto" || level.length === groups)
@@ -239,16 +240,18 @@ export async function groupClients(
   });
 }
 
-function baselineGroups(
+async function baselineGroups(
   method: Baseline,
   affinity: readonly ArrayLike<number>[],
   standardised: SquareMatrix,
+  spectral: SpectralClustering,
   groups: number,
   seed: number,
-): Partition {
+  turn: Turn,
+): Promise<Partition> {
   switch (method) {
     case "spectral":
-      return spectralGroups(standardised, groups, seed);
+      return spectral.groups(groups, turn);
     case "cocluster":
       return coClusterGroups(affinity, groups, seed);
     case "agglomerative":

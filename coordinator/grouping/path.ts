@@ -29,9 +29,9 @@ export async function groupsByPath(
   const n = standardised.length;
   if (n <= 2 || most <= 2) return Math.min(n, 2);
   // Above the largest eigenvalue outside the ones a second group costs more than it gains; near the `most`-th further ones pay.
-  const spectrum = centredSpectrum(standardised);
-  const highest = spectrum.at(-1)!;
-  const lowest = spectrum[Math.max(0, n - most)]!;
+  const spectrum = await centredSpectrum(standardised);
+  const highest = spectrum[0]!;
+  const lowest = spectrum[Math.min(n, most) - 1]!;
   const stretch = new Map<number, number>();
   for (let step = 0; step < PRICES; step++) {
     throwIfAborted(signal);

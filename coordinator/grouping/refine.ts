@@ -38,7 +38,8 @@ export interface Refined {
 }
 
 interface Change {
-  readonly labels: Int32Array;
+  /** Makes it, on labels of the partition. */
+  readonly edit: (labels: Int32Array) => void;
   /** Groups that it touches. */
   readonly groups: readonly number[];
   /** What the outlook promises. */
@@ -66,11 +67,18 @@ export async function refinePartition(
   const refused = new Set<string>();
   while (judged < budget) {
     throwIfAborted(signal);
-    const proposals = (await propose(judge, partition, clients, fixedGroups, constraints))
-      .map((change) => ({ change, after: partitionOf(change.labels) }))
-      .filter(({ after }) => constraints.allows(after) && !refused.has(partitionKey(after)))
-      .sort((a, b) => b.change.promise - a.change.promise)
-      .slice(0, Math.min(A_ROUND, budget - judged));
+    const possible = await propose(judge, partition, clients, fixedGroups, constraints);
+    possible.sort((a, b) => b.promise - a.promise);
+    const before = labelsOf(partition, clients);
+    const proposals: { change: Change; after: Partition }[] = [];
+    // Of the hundred thousand that there are among 500 clients only those are made that are put to the judge.
+    for (const change of possible) {
+      if (proposals.length === Math.min(A_ROUND, budget - judged)) break;
+      const labels = before.slice();
+      change.edit(labels);
+      const after = partitionOf(labels);
+      if (constraints.allows(after) && !refused.has(partitionKey(after))) proposals.push({ change, after });
+    }
     if (proposals.length === 0) break;
     const values = await judge.values(
       proposals.map(({ after }) => after),
@@ -134,7 +142,9 @@ function combine(
   for (const { change } of approved) {
     if (change.groups.some((group) => touched.has(group) || group >= partition.length)) continue;
     for (const group of change.groups) touched.add(group);
-    for (let i = 0; i < clients; i++) if (change.labels[i] !== before[i]) labels[i] = change.labels[i]!;
+    const after = before.slice();
+    change.edit(after);
+    for (let i = 0; i < clients; i++) if (after[i] !== before[i]) labels[i] = after[i]!;
     applied++;
   }
   return applied > 1 ? partitionOf(labels) : undefined;
@@ -153,10 +163,8 @@ async function propose(
   const changes: Change[] = [];
   const promised = (i: number, to: number) => (outlook === undefined ? 0 : outlook[i]![to]! - outlook[i]![labels[i]!]!);
   const promisedAll = (block: readonly number[], to: number) => block.reduce((sum, i) => sum + promised(i, to), 0);
-  const add = (promise: number, groups: readonly number[], edit: (labels: Int32Array) => void) => {
-    const after = labels.slice();
-    edit(after);
-    changes.push({ labels: after, groups, promise });
+  const add = (promise: number, groups: readonly number[], edit: Change["edit"]) => {
+    changes.push({ edit, groups, promise });
   };
   for (let i = 0; i < clients; i++) {
     const from = labels[i]!;

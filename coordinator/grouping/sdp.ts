@@ -18,12 +18,13 @@
  * factorisation of rank m is a partition, and a search among partitions is the search among these. Where the relaxation is
  * tight that ends the solve in half the iterations; where it is not, the low-rank point is no optimum and the iteration goes on.
  */
-import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
+import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
+import { type Turn, turns } from "../algebra/turn.js";
 import { density, type SquareMatrix } from "./density.js";
 import type { Partition } from "./partition.js";
 import { roundPoints } from "./spectral.js";
-import { dot, LeadingPairs, type Turn } from "./subspace.js";
+import { dot, LeadingPairs } from "./subspace.js";
 
 export interface SdpOptions {
   /** Price of a group. Exclusive with `groups`. */
@@ -55,8 +56,6 @@ export interface SdpSolution {
   readonly iterations: number;
 }
 
-/** The event loop gets its turn between iterations: a coordinator has connections to answer. */
-const LONGEST_STRETCH_MS = 20;
 /** Over-relaxation of the alternating directions. */
 const OVER = 1.6;
 /** Iterations between two looks at the gap. */
@@ -87,14 +86,7 @@ export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptio
     throw new KindredError("invalid_option", "give the SDP either lambda or groups", {});
   if (groups !== undefined && !(groups >= 1 && groups <= n))
     throw new KindredError("invalid_option", `groups must be 1..${n}, got ${groups}`, { groups });
-  let yielded = performance.now();
-  const turn: Turn = () => {
-    if (performance.now() - yielded <= LONGEST_STRETCH_MS) return undefined;
-    return new Promise<void>((resume) => setImmediate(resume)).then(() => {
-      throwIfAborted(signal);
-      yielded = performance.now();
-    });
-  };
+  const turn = turns(signal);
   const matrix = new Float64Array(n * n);
   for (let i = 0; i < n; i++)
     for (let j = 0; j < n; j++)
@@ -105,7 +97,7 @@ export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptio
   const rows = Array.from({ length: n }, (_, i) => matrix.subarray(i * n, (i + 1) * n));
   // A single point is feasible.
   if (n === 1 || groups === 1 || groups === n) {
-    const partition = roundPoints([], rows, n === 1 ? 1 : groups!, seed);
+    const partition = await roundPoints([], rows, n === 1 ? 1 : groups!, seed, turn);
     const objective = density(rows, partition);
     return { ...ofPartition(partition, n), objective, bound: objective, gap: 0, partition, iterations: 0 };
   }
@@ -121,7 +113,7 @@ export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptio
       // Roundings cost as much as some iterations, and change ever less.
       nextRounding = 2 * iteration;
       const wanted = Math.min(n, Math.max(1, Math.round(point.trace)));
-      const rounded = roundPoints(relaxation.embedding(wanted), rows, wanted, seed);
+      const rounded = await roundPoints(relaxation.embedding(wanted), rows, wanted, seed, turn);
       const rounding = density(rows, rounded);
       if (rounding > value) {
         partition = rounded;

@@ -2,71 +2,70 @@
  * Rounding by eigenvectors, and spectral clustering: k-means++ (Arthur and Vassilvitskii 2007), seeded, on the leading
  * eigenvectors of a symmetric matrix. Knows nothing of clients.
  */
-import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { SeededRng } from "../../shared/base/random.js";
+import { decomposeApart, type EigenPairs } from "../algebra/eigen.js";
+import type { Turn } from "../algebra/turn.js";
 import { density, improveDensity, type SquareMatrix } from "./density.js";
 import { type Partition, partitionOf } from "./partition.js";
 
 const STARTS = 10;
 const ITERATIONS = 60;
 
-/** Eigenvalues ascending and eigenvectors as columns. */
-export function eigen(matrix: SquareMatrix): { values: readonly number[]; vectors: Matrix } {
-  const n = matrix.length;
-  const symmetric = Matrix.zeros(n, n);
-  for (let i = 0; i < n; i++)
-    for (let j = 0; j <= i; j++) {
-      const value = (matrix[i]![j]! + matrix[j]![i]!) / 2;
-      symmetric.set(i, j, value);
-      symmetric.set(j, i, value);
-    }
-  const result = new EigenvalueDecomposition(symmetric, { assumeSymmetric: true });
-  return { values: result.realEigenvalues, vectors: result.eigenvectorMatrix };
+/** [n, n] in one array. */
+function flat(matrix: SquareMatrix): Float64Array {
+  const out = new Float64Array(matrix.length ** 2);
+  matrix.forEach((row, i) => {
+    out.set(row, i * matrix.length);
+  });
+  return out;
 }
 
-/** Eigenvalues, ascending, of a symmetric matrix in the complement of the ones, and a zero for these. */
-export function centredSpectrum(matrix: SquareMatrix): readonly number[] {
+/** Eigenvalues, descending, of a symmetric matrix in the complement of the ones, and a zero for these. */
+export async function centredSpectrum(matrix: SquareMatrix): Promise<Float64Array> {
   const n = matrix.length;
   const mean = matrix.map((row) => row.reduce((a, b) => a + b, 0) / n);
   const all = mean.reduce((a, b) => a + b, 0) / n;
-  return eigen(matrix.map((row, i) => row.map((x, j) => x - mean[i]! - mean[j]! + all))).values;
+  const centred = matrix.map((row, i) => row.map((x, j) => x - mean[i]! - mean[j]! + all));
+  return (await decomposeApart(flat(centred), n)).values;
 }
 
 /**
- * Exactly `groups` groups out of a similarity matrix: k-means on the rows of its leading eigenvectors (scaled by the root of
- * their eigenvalues), from several starts, each improved by moves on `objective`; the densest wins. Always a partition.
- *
- * @param similarity symmetric; the SDP's solution X, or T itself (spectral clustering)
- * @param objective the standardised affinity that the density is taken on
+ * Spectral clustering of a standardised affinity into any number of groups, the cheap alternative to the SDP: k-means on the rows of
+ * its leading eigenvectors, scaled by the root of their eigenvalues. The eigenvectors are found once.
  */
-export function roundToGroups(
-  similarity: SquareMatrix,
-  objective: SquareMatrix,
-  groups: number,
-  seed: number,
-): Partition {
-  const n = similarity.length;
-  if (groups <= 1 || groups >= n) return roundPoints([], objective, groups, seed);
-  const { values, vectors } = eigen(similarity);
-  const points = Array.from({ length: n }, (_, i) =>
-    Float64Array.from({ length: groups }, (_, c) => {
-      const at = n - 1 - c;
-      return vectors.get(i, at) * Math.sqrt(Math.max(values[at]!, 0));
-    }),
-  );
-  return roundPoints(points, objective, groups, seed);
+export class SpectralClustering {
+  private pairs: Promise<EigenPairs> | undefined;
+
+  constructor(
+    private readonly standardised: SquareMatrix,
+    private readonly seed: number,
+  ) {}
+
+  /** A partition into exactly so many. */
+  async groups(count: number, turn: Turn): Promise<Partition> {
+    const { standardised, seed } = this;
+    const n = standardised.length;
+    if (count <= 1 || count >= n) return roundPoints([], standardised, count, seed, turn);
+    this.pairs ??= decomposeApart(flat(standardised), n);
+    const { values, vectors } = await this.pairs;
+    const points = Array.from({ length: n }, (_, i) =>
+      Float64Array.from({ length: count }, (_, c) => vectors[c * n + i]! * Math.sqrt(Math.max(values[c]!, 0))),
+    );
+    return roundPoints(points, standardised, count, seed, turn);
+  }
 }
 
 /**
  * Exactly `groups` groups (all apart where there are no more clients than that): k-means on a point a client, from several
  * starts, each improved by moves on `objective`; the densest wins.
  */
-export function roundPoints(
+export async function roundPoints(
   points: readonly Float64Array[],
   objective: SquareMatrix,
   groups: number,
   seed: number,
-): Partition {
+  turn: Turn,
+): Promise<Partition> {
   const n = objective.length;
   if (groups <= 1 || n === 1) return [Array.from({ length: n }, (_, i) => i)];
   if (groups >= n) return Array.from({ length: n }, (_, i) => [i]);
@@ -80,6 +79,7 @@ export function roundPoints(
       most = value;
       best = partition;
     }
+    await turn();
   }
   return best!;
 }
@@ -154,9 +154,4 @@ export function kMeans(points: readonly Float64Array[], k: number, rng: SeededRn
     if (!changed) break;
   }
   return labels;
-}
-
-/** Spectral clustering of the standardised affinity into exactly `groups` groups: the cheap alternative to the SDP. */
-export function spectralGroups(standardised: SquareMatrix, groups: number, seed: number): Partition {
-  return roundToGroups(standardised, standardised, groups, seed);
 }

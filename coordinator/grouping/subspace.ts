@@ -7,11 +7,9 @@
  * Blocks of vectors are rows [vectors, n] of one Float64Array, so that a product reads both sides in order: 1.6 GFLOP/s, where
  * ml-matrix's product reaches 0.75.
  */
-import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import type { SeededRng } from "../../shared/base/random.js";
-
-/** Gives the event loop its turn now and then, and throws where the work was called off. */
-export type Turn = () => Promise<void> | undefined;
+import { decompose } from "../algebra/eigen.js";
+import type { Turn } from "../algebra/turn.js";
 
 /** Multiplications between two questions whether the event loop is due: about 5 ms. */
 const A_STRETCH = 4_000_000;
@@ -123,23 +121,6 @@ function orthonormalise(rows: Float64Array, count: number, n: number, rng: Seede
     }
   }
   centreRows(rows, count, n);
-}
-
-/** Eigenvalues descending and eigenvectors as rows [count, size]. @param matrix flat, symmetric */
-export function decompose(matrix: ArrayLike<number>, size: number): { values: Float64Array; vectors: Float64Array } {
-  const symmetric = Matrix.zeros(size, size);
-  for (let i = 0; i < size; i++)
-    for (let j = 0; j <= i; j++) {
-      const value = (matrix[i * size + j]! + matrix[j * size + i]!) / 2;
-      symmetric.set(i, j, value);
-      symmetric.set(j, i, value);
-    }
-  const { realEigenvalues, eigenvectorMatrix } = new EigenvalueDecomposition(symmetric, { assumeSymmetric: true });
-  const values = Float64Array.from(realEigenvalues).reverse();
-  const vectors = new Float64Array(size * size);
-  for (let c = 0; c < size; c++)
-    for (let i = 0; i < size; i++) vectors[c * size + i] = eigenvectorMatrix.get(i, size - 1 - c);
-  return { values, vectors };
 }
 
 /** A bound below all eigenvalues of P A P, by a few Lanczos steps and the norm of what they leave over (Zhou and Li 2011). */

@@ -37,7 +37,7 @@ export async function baselineGrouping(
   const similarity = method === "cosine" ? cosineAffinity(meanSketches(problem!)) : affinity;
   const upTo = Math.ceil(1.5 * Math.sqrt(affinity.length));
   const standardised = standardiseAffinity(similarity);
-  const count = (): number | Promise<number> =>
+  const count = (): Promise<number> =>
     number === "path" ? groupsByPath(standardised, upTo, search) : groupsByEigengap(standardised, upTo);
   const wanted = groups ?? Math.min(most, Math.max(fewest, await count()));
   const found = await groupClients(similarity, {

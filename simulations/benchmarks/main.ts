@@ -11,6 +11,7 @@ import { benchGroupings } from "./groupings.js";
 import { benchGrowth } from "./growth.js";
 import { benchMembers } from "./members.js";
 import { benchMemory } from "./memory.js";
+import { benchPlantedGroups } from "./planted-groups.js";
 import { benchSdp } from "./sdp.js";
 import { benchTraining } from "./training.js";
 
@@ -68,6 +69,12 @@ const PARTS: Readonly<Record<string, Part>> = {
   sdp: {
     about: "the grouping relaxation with its certificate, beside cvxpy with SCS: 100 and 500 clients",
     run: () => benchSdp(print),
+  },
+  "planted-groups": {
+    about:
+      "planted groups found among 500 clients, three levels of noise, beside other ways; populations without groups",
+    run: () => benchPlantedGroups(print),
+    named: true,
   },
   groupings: {
     about: "the demo's population: groups found against planted and random groups, really trained",

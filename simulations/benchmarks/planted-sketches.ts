@@ -19,6 +19,8 @@ export interface PlantedSketchOptions {
   strength?: number;
   /** Share of a rule that all groups have in common, 0 .. 1; 1 means no conflict. @default 0 */
   common?: number;
+  /** Correlation of the log odds that two clients of a group give the same inputs: below 1 each client has a rule of its own. @default 1 */
+  agreement?: number;
   seed?: number;
 }
 
@@ -29,7 +31,7 @@ export interface PlantedSketches {
 }
 
 export function plantedSketches(options: PlantedSketchOptions): PlantedSketches {
-  const { clients, groups, dim, effectiveDim = 24, strength = 6, common = 0, seed = 0 } = options;
+  const { clients, groups, dim, effectiveDim = 24, strength = 6, common = 0, agreement = 1, seed = 0 } = options;
   const spread = Float64Array.from({ length: dim }, (_, j) => (j < effectiveDim ? 1 / Math.sqrt(1 + j) : 0.05));
   const total = Math.hypot(...spread);
   for (let j = 0; j < dim; j++) spread[j]! /= total;
@@ -37,13 +39,16 @@ export function plantedSketches(options: PlantedSketchOptions): PlantedSketches 
     const rng = new SeededRng(seed, "rule", ...labels);
     return Float64Array.from({ length: dim }, (_, j) => (j < effectiveDim ? rng.normal() : 0));
   };
-  const shared = direction("all");
-  const rules = Array.from({ length: groups }, (_, c) => {
-    const own = direction(c);
-    const rule = own.map((x, j) => Math.sqrt(1 - common) * x + Math.sqrt(common) * shared[j]!);
+  const mixed = (a: Float64Array, b: Float64Array, share: number) =>
+    a.map((x, j) => Math.sqrt(1 - share) * x + Math.sqrt(share) * b[j]!);
+  const scaled = (rule: Float64Array) => {
     const deviation = Math.hypot(...rule.map((x, j) => x * spread[j]!));
     return rule.map((x) => (x * strength) / deviation);
-  });
+  };
+  const shared = direction("all");
+  const rules = Array.from({ length: groups }, (_, c) => mixed(direction(c), shared, common));
+  const ruleOf = (i: number, group: number) =>
+    scaled(agreement === 1 ? rules[group]! : mixed(direction("client", i), rules[group]!, agreement));
   const labels = Array.from({ length: clients }, (_, i) => i % groups);
   const draw = (rng: SeededRng, examples: number, rule: Float64Array): LogisticRows => {
     const sketch = new Float32Array(examples * dim);
@@ -66,11 +71,12 @@ export function plantedSketches(options: PlantedSketchOptions): PlantedSketches 
   };
   const sketches = labels.map((label, i) => {
     const rng = new SeededRng(seed, "client", i);
+    const rule = ruleOf(i, label);
     return {
       client: `client-${i}`,
       trainExamples: options.train,
-      train: draw(rng, options.train, rules[label]!),
-      validation: draw(rng, options.validation, rules[label]!),
+      train: draw(rng, options.train, rule),
+      validation: draw(rng, options.validation, rule),
     };
   });
   return { sketches, labels };

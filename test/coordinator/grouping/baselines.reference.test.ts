@@ -45,8 +45,8 @@ test("every baseline gives groups, and all but chance find planted ones in littl
   }
 });
 
-test("the eigengap finds the planted number of groups", () => {
-  for (const groups of [2, 3, 6]) assert.equal(groupsByEigengap(plantedAffinity(48, groups, 0.6), 12), groups);
+test("the eigengap finds the planted number of groups", async () => {
+  for (const groups of [2, 3, 6]) assert.equal(await groupsByEigengap(plantedAffinity(48, groups, 0.6), 12), groups);
 });
 
 test("cosines are of directions alone, and a client without a gradient is like nobody", () => {
