@@ -75,7 +75,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "coordinator/storage",
     "shared/*",
   ],
-  "coordinator/stages": ["coordinator/estimation", "coordinator/grouping", "shared/*"],
+  "coordinator/stages": ["coordinator/algebra", "coordinator/estimation", "coordinator/grouping", "shared/*"],
   "coordinator/roster": ["coordinator/storage", "shared/base", "shared/wire"],
   "coordinator/rounds": ["shared/base", "shared/adapters", "shared/wire"],
   "coordinator/server": [

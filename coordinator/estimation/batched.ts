@@ -131,16 +131,18 @@ async function uploadRows(
 ): Promise<Rows> {
   const placement = placeRows(parts, dim);
   const { clients, rows, single } = placement.sizes;
+  const turn = turns();
   const sketch = new Float32Array(clients * rows * dim);
   const margin = new Float32Array(clients * rows);
-  parts.forEach((part, i) => {
+  for (const [i, part] of parts.entries()) {
+    await turn();
     margin.fill(NO_RIVAL, i * rows + single, (i + 1) * rows);
     placement.row[i]!.forEach((place, r) => {
       const to = (i * rows + place) * dim;
       for (let d = 0; d < dim; d++) sketch[to + d] = part.sketch[r * dim + d]! * factor;
       margin[i * rows + place] = part.margin[r]!;
     });
-  });
+  }
   return {
     ...placement,
     sketch: await runtime.upload({ shape: [clients, rows, dim], data: sketch }),
@@ -252,15 +254,14 @@ export class BatchedSolver implements SurrogateSolver {
       gradientNorm.set(fits.gradientNorm, from);
       weights.set(await this.turned(fits.weights, 1 / problem.scale, this.basis?.columns), from * dim);
     }
+    const turn = turns(plan.signal);
     for (let k = 0; k < subsets.length; k++) {
       if (gradientNorm[k]! <= tolerance) continue;
-      // The event loop gets its turn: a coordinator has connections to answer.
-      await new Promise((resume) => setImmediate(resume));
-      throwIfAborted(plan.signal);
       const own = weights.subarray(k * dim, (k + 1) * dim);
-      const exact = fitExactly(
+      const exact = await fitExactly(
         gatherRows(problem, plan, subsets[k]!, lambda[k]!, fold),
         { tolerance, maxSteps: plan.maxSteps },
+        turn,
         own.map((w) => w * problem.scale),
       );
       own.set(exact.weights.map((w) => w / problem.scale));

@@ -7,7 +7,7 @@
  *   sum of its rows' curvature. The true diagonal costs half a gradient more and saves no product.
  * - Safeguard: the majorising curvature where Newton overshoots (see reference.ts), and a step length by the slope along the
  *   step, since float32 objectives no longer tell better from worse near the end.
- * - A subset whose gradient no longer falls is left as it is: float32 is at its end there, and the caller finishes it.
+ * - A subset whose gradient and objective no longer fall is left as it is: float32 is at its end there, and the caller finishes it.
  *
  * It knows nothing of bases, units, folds or lambda paths.
  */
@@ -15,8 +15,12 @@ import { throwIfAborted } from "../../shared/base/errors.js";
 import type { Executable, ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
 import { type Layout, layOut, relocate, type Sizes } from "./batch.js";
 
-/** Steps without halving the gradient after which float32 is taken to be at its end. */
+/**
+ * Steps that neither halve the gradient nor lower the objective by this share after which float32 is taken to be at its end. The
+ * gradient alone does not tell: from margins of -100 at a lambda of 1e-6 it falls and rises for a dozen steps.
+ */
 const PATIENCE = 4;
+const LOWER = 1e-5;
 /** Subsets of which fewer than this share are still asked for leave those that are not. */
 const WORTH_KEEPING = 0.7;
 
@@ -116,16 +120,18 @@ class Batch {
     const { tolerance, maxSteps, signal } = this.task;
     const { count } = this;
     const best = new Float64Array(count).fill(Number.POSITIVE_INFINITY);
+    const lowest = new Float64Array(count).fill(Number.POSITIVE_INFINITY);
     const stalled = new Uint8Array(count);
     let open = this.task.subsets.map((_, k) => k);
     await this.evaluate(open);
     let steps = 0;
     for (;;) {
       for (const k of open) {
-        if (this.norm[k]! < 0.5 * best[k]!) {
-          best[k] = this.norm[k]!;
-          stalled[k] = 0;
-        } else stalled[k]!++;
+        const halved = this.norm[k]! < 0.5 * best[k]!;
+        const lower = this.objective[k]! < (1 - LOWER) * lowest[k]!;
+        if (halved) best[k] = this.norm[k]!;
+        if (lower) lowest[k] = this.objective[k]!;
+        stalled[k] = halved || lower ? 0 : stalled[k]! + 1;
       }
       open = open.filter((k) => this.norm[k]! > tolerance && stalled[k]! < PATIENCE);
       if (open.length === 0 || steps >= maxSteps) break;

@@ -12,6 +12,7 @@
  * rivals' mean gradient, each weighted by exp(-z - s), plus their weighted covariance, which needs no such care.
  */
 import { throwIfAborted } from "../../shared/base/errors.js";
+import { type Turn, turns } from "../algebra/turn.js";
 import { type EstimationProblem, rowWeights, termStarts } from "./problem.js";
 import {
   checkFold,
@@ -116,7 +117,7 @@ function evaluate(data: SubsetRows, w: Float64Array): Evaluation {
 }
 
 /** Solves (H + 2 lambda I) step = -gradient by Cholesky, H the Hessian of the mean loss or, to majorise, more than that. */
-function newtonStep(data: SubsetRows, at: Evaluation, majorise: boolean): Float64Array {
+async function newtonStep(data: SubsetRows, at: Evaluation, majorise: boolean, turn: Turn): Promise<Float64Array> {
   const { dim, sketch, terms, weight, lambda } = data;
   const hessian = new Float64Array(dim * dim);
   const add = (c: number, vector: Float64Array): void => {
@@ -129,6 +130,7 @@ function newtonStep(data: SubsetRows, at: Evaluation, majorise: boolean): Float6
   };
   const curvature = (z: number): number => (majorise ? 1 / (2 * Math.max(2, Math.abs(z))) : sigmoid(z) * sigmoid(-z));
   for (let t = 0; t + 1 < terms.length; t++) {
+    await turn();
     const from = terms[t]!;
     const to = terms[t + 1]!;
     if (weight[from] === 0) continue;
@@ -158,6 +160,7 @@ function newtonStep(data: SubsetRows, at: Evaluation, majorise: boolean): Float6
   for (let i = 0; i < dim; i++) hessian[i * dim + i]! += 2 * lambda;
   // In place: the lower triangle becomes L. 2 lambda on the diagonal keeps every pivot positive.
   for (let i = 0; i < dim; i++) {
+    await turn();
     for (let j = 0; j <= i; j++) {
       let sum = hessian[i * dim + j]!;
       for (let k = 0; k < j; k++) sum -= hessian[i * dim + k]! * hessian[j * dim + k]!;
@@ -187,11 +190,12 @@ export interface ExactFit {
 }
 
 /** Newton's method on one subset. @param start weights in scaled units to begin with; zero unless given */
-export function fitExactly(
+export async function fitExactly(
   data: SubsetRows,
   { tolerance, maxSteps }: Pick<SurrogatePlan, "tolerance" | "maxSteps">,
+  turn: Turn,
   start?: Float64Array,
-): ExactFit {
+): Promise<ExactFit> {
   const { dim } = data;
   let w = start?.slice() ?? new Float64Array(dim);
   let now = evaluate(data, w);
@@ -199,7 +203,7 @@ export function fitExactly(
   let steps = 0;
   while (now.norm > tolerance && steps < maxSteps) {
     steps++;
-    const step = newtonStep(data, now, majorise);
+    const step = await newtonStep(data, now, majorise, turn);
     let slope = 0;
     for (let d = 0; d < dim; d++) slope += step[d]! * now.gradient[d]!;
     let length = 1;
@@ -245,17 +249,18 @@ export function createReferenceSolver(problem: EstimationProblem, options: Surro
       const gradientNorm = new Float64Array(subsets.length);
       let steps = 0;
       let products = 0;
-      subsets.forEach((subset, k) => {
+      const turn = turns(plan.signal);
+      for (const [k, subset] of subsets.entries()) {
         throwIfAborted(plan.signal);
         const rows = gatherRows(problem, plan, subset, lambda?.[k] ?? plan.path[0]!, fold);
         const from = start?.slice(k * dim, (k + 1) * dim).map((w) => w * scale);
-        const fit = fitExactly(rows, { tolerance, maxSteps: plan.maxSteps }, from);
+        const fit = await fitExactly(rows, { tolerance, maxSteps: plan.maxSteps }, turn, from);
         for (let d = 0; d < dim; d++) weights[k * dim + d] = fit.weights[d]! / scale;
         objective[k] = fit.objective;
         gradientNorm[k] = fit.gradientNorm;
         steps = Math.max(steps, fit.steps);
         products += fit.steps;
-      });
+      }
       return { weights, objective, gradientNorm, steps, products };
     },
     async exampleLosses(weights, pairs) {

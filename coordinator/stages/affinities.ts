@@ -4,6 +4,7 @@
  */
 import type { Runtime } from "../../shared/runtimes/types.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
+import { turns } from "../algebra/turn.js";
 import { affinityMatrix } from "../estimation/affinity.js";
 import { createBatchedSolver } from "../estimation/batched.js";
 import { type Half, memberValues } from "../estimation/evaluate.js";
@@ -48,7 +49,7 @@ export const samplingOf = (settings: EstimationSettings, seed: number): Precisio
 });
 
 /** The solver of the clients' surrogates, their examples in folds drawn by the seed where they are few. Close it. */
-export function openEstimator(
+export async function openEstimator(
   sketches: readonly ClientSketch[],
   { balance, lambda }: Pick<EstimationSettings, "balance" | "lambda">,
   {
@@ -57,8 +58,13 @@ export function openEstimator(
     signal,
   }: { readonly seed: number; readonly runtime: Runtime; readonly signal?: AbortSignal | undefined },
 ): Promise<SurrogateSolver> {
-  const problem = crossFit(buildProblem(sketches, balance), undefined, seed);
-  return createBatchedSolver(problem, runtime, { lambda: chosen(lambda), signal });
+  const turn = turns(signal);
+  const problem = buildProblem(sketches, balance);
+  // Checking and joining the rows of 500 clients hold the event loop for 0.1 s each.
+  await turn();
+  const folded = crossFit(problem, undefined, seed);
+  await turn();
+  return createBatchedSolver(folded, runtime, { lambda: chosen(lambda), signal });
 }
 
 export function estimateAffinities(

@@ -238,6 +238,21 @@ test("margins of 10,000 either way are solved to the tolerance", async () => {
   await compare(buildProblem(sketches), [[0, 1], [2, 3], [0, 1, 2, 3], [1]]);
 });
 
+test("margins of -100 at a lambda of 1e-6, where the gradient rises before it falls, are solved to the tolerance", async () => {
+  const problem = buildProblem(randomSketches(6, { dim: 60, margin: -100 }));
+  await compare(problem, [[0, 1, 2], [3, 4, 5], [1]], { lambda: 1e-6 });
+});
+
+test("groups of few of the clients are solved on their rows alone, with folds and rivals, as among all", async () => {
+  const problem = crossFit(buildProblem(randomSketches(9, { dim: 20, twoTerm: true, rivals: 4 })), 2);
+  const few = [[1, 7], [7], [1, 4, 7]];
+  const alone = await compare(problem, few, {}, 1);
+  const all = await compare(problem, [...few, [0, 1, 2, 3, 4, 5, 6, 7, 8]], {}, 1);
+  alone.weights.forEach((w, at) => {
+    assert.ok(Math.abs(w - all.weights[at]!) < 1e-3 * (1 + Math.abs(w)), `${w} against ${all.weights[at]}`);
+  });
+});
+
 test("identical examples and a client with one example are solved", async () => {
   const rng = new SeededRng(2, "same");
   const one = randomRows(rng, { examples: 1, dim: 6 });

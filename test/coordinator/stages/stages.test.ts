@@ -126,6 +126,17 @@ test("what contradicts itself, or is not there, is the user's mistake and says w
     estimate({ out: at("x"), settings: settingsOf }),
     mistake(/subsetSize must be 1\.\.9 \(clients\), got 10/),
   );
+  const subsets = join(at("estimate"), FILES.subsets);
+  const whole = readFileSync(subsets, "utf8");
+  const [header, ...lines] = whole.trim().split("\n");
+  // As a program that samples by itself may leave it: most pairs never met.
+  const first = lines.filter((line) => line.startsWith("0,"));
+  writeFileSync(subsets, [header, ...first].join("\n"));
+  await assert.rejects(
+    group(at("estimate"), { sketches: at("sketches") }),
+    mistake(/subsets\.csv: no subset holds both "client-\d" and "client-\d"/),
+  );
+  writeFileSync(subsets, whole);
   writeFileSync(at("stranger.csv"), "client,zoe\nzoe,1\n");
   await assert.rejects(group(at("stranger.csv"), { sketches: at("sketches") }), mistake(/no sketches of client "zoe"/));
 });
