@@ -11,7 +11,7 @@ import { canonicalJson } from "../../shared/base/json.js";
 import { Semaphore } from "../../shared/base/semaphore.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
-import { answerSets } from "../../shared/sketch/answers.js";
+import { answerSets, type Beginning } from "../../shared/sketch/answers.js";
 import {
   readSketchIndex,
   SKETCH_INDEX,
@@ -28,7 +28,7 @@ import { openModel } from "../models/open.js";
 import { initialAdapter } from "../tuning/adapter.js";
 import { budgetOf } from "../tuning/memory.js";
 import { Meter, Programs } from "../tuning/programs.js";
-import { choiceTokens } from "../tuning/rivals.js";
+import { beginningsOf } from "../tuning/rivals.js";
 import { layoutOf, sketchDataset } from "./sketch.js";
 
 export interface GradientsJob {
@@ -76,18 +76,29 @@ export async function sketchPopulation(
   });
   const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
   const datasets = clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
-  const told =
-    rivalsOf(plan.estimation.margin) > 1
-      ? answerSets(datasets.map(({ train, validation }) => choiceTokens([...train, ...validation])))
-      : [];
-  const task = sketchTask(plan, told);
+  const leftOut: { name: string; reason: string }[] = [];
+  /** As in a run: one client's fault is not the others'. */
+  const leaveOut = (name: string, error: unknown): void => {
+    if (!(error instanceof KindredError) || error.code !== "task_failed") throw error;
+    log.warn("a client is left out", { client: name, reason: error.message });
+    leftOut.push({ name, reason: error.message });
+  };
+  const told: Beginning[][] = [];
+  if (rivalsOf(plan.estimation.margin) > 1)
+    datasets.forEach(({ train, validation }, at) => {
+      try {
+        told.push(beginningsOf([...train, ...validation]));
+      } catch (error) {
+        leaveOut(clients[at]!.name, error);
+      }
+    });
+  const task = sketchTask(plan, answerSets(told));
   const { kind: _, ...sketching } = task;
   await checkFolder(out, { model: base.hash, sketching }, force);
   await mkdir(out, { recursive: true });
   const runtime = await openRuntime({ ...plan.runtime, ...(memory === undefined ? {} : { memory }) });
   const programs = new Programs(runtime, base, budgetOf(memory, base, log, { trains: false }));
   const stage = progress.stage("sketch gradients", clients.length);
-  const leftOut: { name: string; reason: string }[] = [];
   let kept = 0;
   let flops = 0;
   try {
@@ -97,6 +108,7 @@ export async function sketchPopulation(
     const one = async (at: number): Promise<void> => {
       throwIfAborted(signal);
       const { name } = clients[at]!;
+      if (leftOut.some((one) => one.name === name)) return;
       const dataset = datasets[at]!;
       const path = join(out, sketchFileName(at));
       const marks: Marks = {
@@ -119,10 +131,7 @@ export async function sketchPopulation(
         await writeSketchFile(path, sketches, { ...marks, ...counts });
         flops += meter.flops;
       } catch (error) {
-        // As in a run: one client's fault is not the others'.
-        if (!(error instanceof KindredError) || error.code !== "task_failed") throw error;
-        log.warn("a client is left out", { client: name, reason: error.message });
-        leftOut.push({ name, reason: error.message });
+        leaveOut(name, error);
       }
     };
     await Promise.all(clients.map((_, at) => gate.run(() => one(at)).then(() => stage.tick())));

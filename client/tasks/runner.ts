@@ -6,8 +6,8 @@
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
+import type { Beginning } from "../../shared/sketch/answers.js";
 import { encodeSketches } from "../../shared/sketch/codec.js";
-import { MAX_CHOICE_TOKENS } from "../../shared/wire/limits.js";
 import type {
   AdapterSpec,
   BlobRef,
@@ -34,7 +34,7 @@ import {
 import { fitEnsembleWeights } from "../tuning/ensemble.js";
 import type { Member } from "../tuning/mixing.js";
 import { Meter, type Programs } from "../tuning/programs.js";
-import { choiceTokens } from "../tuning/rivals.js";
+import { beginningsOf } from "../tuning/rivals.js";
 import { scoreMixtures } from "../tuning/scoring.js";
 import { shuffledBatches, trainAdapter } from "../tuning/training.js";
 import { layoutOf, sampledRows, sketchDataset } from "./sketch.js";
@@ -76,7 +76,7 @@ export class ClientWork implements TaskRunner {
       case "sketchGradients":
         return { kind: task.kind, ...(await this.sketch(task, layout, meter, io)), cost: cost() };
       case "listChoices":
-        return { kind: task.kind, tokens: this.choiceTokens(), cost: cost() };
+        return { kind: task.kind, beginnings: this.beginnings(), cost: cost() };
       case "trainAdapter":
         return { kind: task.kind, ...(await this.train(task, layout, meter, io)), cost: cost() };
       case "evaluate":
@@ -143,13 +143,8 @@ export class ClientWork implements TaskRunner {
   }
 
   /** Of training and validation rows. */
-  private choiceTokens(): number[] {
-    const tokens = choiceTokens([...this.rows("train"), ...this.rows("validation")]);
-    if (tokens.length <= MAX_CHOICE_TOKENS) return tokens;
-    throw new KindredError(
-      "task_failed",
-      `the rows' choices begin with ${tokens.length} different tokens, more than ${MAX_CHOICE_TOKENS}; set estimation.margin: two-term`,
-    );
+  private beginnings(): Beginning[] {
+    return beginningsOf([...this.rows("train"), ...this.rows("validation")]);
   }
 
   private async train(task: TrainAdapter, layout: AdapterLayout, meter: Meter, io: TaskIo) {

@@ -38,6 +38,7 @@ export async function sketchDataset(
     seed: task.seed,
     rivals: task.rivals,
     foreign: task.foreign,
+    foreignLimit: task.foreignLimit,
   };
   const train = sampledRows(dataset, "train", task.examplesLimit, task.seed);
   const validation = sampledRows(dataset, "validation", task.examplesLimit, task.seed);

@@ -128,30 +128,33 @@ export function trainingFeeds(
   };
 }
 
-/** True where margins among the choices apply: the choices differ in their first tokens. */
-export function hasDistinctChoices({ choices }: EncodedRow): boolean {
-  if (choices === undefined) return false;
-  const firsts = choices.tokens.map((tokens) => tokens[0]);
-  return firsts.every((first) => first !== undefined) && new Set(firsts).size === firsts.length;
-}
-
-/** What the first answer token of a row is compared with. Sets hold places in `tokens`. */
-export interface Comparison {
-  /** First tokens of the row's choices, then answers that other clients' rows have. */
-  readonly tokens: ArrayLike<number>;
+/** What one scored token of a row is compared with. Sets hold positions in `tokens`. */
+export interface Place {
+  /** What the row's choices go on with here, the right one's token first; then what other clients' answers go on with. */
+  readonly tokens: readonly number[];
   /** How many of them are the row's choices. */
-  readonly choices: number;
-  /** Sets of the other answers: the choices together have a margin against each, and one against the rest of the vocabulary. */
+  readonly own: number;
+  /** Of each set of the comparison, its tokens here. */
   readonly foreign: readonly (readonly number[])[];
-  /** Sets of choices: the right one has a margin against each. */
   readonly rivals: readonly (readonly number[])[];
 }
 
+/** What the answer of a row with choices is compared with. */
+export interface Comparison {
+  /** One a scored token. */
+  readonly places: readonly Place[];
+  /** Sets of other clients' answers: the choices together have a margin against each, and one against the rest of the vocabulary. */
+  readonly foreign: number;
+  /** How many sets each of them stands for. */
+  readonly standsFor: number;
+  /** Sets of choices: the right one has a margin against each. */
+  readonly rivals: number;
+}
+
 /**
- * Feeds of the margins. `average` [B, S] makes an example's first margin the mean over its scored tokens; where the row has
- * comparisons, its first scored token is judged as a set (are the choices likely at all), and `firstToken` [B, S] selects it for
- * the margins against foreign sets and against rivals.
- * @param comparisons of each row, with as many foreign sets and rivals in each; the rows' choices differ in their first tokens
+ * Feeds of the margins. Without comparisons `average` [B, S] makes an example's margin the mean over its scored tokens; with them
+ * the row's own choices at each of them are judged as a set.
+ * @param comparisons of each row or of none, with as many foreign sets and rivals in each
  */
 export function marginFeeds(
   rows: readonly EncodedRow[],
@@ -161,49 +164,64 @@ export function marginFeeds(
   const sequences = sequenceFeeds(rows.map(looked), architecture);
   const asks = asksOf(rows);
   const count = asks.length;
-  const width = Math.max(1, ...comparisons.map(({ tokens }) => tokens.length));
-  const masks = (sets: number): Float32Array[] =>
-    Array.from({ length: sets }, () => new Float32Array(count * width).fill(MASKED));
+  const places = comparisons.flatMap((comparison) => comparison.places);
+  const width = Math.max(1, ...places.map(({ tokens }) => tokens.length));
+  const masked = (): Float32Array => new Float32Array(count * width).fill(MASKED);
   const members = new Int32Array(count * width);
-  const [repeats] = masks(1) as [Float32Array];
-  const against = {
-    format: masks(comparisons[0]?.foreign.length ?? 0),
-    choice: masks(comparisons[0]?.rivals.length ?? 0),
+  const repeats = masked();
+  const sets = {
+    foreign: Array.from({ length: comparisons[0]?.foreign ?? 0 }, masked),
+    rivals: Array.from({ length: comparisons[0]?.rivals ?? 0 }, masked),
   };
-  const average = new Float32Array(rows.length * count);
-  const firstToken = new Float32Array(rows.length * count);
-  let at = 0;
-  rows.forEach((row, i) => {
-    for (let s = 0; s < row.scored.length; s++, at++) {
-      const target = row.tokens[row.scored[s] as number] as number;
-      const comparison = s === 0 ? comparisons[i] : undefined;
-      for (let k = 0; k < width; k++) members[at * width + k] = comparison?.tokens[k] ?? target;
-      repeats.fill(0, at * width, at * width + (comparison?.choices ?? 1));
-      average[i * count + at] = 1 / row.scored.length;
-      if (comparison === undefined) continue;
-      firstToken[i * count + at] = 1;
-      for (const [masked, sets] of [
-        [against.format, comparison.foreign],
-        [against.choice, comparison.rivals],
-      ] as const) {
-        sets.forEach((set, r) => {
-          for (const k of set) masked[r]![at * width + k] = 0;
-        });
-      }
-    }
+  asks.forEach(({ target }, at) => {
+    const place = places[at];
+    for (let k = 0; k < width; k++) members[at * width + k] = place?.tokens[k] ?? target;
+    repeats.fill(0, at * width, at * width + (place?.own ?? 1));
+    for (const kind of ["foreign", "rivals"] as const)
+      place?.[kind].forEach((set, r) => {
+        for (const k of set) sets[kind][r]![at * width + k] = 0;
+      });
   });
   const feeds: Feeds = {
     ...sequences,
     ...askFeeds(asks, sequences.tokens!.shape[1] as number),
     members: { shape: [count, width], data: members },
     repeats: { shape: [count, width], data: repeats },
-    average: { shape: [rows.length, count], data: average },
+    ...(comparisons.length > 0 ? answerFeeds(rows) : averageFeed(rows)),
   };
-  if (comparisons.length > 0) feeds.firstToken = { shape: [rows.length, count], data: firstToken };
-  for (const [prefix, masked] of Object.entries(against)) {
-    masked.forEach((data, r) => {
-      feeds[`${prefix}.${r}`] = { shape: [count, width], data };
-    });
-  }
+  sets.foreign.forEach((data, r) => {
+    feeds[`format.${r}`] = { shape: [count, width], data };
+  });
+  sets.rivals.forEach((data, r) => {
+    feeds[`choice.${r}`] = { shape: [count, width], data };
+  });
   return feeds;
+}
+
+function averageFeed(rows: readonly EncodedRow[]): Feeds {
+  const count = scoredTokens(rows);
+  const average = new Float32Array(rows.length * count);
+  let at = 0;
+  rows.forEach(({ scored }, i) => {
+    average.fill(1 / scored.length, i * count + at, i * count + at + scored.length);
+    at += scored.length;
+  });
+  return { average: { shape: [rows.length, count], data: average } };
+}
+
+/** Which scored tokens are an example's: `answers` [B, S], and which come before which in the same one: `before` [S, S]. */
+function answerFeeds(rows: readonly EncodedRow[]): Feeds {
+  const count = scoredTokens(rows);
+  const places = new Float32Array(rows.length * count).fill(MASKED);
+  const before = new Float32Array(count * count);
+  let at = 0;
+  rows.forEach(({ scored }, i) => {
+    places.fill(0, i * count + at, i * count + at + scored.length);
+    for (let s = at; s < at + scored.length; s++) before.fill(1, s * count + at, s * count + s);
+    at += scored.length;
+  });
+  return {
+    answers: { shape: [rows.length, count], data: places },
+    before: { shape: [count, count], data: before },
+  };
 }

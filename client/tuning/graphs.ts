@@ -17,6 +17,7 @@ import {
 import type { BaseModel } from "../models/base.js";
 import { type AdapterLayout, adapterInGraph } from "./adapter.js";
 import {
+  answerMargin,
   logitsOf,
   marginAgainst,
   marginAgainstRest,
@@ -229,10 +230,11 @@ export function perExampleGraph(model: BaseModel, layout: AdapterLayout, options
 }
 
 export interface MarginOptions {
-  /** Margins of the right choice, each against a rival: another choice, or some together. @default 0 */
-  readonly rivals?: number;
-  /** Margins of the choices, each against a set of answers that other clients' rows have. @default 0 */
-  readonly foreign?: number;
+  /**
+   * The rows have choices. `rivals`: margins of the right one, each against another, or some together; `foreign`: margins of the
+   * choices, each against a set of answers that other clients' rows have. The first margin is then the whole answer's.
+   */
+  readonly compared?: { readonly rivals: number; readonly foreign: number } | undefined;
   /** Every second factor is zero, as in a fresh adapter: its products are left out. */
   readonly fresh?: boolean;
 }
@@ -242,7 +244,7 @@ type Finish = (g: GraphBuilder, perExample: readonly { name: string; value: Valu
 function marginGraph(
   model: BaseModel,
   layout: AdapterLayout,
-  { rivals = 0, foreign = 0, fresh = false }: MarginOptions,
+  { compared, fresh = false }: MarginOptions,
   finish: Finish,
 ): Graph {
   const g = new GraphBuilder();
@@ -251,8 +253,7 @@ function marginGraph(
   const members = g.input("members", ["S", "K"], "int32");
   const repeats = g.input("repeats", ["S", "K"]);
   const outputs: Record<string, Value> = {};
-  const term = (prefix: string, average: Value, tokenMargins: Value): void => {
-    const margin = g.matmul(average, tokenMargins);
+  const term = (prefix: string, margin: Value): void => {
     outputs[lowerFirst(`${prefix}Margin`)] = margin;
     const upstream = gradients(
       g,
@@ -269,17 +270,22 @@ function marginGraph(
     });
     for (const [name, value] of Object.entries(finish(g, perExample))) outputs[lowerFirst(prefix + name)] = value;
   };
-  term("", g.input("average", ["B", "S"]), marginAgainstRest(g, logits, members, repeats));
-  // What no margin needs is left out of the graph.
-  const first = g.input("firstToken", ["B", "S"]);
+  const tokens = marginAgainstRest(g, logits, members, repeats);
+  if (compared === undefined) {
+    term("", g.matmul(g.input("average", ["B", "S"]), tokens));
+    return g.build(outputs);
+  }
+  const places = g.input("answers", ["B", "S"]);
+  term("", answerMargin(g, tokens, { places, before: g.input("before", ["S", "S"]) }));
   const versus = (prefix: string, sets: number, ours: Value): void => {
     for (let r = 0; r < sets; r++) {
       const against = g.input(`${prefix}.${r}`, ["S", "K"]);
-      term(`${prefix}${r}`, first, marginAgainst(g, logits, { ours, members, against }));
+      term(`${prefix}${r}`, marginAgainst(g, logits, { ours, members, against, places }));
     }
   };
-  versus("format", foreign, setLogits(g, logits, members, repeats));
-  versus("choice", rivals, g.pick(logits, targetsAsked(g)));
+  // What no margin needs is left out of the graph.
+  versus("format", compared.foreign, setLogits(g, logits, members, repeats));
+  versus("choice", compared.rivals, g.pick(logits, targetsAsked(g)));
   return g.build(outputs);
 }
 

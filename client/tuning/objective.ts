@@ -2,6 +2,7 @@
  * Losses and margins of scored tokens, in the graph. A margin h is chosen so that log(1 + exp(-h)) is a cross-entropy exactly:
  * h = log of the odds of a set of tokens against the rest, each by a stable logsumexp, never by clipped probabilities.
  */
+import type { Dim } from "../../shared/graph/dims.js";
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { Head } from "../models/architecture.js";
 import { MASKED } from "../models/attention.js";
@@ -58,14 +59,39 @@ export function marginAgainstRest(g: GraphBuilder, logits: Value, members: Value
 }
 
 /**
- * The odds of what has the logits `ours` [S, 1] against a set of tokens.
+ * The odds of whole answers, of whose tokens each has the odds exp(h): 1 / P - 1 = sum over tokens of exp(-h) times 1 / p of those
+ * before.
+ * @param margins [S, 1] h
+ * @param where `places` [B, S] 0 at the tokens of each answer, a large negative number elsewhere; `before` [S, S] 1 where the second
+ *   token comes before the first in the same answer, else 0
+ * @returns [B, 1]
+ */
+export function answerMargin(
+  g: GraphBuilder,
+  margins: Value,
+  { places, before }: { places: Value; before: Value },
+): Value {
+  const odds = g.neg(margins);
+  const surprise = g.logSumExp(g.concat([g.zeros(margins.shape), odds], 1));
+  return g.neg(overPlaces(g, g.add(odds, g.matmul(before, surprise)), places));
+}
+
+/** logsumexp of `values` [S, 1] over the tokens of each answer. @returns [B, 1] */
+function overPlaces(g: GraphBuilder, values: Value, places: Value): Value {
+  return g.logSumExp(g.add(g.reshape(values, [1, values.shape[0] as Dim]), places));
+}
+
+/**
+ * The odds of what has the logits `ours` [S, 1] against a set of tokens, each at its place in the answer: exp(-h) = sum of
+ * p / p_ours.
  * @param members int32 [S, K] tokens. @param against [S, K] 0 at those of the set, a large negative number elsewhere
- * @returns [S, 1]
+ * @param places [B, S] 0 at the tokens of each answer, a large negative number elsewhere
+ * @returns [B, 1]
  */
 export function marginAgainst(
   g: GraphBuilder,
   logits: Value,
-  { ours, members, against }: { ours: Value; members: Value; against: Value },
+  { ours, members, against, places }: { ours: Value; members: Value; against: Value; places: Value },
 ): Value {
-  return g.sub(ours, setLogits(g, logits, members, against));
+  return g.neg(overPlaces(g, g.sub(setLogits(g, logits, members, against), ours), places));
 }

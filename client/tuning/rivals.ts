@@ -7,29 +7,52 @@
  * - Foreign sets: what other clients' rows answer. Clients whose inputs look alike but whose answers differ take the odds from
  *   each other, and against the rest of the vocabulary, in which a few words count for nothing at the start, that cannot be seen.
  *
- * On eight real sets of labels and 39 real tunings of one to four of them (a model of 3 million parameters), the estimated
- * f_i(S) - f_i({i}) ranks the real one with -0.22 by one margin a term, -0.29 by rivals alone and 0.80 by both; f_i(S) itself
- * with -0.03, 0.50 and 0.64. One foreign set of all other answers together gains nothing. Sketches cost 1, 1.5 and 4 times as much.
+ * Answers are compared where they part: behind the tokens that both begin with, which are the same text, the next ones take
+ * probability from each other. So a token of the right answer is compared with what the other choices and other clients' answers
+ * go on with behind the same tokens, be it the first or a later one. What begins otherwise has parted before. A choice that
+ * another one begins with ends before they part, and is compared with nothing: its likelihood does not hang on how the other goes
+ * on. What a choice goes on with behind the token that parts it from others counts in its format alone.
  */
+import { KindredError } from "../../shared/base/errors.js";
+import { SeededRng } from "../../shared/base/random.js";
 import type { Feed } from "../../shared/runtimes/types.js";
+import { type Beginning, beginningKey, compareBeginnings } from "../../shared/sketch/answers.js";
+import { MAX_CHOICE_TOKENS } from "../../shared/wire/limits.js";
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout } from "./adapter.js";
-import { askFeeds, asksOf, batchesOf, type Comparison, hasDistinctChoices, looked, sequenceFeeds } from "./batches.js";
+import { askFeeds, asksOf, batchesOf, type Comparison, looked, sequenceFeeds } from "./batches.js";
 import { choicesGraph } from "./graphs.js";
 import type { Meter, Programs } from "./programs.js";
 
 export interface RivalsPlan {
   /** Rivals of a row at most; 0 for no comparisons. */
-  readonly most: number;
-  /** Sets of tokens that rows of some clients may begin their answers with; a row's own choices among them do not count. */
-  readonly foreign: readonly (readonly number[])[];
+  readonly rivals: number;
+  /** How rows of some clients begin their answers, in sets; a row's own choices among them do not count. @default none */
+  readonly foreign?: readonly (readonly Beginning[])[];
+  /** Sets that a row is compared with at most, drawn for each row by `seed`. @default all */
+  readonly foreignLimit?: number;
+  readonly seed: number | bigint;
   /** Tokens of a batch, padding included. @default 1024 */
   readonly tokensPerBatch?: number | undefined;
 }
 
+/** A scored token of a row with choices: what they and other clients' answers go on with there. */
+interface Parting {
+  /** The right one's first. */
+  readonly own: readonly number[];
+  readonly foreign: readonly { readonly set: number; readonly token: number }[];
+}
+
+/** Another choice, where it parts from the right one. */
+interface Rival {
+  readonly place: number;
+  /** Among the row's own tokens there. */
+  readonly at: number;
+}
+
 /**
- * The comparisons of each row; none where it has no choices or two of them begin with the same token. Costs a forward pass of the
- * rows that have more rivals than are kept apart.
+ * The comparisons of each row; none where it has no choices. Costs a forward pass of the rows that have more rivals than are kept
+ * apart.
  * @param adapter the adapter's values as feeds
  */
 export async function comparisonsOf(
@@ -37,80 +60,144 @@ export async function comparisonsOf(
   layout: AdapterLayout,
   adapter: Readonly<Record<string, Feed>>,
   rows: readonly EncodedRow[],
-  { most, foreign, tokensPerBatch = 1024 }: RivalsPlan,
+  { rivals: most, foreign = [], foreignLimit, seed, tokensPerBatch = 1024 }: RivalsPlan,
   meter: Meter,
 ): Promise<(Comparison | undefined)[]> {
   const { vocabulary } = programs.model.architecture;
-  const others = rows.map((row) => {
-    if (most === 0 || !hasDistinctChoices(row)) return undefined;
-    const { tokens, answer } = row.choices!;
-    return tokens.flatMap((_, choice) => (choice === answer ? [] : [choice]));
+  const told = new Map<string, { set: number; token: number }[]>();
+  foreign.forEach((beginnings, set) => {
+    for (const beginning of beginnings) {
+      const token = beginning.at(-1)!;
+      // What another client reports may be no token of the model at all.
+      if (token >= vocabulary) continue;
+      const key = beginningKey(beginning.slice(0, -1));
+      const list = told.get(key) ?? [];
+      list.push({ set, token });
+      told.set(key, list);
+    }
   });
+  const partings = rows.map((row) => (most === 0 ? undefined : partingsOf(row, told)));
+  const rivals = partings.map((places) =>
+    (places ?? []).flatMap(({ own }, place) => own.slice(1).map((_, k): Rival => ({ place, at: k + 1 }))),
+  );
   const ranked = rows
-    .map((row, at) => ({ row: { ...row, scored: row.scored.subarray(0, 1) }, at }))
-    .filter(({ at }) => most > 1 && (others[at]?.length ?? 0) > most)
+    .map((row, at) => ({ row, at, places: partings[at]! }))
+    .filter(({ at }) => most > 1 && rivals[at]!.length > most)
     .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.at - b.at);
   for (const batch of batchesOf(ranked, ({ row }) => row.tokens.length, tokensPerBatch)) {
-    const logits = await choiceLogits(
-      programs,
-      layout,
-      adapter,
-      batch.map(({ row }) => row),
-      meter,
-    );
+    const leads = await ownLeads(programs, layout, adapter, batch, meter);
     batch.forEach(({ at }, i) => {
-      others[at]!.sort((a, b) => logits[i]![b]! - logits[i]![a]! || a - b);
+      const lead = (rival: Rival): number => leads[i]![rival.place]![rival.at]!;
+      rivals[at]!.sort((a, b) => lead(b) - lead(a) || a.place - b.place || a.at - b.at);
     });
   }
-  return rows.map(({ choices }, at) => {
-    const list = others[at];
-    if (list === undefined) return undefined;
+  return partings.map((places, row) => {
+    if (places === undefined) return undefined;
+    const list = rivals[row]!;
     const apart = list.length > most ? most - 1 : list.length;
-    const rivals = list.slice(0, apart).map((choice) => [choice]);
-    if (apart < list.length) rivals.push(list.slice(apart));
-    const tokens = choices!.tokens.map((choice) => choice[0] as number);
-    const own = new Set(tokens);
-    // What another client reports may be no token of the model at all.
-    const told = (token: number): boolean => token < vocabulary && !own.has(token);
-    const sets = foreign.map((set) => set.filter(told)).filter(({ length }) => length > 0);
-    const places = sets.map((set) => set.map((token) => tokens.push(token) - 1));
-    return { tokens, choices: own.size, foreign: places, rivals };
+    const groups = list.slice(0, apart).map((rival) => [rival]);
+    if (apart < list.length) groups.push(list.slice(apart));
+    const met = [...new Set(places.flatMap(({ foreign }) => foreign.map(({ set }) => set)))];
+    const count = Math.min(foreignLimit ?? met.length, met.length);
+    const order = new SeededRng(seed, "foreign", row).permutation(met.length).slice(0, count).sort();
+    const drawn = Array.from(order, (i) => met[i]!);
+    return {
+      places: places.map(({ own, foreign }, place) => ({
+        tokens: [...own, ...foreign.map(({ token }) => token)],
+        own: own.length,
+        foreign: drawn.map((one) => foreign.flatMap(({ set }, k) => (set === one ? [own.length + k] : []))),
+        rivals: groups.map((group) => group.flatMap((rival) => (rival.place === place ? [rival.at] : []))),
+      })),
+      foreign: count,
+      standsFor: count === 0 ? 1 : met.length / count,
+      rivals: groups.length,
+    };
   });
 }
 
-/** First tokens of the choices of rows that can be compared, each once, ascending. */
-export function choiceTokens(rows: readonly EncodedRow[]): number[] {
-  const seen = new Set<number>();
-  for (const row of rows.filter(hasDistinctChoices))
-    for (const tokens of row.choices!.tokens) seen.add(tokens[0] as number);
-  return [...seen].sort((a, b) => a - b);
+/** One a scored token; undefined where the row has no choices. @param told what answers go on with behind each beginning */
+function partingsOf(
+  { choices, scored, tokens }: EncodedRow,
+  told: ReadonlyMap<string, readonly { readonly set: number; readonly token: number }[]>,
+): Parting[] | undefined {
+  if (choices === undefined) return undefined;
+  const answer = choices.tokens[choices.answer]!;
+  return Array.from(scored, (at) => {
+    const length = at - choices.promptLength;
+    const alike = choices.tokens.filter((choice) => beginsAlike(choice, answer, length));
+    const own = new Set([tokens[at]!, ...alike.flatMap((choice) => [...choice.subarray(length, length + 1)])]);
+    const foreign = told.get(beginningKey(answer.subarray(0, length))) ?? [];
+    return { own: [...own], foreign: foreign.filter(({ token }) => !own.has(token)) };
+  });
 }
 
-/** Logits of each row's choices (their first tokens) behind its prompt. @param rows of one scored token each */
-async function choiceLogits(
+function beginsAlike(a: Int32Array, b: Int32Array, length: number): boolean {
+  for (let k = 0; k < length; k++) if (a[k] !== b[k]) return false;
+  return true;
+}
+
+/**
+ * How the choices of rows begin, as far as it takes to tell each from its row's others; of these and what they begin with, what two
+ * rows or more have: labels, and not what one row alone says. Each once, ascending.
+ * @throws {KindredError} `task_failed` where they are too many
+ */
+export function beginningsOf(rows: readonly EncodedRow[]): Beginning[] {
+  const seen = new Map<string, { beginning: Beginning; rows: number }>();
+  for (const { choices } of rows) {
+    const own = new Map<string, { beginning: Beginning; choices: number }>();
+    for (const choice of choices?.tokens ?? []) {
+      for (let length = 1; length <= choice.length; length++) {
+        const beginning = Array.from(choice.subarray(0, length));
+        const key = beginningKey(beginning);
+        own.set(key, { beginning, choices: (own.get(key)?.choices ?? 0) + 1 });
+      }
+    }
+    for (const [key, { beginning }] of own) {
+      // Behind what one choice alone begins with nothing is left to tell apart.
+      if (own.get(beginningKey(beginning.slice(0, -1)))?.choices === 1) continue;
+      seen.set(key, { beginning, rows: (seen.get(key)?.rows ?? 0) + 1 });
+    }
+  }
+  const beginnings = [...seen.values()].filter(({ rows }) => rows > 1).map(({ beginning }) => beginning);
+  const tokens = beginnings.reduce((sum, { length }) => sum + length, 0);
+  if (tokens <= MAX_CHOICE_TOKENS) return beginnings.sort(compareBeginnings);
+  throw new KindredError(
+    "task_failed",
+    `the rows' choices begin in ${beginnings.length} ways of ${tokens} tokens, more than ${MAX_CHOICE_TOKENS}; set estimation.margin: two-term`,
+  );
+}
+
+/** What each of the row's own tokens leads the right one by, at each scored token. */
+async function ownLeads(
   programs: Programs,
   layout: AdapterLayout,
   adapter: Readonly<Record<string, Feed>>,
-  rows: readonly EncodedRow[],
+  rows: readonly { readonly row: EncodedRow; readonly places: readonly Parting[] }[],
   meter: Meter,
-): Promise<Float32Array[]> {
+): Promise<number[][][]> {
   const { model } = programs;
   const program = await programs.get("choices", layout, () => choicesGraph(model, layout));
-  const sequences = sequenceFeeds(rows.map(looked), model.architecture);
-  const width = Math.max(...rows.map((row) => row.choices!.tokens.length));
-  const members = new Int32Array(rows.length * width);
-  rows.forEach((row, i) => {
-    row.choices!.tokens.forEach((tokens, k) => {
-      members[i * width + k] = tokens[0] as number;
-    });
+  const encoded = rows.map(({ row }) => row);
+  const sequences = sequenceFeeds(encoded.map(looked), model.architecture);
+  const places = rows.flatMap((row) => row.places);
+  const width = Math.max(...places.map(({ own }) => own.length));
+  const members = new Int32Array(places.length * width);
+  places.forEach(({ own }, at) => {
+    members.set(own, at * width);
   });
-  const { positions } = askFeeds(asksOf(rows), sequences.tokens!.shape[1] as number);
+  const { positions } = askFeeds(asksOf(encoded), sequences.tokens!.shape[1] as number);
   const { tensors } = await meter.run(program, {
     ...sequences,
     ...adapter,
     positions: positions!,
-    members: { shape: [rows.length, width], data: members },
+    members: { shape: [places.length, width], data: members },
   });
   const logits = tensors.choices!.data as Float32Array;
-  return rows.map((_, i) => logits.subarray(i * width, (i + 1) * width));
+  let at = 0;
+  return rows.map((row) =>
+    row.places.map(({ own }) => {
+      const from = at++ * width;
+      return own.map((_, k) => logits[from + k]! - logits[from]!);
+    }),
+  );
 }

@@ -2,6 +2,7 @@
 import { KindredError } from "../../shared/base/errors.js";
 import type { Graph } from "../../shared/graph/graph.js";
 import type { ResidentTensor } from "../../shared/runtimes/types.js";
+import type { Beginning } from "../../shared/sketch/answers.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
 import { type AdapterLayout, type AdapterValues, isFresh } from "./adapter.js";
@@ -16,8 +17,10 @@ export interface SketchingPlan extends SketchPlan {
    * and the last against the rest together. 0: one answer row over the full vocabulary.
    */
   readonly rivals: number;
-  /** Sets of tokens that other clients' answers begin with: a format row against each. @default none */
-  readonly foreign?: readonly (readonly number[])[];
+  /** How clients' answers begin, in sets: format rows against those that are not the example's own. @default none */
+  readonly foreign?: readonly (readonly Beginning[])[];
+  /** Format rows of an example against such sets at most; drawn ones stand for all. @default all */
+  readonly foreignLimit?: number;
   /** Tokens of a batch, padding included; per-example gradients take memory by the example. @default 1024, or what fits */
   readonly tokensPerBatch?: number;
 }
@@ -43,17 +46,16 @@ export async function sketchRows(
   let done = 0;
   try {
     const adapter = { trained, ...(frozen ? { frozen } : {}) };
-    const sets = { most: plan.rivals, foreign: plan.foreign ?? [], tokensPerBatch };
-    const comparisons = await comparisonsOf(programs, layout, adapter, rows, sets, meter);
-    const formOf = (of: Comparison | undefined): string => `${of?.foreign.length ?? 0}-${of?.rivals.length ?? 0}`;
+    const comparisons = await comparisonsOf(programs, layout, adapter, rows, plan, meter);
+    const formOf = (of: Comparison | undefined): string => (of === undefined ? "answer" : `${of.foreign}-${of.rivals}`);
     for (const form of new Set(comparisons.map(formOf))) {
-      const [foreign, rivals] = form.split("-").map(Number) as [number, number];
       const chosen = rows
         .map((row, example) => ({ row, example, comparison: comparisons[example] }))
         .filter(({ comparison }) => formOf(comparison) === form)
         .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.example - b.example);
       const name = `sketch-${dim}-${plan.seed}-${form}${fresh ? "-fresh" : ""}`;
-      const build = (): Graph => sketchGraph(model, layout, plan, { foreign, rivals, fresh });
+      const compared = chosen[0]!.comparison;
+      const build = (): Graph => sketchGraph(model, layout, plan, { compared, fresh });
       const most = tokensPerBatch ?? tokensThatFit(programs, layout, chosen, name, build);
       for (const batch of batchesOf(chosen, ({ row }) => row.tokens.length, most)) {
         const program = await programs.get(name, layout, build);
@@ -63,7 +65,7 @@ export async function sketchRows(
           batch.flatMap(({ comparison }) => comparison ?? []),
         );
         const { tensors } = await meter.run(program, { ...feeds, ...adapter });
-        const collect = (term: number, margin: string, sketch: string): void => {
+        const collect = (term: number, margin: string, sketch: string, drawn = false): void => {
           const h = tensors[margin]!.data as Float32Array;
           const g = tensors[sketch]!.data as Float32Array;
           if (!h.every(Number.isFinite) || !g.every(Number.isFinite)) {
@@ -72,12 +74,14 @@ export async function sketchRows(
               "a margin or its gradient is not finite at the adapter's start values",
             );
           }
-          batch.forEach(({ example }, i) => {
-            margins.push({ example, term, margin: h[i] as number, sketch: g.subarray(i * dim, (i + 1) * dim) });
+          batch.forEach(({ example, comparison }, i) => {
+            const more = drawn ? Math.log(comparison!.standsFor) : 0;
+            margins.push({ example, term, margin: h[i]! - more, sketch: g.subarray(i * dim, (i + 1) * dim) });
           });
         };
-        collect(rivals > 0 ? ROW_TERMS.format : ROW_TERMS.answer, "margin", "sketch");
-        for (let r = 0; r < foreign; r++) collect(ROW_TERMS.format, `format${r}Margin`, `format${r}Sketch`);
+        const { foreign, rivals } = compared ?? { foreign: 0, rivals: 0 };
+        collect(compared === undefined ? ROW_TERMS.answer : ROW_TERMS.format, "margin", "sketch");
+        for (let r = 0; r < foreign; r++) collect(ROW_TERMS.format, `format${r}Margin`, `format${r}Sketch`, true);
         for (let r = 0; r < rivals; r++) collect(ROW_TERMS.choice, `choice${r}Margin`, `choice${r}Sketch`);
         done += batch.length;
         onBatch?.(done);
@@ -111,7 +115,8 @@ function tokensThatFit(
 ): number {
   const most = 1024;
   if (budget === undefined) return most;
-  const K = Math.max(1, ...rows.map(({ comparison }) => comparison?.tokens.length ?? 1));
+  const places = rows.flatMap(({ comparison }) => comparison?.places ?? []);
+  const K = Math.max(1, ...places.map(({ tokens }) => tokens.length));
   const encoded = rows.map(({ row }) => row);
   return budget.tokensOfRows("sketching", layout, budget.graph(name, layout, build), encoded, most, { K });
 }

@@ -5,7 +5,7 @@
 import type { Company } from "../../shared/base/company.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { MeteredRuntime } from "../../shared/runtimes/metered.js";
-import { answerSets } from "../../shared/sketch/answers.js";
+import { answerSets, type Beginning } from "../../shared/sketch/answers.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
 import { type BlobRef, type ListChoices, rivalsOf, sketchTask } from "../../shared/wire/tasks.js";
@@ -71,14 +71,14 @@ export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOu
   return outcome;
 }
 
-/** Tokens that each client's answers begin with. */
+/** How each client's answers begin. */
 async function choicesOf(
   ctx: PipelineContext,
   names: readonly string[],
-): Promise<ReadonlyMap<string, readonly number[]>> {
+): Promise<ReadonlyMap<string, readonly Beginning[]>> {
   const task: ListChoices = { kind: "listChoices", adapter: ctx.adapterSpec() };
   const results = await ctx.ask("estimate", ["kindred"], "choices", names, () => task);
-  return new Map([...results].map(([name, { tokens }]) => [name, tokens]));
+  return new Map([...results].map(([name, { beginnings }]) => [name, beginnings]));
 }
 
 /** What the journal keeps under `ESTIMATE`. */

@@ -1,36 +1,52 @@
 /**
- * Which answers are told apart: the tokens that clients' answers begin with, in sets of those that the same clients use. A margin
- * against each set costs every row a backward pass, so their number is bounded. It knows nothing of rows or models.
+ * Which answers are told apart: how clients' answers begin, in sets of what the same clients use. It knows nothing of rows or
+ * models.
+ *
+ * A beginning is the tokens of an answer from its first one on. It stands for its last token behind the others: only there, where
+ * all before it is the same, do two answers take probability from each other.
  */
 
-/** Sets at most, unless told: twelve real sets of labels make about ten. */
-const MOST_SETS = 12;
-/** Tokens of a set at most: all that one client may have, and what a task can carry. */
-const MOST_TOKENS = 1024;
+export type Beginning = readonly number[];
+
+/** Tokens of all sets together: at five bytes each at most they fit a message. */
+export const MOST_TOKENS = 262_144;
+
+export const beginningKey = (tokens: ArrayLike<number>): string => Array.prototype.join.call(tokens, ",");
+
+/** By their tokens, a shorter one before what it begins. */
+export function compareBeginnings(a: Beginning, b: Beginning): number {
+  for (let k = 0; k < a.length && k < b.length; k++) if (a[k] !== b[k]) return a[k]! - b[k]!;
+  return a.length - b.length;
+}
 
 /**
- * @param choices of each client, token ids, each once
- * @returns disjoint sets, ascending within; those of most clients first. Beyond `most`, sets join the first ones in turn; a set that
- *   grows too large loses what joined it last
+ * @param beginnings of each client's answers, each once
+ * @returns disjoint sets, ascending within; those of most clients first, and as many as `MOST_TOKENS` allow
  */
-export function answerSets(choices: readonly (readonly number[])[], most = MOST_SETS): number[][] {
-  const users = new Map<number, number[]>();
-  choices.forEach((tokens, client) => {
-    for (const token of tokens) users.set(token, [...(users.get(token) ?? []), client]);
+export function answerSets(beginnings: readonly (readonly Beginning[])[]): Beginning[][] {
+  const users = new Map<string, { beginning: Beginning; clients: number[] }>();
+  beginnings.forEach((list, client) => {
+    for (const beginning of list) {
+      const key = beginningKey(beginning);
+      const use = users.get(key) ?? { beginning, clients: [] };
+      use.clients.push(client);
+      users.set(key, use);
+    }
   });
-  const sets = new Map<string, { clients: number; tokens: number[] }>();
-  for (const [token, clients] of users) {
+  const sets = new Map<string, { clients: number; beginnings: Beginning[] }>();
+  for (const { beginning, clients } of users.values()) {
     const key = clients.join();
-    const set = sets.get(key) ?? { clients: clients.length, tokens: [] };
-    set.tokens.push(token);
+    const set = sets.get(key) ?? { clients: clients.length, beginnings: [] };
+    set.beginnings.push(beginning);
     sets.set(key, set);
   }
-  const ordered = [...sets.values()]
-    .map(({ clients, tokens }) => ({ clients, tokens: tokens.sort((a, b) => a - b) }))
-    .sort((a, b) => b.clients - a.clients || a.tokens[0]! - b.tokens[0]!);
-  const kept = ordered.slice(0, most).map(({ tokens }) => [...tokens]);
-  ordered.slice(most).forEach(({ tokens }, at) => {
-    kept[at % most]!.push(...tokens);
-  });
-  return kept.map((tokens) => tokens.slice(0, MOST_TOKENS).sort((a, b) => a - b));
+  let tokens = 0;
+  return [...sets.values()]
+    .map(({ clients, beginnings }) => ({ clients, beginnings: beginnings.sort(compareBeginnings) }))
+    .sort((a, b) => b.clients - a.clients || compareBeginnings(a.beginnings[0]!, b.beginnings[0]!))
+    .map((set) => set.beginnings)
+    .filter((set) => {
+      tokens += set.reduce((sum, { length }) => sum + length, 0);
+      return tokens <= MOST_TOKENS;
+    });
 }

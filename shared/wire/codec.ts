@@ -3,9 +3,11 @@
  * proto/kindred/v1/work.proto documents; what it returns needs no further check of its numbers. It knows no transport.
  */
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../adapters/settings.js";
+import { type Beginning, compareBeginnings, MOST_TOKENS } from "../sketch/answers.js";
 import { MOST_RIVALS } from "../sketch/types.js";
 import { blobRef, finite, hash, list, present, refuse, text, uint53, whole } from "./checks.js";
 import type { AdapterSpec as AdapterMessage, AdapterSpec__Output } from "./gen/kindred/v1/AdapterSpec.js";
+import type { Beginnings__Output } from "./gen/kindred/v1/Beginnings.js";
 import type { BlobRef__Output, BlobRef as BlobRefMessage } from "./gen/kindred/v1/BlobRef.js";
 import type { Cost__Output } from "./gen/kindred/v1/Cost.js";
 import type { Score__Output, Score as ScoreMessage } from "./gen/kindred/v1/Score.js";
@@ -17,7 +19,6 @@ import type { TrainResult__Output } from "./gen/kindred/v1/TrainResult.js";
 import {
   MAX_BATCH,
   MAX_CHOICE_TOKENS,
-  MAX_FOREIGN_SETS,
   MAX_MEMBER_NAME_LENGTH,
   MAX_MEMBERS,
   MAX_MIXTURE_WEIGHTS,
@@ -60,6 +61,11 @@ function encodeAdapter(adapter: TunedSpec): AdapterMessage {
   return { ...adapter, ...modules, initSeed: String(adapter.initSeed) } as AdapterMessage;
 }
 
+const encodeBeginnings = (beginnings: readonly Beginning[]) => ({
+  lengths: beginnings.map(({ length }) => length),
+  tokens: beginnings.flat(),
+});
+
 export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
   const adapter = encodeAdapter(task.adapter);
   switch (task.kind) {
@@ -73,7 +79,8 @@ export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
           seed: String(task.seed),
           examplesLimit: task.examplesLimit,
           rivals: task.rivals,
-          foreign: task.foreign.map((tokens) => ({ tokens: [...tokens] })),
+          foreign: task.foreign.map(encodeBeginnings),
+          foreignLimit: task.foreignLimit,
         },
       };
     case "listChoices":
@@ -148,7 +155,7 @@ export function encodeResult(taskId: string, result: TaskResult): TaskResultMess
         },
       };
     case "listChoices":
-      return { taskId, cost, listChoices: { tokens: [...result.tokens] } };
+      return { taskId, cost, listChoices: { beginnings: encodeBeginnings(result.beginnings) } };
     case "evaluate":
       return { taskId, cost, evaluate: { scores: result.scores.map(encodeScore) } };
     case "fitWeights":
@@ -276,9 +283,8 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
       seed: uint53("sketch_gradients.seed", m.seed),
       examplesLimit: m.examplesLimit,
       rivals: whole("sketch_gradients.rivals", m.rivals, 0, MOST_RIVALS),
-      foreign: list("sketch_gradients.foreign", m.foreign, 0, MAX_FOREIGN_SETS, (name, set) =>
-        tokenSet(`${name}.tokens`, set.tokens),
-      ),
+      foreign: decodeForeign("sketch_gradients.foreign", m.foreign),
+      foreignLimit: whole("sketch_gradients.foreign_limit", m.foreignLimit, 0, MOST_RIVALS - 1),
     };
     return { taskId, task };
   }
@@ -338,14 +344,27 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
   return refuse("work", "one of the kinds in proto/kindred/v1/tasks.proto", "nothing");
 }
 
-/** Token ids, each once, ascending. */
-function tokenSet(field: string, tokens: readonly number[]): number[] {
-  let least = 0;
-  return list(field, tokens, 0, MAX_CHOICE_TOKENS, (name, token) => {
-    whole(name, token, least, INT32);
-    least = token + 1;
-    return token;
+/** Each once, ascending. */
+function decodeBeginnings(field: string, message: Beginnings__Output | null): Beginning[] {
+  const { lengths, tokens } = present(field, message);
+  const ids = list(`${field}.tokens`, tokens, 0, MAX_CHOICE_TOKENS, (name, token) => whole(name, token, 0, INT32));
+  let at = 0;
+  let last: Beginning = [];
+  const beginnings = list(`${field}.lengths`, lengths, 0, ids.length, (name, length) => {
+    whole(name, length, 1, ids.length - at);
+    const beginning = ids.slice(at, at + length);
+    if (compareBeginnings(last, beginning) >= 0) refuse(name, "of a beginning behind the one before", length);
+    at += length;
+    last = beginning;
+    return beginning;
   });
+  return at === ids.length ? beginnings : refuse(`sum of ${field}.lengths`, `${ids.length} tokens`, at);
+}
+
+function decodeForeign(field: string, sets: readonly Beginnings__Output[]): Beginning[][] {
+  const tokens = sets.reduce((sum, set) => sum + set.tokens.length, 0);
+  if (tokens > MOST_TOKENS) refuse(`tokens of ${field}`, `at most ${MOST_TOKENS}`, tokens);
+  return list(field, sets, 0, MOST_TOKENS, decodeBeginnings);
 }
 
 /** A name that a client uses for a folder: nothing that leads elsewhere. */
@@ -410,7 +429,11 @@ export function decodeResult(message: TaskResult__Output): TaskResult {
     };
   }
   if (message.listChoices)
-    return { kind: "listChoices", tokens: tokenSet("list_choices.tokens", message.listChoices.tokens), cost };
+    return {
+      kind: "listChoices",
+      beginnings: decodeBeginnings("list_choices.beginnings", message.listChoices.beginnings),
+      cost,
+    };
   if (message.trainAdapter) return decodeTrainResult(message.trainAdapter, cost);
   if (message.evaluate) {
     const scores = list("evaluate.scores", message.evaluate.scores, 1, MAX_MIXTURES, decodeScore);

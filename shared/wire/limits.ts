@@ -50,11 +50,8 @@ export const MAX_MODULES = 64;
 /** Rank of an adapter: above it, full fine-tuning is cheaper. */
 export const MAX_RANK = 4_096;
 
-/** Tokens that the choices of one client's rows begin with: the largest sets of labels in use have 150. */
-export const MAX_CHOICE_TOKENS = 1_024;
-
-/** Sets of tokens that answers are told apart from: each costs every row a backward pass. */
-export const MAX_FOREIGN_SETS = 15;
+/** Tokens of the beginnings of one client's answers: 151 labels, spelt out by a vocabulary of 4,096 tokens, take 1,100. */
+export const MAX_CHOICE_TOKENS = 4_096;
 
 /** Width of a sketch: the estimator solves systems of this size. */
 export const MAX_SKETCH_DIM = 65_536;

@@ -3,6 +3,7 @@
  * protobuf; shared/wire/codec.ts translates. Units and ranges are documented in proto/kindred/v1/work.proto.
  */
 import type { AdapterSettings, FullSettings } from "../adapters/settings.js";
+import type { Beginning } from "../sketch/answers.js";
 
 /** Names bytes by their content. */
 export interface BlobRef {
@@ -51,18 +52,20 @@ export interface SketchGradients {
   /** At most so many rows a split; 0: all. */
   readonly examplesLimit: number;
   /**
-   * Choice margins an example gives at most, beside that of format, where its choices differ in their first tokens: one against
-   * each of the strongest rivals, the last against the rest together. 0: one margin over the vocabulary.
+   * Choice margins an example gives at most, beside that of format, where it has choices: one against each of the strongest rivals,
+   * the last against the rest together. 0: one margin over the vocabulary.
    */
   readonly rivals: number;
   /**
-   * Sets of tokens that rows of some clients begin their answers with: a format margin against each, where `rivals` is above 0. A
-   * row's own choices among them do not count.
+   * How rows of some clients begin their answers, in sets: format margins against them, where `rivals` is above 0. A row's own
+   * choices among them do not count.
    */
-  readonly foreign: readonly (readonly number[])[];
+  readonly foreign: readonly (readonly Beginning[])[];
+  /** Format margins an example gives at most against sets; where more concern it, drawn ones stand for all. */
+  readonly foreignLimit: number;
 }
 
-/** Asks which tokens the choices of the client's training and validation rows begin with. */
+/** Asks how the choices of the client's training and validation rows begin. */
 export interface ListChoices {
   readonly kind: "listChoices";
   readonly adapter: AdapterSpec;
@@ -71,12 +74,15 @@ export interface ListChoices {
 /** Choice margins of an example at most, by `estimation.margin`. */
 const RIVALS = { auto: 4, rivals: 4, "two-term": 1, answer: 0 } as const;
 
+/** Format margins of an example at most against sets of other clients' answers. */
+const FOREIGN = 15;
+
 export const rivalsOf = (margin: keyof typeof RIVALS): number => RIVALS[margin];
 
 /**
  * What every client is asked to sketch, in a federation as from files. The plan's seed draws the adapter's start values and the
  * projection.
- * @param foreign sets of tokens that clients' answers begin with, where there is more than one rival
+ * @param foreign how clients' answers begin, in sets, where there is more than one rival
  */
 export function sketchTask(
   plan: {
@@ -88,7 +94,7 @@ export function sketchTask(
     };
     readonly seed: number;
   },
-  foreign: readonly (readonly number[])[],
+  foreign: readonly (readonly Beginning[])[],
 ): SketchGradients {
   const { adapter, estimation, seed } = plan;
   return {
@@ -99,6 +105,7 @@ export function sketchTask(
     examplesLimit: estimation.examplesPerClient,
     rivals: rivalsOf(estimation.margin),
     foreign,
+    foreignLimit: FOREIGN,
   };
 }
 
@@ -204,8 +211,8 @@ export interface SketchResult<B> {
 
 export interface ListChoicesResult {
   readonly kind: "listChoices";
-  /** Each once, ascending; none where no row has choices that differ in their first tokens. */
-  readonly tokens: readonly number[];
+  /** Each once, ascending; none where no rows have choices. */
+  readonly beginnings: readonly Beginning[];
   readonly cost: Cost;
 }
 

@@ -2,6 +2,7 @@ import type * as grpc from '@grpc/grpc-js';
 import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-loader';
 
 import type { AdapterSpec as _kindred_v1_AdapterSpec, AdapterSpec__Output as _kindred_v1_AdapterSpec__Output } from './kindred/v1/AdapterSpec.js';
+import type { Beginnings as _kindred_v1_Beginnings, Beginnings__Output as _kindred_v1_Beginnings__Output } from './kindred/v1/Beginnings.js';
 import type { BlobRef as _kindred_v1_BlobRef, BlobRef__Output as _kindred_v1_BlobRef__Output } from './kindred/v1/BlobRef.js';
 import type { Cost as _kindred_v1_Cost, Cost__Output as _kindred_v1_Cost__Output } from './kindred/v1/Cost.js';
 import type { EnsembleMember as _kindred_v1_EnsembleMember, EnsembleMember__Output as _kindred_v1_EnsembleMember__Output } from './kindred/v1/EnsembleMember.js';
@@ -29,7 +30,6 @@ import type { TaskProgressReply as _kindred_v1_TaskProgressReply, TaskProgressRe
 import type { TaskReceipt as _kindred_v1_TaskReceipt, TaskReceipt__Output as _kindred_v1_TaskReceipt__Output } from './kindred/v1/TaskReceipt.js';
 import type { TaskResult as _kindred_v1_TaskResult, TaskResult__Output as _kindred_v1_TaskResult__Output } from './kindred/v1/TaskResult.js';
 import type { TasksClient as _kindred_v1_TasksClient, TasksDefinition as _kindred_v1_TasksDefinition } from './kindred/v1/Tasks.js';
-import type { TokenSet as _kindred_v1_TokenSet, TokenSet__Output as _kindred_v1_TokenSet__Output } from './kindred/v1/TokenSet.js';
 import type { TrainAdapter as _kindred_v1_TrainAdapter, TrainAdapter__Output as _kindred_v1_TrainAdapter__Output } from './kindred/v1/TrainAdapter.js';
 import type { TrainResult as _kindred_v1_TrainResult, TrainResult__Output as _kindred_v1_TrainResult__Output } from './kindred/v1/TrainResult.js';
 import type { TrainingSpec as _kindred_v1_TrainingSpec, TrainingSpec__Output as _kindred_v1_TrainingSpec__Output } from './kindred/v1/TrainingSpec.js';
@@ -44,6 +44,7 @@ export interface ProtoGrpcType {
   kindred: {
     v1: {
       AdapterSpec: MessageTypeDefinition<_kindred_v1_AdapterSpec, _kindred_v1_AdapterSpec__Output>
+      Beginnings: MessageTypeDefinition<_kindred_v1_Beginnings, _kindred_v1_Beginnings__Output>
       BlobRef: MessageTypeDefinition<_kindred_v1_BlobRef, _kindred_v1_BlobRef__Output>
       Cost: MessageTypeDefinition<_kindred_v1_Cost, _kindred_v1_Cost__Output>
       EnsembleMember: MessageTypeDefinition<_kindred_v1_EnsembleMember, _kindred_v1_EnsembleMember__Output>
@@ -72,7 +73,6 @@ export interface ProtoGrpcType {
       TaskReceipt: MessageTypeDefinition<_kindred_v1_TaskReceipt, _kindred_v1_TaskReceipt__Output>
       TaskResult: MessageTypeDefinition<_kindred_v1_TaskResult, _kindred_v1_TaskResult__Output>
       Tasks: SubtypeConstructor<typeof grpc.Client, _kindred_v1_TasksClient> & { service: _kindred_v1_TasksDefinition }
-      TokenSet: MessageTypeDefinition<_kindred_v1_TokenSet, _kindred_v1_TokenSet__Output>
       TrainAdapter: MessageTypeDefinition<_kindred_v1_TrainAdapter, _kindred_v1_TrainAdapter__Output>
       TrainResult: MessageTypeDefinition<_kindred_v1_TrainResult, _kindred_v1_TrainResult__Output>
       TrainingSpec: MessageTypeDefinition<_kindred_v1_TrainingSpec, _kindred_v1_TrainingSpec__Output>

@@ -2,6 +2,7 @@ import type * as grpc from '@grpc/grpc-js';
 import type { EnumTypeDefinition, MessageTypeDefinition } from '@grpc/proto-loader';
 
 import type { AdapterSpec as _kindred_v1_AdapterSpec, AdapterSpec__Output as _kindred_v1_AdapterSpec__Output } from './kindred/v1/AdapterSpec.js';
+import type { Beginnings as _kindred_v1_Beginnings, Beginnings__Output as _kindred_v1_Beginnings__Output } from './kindred/v1/Beginnings.js';
 import type { BlobRef as _kindred_v1_BlobRef, BlobRef__Output as _kindred_v1_BlobRef__Output } from './kindred/v1/BlobRef.js';
 import type { Cost as _kindred_v1_Cost, Cost__Output as _kindred_v1_Cost__Output } from './kindred/v1/Cost.js';
 import type { EnsembleMember as _kindred_v1_EnsembleMember, EnsembleMember__Output as _kindred_v1_EnsembleMember__Output } from './kindred/v1/EnsembleMember.js';
@@ -18,7 +19,6 @@ import type { RowCounts as _kindred_v1_RowCounts, RowCounts__Output as _kindred_
 import type { Score as _kindred_v1_Score, Score__Output as _kindred_v1_Score__Output } from './kindred/v1/Score.js';
 import type { SketchGradients as _kindred_v1_SketchGradients, SketchGradients__Output as _kindred_v1_SketchGradients__Output } from './kindred/v1/SketchGradients.js';
 import type { SketchResult as _kindred_v1_SketchResult, SketchResult__Output as _kindred_v1_SketchResult__Output } from './kindred/v1/SketchResult.js';
-import type { TokenSet as _kindred_v1_TokenSet, TokenSet__Output as _kindred_v1_TokenSet__Output } from './kindred/v1/TokenSet.js';
 import type { TrainAdapter as _kindred_v1_TrainAdapter, TrainAdapter__Output as _kindred_v1_TrainAdapter__Output } from './kindred/v1/TrainAdapter.js';
 import type { TrainResult as _kindred_v1_TrainResult, TrainResult__Output as _kindred_v1_TrainResult__Output } from './kindred/v1/TrainResult.js';
 import type { TrainingSpec as _kindred_v1_TrainingSpec, TrainingSpec__Output as _kindred_v1_TrainingSpec__Output } from './kindred/v1/TrainingSpec.js';
@@ -33,6 +33,7 @@ export interface ProtoGrpcType {
   kindred: {
     v1: {
       AdapterSpec: MessageTypeDefinition<_kindred_v1_AdapterSpec, _kindred_v1_AdapterSpec__Output>
+      Beginnings: MessageTypeDefinition<_kindred_v1_Beginnings, _kindred_v1_Beginnings__Output>
       BlobRef: MessageTypeDefinition<_kindred_v1_BlobRef, _kindred_v1_BlobRef__Output>
       Cost: MessageTypeDefinition<_kindred_v1_Cost, _kindred_v1_Cost__Output>
       EnsembleMember: MessageTypeDefinition<_kindred_v1_EnsembleMember, _kindred_v1_EnsembleMember__Output>
@@ -50,7 +51,6 @@ export interface ProtoGrpcType {
       SketchGradients: MessageTypeDefinition<_kindred_v1_SketchGradients, _kindred_v1_SketchGradients__Output>
       SketchResult: MessageTypeDefinition<_kindred_v1_SketchResult, _kindred_v1_SketchResult__Output>
       Split: EnumTypeDefinition
-      TokenSet: MessageTypeDefinition<_kindred_v1_TokenSet, _kindred_v1_TokenSet__Output>
       TrainAdapter: MessageTypeDefinition<_kindred_v1_TrainAdapter, _kindred_v1_TrainAdapter__Output>
       TrainResult: MessageTypeDefinition<_kindred_v1_TrainResult, _kindred_v1_TrainResult__Output>
       TrainingSpec: MessageTypeDefinition<_kindred_v1_TrainingSpec, _kindred_v1_TrainingSpec__Output>

@@ -53,7 +53,8 @@ describe("a client and a coordinator over gRPC", () => {
       seed: 2 ** 52 + 1,
       examplesLimit: 200,
       rivals: 4,
-      foreign: [[3, 70_000], [5]],
+      foreign: [[[3], [3, 70_000]], [[5]]],
+      foreignLimit: 3,
     } as const;
     const sketched = await pool.run("sketch", "alice", sketch);
     assert.ok(sketched.ok);

@@ -178,7 +178,10 @@ for (const point of ["zero", "random"] as const) {
     for (const twoTerms of [false, true]) {
       const chosen = rows.map((row, at) => ({ row, at })).filter(({ row }) => !twoTerms || row.choices !== undefined);
       const program = await programs.get(`per-example-${point}-${twoTerms}`, layout, () =>
-        perExampleGraph(programs.model, layout, { rivals: Number(twoTerms), fresh: point === "zero" && twoTerms }),
+        perExampleGraph(programs.model, layout, {
+          compared: twoTerms ? { rivals: 1, foreign: 0 } : undefined,
+          fresh: point === "zero" && twoTerms,
+        }),
       );
       const feeds = marginFeeds(
         // The fixture's format margin is the first answer token's alone, so rows are cut to it.
@@ -217,12 +220,12 @@ for (const point of ["zero", "random"] as const) {
 }
 
 /** The right choice against all others together. */
-const comparison = ({ choices }: EncodedRow): Comparison => ({
-  tokens: choices!.tokens.map((tokens) => tokens[0] as number),
-  choices: choices!.tokens.length,
-  foreign: [],
-  rivals: [choices!.tokens.flatMap((_, k) => (k === choices!.answer ? [] : [k]))],
-});
+const comparison = ({ choices }: EncodedRow): Comparison => {
+  const { tokens, answer } = choices!;
+  const others = tokens.flatMap((_, k) => (k === answer ? [] : [k]));
+  const place = { tokens: tokens.map(([first]) => first!), own: tokens.length, foreign: [], rivals: [others] };
+  return { places: [place], foreign: 0, standsFor: 1, rivals: 1 };
+};
 
 test("the sketch inside the graph is the projection of the per-example gradients", async () => {
   const fixture = JSON.parse(await readFile(peft("gradients.json"), "utf8"));

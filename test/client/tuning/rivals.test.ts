@@ -1,11 +1,14 @@
-/** Choice margins against rivals, from downloaded logits, and how the sketches of the forms hang together. */
+/** Margins against rivals and foreign answers, from downloaded logits, and how the sketches of the forms hang together. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../../client/tuning/adapter.js";
+import { marginFeeds } from "../../../client/tuning/batches.js";
+import { perExampleGraph } from "../../../client/tuning/graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
 import { Meter, Programs } from "../../../client/tuning/programs.js";
+import { beginningsOf, comparisonsOf } from "../../../client/tuning/rivals.js";
 import { sketchRows } from "../../../client/tuning/sketching.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
@@ -41,15 +44,64 @@ const row = (seed: number, choices: number): EncodedRow => {
 };
 const ROWS = [row(1, 2), row(2, 6), row(3, 4), row(4, 6), row(5, 3)];
 
-const sketched = (rivals: number, foreign: number[][] = []): Promise<LogisticRows> =>
-  sketchRows(programs, layout, start, ROWS, { dim: DIM, seed: 5, rivals, foreign }, new Meter());
+/** A row of these choices. */
+function rowOf(choices: readonly (readonly number[])[], answer: number): EncodedRow {
+  const rng = new SeededRng(answer, "prompt");
+  const prompt = Array.from({ length: 4 + rng.int(6) }, () => 5 + rng.int(100));
+  const scored = Int32Array.from(choices[answer]!, (_, k) => prompt.length + k);
+  const tokens = choices.map((choice) => Int32Array.from(choice));
+  return {
+    tokens: Int32Array.from([...prompt, ...tokens[answer]!]),
+    scored,
+    choices: { promptLength: prompt.length, tokens, answer },
+  };
+}
+/** All begin with one token; some part at the second, some at the third; one begins another. */
+const LABELS = [
+  [9, 20],
+  [9, 30, 41],
+  [9, 30, 42, 50],
+  [9, 60, 61, 62],
+  [9, 60, 61],
+  [9, 70, 71],
+];
+const TREE = LABELS.map((_, answer) => rowOf(LABELS, answer));
+/** What others answer: at the root, behind the shared token, behind two, behind what no row begins with. */
+const OTHERS = [
+  [[9], [8], [8, 1]],
+  [
+    [9, 20],
+    [9, 21],
+    [9, 30, 43],
+  ],
+  [
+    [9, 22],
+    [9, 60, 60],
+    [7, 30],
+  ],
+];
 
-/** Logits behind the row's prompt. */
-async function answerLogits({ tokens, choices }: EncodedRow): Promise<number[]> {
+const sketchedOf = (
+  rows: readonly EncodedRow[],
+  rivals: number,
+  foreign: readonly (readonly number[][])[] = [],
+): Promise<LogisticRows> =>
+  sketchRows(programs, layout, start, rows, { dim: DIM, seed: 5, rivals, foreign }, new Meter());
+const sketched = (rivals: number, foreign: number[][] = []): Promise<LogisticRows> =>
+  sketchedOf(
+    ROWS,
+    rivals,
+    foreign.map((set) => set.map((token) => [token])),
+  );
+
+/** Logits before each token of the row's answer. */
+async function placeLogits({ tokens, scored }: EncodedRow): Promise<number[][]> {
   const all = await allLogits(programs, layout, start, { shape: [1, tokens.length], data: tokens }, new Meter());
   const vocabulary = all.length / tokens.length;
-  return Array.from(all.subarray((choices!.promptLength - 1) * vocabulary, choices!.promptLength * vocabulary));
+  return Array.from(scored, (at) => Array.from(all.subarray((at - 1) * vocabulary, at * vocabulary)));
 }
+
+const answerLogits = async (encoded: EncodedRow): Promise<number[]> => (await placeLogits(encoded))[0]!;
 
 const firsts = ({ choices }: EncodedRow): number[] => choices!.tokens.map(([first]) => first!);
 
@@ -123,4 +175,197 @@ test("the choices have a margin against each set of foreign answers, and all ter
     const negativeLogLikelihood = logSumExp(logits) - logits[own[encoded.choices!.answer]!]!;
     assert.ok(Math.abs(losses[0]! + losses[1]! - negativeLogLikelihood) < 1e-4);
   }
+});
+
+const beginsWith = (choice: readonly number[], beginning: readonly number[]): boolean =>
+  beginning.every((token, k) => choice[k] === token);
+
+/** By definition: probabilities at each token of the answer, of the own choices, of the right one, of each set, and of the rest. */
+async function chances(encoded: EncodedRow, foreign: readonly (readonly number[][])[]) {
+  const labels = encoded.choices!.tokens.map((tokens) => [...tokens]);
+  const answer = labels[encoded.choices!.answer]!;
+  return (await placeLogits(encoded)).map((logits, k) => {
+    const total = logSumExp(logits);
+    const chance = logits.map((z) => Math.exp(z - total));
+    const goesOn = (list: readonly (readonly number[])[]): number[] =>
+      [...chance.keys()].filter((token) => list.some((one) => beginsWith(one, [...answer.slice(0, k), token])));
+    const own = goesOn(labels);
+    const sum = (tokens: readonly number[]): number => tokens.reduce((s, token) => s + chance[token]!, 0);
+    const sets = foreign.map((set) =>
+      goesOn(set.filter(({ length }) => length === k + 1)).filter((token) => !own.includes(token)),
+    );
+    const known = new Set([...own, ...sets.flat()]);
+    return {
+      own: sum(own),
+      right: chance[answer[k]!]!,
+      rivals: own.filter((token) => token !== answer[k]).map((token) => chance[token]!),
+      sets: sets.map(sum),
+      rest: sum([...chance.keys()].filter((token) => !known.has(token))),
+    };
+  });
+}
+
+test("choices that begin alike are compared where they part, each with what goes on from the same tokens", async () => {
+  const near = (got: number | undefined, wanted: number, what: string): void =>
+    assert.ok(Math.abs(got! - wanted) < 2e-4 * Math.max(1, Math.abs(wanted)), `${what}: ${got}, not ${wanted}`);
+  const { example, term, margin } = await sketchedOf(TREE, 16, OTHERS);
+  const one = await sketchedOf(TREE, 1, OTHERS);
+  for (const [e, encoded] of TREE.entries()) {
+    const places = await chances(encoded, OTHERS);
+    const of = (rows: LogisticRows | { example: Int32Array; term: Uint8Array; margin: Float32Array }, which: number) =>
+      [...rows.margin].filter((_, r) => rows.example[r] === e && rows.term[r] === which);
+    const [rest, ...sets] = of({ example, term, margin }, ROW_TERMS.format);
+    const all = places.reduce((product, { own, rest }) => product * (own / (own + rest)), 1);
+    near(rest, Math.log(all / (1 - all)), `row ${e}, the rest`);
+    const odds = OTHERS.map((_, f) => places.reduce((sum, place) => sum + place.sets[f]! / place.own, 0));
+    const met = odds.filter((odd) => odd > 0);
+    assert.equal(sets.length, met.length);
+    met.forEach((odd, r) => {
+      near(sets[r], -Math.log(odd), `row ${e}, set ${r}`);
+    });
+    const rivals = places.flatMap((place) => place.rivals.map((rival) => place.right / rival));
+    const got = of({ example, term, margin }, ROW_TERMS.choice);
+    assert.equal(got.length, rivals.length);
+    rivals.forEach((odd, r) => {
+      near(got[r], Math.log(odd), `row ${e}, rival ${r}`);
+    });
+    const together = of(one, ROW_TERMS.choice);
+    assert.equal(together.length, rivals.length > 0 ? 1 : 0);
+    if (rivals.length > 0)
+      near(together[0], -Math.log(rivals.reduce((sum, odd) => sum + 1 / odd, 0)), `row ${e}, all rivals`);
+  }
+});
+
+test("without foreign answers the terms of a choice that parts from the others once are its likelihood, all tokens of it", async () => {
+  for (const e of [0, 3, 5]) {
+    const { term, margin } = await sketchedOf([TREE[e]!], 2);
+    const places = await chances(TREE[e]!, []);
+    const wanted = places.reduce((sum, { right }) => sum - Math.log(right), 0);
+    const losses = [ROW_TERMS.format, ROW_TERMS.choice].map((which) =>
+      logSumExp([0, ...[...margin].filter((_, r) => term[r] === which).map((h) => -h)]),
+    );
+    const loss = losses[0]! + losses[1]!;
+    assert.ok(Math.abs(loss - wanted) < 1e-4 * wanted, `row ${e}: ${loss}, not ${wanted}`);
+  }
+});
+
+test("the gradients of margins over several tokens are those of finite differences", async () => {
+  const rows = TREE.slice(1, 3);
+  const plan = { rivals: 2, foreign: OTHERS, seed: 1 };
+  const adapter = (values: AdapterValues) => ({
+    trained: { shape: [layout.trainedSize], data: values.trained },
+    frozen: { shape: [layout.frozenSize], data: values.frozen },
+  });
+  const comparisons = await comparisonsOf(programs, layout, adapter(start), rows, plan, new Meter());
+  const compared = comparisons[0]!;
+  assert.deepEqual([compared.foreign, compared.rivals], [3, 2]);
+  const program = await programs.get("tree", layout, () => perExampleGraph(programs.model, layout, { compared }));
+  const feeds = marginFeeds(
+    rows,
+    programs.model.architecture,
+    comparisons.map((one) => one!),
+  );
+  const rng = new SeededRng(2, "direction");
+  const along = Float32Array.from({ length: layout.trainedSize }, () => rng.normal());
+  const run = async (step: number) => {
+    const trained = start.trained.map((x, i) => x + step * along[i]!);
+    return (await new Meter().run(program, { ...feeds, ...adapter({ ...start, trained }) })).tensors;
+  };
+  const step = 2e-3;
+  const [here, less, more] = [await run(0), await run(-step), await run(step)];
+  for (const prefix of ["", "format0", "format1", "format2", "choice0", "choice1"]) {
+    const named = (name: string): string => (prefix === "" ? name.toLowerCase() : prefix + name);
+    rows.forEach((_, i) => {
+      const slope = (more[named("Margin")]!.data[i]! - less[named("Margin")]!.data[i]!) / (2 * step);
+      let product = 0;
+      for (const { name, offset, shape, part } of layout.tensors) {
+        if (part !== "trained") continue;
+        const size = shape.reduce((n, dim) => n * dim, 1);
+        const gradient = here[`${named("Grad")}:${name}`]!.data;
+        for (let j = 0; j < size; j++) product += gradient[i * size + j]! * along[offset + j]!;
+      }
+      assert.ok(
+        Math.abs(slope - product) < 5e-3 * Math.max(1, Math.abs(product)),
+        `${prefix} ${i}: ${slope}, ${product}`,
+      );
+    });
+  }
+});
+
+test("foreign sets drawn for a row stand for all: in the mean their odds are those of all, by seed and row", async () => {
+  const rows = [TREE[1]!, TREE[1]!];
+  const sets = [...OTHERS, [[9, 30, 5]], [[100]], [[9, 30, 41, 7]]];
+  const draw = async (seed: number) => {
+    const plan = { rivals: 16, foreign: sets, foreignLimit: 2, seed };
+    return await comparisonsOf(programs, layout, {}, rows, plan, new Meter());
+  };
+  const places = await chances(rows[0]!, sets);
+  const odds = sets.map((_, f) => places.reduce((sum, place) => sum + place.sets[f]! / place.own, 0));
+  // The last set goes on from a whole answer and meets no token of it.
+  assert.deepEqual(
+    odds.map((odd) => odd > 0),
+    [true, true, true, true, true, false],
+  );
+  const ofSet = new Map(sets.flatMap((set, f) => set.map((beginning) => [beginning.join(), f] as const)));
+  const seen = new Float64Array(sets.length);
+  const seeds = 300;
+  let differ = 0;
+  for (let seed = 0; seed < seeds; seed++) {
+    const drawn = (await draw(seed)).map((one) => {
+      assert.deepEqual([one!.foreign, one!.standsFor], [2, 5 / 2]);
+      return [0, 1].map((r) => {
+        const found = one!.places.flatMap(({ tokens, foreign }, k) =>
+          foreign[r]!.map((at) => ofSet.get([...[9, 30, 41].slice(0, k), tokens[at]!].join())!),
+        );
+        assert.equal(new Set(found).size, 1);
+        seen[found[0]!]!++;
+        return found[0]!;
+      });
+    });
+    if (drawn[0]!.join() !== drawn[1]!.join()) differ++;
+  }
+  const mean = odds.reduce((sum, odd, f) => sum + (odd * seen[f]! * (5 / 2)) / (2 * seeds), 0);
+  const total = odds.reduce((sum, odd) => sum + odd, 0);
+  // Of 600 draws a set is in 240 with a deviation of 12: four of them are 20 %.
+  assert.ok(Math.abs(mean - total) < 0.2 * total, `${mean}, not ${total}`);
+  for (let f = 0; f < 5; f++) assert.ok(Math.abs(seen[f]! - 240) < 48, `${seen}`);
+  assert.ok(differ > seeds / 2);
+  assert.deepEqual(await draw(7), await draw(7));
+
+  const plan = { dim: DIM, seed: 7, rivals: 16, foreign: sets };
+  const sketch = (more: { foreignLimit?: number }) =>
+    sketchRows(programs, layout, start, [rows[0]!], { ...plan, ...more }, new Meter());
+  const format = ({ margin, term }: LogisticRows) => [...margin].filter((_, r) => term[r] === ROW_TERMS.format);
+  const [all, two] = [format(await sketch({})), format(await sketch({ foreignLimit: 2 }))];
+  assert.deepEqual([all.length, two.length], [6, 3]);
+  for (const h of two.slice(1)) assert.ok(all.slice(1).some((one) => Math.abs(one - Math.log(5 / 2) - h) < 1e-4));
+});
+
+test("a client tells its labels as far as they part, and nothing that one row alone has", () => {
+  const rows = [
+    ...TREE,
+    rowOf(
+      [
+        [9, 20],
+        [1, 2, 3],
+      ],
+      0,
+    ),
+  ];
+  assert.deepEqual(beginningsOf(rows), [
+    [9],
+    [9, 20],
+    [9, 30],
+    [9, 30, 41],
+    [9, 30, 42],
+    [9, 60],
+    [9, 60, 61],
+    [9, 60, 61, 62],
+    [9, 70],
+  ]);
+  const many = Array.from({ length: 4097 }, (_, k) => [k]);
+  assert.throws(() => beginningsOf([rowOf(many, 0), rowOf(many, 1)]), {
+    code: "task_failed",
+    message: /4097.*two-term/,
+  });
 });

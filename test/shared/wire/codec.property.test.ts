@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../../../shared/adapters/settings.js";
 import { KindredError } from "../../../shared/base/errors.js";
+import { compareBeginnings } from "../../../shared/sketch/answers.js";
 import { checkAnswers, decodeResult, decodeTask, encodeResult, encodeTask } from "../../../shared/wire/codec.js";
 import { MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES, MAX_STEPS } from "../../../shared/wire/limits.js";
 import { checkTask, services, taskBytes, transferBytes } from "../../../shared/wire/services.js";
@@ -77,9 +78,10 @@ const optional = <T, K extends string>(key: K, value: fc.Arbitrary<T>) =>
     Partial<Record<K, T>>
   >;
 
-const tokenIds = fc
-  .uniqueArray(fc.integer({ min: 0, max: 2 ** 31 - 1 }), { maxLength: 5 })
-  .map((ids) => ids.sort((a, b) => a - b));
+const tokenId = fc.integer({ min: 0, max: 2 ** 31 - 1 });
+const beginnings = fc
+  .uniqueArray(fc.array(tokenId, { minLength: 1, maxLength: 3 }), { maxLength: 5, selector: String })
+  .map((list) => list.sort(compareBeginnings));
 
 const members = fc.array(ref, { minLength: 1, maxLength: 5 });
 const task: fc.Arbitrary<TaskSpec> = fc.oneof(
@@ -92,10 +94,11 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
       seed,
       uint,
       fc.integer({ min: 0, max: 16 }),
-      fc.array(tokenIds, { maxLength: 15 }),
+      fc.array(beginnings, { maxLength: 20 }),
+      fc.integer({ min: 0, max: 15 }),
     )
     .map(
-      ([a, start, dim, s, limit, rivals, foreign]): TaskSpec => ({
+      ([a, start, dim, s, limit, rivals, foreign, foreignLimit]): TaskSpec => ({
         kind: "sketchGradients",
         adapter: a,
         ...start,
@@ -104,6 +107,7 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
         examplesLimit: limit,
         rivals,
         foreign,
+        foreignLimit,
       }),
     ),
   fc
@@ -205,7 +209,7 @@ const result: fc.Arbitrary<TaskResult> = fc.oneof(
       const nllSums = weightAlternatives(weights, weights).map((_, at) => nll + at);
       return { kind: "fitWeights", weights, tokens, nllSums, cost: c };
     }),
-  fc.tuple(tokenIds, cost).map(([tokens, c]): TaskResult => ({ kind: "listChoices", tokens, cost: c })),
+  fc.tuple(beginnings, cost).map(([list, c]): TaskResult => ({ kind: "listChoices", beginnings: list, cost: c })),
   cost.map((c): TaskResult => ({ kind: "receiveEnsemble", cost: c })),
 );
 
@@ -271,6 +275,7 @@ describe("the codec", () => {
     examplesLimit: 0,
     rivals: 0,
     foreign: [],
+    foreignLimit: 0,
   } as const;
   const evaluate = evaluateTask([{ sha256: "ab".repeat(32), size: 1 }]);
   const bad: readonly (readonly [string, TaskSpec])[] = [
@@ -300,18 +305,15 @@ describe("the codec", () => {
     ["mixtures[1].weights", { ...evaluate, mixtures: [[1], [1, 2]] }],
     ["prior", { kind: "fitWeights", adapter: ADAPTER, members: evaluate.members, prior: [], strength: 1 }],
     ["strength", { kind: "fitWeights", adapter: ADAPTER, members: evaluate.members, prior: [1], strength: -1 }],
-    [
-      "sketch_gradients.dim",
-      { kind: "sketchGradients", adapter: ADAPTER, dim: 0, seed: 1, examplesLimit: 0, rivals: 0, foreign: [] },
-    ],
-    [
-      "sketch_gradients.foreign[0].tokens[1]",
-      { kind: "sketchGradients", adapter: ADAPTER, dim: 1, seed: 1, examplesLimit: 0, rivals: 4, foreign: [[7, 7]] },
-    ],
-    [
-      "sketch_gradients.rivals",
-      { kind: "sketchGradients", adapter: ADAPTER, dim: 1, seed: 1, examplesLimit: 0, rivals: 17, foreign: [] },
-    ],
+    ["sketch_gradients.dim", { ...sketch, dim: 0 }],
+    ["sketch_gradients.rivals", { ...sketch, rivals: 17 }],
+    ["sketch_gradients.foreign_limit", { ...sketch, foreignLimit: 16 }],
+    ["sketch_gradients.foreign[0].lengths[1]", { ...sketch, foreign: [[[7], [7]]] }],
+    ["sketch_gradients.foreign[1].lengths[2]", { ...sketch, foreign: [[], [[7], [7, 9], [7, 8]]] }],
+    ["sketch_gradients.foreign[0].lengths", { ...sketch, foreign: [[[]]] }],
+    ["sketch_gradients.foreign[0].tokens[1]", { ...sketch, foreign: [[[7, 2 ** 31]]] }],
+    ["sketch_gradients.foreign[0].tokens", { ...sketch, foreign: [[Array(5000).fill(7)]] }],
+    ["sketch_gradients.foreign", { ...sketch, foreign: Array(66).fill([Array(4000).fill(7)]) }],
     [
       "members[0].name",
       {

@@ -2,7 +2,7 @@
 
 import type { AdapterSpec as _kindred_v1_AdapterSpec, AdapterSpec__Output as _kindred_v1_AdapterSpec__Output } from '../../kindred/v1/AdapterSpec.js';
 import type { BlobRef as _kindred_v1_BlobRef, BlobRef__Output as _kindred_v1_BlobRef__Output } from '../../kindred/v1/BlobRef.js';
-import type { TokenSet as _kindred_v1_TokenSet, TokenSet__Output as _kindred_v1_TokenSet__Output } from '../../kindred/v1/TokenSet.js';
+import type { Beginnings as _kindred_v1_Beginnings, Beginnings__Output as _kindred_v1_Beginnings__Output } from '../../kindred/v1/Beginnings.js';
 import type { Long } from '@grpc/proto-loader';
 
 export interface SketchGradients {
@@ -12,7 +12,8 @@ export interface SketchGradients {
   'seed'?: (number | string | Long);
   'examplesLimit'?: (number);
   'rivals'?: (number);
-  'foreign'?: (_kindred_v1_TokenSet)[];
+  'foreign'?: (_kindred_v1_Beginnings)[];
+  'foreignLimit'?: (number);
 }
 
 export interface SketchGradients__Output {
@@ -22,5 +23,6 @@ export interface SketchGradients__Output {
   'seed': (string);
   'examplesLimit': (number);
   'rivals': (number);
-  'foreign': (_kindred_v1_TokenSet__Output)[];
+  'foreign': (_kindred_v1_Beginnings__Output)[];
+  'foreignLimit': (number);
 }
