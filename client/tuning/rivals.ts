@@ -29,7 +29,10 @@ export interface RivalsPlan {
   readonly rivals: number;
   /** How rows of some clients begin their answers, in sets; a row's own choices among them do not count. @default none */
   readonly foreign?: readonly (readonly Beginning[])[];
-  /** Sets that a row is compared with at most, drawn for each row by `seed`. @default all */
+  /**
+   * Sets that a row is compared with at most, drawn for each row by `seed`: their odds, times the sets that each stands for, are
+   * in the mean those of all. @default all
+   */
   readonly foreignLimit?: number;
   readonly seed: number | bigint;
   /** Tokens of a batch, padding included. @default 1024 */
@@ -91,6 +94,7 @@ export async function comparisonsOf(
       rivals[at]!.sort((a, b) => lead(b) - lead(a) || a.place - b.place || a.at - b.at);
     });
   }
+  const draw = drawing(seed);
   return partings.map((places, row) => {
     if (places === undefined) return undefined;
     const list = rivals[row]!;
@@ -99,8 +103,7 @@ export async function comparisonsOf(
     if (apart < list.length) groups.push(list.slice(apart));
     const met = [...new Set(places.flatMap(({ foreign }) => foreign.map(({ set }) => set)))];
     const count = Math.min(foreignLimit ?? met.length, met.length);
-    const order = new SeededRng(seed, "foreign", row).permutation(met.length).slice(0, count).sort();
-    const drawn = Array.from(order, (i) => met[i]!);
+    const drawn = count < met.length ? draw(met, count) : met;
     return {
       places: places.map(({ own, foreign }, place) => ({
         tokens: [...own, ...foreign.map(({ token }) => token)],
@@ -113,6 +116,22 @@ export async function comparisonsOf(
       rivals: groups.length,
     };
   });
+}
+
+/**
+ * Draws sets for one row after the other: a window that slides along a shuffled list, which is shuffled anew when it has been
+ * round. So a set is as likely as any other for each row, and of the rows that meet the same sets all stand in as many.
+ */
+function drawing(seed: number | bigint): (sets: readonly number[], count: number) => number[] {
+  const rowsBefore = new Map<string, number>();
+  return (sets, count) => {
+    const key = sets.join();
+    const row = rowsBefore.get(key) ?? 0;
+    rowsBefore.set(key, row + 1);
+    const round = Math.floor(row / sets.length);
+    const order = new SeededRng(seed, "foreign", key, round).permutation(sets.length);
+    return Array.from({ length: count }, (_, k) => sets[order[(row + k) % sets.length]!]!);
+  };
 }
 
 /** One a scored token; undefined where the row has no choices. @param told what answers go on with behind each beginning */
@@ -144,18 +163,23 @@ function beginsAlike(a: Int32Array, b: Int32Array, length: number): boolean {
 export function beginningsOf(rows: readonly EncodedRow[]): Beginning[] {
   const seen = new Map<string, { beginning: Beginning; rows: number }>();
   for (const { choices } of rows) {
-    const own = new Map<string, { beginning: Beginning; choices: number }>();
+    const own = new Map<string, { choice: Int32Array; length: number; before: string; choices: number }>();
     for (const choice of choices?.tokens ?? []) {
+      let before = "";
       for (let length = 1; length <= choice.length; length++) {
-        const beginning = Array.from(choice.subarray(0, length));
-        const key = beginningKey(beginning);
-        own.set(key, { beginning, choices: (own.get(key)?.choices ?? 0) + 1 });
+        const key = length === 1 ? `${choice[0]}` : `${before},${choice[length - 1]}`;
+        const one = own.get(key);
+        if (one === undefined) own.set(key, { choice, length, before, choices: 1 });
+        else one.choices++;
+        before = key;
       }
     }
-    for (const [key, { beginning }] of own) {
+    for (const [key, { choice, length, before }] of own) {
       // Behind what one choice alone begins with nothing is left to tell apart.
-      if (own.get(beginningKey(beginning.slice(0, -1)))?.choices === 1) continue;
-      seen.set(key, { beginning, rows: (seen.get(key)?.rows ?? 0) + 1 });
+      if (own.get(before)?.choices === 1) continue;
+      const one = seen.get(key);
+      if (one === undefined) seen.set(key, { beginning: Array.from(choice.subarray(0, length)), rows: 1 });
+      else one.rows++;
     }
   }
   const beginnings = [...seen.values()].filter(({ rows }) => rows > 1).map(({ beginning }) => beginning);

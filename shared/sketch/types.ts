@@ -3,8 +3,9 @@
  *
  * A row is a margin h and the sketch g of its gradient; the loss of an example under adapter weights w is the sum over its
  * terms of `log(1 + sum over the term's rows of exp(-(h + g.w)))`. An example has one row (the mean margin of its answer's
- * tokens over the full vocabulary), or two terms where it has choices: `format` (are the choices likely at all) and `choice`
- * (which of them), of which choice has one row against all other choices, or one a rival: their softmax.
+ * tokens over the full vocabulary), or two terms where it has choices: `format` (are the choices likely at all: a row against
+ * the rest of the vocabulary, and rows against what other clients answer) and `choice` (which of them: one row against all other
+ * choices, or one a rival). Where an answer parts from all that it is compared with at one token, the terms are its likelihood.
  */
 
 /** Which margin a row is. */

@@ -74,8 +74,8 @@ export interface ListChoices {
 /** Choice margins of an example at most, by `estimation.margin`. */
 const RIVALS = { auto: 4, rivals: 4, "two-term": 1, answer: 0 } as const;
 
-/** Format margins of an example at most against sets of other clients' answers. */
-const FOREIGN = 15;
+/** Format margins of an example at most against sets of other clients' answers: what that costs and keeps, client/tuning/rivals.ts. */
+const FOREIGN = 3;
 
 export const rivalsOf = (margin: keyof typeof RIVALS): number => RIVALS[margin];
 

@@ -4,7 +4,7 @@ import { after, before, test } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../../client/tuning/adapter.js";
-import { marginFeeds } from "../../../client/tuning/batches.js";
+import { type Comparison, marginFeeds } from "../../../client/tuning/batches.js";
 import { perExampleGraph } from "../../../client/tuning/graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
 import { Meter, Programs } from "../../../client/tuning/programs.js";
@@ -295,9 +295,9 @@ test("the gradients of margins over several tokens are those of finite differenc
 test("foreign sets drawn for a row stand for all: in the mean their odds are those of all, by seed and row", async () => {
   const rows = [TREE[1]!, TREE[1]!];
   const sets = [...OTHERS, [[9, 30, 5]], [[100]], [[9, 30, 41, 7]]];
-  const draw = async (seed: number) => {
+  const draw = (seed: number, of = rows) => {
     const plan = { rivals: 16, foreign: sets, foreignLimit: 2, seed };
-    return await comparisonsOf(programs, layout, {}, rows, plan, new Meter());
+    return comparisonsOf(programs, layout, {}, of, plan, new Meter());
   };
   const places = await chances(rows[0]!, sets);
   const odds = sets.map((_, f) => places.reduce((sum, place) => sum + place.sets[f]! / place.own, 0));
@@ -307,30 +307,38 @@ test("foreign sets drawn for a row stand for all: in the mean their odds are tho
     [true, true, true, true, true, false],
   );
   const ofSet = new Map(sets.flatMap((set, f) => set.map((beginning) => [beginning.join(), f] as const)));
+  const setsOf = (comparison: Comparison | undefined): number[] => {
+    const { places, foreign, standsFor } = comparison!;
+    assert.deepEqual([foreign, standsFor], [2, 5 / 2]);
+    return [0, 1].map((r) => {
+      const found = places.flatMap(({ tokens, foreign }, k) =>
+        foreign[r]!.map((at) => ofSet.get([...[9, 30, 41].slice(0, k), tokens[at]!].join())!),
+      );
+      assert.equal(new Set(found).size, 1);
+      return found[0]!;
+    });
+  };
   const seen = new Float64Array(sets.length);
   const seeds = 300;
   let differ = 0;
   for (let seed = 0; seed < seeds; seed++) {
-    const drawn = (await draw(seed)).map((one) => {
-      assert.deepEqual([one!.foreign, one!.standsFor], [2, 5 / 2]);
-      return [0, 1].map((r) => {
-        const found = one!.places.flatMap(({ tokens, foreign }, k) =>
-          foreign[r]!.map((at) => ofSet.get([...[9, 30, 41].slice(0, k), tokens[at]!].join())!),
-        );
-        assert.equal(new Set(found).size, 1);
-        seen[found[0]!]!++;
-        return found[0]!;
-      });
-    });
-    if (drawn[0]!.join() !== drawn[1]!.join()) differ++;
+    const [one, other] = (await draw(seed)).map(setsOf);
+    for (const f of [...one!, ...other!]) seen[f]!++;
+    if (one!.join() !== other!.join()) differ++;
   }
   const mean = odds.reduce((sum, odd, f) => sum + (odd * seen[f]! * (5 / 2)) / (2 * seeds), 0);
   const total = odds.reduce((sum, odd) => sum + odd, 0);
-  // Of 600 draws a set is in 240 with a deviation of 12: four of them are 20 %.
+  // A set is in 240 of 600 draws, with a deviation of at most 12 were they independent: four of them are 20 %.
   assert.ok(Math.abs(mean - total) < 0.2 * total, `${mean}, not ${total}`);
   for (let f = 0; f < 5; f++) assert.ok(Math.abs(seen[f]! - 240) < 48, `${seen}`);
-  assert.ok(differ > seeds / 2);
+  assert.equal(differ, seeds);
   assert.deepEqual(await draw(7), await draw(7));
+  assert.notDeepEqual(await draw(7), await draw(8));
+
+  const often = new Map<number, number>();
+  for (const f of (await draw(7, new Array<EncodedRow>(10).fill(rows[0]!))).flatMap(setsOf))
+    often.set(f, (often.get(f) ?? 0) + 1);
+  assert.deepEqual([...often.values()], [4, 4, 4, 4, 4]);
 
   const plan = { dim: DIM, seed: 7, rivals: 16, foreign: sets };
   const sketch = (more: { foreignLimit?: number }) =>
