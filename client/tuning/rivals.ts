@@ -12,6 +12,18 @@
  * go on with behind the same tokens, be it the first or a later one. What begins otherwise has parted before. A choice that
  * another one begins with ends before they part, and is compared with nothing: its likelihood does not hang on how the other goes
  * on. What a choice goes on with behind the token that parts it from others counts in its format alone.
+ *
+ * A model of 3 million parameters, rank correlation of estimated with real f_i(S) / of f_i(S) - f_i({i}), margins a row:
+ *
+ * | foreign sets | eight sets of labels of one token, 56 real tunings | twelve, " label" after a token that all share, 50 tunings |
+ * | --- | --- | --- |
+ * | none | 0.50 / -0.25, 3.4 | |
+ * | all, 9 and 14 | 0.68 / 0.80, 10.8 | 0.69 / 0.41, 13.2 |
+ * | 3 drawn for each row | 0.66 / 0.75, 6.4 | 0.68 / 0.38, 5.8 |
+ * | 2, 1 drawn | 0.66 / 0.72, 5.4; 0.61 / 0.60, 4.4 | |
+ * | all, merged into 3 | 0.59 / 0.45, 6.4 | |
+ *
+ * Merging sets that share clients is worse still (0.09). By first tokens alone the twelve had 0.28 / -0.01.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
