@@ -97,6 +97,7 @@ interface Evaluation {
   readonly tokens: number;
   readonly loss: number;
   readonly accuracy: number | null;
+  readonly macroF1: number | null;
 }
 
 /** What `sharpness` prints. */
@@ -330,7 +331,9 @@ function runCommands(program: Command): void {
 
 /** A model, with an adapter or an ensemble, on a file of rows. */
 function rowCommands(program: Command): void {
-  rowsOptions(command(program, "evaluate", "loss and accuracy of a model, with an adapter or without, on rows"))
+  rowsOptions(
+    command(program, "evaluate", "loss, accuracy and macro-F1 of a model, with an adapter or without, on rows"),
+  )
     .option("--adapter <dir>", "folder of an adapter, of PEFT or AdapterHub")
     .action(async (options: Manners & RowsOptions & { adapter?: string }) => {
       const { adapter } = options;

@@ -97,6 +97,7 @@ function summary(ctx: PipelineContext, outcome: RunOutcome): unknown {
     score && {
       loss: score.nllSum / score.tokens,
       accuracy: score.choiceRows > 0 ? score.correct / score.choiceRows : null,
+      macroF1: score.macroF1 ?? null,
     };
   const methods = Object.fromEntries(
     [...outcome.methods].map(([method, { clients }]) => [

@@ -1,4 +1,4 @@
-/** `kindred evaluate`: loss and accuracy of a model, with an adapter or without, on a file of rows. */
+/** `kindred evaluate`: loss, accuracy and macro-F1 of a model, with an adapter or without, on a file of rows. */
 import type { JobContext } from "../../shared/base/command.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
@@ -20,6 +20,8 @@ export interface Evaluation {
   readonly loss: number;
   /** Share of rows with choices whose right choice is the likeliest; null where no row has choices. */
   readonly accuracy: number | null;
+  /** Of these rows: mean F1 of the answers that are right or chosen in some of them; null where no row has choices. */
+  readonly macroF1: number | null;
 }
 
 export async function evaluateFile(job: EvaluateJob, context: JobContext): Promise<Evaluation> {
@@ -39,12 +41,13 @@ export async function evaluateFile(job: EvaluateJob, context: JobContext): Promi
       new Meter(signal),
       { onBatch: (count) => stage.tick(count) },
     );
-    const { nllSum, tokens, correct, choiceRows } = score!;
+    const { nllSum, tokens, correct, choiceRows, macroF1 } = score!;
     return {
       examples: rows.length,
       tokens,
       loss: nllSum / tokens,
       accuracy: choiceRows > 0 ? correct / choiceRows : null,
+      macroF1: macroF1 ?? null,
     };
   } finally {
     stage.done();

@@ -20,7 +20,7 @@ import {
   writeSketchFile,
   writeSketchIndex,
 } from "../../shared/sketch/folder.js";
-import { rivalsOf, sketchTask } from "../../shared/wire/tasks.js";
+import { rivalsOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
 import { encodeClient } from "../data/encode.js";
 import { loadPopulation } from "../data/population.js";
 import type { EncodedDataset } from "../data/types.js";
@@ -146,10 +146,12 @@ export async function sketchPopulation(
         `no client's rows could be sketched; of ${first?.name}: ${first?.reason}`,
       );
     }
-    const index = { model: base.hash, dim: task.dim, sketching, clients: sketched, leftOut, flops };
+    const { projections } = task;
+    const dim = sketchWidth(task);
+    const index = { model: base.hash, dim, projections, sketching, clients: sketched, leftOut, flops };
     await writeSketchIndex(out, index);
     log.info("sketches written", { out, clients: sketched.length, kept });
-    return { out, clients: sketched.map(({ name }) => name), kept, leftOut, dim: task.dim, flops };
+    return { out, clients: sketched.map(({ name }) => name), kept, leftOut, dim, flops };
   } finally {
     stage.done();
     await programs.close();

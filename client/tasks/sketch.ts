@@ -35,6 +35,7 @@ export async function sketchDataset(
 ): Promise<SketchedSplits> {
   const plan = {
     dim: task.dim,
+    projections: task.projections,
     seed: task.seed,
     rivals: task.rivals,
     foreign: task.foreign,
@@ -43,7 +44,10 @@ export async function sketchDataset(
   const train = sampledRows(dataset, "train", task.examplesLimit, task.seed);
   const validation = sampledRows(dataset, "validation", task.examplesLimit, task.seed);
   const total = train.length + validation.length;
-  const sketched = (rows: readonly EncodedRow[], before: number) =>
-    sketchRows(programs, layout, start, rows, plan, meter, (done) => onShare?.((before + done) / total));
-  return { train: await sketched(train, 0), validation: await sketched(validation, train.length) };
+  const sketched = (rows: readonly EncodedRow[], before: number, labels: boolean) =>
+    sketchRows(programs, layout, start, rows, { ...plan, labels }, meter, (done) => onShare?.((before + done) / total));
+  return {
+    train: await sketched(train, 0, false),
+    validation: await sketched(validation, train.length, task.labels),
+  };
 }

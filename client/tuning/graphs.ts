@@ -195,12 +195,15 @@ export function fullTrainingGraph(architecture: Architecture): Graph {
 }
 
 export interface SketchPlan {
+  /** Coordinates of a projection. */
   readonly dim: number;
+  /** Independent projections, one behind the other in a sketch of `projections * dim`. @default 1 */
+  readonly projections?: number;
   readonly seed: number | bigint;
 }
 
 /**
- * Margins and sketches of a batch, one backward pass a margin: `margin` [B, 1], `sketch` [B, dim], for each foreign set r from 0
+ * Margins and sketches of a batch, one backward pass a margin: `margin` [B, 1], `sketch` [B, projections * dim], for each foreign set r from 0
  * `format<r>Margin`, `format<r>Sketch`, and for each rival `choice<r>Margin`, `choice<r>Sketch`. Examples do not interact, so the gradient of the summed margins where an adapter's
  * output is added holds every example's own: dB_i = e_i^T (x_i A^T). Only second factors are sketched: while they are zero, the
  * first ones' gradients are.
@@ -211,14 +214,16 @@ export function sketchGraph(
   plan: SketchPlan,
   options: MarginOptions = {},
 ): Graph {
+  const { dim, seed, projections = 1 } = plan;
   return marginGraph(model, layout, options, (g, perExample) => {
-    let sketch: Value | undefined;
-    for (const { name, value } of perExample) {
-      const size = sizeOf(value.shape.slice(1) as number[]);
-      const folded = fold(g, value, tensorProjection(plan.seed, name, size, plan.dim), plan.dim);
-      sketch = sketch === undefined ? folded : g.add(sketch, folded);
-    }
-    return { Sketch: sketch as Value };
+    const sketches = Array.from({ length: projections }, (_, at) => {
+      const folded = perExample.map(({ name, value }) => {
+        const size = sizeOf(value.shape.slice(1) as number[]);
+        return fold(g, value, tensorProjection(seed, name, size, dim, at), dim);
+      });
+      return folded.reduce((sum, one) => g.add(sum, one));
+    });
+    return { Sketch: g.concat(sketches, 1) };
   });
 }
 

@@ -130,6 +130,24 @@ export async function comparisonsOf(
   });
 }
 
+/** The choice that the right one's margin of this number is against; undefined where that is several together. */
+export function rivalChoice(
+  { choices, scored }: EncodedRow,
+  { places }: Comparison,
+  rival: number,
+): number | undefined {
+  const { tokens: all, answer, promptLength } = choices!;
+  const met = places.flatMap(({ tokens, rivals }, place) => {
+    const length = scored[place]! - promptLength;
+    return rivals[rival]!.flatMap((at) =>
+      all.flatMap((choice, k) =>
+        choice[length] === tokens[at] && beginsAlike(choice, all[answer]!, length) ? [k] : [],
+      ),
+    );
+  });
+  return met.length === 1 ? met[0] : undefined;
+}
+
 /**
  * Draws sets for one row after the other: a window that slides along a shuffled list, which is shuffled anew when it has been
  * round. So a set is as likely as any other for each row, and of the rows that meet the same sets all stand in as many.

@@ -3,8 +3,9 @@
  * what `predict` chooses by and what ensemble weights are fitted to. All adapters that a batch needs run in one pass.
  *
  * Loss: -log p of the scored tokens. Accuracy: of rows with choices, the share whose right choice has the highest total
- * log-likelihood.
+ * log-likelihood. Macro-F1: of the same rows and choices, classes being choices of the same tokens.
  */
+import { Guesses } from "../../shared/base/macro-f1.js";
 import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
 import type { Score } from "../../shared/wire/tasks.js";
 import type { EncodedRow } from "../data/types.js";
@@ -12,6 +13,7 @@ import type { Architecture } from "../models/architecture.js";
 import { lengthOf, type Segment, type Sequence, text } from "../models/places.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./adapter.js";
 import { type Ask, askFeeds, type Feeds, looked, sequenceFeeds } from "./batches.js";
+import { choiceClasses } from "./classes.js";
 import { Forward, membersGraph, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
 
@@ -242,19 +244,29 @@ export async function scoreMixtures(
   options: ScoringOptions = {},
 ): Promise<Score[]> {
   const totals = mixtures.map(() => ({ nllSum: 0, tokens: 0, correct: 0, choiceRows: 0, examples: 0 }));
+  const classes = choiceClasses(rows);
+  const labels: number[] = [];
+  const guesses: number[][] = mixtures.map(() => []);
   for await (const scored of scoreRows(programs, layout, members, mixtures, rows, meter, options)) {
     const { answer, scored: tokens } = scored.layout;
+    const own = classes[scored.row];
+    if (own !== undefined) labels.push(own[answer]!);
     scored.nlls.forEach((candidates, m) => {
       const total = totals[m]!;
       total.nllSum += candidates[answer] as number;
       total.tokens += tokens;
       total.examples++;
-      if (rows[scored.row]!.choices === undefined) return;
+      if (own === undefined) return;
+      const chosen = likeliest(candidates);
       total.choiceRows++;
-      if (likeliest(candidates) === answer) total.correct++;
+      if (chosen === answer) total.correct++;
+      guesses[m]!.push(own[chosen]!);
     });
   }
-  return totals;
+  return totals.map((total, m) => ({
+    ...total,
+    ...(labels.length > 0 ? { macroF1: new Guesses(labels, guesses[m]!).macroF1() } : {}),
+  }));
 }
 
 /** The candidate with the lowest -log p. Ties go to the earlier one, as an argmax over log-likelihoods has it. */

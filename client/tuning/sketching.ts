@@ -3,13 +3,14 @@ import { KindredError } from "../../shared/base/errors.js";
 import type { Graph } from "../../shared/graph/graph.js";
 import type { ResidentTensor } from "../../shared/runtimes/types.js";
 import type { Beginning } from "../../shared/sketch/answers.js";
-import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
+import { type LogisticRows, ROW_TERMS, type RowLabels } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
 import { type AdapterLayout, type AdapterValues, isFresh } from "./adapter.js";
 import { batchesOf, type Comparison, marginFeeds } from "./batches.js";
+import { choiceClasses } from "./classes.js";
 import { type SketchPlan, sketchGraph } from "./graphs.js";
 import type { Meter, Programs } from "./programs.js";
-import { comparisonsOf } from "./rivals.js";
+import { comparisonsOf, rivalChoice } from "./rivals.js";
 
 export interface SketchingPlan extends SketchPlan {
   /**
@@ -21,6 +22,8 @@ export interface SketchingPlan extends SketchPlan {
   readonly foreign?: readonly (readonly Beginning[])[];
   /** Format rows of an example against such sets at most; drawn ones stand for all. @default all */
   readonly foreignLimit?: number;
+  /** Says which answers rows are about, as `RowLabels` has it. @default false */
+  readonly labels?: boolean;
   /** Tokens of a batch, padding included; per-example gradients take memory by the example. @default 1024, or what fits */
   readonly tokensPerBatch?: number;
 }
@@ -35,14 +38,17 @@ export async function sketchRows(
   meter: Meter,
   onBatch?: (done: number) => void,
 ): Promise<LogisticRows> {
-  const { dim, tokensPerBatch } = plan;
+  const { projections = 1, tokensPerBatch } = plan;
+  const dim = plan.dim * projections;
   const { runtime, model } = programs;
   const fresh = isFresh(layout, values);
   const upload = (data: Float32Array): Promise<ResidentTensor> => runtime.upload({ shape: [data.length], data });
   const trained = await upload(values.trained);
   const frozen = layout.frozenSize > 0 ? await upload(values.frozen) : undefined;
 
-  const margins: { example: number; term: number; margin: number; sketch: Float32Array }[] = [];
+  const margins: { example: number; term: number; margin: number; sketch: Float32Array; rival: number }[] = [];
+  const answer = new Int32Array(rows.length).fill(-1);
+  const classes = choiceClasses(rows);
   let done = 0;
   try {
     const adapter = { trained, ...(frozen ? { frozen } : {}) };
@@ -53,7 +59,7 @@ export async function sketchRows(
         .map((row, example) => ({ row, example, comparison: comparisons[example] }))
         .filter(({ comparison }) => formOf(comparison) === form)
         .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.example - b.example);
-      const name = `sketch-${dim}-${plan.seed}-${form}${fresh ? "-fresh" : ""}`;
+      const name = `sketch-${plan.dim}x${projections}-${plan.seed}-${form}${fresh ? "-fresh" : ""}`;
       const compared = chosen[0]!.comparison;
       const build = (): Graph => sketchGraph(model, layout, plan, { compared, fresh });
       const most = tokensPerBatch ?? tokensThatFit(programs, layout, chosen, name, build);
@@ -65,7 +71,7 @@ export async function sketchRows(
           batch.flatMap(({ comparison }) => comparison ?? []),
         );
         const { tensors } = await meter.run(program, { ...feeds, ...adapter });
-        const collect = (term: number, margin: string, sketch: string, drawn = false): void => {
+        const collect = (term: number, margin: string, sketch: string, { drawn = false, rival = -1 } = {}): void => {
           const h = tensors[margin]!.data as Float32Array;
           const g = tensors[sketch]!.data as Float32Array;
           if (!h.every(Number.isFinite) || !g.every(Number.isFinite)) {
@@ -74,15 +80,25 @@ export async function sketchRows(
               "a margin or its gradient is not finite at the adapter's start values",
             );
           }
-          batch.forEach(({ example, comparison }, i) => {
+          batch.forEach(({ row, example, comparison }, i) => {
             const more = drawn ? Math.log(comparison!.standsFor) : 0;
-            margins.push({ example, term, margin: h[i]! - more, sketch: g.subarray(i * dim, (i + 1) * dim) });
+            const choice = rival < 0 ? undefined : rivalChoice(row, comparison!, rival);
+            margins.push({
+              example,
+              term,
+              margin: h[i]! - more,
+              sketch: g.subarray(i * dim, (i + 1) * dim),
+              rival: choice === undefined ? -1 : classes[example]![choice]!,
+            });
           });
         };
         const { foreign, rivals } = compared ?? { foreign: 0, rivals: 0 };
         collect(compared === undefined ? ROW_TERMS.answer : ROW_TERMS.format, "margin", "sketch");
-        for (let r = 0; r < foreign; r++) collect(ROW_TERMS.format, `format${r}Margin`, `format${r}Sketch`, true);
-        for (let r = 0; r < rivals; r++) collect(ROW_TERMS.choice, `choice${r}Margin`, `choice${r}Sketch`);
+        for (let r = 0; r < foreign; r++)
+          collect(ROW_TERMS.format, `format${r}Margin`, `format${r}Sketch`, { drawn: true });
+        for (let r = 0; r < rivals; r++)
+          collect(ROW_TERMS.choice, `choice${r}Margin`, `choice${r}Sketch`, { rival: r });
+        if (rivals > 0) for (const { row, example } of batch) answer[example] = classes[example]![row.choices!.answer]!;
         done += batch.length;
         onBatch?.(done);
       }
@@ -95,6 +111,7 @@ export async function sketchRows(
   margins.forEach((row, i) => {
     sketch.set(row.sketch, i * dim);
   });
+  const labels: RowLabels = { answer, rival: Int32Array.from(margins, ({ rival }) => rival) };
   return {
     dim,
     examples: rows.length,
@@ -102,6 +119,7 @@ export async function sketchRows(
     sketch,
     example: Int32Array.from(margins, (row) => row.example),
     term: Uint8Array.from(margins, (row) => row.term),
+    ...(plan.labels ? { labels } : {}),
   };
 }
 

@@ -8,7 +8,13 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
-import { type ClientSketch, type LogisticRows, MOST_RIVALS, ROW_TERMS } from "../../shared/sketch/types.js";
+import {
+  type ClientSketch,
+  type LogisticRows,
+  MOST_RIVALS,
+  ROW_TERMS,
+  type RowLabels,
+} from "../../shared/sketch/types.js";
 
 export interface EstimationProblem {
   readonly clients: readonly string[];
@@ -87,16 +93,34 @@ function joined(a: LogisticRows, b: LogisticRows): LogisticRows {
   const sketch = new Float32Array(rows * a.dim);
   sketch.set(a.sketch);
   sketch.set(b.sketch, a.sketch.length);
-  const example = new Int32Array(rows);
-  example.set(a.example);
-  example.set(
+  const example = joinedIndices(
+    a.example,
     b.example.map((e) => e + a.examples),
-    a.margin.length,
   );
   const term = new Uint8Array(rows);
   term.set(a.term);
   term.set(b.term, a.margin.length);
-  return { dim: a.dim, examples: a.examples + b.examples, margin, sketch, example, term };
+  const found = { dim: a.dim, examples: a.examples + b.examples, margin, sketch, example, term };
+  if (a.labels === undefined && b.labels === undefined) return found;
+  const [first, second] = [labelsOf(a), labelsOf(b)];
+  const labels = {
+    answer: joinedIndices(first.answer, second.answer),
+    rival: joinedIndices(first.rival, second.rival),
+  };
+  return { ...found, labels };
+}
+
+function joinedIndices(a: Int32Array, b: Int32Array): Int32Array {
+  const all = new Int32Array(a.length + b.length);
+  all.set(a);
+  all.set(b, a.length);
+  return all;
+}
+
+/** Of a split whose labels were not asked for, nothing is known. */
+function labelsOf({ labels, examples, margin }: LogisticRows): RowLabels {
+  const unknown = (length: number) => new Int32Array(length).fill(-1);
+  return labels ?? { answer: unknown(examples), rival: unknown(margin.length) };
 }
 
 /**

@@ -37,6 +37,8 @@ export interface PipelinePlan {
   };
   readonly estimation: EstimationSettings & {
     readonly dim: number;
+    readonly projections: number;
+    readonly labels: boolean;
     readonly examplesPerClient: number;
     readonly margin: "auto" | "answer" | "two-term" | "rivals";
   };

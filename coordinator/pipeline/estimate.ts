@@ -8,7 +8,7 @@ import { MeteredRuntime } from "../../shared/runtimes/metered.js";
 import { answerSets, type Beginning } from "../../shared/sketch/answers.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
-import { type BlobRef, type ListChoices, rivalsOf, sketchTask } from "../../shared/wire/tasks.js";
+import { type BlobRef, type ListChoices, rivalsOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
 import type { Half } from "../estimation/evaluate.js";
 import { EstimatorJudge } from "../estimation/judge.js";
 import { type Outlook, outlookOf } from "../estimation/outlook.js";
@@ -88,7 +88,10 @@ export interface StoredEstimate extends EstimateOutcome {
   readonly evidence?: {
     /** In the order of `clients`. */
     readonly sketches: readonly { readonly client: string; readonly trainExamples: number; readonly rows: BlobRef }[];
+    /** Numbers of a sketch: of all its projections. */
     readonly dim: number;
+    /** Absent in states of earlier versions: one. */
+    readonly projections?: number;
     readonly seed: number;
     readonly balance: EstimationSettings["balance"];
     readonly lambda: EstimationSettings["lambda"];
@@ -102,13 +105,14 @@ export const ESTIMATE = "estimate";
 
 async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): Promise<StoredEstimate> {
   const { estimation, groups, seed } = ctx.plan;
+  const width = sketchWidth(estimation);
   const sketches: ClientSketch[] = [];
   const rejected: { client: string; reason: string }[] = [];
   for (const [client, ref] of refs) {
     try {
-      const rows = decodeSketches(await ctx.pool.getBlob(ref), estimation.dim, client);
+      const rows = decodeSketches(await ctx.pool.getBlob(ref), width, client);
       const sketch = { client, trainExamples: ctx.info(client).rows.train, ...rows };
-      checkClientSketch(sketch, estimation.dim);
+      checkClientSketch(sketch, width);
       sketches.push(sketch);
     } catch (error) {
       if (!(error instanceof KindredError)) throw error;
@@ -155,13 +159,14 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
       reason: grouping.why,
       facts: {
         ...factsOf(solver, sampled),
-        outlook: await outlookOf(solver, grouping.partition),
+        outlook: await outlookOf(solver, grouping.partition, seed),
       },
       flops: runtime.flops,
       rejected,
       evidence: {
         sketches: sketches.map(({ client, trainExamples }) => ({ client, trainExamples, rows: refs.get(client)! })),
-        dim: estimation.dim,
+        dim: width,
+        projections: estimation.projections,
         seed,
         balance: estimation.balance,
         lambda: estimation.lambda,

@@ -52,10 +52,10 @@ export async function explainRun(job: ExplainJob, { progress, signal }: JobConte
       stage.tick();
     }
     stage.done();
-    const { seed, balance, lambda, company } = evidence;
+    const { seed, balance, lambda, company, projections = 1 } = evidence;
     const runtime = await openRuntime(job.runtime);
     try {
-      const solver = await openEstimator(sketches, { balance, lambda }, { seed, runtime, signal });
+      const solver = await openEstimator(sketches, { balance, lambda, projections }, { seed, runtime, signal });
       try {
         const constraints = new GroupConstraints(clients, company);
         const run = { clients, affinity, errors: evidence.errors, partition, reason, constraints };

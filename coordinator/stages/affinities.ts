@@ -6,6 +6,7 @@ import type { Runtime } from "../../shared/runtimes/types.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
 import { turns } from "../algebra/turn.js";
 import { affinityMatrix } from "../estimation/affinity.js";
+import { createAveragedSolver } from "../estimation/averaged.js";
 import { createBatchedSolver } from "../estimation/batched.js";
 import { type Half, memberValues } from "../estimation/evaluate.js";
 import { type PrecisionOptions, type SampledAffinity, sampleAffinity } from "../estimation/precision.js";
@@ -27,6 +28,7 @@ export interface EstimationSettings {
 export interface EstimationFacts {
   readonly subsets: number;
   readonly subsetSize: number;
+  /** Numbers of a sketch: of all its projections. */
   readonly dim: number;
   readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
   /** Of an affinity, by the choice of subsets, nats; null where each pair was seen once. */
@@ -51,7 +53,14 @@ export const samplingOf = (settings: EstimationSettings, seed: number): Precisio
 /** The solver of the clients' surrogates, their examples in folds drawn by the seed where they are few. Close it. */
 export async function openEstimator(
   sketches: readonly ClientSketch[],
-  { balance, lambda }: Pick<EstimationSettings, "balance" | "lambda">,
+  {
+    balance,
+    lambda,
+    projections,
+  }: Pick<EstimationSettings, "balance" | "lambda"> & {
+    /** How many of them a sketch holds. */
+    readonly projections: number;
+  },
   {
     seed,
     runtime,
@@ -64,7 +73,9 @@ export async function openEstimator(
   await turn();
   const folded = crossFit(problem, undefined, seed);
   await turn();
-  return createBatchedSolver(folded, runtime, { lambda: chosen(lambda), signal });
+  return createAveragedSolver(folded, projections, (part) =>
+    createBatchedSolver(part, runtime, { lambda: chosen(lambda), signal }),
+  );
 }
 
 export function estimateAffinities(

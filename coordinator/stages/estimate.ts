@@ -45,7 +45,7 @@ export interface EstimateFile {
   readonly clients: readonly string[];
   readonly settings: EstimationSettings & { readonly seed: number };
   /** What the sketches are of, as their index says. */
-  readonly sketches: Pick<SketchIndex, "model" | "dim" | "sketching">;
+  readonly sketches: Pick<SketchIndex, "model" | "dim" | "projections" | "sketching">;
   readonly facts: EstimationFacts;
   readonly cost: { readonly flops: number; readonly seconds: number };
 }
@@ -76,7 +76,11 @@ export async function estimateFiles(job: EstimateJob, { log, progress, signal }:
   const stage = progress.stage("estimate affinities", 1);
   const begun = performance.now();
   try {
-    const solver = await openEstimator(sketches, settings, { seed, runtime, signal });
+    const solver = await openEstimator(
+      sketches,
+      { ...settings, projections: index.projections },
+      { seed, runtime, signal },
+    );
     try {
       const sampled = await estimateAffinities(solver, settings, seed);
       const [first, second] = [memberValues(sampled.fits, 0), memberValues(sampled.fits, 1)];
@@ -93,6 +97,7 @@ export async function estimateFiles(job: EstimateJob, { log, progress, signal }:
         sketches: {
           ...(index.model === undefined ? {} : { model: index.model }),
           dim: index.dim,
+          projections: index.projections,
           sketching: index.sketching,
         },
         facts: factsOf(solver, sampled),

@@ -16,6 +16,7 @@ import { readSketches, readSketchIndex } from "../../shared/sketch/folder.js";
 import { affinityMatrix } from "../estimation/affinity.js";
 import type { Half } from "../estimation/evaluate.js";
 import { EstimatorJudge } from "../estimation/judge.js";
+import { type Outlook, outlookOf } from "../estimation/outlook.js";
 import { BALANCES, type Balance } from "../estimation/problem.js";
 import { GroupConstraints } from "../grouping/constraints.js";
 import type { Grouping } from "../grouping/group.js";
@@ -55,6 +56,8 @@ export interface GroupsFile {
   /** Whether the estimator judged; else values are densities of the standardised affinities. */
   readonly judged: boolean;
   readonly candidates: readonly GroupingCandidateNote[];
+  /** How clients would fare in the groups, by estimate; where there are sketches. */
+  readonly outlook?: Outlook;
   readonly settings: {
     readonly method: GroupingMethod;
     readonly groups: "auto" | number;
@@ -80,7 +83,7 @@ export async function groupFiles(job: GroupJob, context: JobContext): Promise<Gr
   const named = await readMatrix(folder === undefined ? job.affinity : join(folder, FILES.affinity));
   const { clients } = named;
   const constraints = constrained(clients, job);
-  const { seed, grouping } =
+  const { seed, grouping, outlook } =
     job.sketches === undefined
       ? await byAffinity(named, job, constraints, context)
       : await bySketches(named, folder, job.sketches, job, constraints, context);
@@ -92,6 +95,7 @@ export async function groupFiles(job: GroupJob, context: JobContext): Promise<Gr
     reason: grouping.why,
     judged: grouping.candidates.some(({ gainOverOne }) => gainOverOne !== null),
     candidates: candidateNotes(grouping),
+    ...(outlook === undefined ? {} : { outlook }),
     settings: { method, groups, seed, ...company },
   };
   await writeAtomically(out, `${JSON.stringify(file, null, 1)}\n`);
@@ -102,6 +106,7 @@ export async function groupFiles(job: GroupJob, context: JobContext): Promise<Gr
 interface Found {
   readonly seed: number;
   readonly grouping: Grouping;
+  readonly outlook?: Outlook;
 }
 
 /** Refused before anything is solved: a client or a number of groups that cannot be. */
@@ -165,15 +170,15 @@ async function bySketches(
   const runtime = await openRuntime(job.runtime);
   const stage = progress.stage("search groups", 0);
   try {
-    const settings = { balance: before?.balance ?? "none", lambda: before?.lambda ?? "auto" } as const;
+    const { balance = "none", lambda = "auto" } = before ?? {};
+    const settings = { balance, lambda, projections: index.projections };
     const solver = await openEstimator(sketches, settings, { seed, runtime, signal });
     try {
       const judge = new EstimatorJudge(solver, { onSolved: (solved) => stage.tick(solved) });
       const evidence = { judge, problem: solver.problem, halves };
-      return {
-        seed,
-        grouping: await findGroups(matrix, evidence, { groups, method, number, constraints, seed, signal }),
-      };
+      const search = { groups, method, number, constraints, seed, signal };
+      const grouping = await findGroups(matrix, evidence, search);
+      return { seed, grouping, outlook: await outlookOf(solver, grouping.partition, seed) };
     } finally {
       await solver.close();
     }

@@ -8,6 +8,7 @@ import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../adapters/sett
 import { contradiction } from "../base/company.js";
 import { QUANTIZATIONS } from "../quantization/layout.js";
 import { DEVICES, RUNTIME_KINDS } from "../runtimes/types.js";
+import { MOST_NUMBERS, MOST_PROJECTIONS } from "../sketch/types.js";
 import { parseTemplate } from "./format.js";
 
 const whole = (min: number, max: number) => z.number().int().min(min).max(max);
@@ -129,6 +130,17 @@ const estimation = block({
     .describe("Random subsets of clients whose joint training is estimated"),
   subsetSize: auto(whole(2, 10_000), "a whole number from 2 to 10000").default("auto").describe("Clients a subset"),
   dim: whole(1, 16_384).default(400).describe("Entries of a sketched gradient"),
+  projections: whole(1, MOST_PROJECTIONS)
+    .default(1)
+    .describe(
+      "Independent sketches of each gradient, of dim entries each, solved one by one and their margins averaged; where rows have choices a larger dim errs less at the same cost",
+    ),
+  labels: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Clients say which of their validation rows have the same right answer, and which rivals it has, for an estimate of macro-F1",
+    ),
   examplesPerClient: whole(1, 100_000).default(200).describe("Most training rows a client sketches"),
   design: z
     .enum(["balanced", "uniform", "pairs"])
@@ -159,6 +171,14 @@ const estimation = block({
     .describe(
       "answer: over the whole vocabulary; two-term: format and choice apart; rivals: choice against each strong rival, format against what other clients answer; auto: rivals where rows have choices",
     ),
+}).superRefine(({ dim, projections }, context) => {
+  const most = Math.floor(MOST_NUMBERS / dim);
+  if (projections > most)
+    context.addIssue({
+      code: "custom",
+      path: ["projections"],
+      message: `must be at most ${most} where dim is ${dim}: a sketch has at most ${MOST_NUMBERS} numbers`,
+    });
 });
 
 const groups = auto(whole(1, 10_000), "a whole number of groups from 1 to 10000").default("auto");

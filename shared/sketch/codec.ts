@@ -2,7 +2,7 @@
 import { encodeSafetensors, parseSafetensors } from "../adapters/safetensors.js";
 import { KindredError } from "../base/errors.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
-import { type LogisticRows, ROW_TERMS } from "./types.js";
+import { type LogisticRows, MOST_CLASSES, ROW_TERMS, type RowLabels } from "./types.js";
 
 export interface SketchedSplits {
   readonly train: LogisticRows;
@@ -15,13 +15,16 @@ const SPLITS = ["train", "validation"] as const;
 export function encodeSketches(sketches: SketchedSplits, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
   const tensors = new Map<string, FloatTensor>();
   for (const split of SPLITS) {
-    const { dim, examples, margin, sketch, example, term } = sketches[split];
+    const { dim, examples, margin, sketch, example, term, labels } = sketches[split];
     const rows = margin.length;
     tensors.set(`${split}.examples`, { shape: [1], data: Float32Array.of(examples) });
     tensors.set(`${split}.margin`, { shape: [rows], data: margin });
     tensors.set(`${split}.sketch`, { shape: [rows, dim], data: sketch });
     tensors.set(`${split}.example`, { shape: [rows], data: Float32Array.from(example) });
     tensors.set(`${split}.term`, { shape: [rows], data: Float32Array.from(term) });
+    if (labels === undefined) continue;
+    tensors.set(`${split}.label`, { shape: [examples], data: Float32Array.from(labels.answer) });
+    tensors.set(`${split}.rival`, { shape: [rows], data: Float32Array.from(labels.rival) });
   }
   return encodeSafetensors(tensors, { metadata });
 }
@@ -65,5 +68,19 @@ function decodeSplit(tensors: NamedTensors, split: (typeof SPLITS)[number], dim:
     last = at;
   }
   if (last !== examples - 1) fail(`${split} has rows of ${last + 1} examples, not of ${examples}`);
-  return { dim, examples, margin: margin.data, sketch: sketch.data, example, term };
+  const indices = (name: string, length: number): Int32Array => {
+    const { data } = take(name, [length]);
+    const odd = data.findIndex((x) => !(Number.isInteger(x) && x >= -1 && x < MOST_CLASSES));
+    if (odd >= 0) fail(`${split}.${name}[${odd}] is ${data[odd]}, should be -1 or the index of an answer`);
+    return Int32Array.from(data);
+  };
+  const found = { dim, examples, margin: margin.data, sketch: sketch.data, example, term };
+  if (!tensors.has(`${split}.label`) && !tensors.has(`${split}.rival`)) return found;
+  const labels: RowLabels = { answer: indices("label", examples), rival: indices("rival", rows) };
+  labels.rival.forEach((rival, row) => {
+    const answer = labels.answer[example[row] as number];
+    if (rival >= 0 && (term[row] !== ROW_TERMS.choice || answer === -1 || answer === rival))
+      fail(`${split}.rival[${row}] is ${rival}: only a choice row whose example has another label has a rival`);
+  });
+  return { ...found, labels };
 }

@@ -10,7 +10,7 @@ import { writeAtomically } from "../base/atomic.js";
 import { KindredError } from "../base/errors.js";
 import { brief, isObject, readJsonObject, reasonOf } from "../base/json.js";
 import { decodeSketches, encodeSketches, type SketchedSplits } from "./codec.js";
-import type { ClientSketch } from "./types.js";
+import { type ClientSketch, MOST_NUMBERS, MOST_PROJECTIONS } from "./types.js";
 
 export const SKETCH_INDEX = "sketches.json";
 const FORMAT = "kindred-sketches";
@@ -20,8 +20,6 @@ const VERSION = 1;
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 /** Node reads no larger file at once; 200 rows of 400 numbers take 0.6 MB. */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
-/** As wide as a task may ask for. */
-const MAX_DIM = 65_536;
 const MAX_CLIENTS = 100_000;
 const MAX_NAME_LENGTH = 200;
 
@@ -30,6 +28,8 @@ export interface SketchIndex {
   readonly model?: string;
   /** Width of a sketch. */
   readonly dim: number;
+  /** Independent projections that a sketch holds one behind the other; they divide its width. */
+  readonly projections: number;
   /** What was asked of every client; of other writers nothing may be known. */
   readonly sketching: Readonly<Record<string, unknown>>;
   readonly clients: readonly IndexedClient[];
@@ -103,9 +103,13 @@ export async function readSketchIndex(folder: string): Promise<SketchIndex> {
   if (!Array.isArray(clients) || clients.length === 0 || clients.length > MAX_CLIENTS)
     return fail("clients", `a list of 1 to ${MAX_CLIENTS} clients`, clients);
   const names = new Set<string>();
+  const dim = whole("dim", fields.dim, MOST_NUMBERS);
+  const projections = whole("projections", fields.projections ?? 1, MOST_PROJECTIONS);
+  if (dim % projections !== 0) fail("projections", `a divisor of dim, ${dim}`, projections);
   return {
     ...(typeof model === "string" ? { model } : {}),
-    dim: whole("dim", fields.dim, MAX_DIM),
+    dim,
+    projections,
     sketching,
     clients: clients.map((entry: unknown, at): IndexedClient => {
       const field = `clients[${at}]`;

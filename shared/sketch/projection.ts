@@ -29,12 +29,19 @@ const LONGEST_BLOCK = 64;
  * @param name the tensor's name: each tensor has a stream of its own
  * @param size elements of the tensor
  * @param dim coordinates of a sketch
+ * @param which of the seed's independent projections
  */
-export function tensorProjection(seed: number | bigint, name: string, size: number, dim: number): TensorProjection {
+export function tensorProjection(
+  seed: number | bigint,
+  name: string,
+  size: number,
+  dim: number,
+  which = 0,
+): TensorProjection {
   const padded = Math.ceil(size / dim) * dim;
   let block = 1;
   while (block < LONGEST_BLOCK && dim % (2 * block) === 0) block *= 2;
-  const rng = new SeededRng(seed, "sketch", name, dim);
+  const rng = new SeededRng(seed, "sketch", name, dim, ...(which > 0 ? [which] : []));
   const order = rng.permutation(padded / block);
   const signs = new Float32Array(padded);
   for (let i = 0; i < padded; i++) signs[i] = rng.sign();

@@ -14,6 +14,23 @@ export const ROW_TERMS = { answer: 0, format: 1, choice: 2 } as const;
 /** Rows a term of an example may have: far more than pays, and a bound on what one client's rows cost the others, which are padded to the longest. */
 export const MOST_RIVALS = 16;
 
+/** Numbers of a sketch, all its projections together: what a row costs to send and to keep. */
+export const MOST_NUMBERS = 65_536;
+
+/** Projections of a gradient: each costs what the first does, and the noise falls with the root of their number. */
+export const MOST_PROJECTIONS = 16;
+
+/** Classes of answers a client may number: what a float32, as which indices are sent, holds exactly. */
+export const MOST_CLASSES = 2 ** 24;
+
+/** Which answers rows are about: indices into a list of the client's own that nobody else has. Sent only where asked for. */
+export interface RowLabels {
+  /** [examples] the right answer; -1: not told. */
+  readonly answer: Int32Array;
+  /** [rows] the rival of a choice row; -1: several together, another term, or not told. */
+  readonly rival: Int32Array;
+}
+
 export interface LogisticRows {
   /** Width of a sketch. */
   readonly dim: number;
@@ -27,6 +44,7 @@ export interface LogisticRows {
   readonly example: Int32Array;
   /** [rows] a value of ROW_TERMS each, ascending within an example. */
   readonly term: Uint8Array;
+  readonly labels?: RowLabels;
 }
 
 /** One client's part of the estimation. */

@@ -27,6 +27,10 @@ export function finite(field: string, value: number, low = -Number.MAX_VALUE, op
   return value;
 }
 
+export function share(field: string, value: number): number {
+  return value >= 0 && value <= 1 ? value : refuse(field, "0..1", value);
+}
+
 export function text(field: string, value: string, min: number, max: number): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
   if (value.length < min || value.length > max || /[\u0000-\u001f\u007f]/.test(value)) {

@@ -4,8 +4,8 @@
  */
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../adapters/settings.js";
 import { type Beginning, compareBeginnings, MOST_TOKENS } from "../sketch/answers.js";
-import { MOST_RIVALS } from "../sketch/types.js";
-import { blobRef, finite, hash, list, present, refuse, text, uint53, whole } from "./checks.js";
+import { MOST_NUMBERS, MOST_PROJECTIONS, MOST_RIVALS } from "../sketch/types.js";
+import { blobRef, finite, hash, list, present, refuse, share, text, uint53, whole } from "./checks.js";
 import type { AdapterSpec as AdapterMessage, AdapterSpec__Output } from "./gen/kindred/v1/AdapterSpec.js";
 import type { Beginnings__Output } from "./gen/kindred/v1/Beginnings.js";
 import type { BlobRef__Output, BlobRef as BlobRefMessage } from "./gen/kindred/v1/BlobRef.js";
@@ -26,7 +26,6 @@ import {
   MAX_MODULES,
   MAX_NAME_LENGTH,
   MAX_RANK,
-  MAX_SKETCH_DIM,
   MAX_STEPS,
 } from "./limits.js";
 import {
@@ -34,7 +33,9 @@ import {
   type BlobRef,
   type Cost,
   type Score,
+  type SketchGradients,
   type SplitName,
+  sketchWidth,
   type TaskResult,
   type TaskSpec,
   type TrainAdapter,
@@ -81,6 +82,8 @@ export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
           rivals: task.rivals,
           foreign: task.foreign.map(encodeBeginnings),
           foreignLimit: task.foreignLimit,
+          labels: task.labels,
+          projections: task.projections,
         },
       };
     case "listChoices":
@@ -275,17 +278,20 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
   const taskId = hash("task_id", message.taskId);
   if (message.sketchGradients) {
     const m = message.sketchGradients;
-    const task: TaskSpec = {
+    const task: SketchGradients = {
       kind: "sketchGradients",
       adapter: decodeAdapter("sketch_gradients.adapter", m.adapter),
       ...(m.start ? { start: blobRef("sketch_gradients.start", m.start) } : {}),
-      dim: whole("sketch_gradients.dim", m.dim, 1, MAX_SKETCH_DIM),
+      dim: whole("sketch_gradients.dim", m.dim, 1, MOST_NUMBERS),
+      projections: whole("sketch_gradients.projections", m.projections, 1, MOST_PROJECTIONS),
       seed: uint53("sketch_gradients.seed", m.seed),
       examplesLimit: m.examplesLimit,
       rivals: whole("sketch_gradients.rivals", m.rivals, 0, MOST_RIVALS),
       foreign: decodeForeign("sketch_gradients.foreign", m.foreign),
       foreignLimit: whole("sketch_gradients.foreign_limit", m.foreignLimit, 0, MOST_RIVALS - 1),
+      labels: m.labels,
     };
+    whole("sketch_gradients.dim x projections", sketchWidth(task), 1, MOST_NUMBERS);
     return { taskId, task };
   }
   if (message.listChoices) {
@@ -397,6 +403,7 @@ function decodeScore(field: string, message: Score__Output | null): Score {
     correct: whole(`${field}.correct`, m.correct, 0, choiceRows),
     choiceRows,
     examples: m.examples,
+    ...(m._macroF1 === undefined || m.macroF1 === undefined ? {} : { macroF1: share(`${field}.macro_f1`, m.macroF1) }),
   };
 }
 

@@ -53,9 +53,6 @@ export const MAX_RANK = 4_096;
 /** Tokens of the beginnings of one client's answers: 151 labels, spelt out by a vocabulary of 4,096 tokens, take 800. */
 export const MAX_CHOICE_TOKENS = 4_096;
 
-/** Width of a sketch: the estimator solves systems of this size. */
-export const MAX_SKETCH_DIM = 65_536;
-
 /** Examples in one step. */
 export const MAX_BATCH = 65_536;
 

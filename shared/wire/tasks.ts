@@ -45,9 +45,11 @@ export interface SketchGradients {
   readonly adapter: AdapterSpec;
   /** Values to linearise at; absent: fresh initial values. */
   readonly start?: BlobRef;
-  /** Width of a sketch. */
+  /** Width of a projection. */
   readonly dim: number;
-  /** Seed of the projection. */
+  /** Independent projections, one behind the other in a sketch of `sketchWidth`. */
+  readonly projections: number;
+  /** Seed of the projections. */
   readonly seed: number;
   /** At most so many rows a split; 0: all. */
   readonly examplesLimit: number;
@@ -63,7 +65,13 @@ export interface SketchGradients {
   readonly foreign: readonly (readonly Beginning[])[];
   /** Format margins an example gives at most against sets; where more concern it, drawn ones stand for all. */
   readonly foreignLimit: number;
+  /** Validation rows say which answer is right and which are its rivals. */
+  readonly labels: boolean;
 }
+
+/** Numbers of a sketch: all its projections. */
+export const sketchWidth = ({ dim, projections }: Pick<SketchGradients, "dim" | "projections">): number =>
+  dim * projections;
 
 /** Asks how the choices of the client's training and validation rows begin. */
 export interface ListChoices {
@@ -89,6 +97,8 @@ export function sketchTask(
     readonly adapter: AdapterSettings;
     readonly estimation: {
       readonly dim: number;
+      readonly projections: number;
+      readonly labels: boolean;
       readonly examplesPerClient: number;
       readonly margin: keyof typeof RIVALS;
     };
@@ -101,11 +111,13 @@ export function sketchTask(
     kind: "sketchGradients",
     adapter: { ...adapter, initSeed: seed },
     dim: estimation.dim,
+    projections: estimation.projections,
     seed,
     examplesLimit: estimation.examplesPerClient,
     rivals: rivalsOf(estimation.margin),
     foreign,
     foreignLimit: FOREIGN,
+    labels: estimation.labels,
   };
 }
 
@@ -198,6 +210,8 @@ export interface Score {
   readonly choiceRows: number;
   /** Rows. */
   readonly examples: number;
+  /** Mean F1 of the answers that are right or chosen in rows with choices; absent where no row has any. */
+  readonly macroF1?: number;
 }
 
 /** `B` is how tensors appear: a `BlobRef` at the coordinator, bytes at the client that made them. */

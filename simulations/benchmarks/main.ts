@@ -12,6 +12,7 @@ import { benchGrowth } from "./growth.js";
 import { benchMembers } from "./members.js";
 import { benchMemory } from "./memory.js";
 import { benchPlantedGroups } from "./planted-groups.js";
+import { benchProjections } from "./projections.js";
 import { benchSdp } from "./sdp.js";
 import { benchTraining } from "./training.js";
 
@@ -64,6 +65,12 @@ const PARTS: Readonly<Record<string, Part>> = {
   "estimation-growth": {
     about: "how time and memory of the estimation grow with n, k and d: a table and a plot in runs/",
     run: () => benchGrowth(print, "runs"),
+    named: true,
+  },
+  projections: {
+    about:
+      "what a budget of sketch numbers buys: one wide projection, or several narrow ones averaged; planted sketches",
+    run: () => withRuntime((runtime) => benchProjections(runtime, print)),
     named: true,
   },
   sdp: {

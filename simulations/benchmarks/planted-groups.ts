@@ -114,7 +114,7 @@ export async function measurePlantedGroups(
     balance: "none",
   };
   const estimate = await costOf(async () => {
-    const solver = await openEstimator(sketches, settings, { seed, runtime });
+    const solver = await openEstimator(sketches, { ...settings, projections: 1 }, { seed, runtime });
     return { solver, sampled: await estimateAffinities(solver, settings, seed) };
   });
   const { solver, sampled } = estimate.value;

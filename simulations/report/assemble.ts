@@ -92,7 +92,7 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
   };
 }
 
-function outlookFacts({ loss, accuracy }: Outlook): Readonly<Record<string, number | null>> {
+function outlookFacts({ loss, accuracy, macroF1 }: Outlook): Readonly<Record<string, number | null>> {
   return {
     "estimated loss in the groups": loss.value,
     "its standard error": loss.standardError,
@@ -100,21 +100,31 @@ function outlookFacts({ loss, accuracy }: Outlook): Readonly<Record<string, numb
       "estimated accuracy in the groups": accuracy.value,
       "accuracy's standard error": accuracy.standardError,
     }),
+    ...(macroF1 && {
+      "estimated macro-F1 in the groups": macroF1.value,
+      "macro-F1's standard error": macroF1.standardError,
+    }),
   };
 }
 
 function methodResult(entries: readonly (readonly [string, RawScore])[]): MethodResult {
-  const scores = entries.map(([name, { nllSum, tokens, correct, choiceRows }]): readonly [string, Score] => [
+  const scores = entries.map(([name, { nllSum, tokens, correct, choiceRows, macroF1 }]): readonly [string, Score] => [
     name,
-    { loss: nllSum / tokens, accuracy: choiceRows > 0 ? correct / choiceRows : null },
+    {
+      loss: nllSum / tokens,
+      accuracy: choiceRows > 0 ? correct / choiceRows : null,
+      ...(macroF1 === undefined ? {} : { macroF1 }),
+    },
   ]);
   const accuracies = scores.flatMap(([, { accuracy }]) => (accuracy === null ? [] : [accuracy]));
+  const f1s = scores.flatMap(([, { macroF1 }]) => macroF1 ?? []);
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
   return {
     clients: byClient(scores),
     mean: {
       loss: mean(scores.map(([, { loss }]) => loss)),
       accuracy: accuracies.length > 0 ? mean(accuracies) : null,
+      ...(f1s.length > 0 ? { macroF1: mean(f1s) } : {}),
     },
   };
 }

@@ -70,17 +70,20 @@ function method(field: string, value: unknown, clients: readonly string[]): void
   const scores = object(`${field}.clients`, result.clients);
   const losses: number[] = [];
   const accuracies: number[] = [];
+  const f1s: number[] = [];
   for (const name of clients) {
     const path = `${field}.clients[${JSON.stringify(name)}]`;
     const score = object(path, at(scores, name));
     losses.push(number(`${path}.loss`, score.loss));
     const accuracy = share(`${path}.accuracy`, score.accuracy);
     if (accuracy !== null) accuracies.push(accuracy);
+    if (score.macroF1 !== undefined) f1s.push(share(`${path}.macroF1`, score.macroF1) ?? Number.NaN);
   }
   if (Object.keys(scores).length !== clients.length) refuse(`${field}.clients`, "the clients of the report", "others");
   const mean = object(`${field}.mean`, result.mean);
   near(`${field}.mean.loss`, number(`${field}.mean.loss`, mean.loss), losses);
   near(`${field}.mean.accuracy`, share(`${field}.mean.accuracy`, mean.accuracy), accuracies);
+  near(`${field}.mean.macroF1`, share(`${field}.mean.macroF1`, mean.macroF1 ?? null), f1s);
 }
 
 function trials(field: string, value: unknown): void {

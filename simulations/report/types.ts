@@ -17,11 +17,13 @@ export interface Score {
   readonly loss: number;
   /** Share of rows with choices whose right choice is the likeliest, 0 to 1; null where no row has choices. */
   readonly accuracy: number | null;
+  /** Macro-F1 of these rows, 0 to 1; absent where no row has choices. */
+  readonly macroF1?: number;
 }
 
 export interface MethodResult {
   readonly clients: Readonly<Record<string, Score>>;
-  /** Unweighted means over clients; the accuracy over the clients that have one, null where none has. */
+  /** Unweighted means over clients; accuracy and macro-F1 over the clients that have one, null and absent where none has. */
   readonly mean: Score;
 }
 

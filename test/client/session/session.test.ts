@@ -50,11 +50,13 @@ describe("a client and a coordinator over gRPC", () => {
       kind: "sketchGradients",
       adapter: ADAPTER,
       dim: 400,
+      projections: 2,
       seed: 2 ** 52 + 1,
       examplesLimit: 200,
       rivals: 4,
       foreign: [[[3], [3, 70_000]], [[5]]],
       foreignLimit: 3,
+      labels: true,
     } as const;
     const sketched = await pool.run("sketch", "alice", sketch);
     assert.ok(sketched.ok);

@@ -43,11 +43,12 @@ function evaluate(
 }
 
 function assertNear(got: Evaluation, want: Evaluation): void {
-  assert.deepEqual(Object.keys(got), ["examples", "tokens", "loss", "accuracy"]);
+  assert.deepEqual(Object.keys(got), ["examples", "tokens", "loss", "accuracy", "macroF1"]);
   assert.equal(got.examples, want.examples);
   assert.equal(got.tokens, want.tokens);
   assert.ok(Math.abs(got.loss - want.loss) <= 1e-4 * want.loss, `${got.loss}, should be ${want.loss}`);
   assert.equal(got.accuracy, want.accuracy);
+  assert.ok(got.macroF1 === want.macroF1 || Math.abs(got.macroF1! - want.macroF1!) < 1e-12);
 }
 
 describe("evaluate finds what transformers with PEFT finds", () => {

@@ -7,6 +7,7 @@ import { silentLog } from "../../../shared/base/log.js";
 import { silentProgress } from "../../../shared/base/progress.js";
 import { loadSimulationConfig } from "../../../shared/config/config.js";
 import { readSketches, readSketchIndex, sketchFileName, sketchMetadata } from "../../../shared/sketch/folder.js";
+import { ROW_TERMS } from "../../../shared/sketch/types.js";
 import { temporaryFolder } from "../../support/federation.js";
 import { jsonLines, tinyClients, writeTinyRun } from "../../support/tiny.js";
 
@@ -57,6 +58,25 @@ test("sketches are kept where they fit, and made again where a file is damaged o
     (await readSketchIndex(out)).clients.map(({ trainExamples }) => trainExamples),
     [6, 5, 6],
   );
+});
+
+test("labels are those of validation rows alone, and several projections are one sketch, where a configuration asks for them", async () => {
+  const asked = { estimation: { dim: 8, projections: 2, labels: true } };
+  assert.equal((await sketch(asked, true)).dim, 16);
+  const index = await readSketchIndex(out);
+  assert.deepEqual([index.dim, index.projections, index.sketching.dim], [16, 2, 8]);
+  for (const { client, train, validation } of await readSketches(out, index)) {
+    assert.equal(train.labels, undefined);
+    const own = clients.find((one) => one.client === client)!.validation.map(({ completion }) => completion);
+    const { answer, rival } = validation.labels!;
+    // Two rows are of one class where they have one completion.
+    for (const [a, first] of own.entries())
+      for (const [b, second] of own.entries()) assert.equal(answer[a] === answer[b], first === second);
+    assert.deepEqual(
+      [...rival],
+      Array.from(validation.example, (e, r) => (validation.term[r] === ROW_TERMS.choice ? 1 - answer[e]! : -1)),
+    );
+  }
 });
 
 test("a folder of another configuration is refused, unless it may be replaced", async () => {

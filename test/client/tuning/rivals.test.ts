@@ -9,7 +9,7 @@ import { perExampleGraph } from "../../../client/tuning/graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
 import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { beginningsOf, comparisonsOf } from "../../../client/tuning/rivals.js";
-import { sketchRows } from "../../../client/tuning/sketching.js";
+import { type SketchingPlan, sketchRows } from "../../../client/tuning/sketching.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
@@ -85,13 +85,15 @@ const sketchedOf = (
   rows: readonly EncodedRow[],
   rivals: number,
   foreign: readonly (readonly number[][])[] = [],
+  more: Partial<SketchingPlan> = {},
 ): Promise<LogisticRows> =>
-  sketchRows(programs, layout, start, rows, { dim: DIM, seed: 5, rivals, foreign }, new Meter());
-const sketched = (rivals: number, foreign: number[][] = []): Promise<LogisticRows> =>
+  sketchRows(programs, layout, start, rows, { dim: DIM, seed: 5, rivals, foreign, ...more }, new Meter());
+const sketched = (rivals: number, foreign: number[][] = [], more: Partial<SketchingPlan> = {}): Promise<LogisticRows> =>
   sketchedOf(
     ROWS,
     rivals,
     foreign.map((set) => set.map((token) => [token])),
+    more,
   );
 
 /** Logits before each token of the row's answer. */
@@ -130,6 +132,66 @@ test("each of the strongest rivals has a margin of its own and the others share 
       });
     }
   }
+});
+
+test("labels say which choice a margin is against, the same number for the same tokens, and nothing of several together", async () => {
+  const { example, term, margin, labels } = await sketched(3, [], { labels: true });
+  assert.equal((await sketched(3)).labels, undefined);
+  // Numbered as they first appear, over all rows.
+  const seen: number[] = [];
+  for (const encoded of ROWS) for (const token of firsts(encoded)) if (!seen.includes(token)) seen.push(token);
+  assert.ok(seen.length < ROWS.flatMap(firsts).length, "no choice is there twice");
+  let named = 0;
+  for (const [e, encoded] of ROWS.entries()) {
+    const logits = await answerLogits(encoded);
+    const { answer } = encoded.choices!;
+    const own = firsts(encoded)[answer]!;
+    assert.equal(seen[labels!.answer[e]!], own);
+    for (const [r, h] of margin.entries()) {
+      const rival = labels!.rival[r]!;
+      if (example[r] !== e || rival < 0) continue;
+      named++;
+      assert.equal(term[r], ROW_TERMS.choice);
+      assert.ok(Math.abs(h - (logits[own]! - logits[seen[rival]!]!)) < 1e-4);
+    }
+  }
+  // One of two, two of three, three of four, and two of six that keep four together.
+  assert.equal(named, 1 + 2 + 3 + 2 + 2);
+});
+
+test("a margin is against one choice where one alone goes on so, and against none that is named where several do", async () => {
+  const { labels, example, term } = await sketchedOf(TREE, 8, [], { labels: true });
+  const named = TREE.map((_, e) =>
+    Array.from(labels!.rival).filter((_, r) => example[r] === e && term[r] === ROW_TERMS.choice),
+  );
+  assert.deepEqual([...labels!.answer], [0, 1, 2, 3, 4, 5]);
+  // The label that ends first, those behind 30 and behind 60 (two each, at the place where all part), then at a place of their own.
+  assert.deepEqual(named, [
+    [-1, -1, 5],
+    [0, -1, 5, 2],
+    [0, -1, 5, 1],
+    [0, -1, 5],
+    [0, -1, 5],
+    [0, -1, -1],
+  ]);
+});
+
+test("several projections are one sketch behind the other, the first as it is alone", async () => {
+  const [one, three] = [await sketched(1), await sketched(1, [], { projections: 3 })];
+  assert.deepEqual([three.dim, three.margin], [3 * DIM, one.margin]);
+  const block = (r: number, p: number) => three.sketch.subarray((3 * r + p) * DIM, (3 * r + p + 1) * DIM);
+  one.margin.forEach((_, r) => {
+    const own = one.sketch.subarray(r * DIM, (r + 1) * DIM);
+    const size = Math.hypot(...own);
+    own.forEach((x, d) => {
+      assert.ok(Math.abs(x - block(r, 0)[d]!) < 1e-5 * size);
+    });
+    for (const p of [1, 2]) {
+      const cosine = own.reduce((sum, x, d) => sum + x * block(r, p)[d]!, 0) / size / Math.hypot(...block(r, p));
+      assert.ok(Math.abs(cosine) < 0.9, `projection ${p} of row ${r} is the first again`);
+      assert.ok(Math.abs(Math.hypot(...block(r, p)) / size - 1) < 0.7);
+    }
+  });
 });
 
 test("the sketch against all rivals together is the mean of their sketches, weighted as the softmax of their logits", async () => {

@@ -5,10 +5,11 @@ import { fitHeldOut, mean, memberValues } from "../../../coordinator/estimation/
 import { fates, outlookOf } from "../../../coordinator/estimation/outlook.js";
 import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
+import { Guesses } from "../../../shared/base/macro-f1.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { ROW_TERMS } from "../../../shared/sketch/types.js";
-import { randomSketches } from "./sketches.js";
+import { randomRows, randomSketches } from "./sketches.js";
 
 const runtime = new OnnxRuntime();
 after(() => runtime.close());
@@ -26,6 +27,69 @@ test("an example is right where the right answer leads every rival; one without 
     [true, false, false, undefined],
   );
   assert.ok(Math.abs(found[0]!.loss - (Math.log1p(Math.exp(3)) + Math.log1p(Math.exp(-0.5)))) < 1e-12);
+});
+
+test("an example is taken for the rival that leads by most, where its labels are told", () => {
+  const { format, choice } = ROW_TERMS;
+  const rows = {
+    examples: 4,
+    example: Int32Array.of(0, 0, 0, 1, 1, 2, 2, 3),
+    term: Uint8Array.of(format, choice, choice, choice, choice, choice, choice, choice),
+    labels: { answer: Int32Array.of(5, 2, 2, -1), rival: Int32Array.of(-1, 2, 7, 5, 7, 5, -1, -1) },
+  };
+  const found = fates(rows, [-9, -0.2, -0.1, 0.3, 0.1, -1, -2, -1]);
+  assert.deepEqual(
+    found.map(({ label, guess }) => [label, guess]),
+    [
+      [5, 2],
+      [2, 2],
+      [2, -1],
+      [-1, -1],
+    ],
+  );
+});
+
+test("macro-F1 is the clients' mean over examples with labels, and its standard error their bootstrap's", async () => {
+  const sketches = randomSketches(4, { dim: 6, twoTerm: true }).map((sketch, i) => {
+    const rows = randomRows(new SeededRng(3, i), { examples: 30, dim: 6, twoTerm: true });
+    const answer = Int32Array.from({ length: 30 }, (_, e) => e % 2);
+    const rival = rows.example.map((e, r) => (rows.term[r] === ROW_TERMS.choice ? 1 - answer[e]! : -1));
+    // One client tells nothing.
+    return i === 3 ? sketch : { ...sketch, validation: { ...rows, labels: { answer, rival } } };
+  });
+  const problem = crossFit(buildProblem(sketches), 2);
+  const solver = createReferenceSolver(problem, { lambda: 1e-2 });
+  const { macroF1 } = await outlookOf(solver, [[0, 1, 2, 3]], 11);
+  const { weights } = await fitHeldOut(solver, [[0, 1, 2, 3]]);
+  const told = await Promise.all(
+    [0, 1, 2].map(async (i) => {
+      const labels: number[] = [];
+      const guesses: number[] = [];
+      for (const [fold, all] of weights.entries()) {
+        const [margins] = await solver.rowMargins(all, { client: Int32Array.of(i), weight: Int32Array.of(0) });
+        fates(problem.validation[i]!, margins!).forEach(({ label, guess }, e) => {
+          if (label < 0 || problem.folds!.of[i]![e] !== fold) return;
+          labels.push(label);
+          guesses.push(guess);
+        });
+      }
+      assert.equal(labels.length, 30);
+      return new Guesses(labels, guesses);
+    }),
+  );
+  assert.ok(Math.abs(macroF1!.value - mean(Float64Array.from(told, (each) => each.macroF1()))) < 1e-12);
+  // The clients are drawn apart from each other: their variances add up. 4,000 draws against 400, which know a deviation to 3.5 %.
+  const rng = new SeededRng(5, "bootstrap");
+  const variances = told.map((each) => {
+    const drawn = Float64Array.from({ length: 4000 }, () =>
+      each.macroF1(Array.from({ length: 30 }, () => rng.int(30))),
+    );
+    const centre = mean(drawn);
+    return mean(drawn.map((x) => (x - centre) ** 2));
+  });
+  const deviation = Math.sqrt(variances.reduce((sum, variance) => sum + variance, 0)) / 3;
+  assert.ok(deviation > 0.02);
+  assert.ok(Math.abs(macroF1!.standardError! / deviation - 1) < 0.12, `${macroF1!.standardError} against ${deviation}`);
 });
 
 for (const folds of [1, 3])
@@ -49,9 +113,9 @@ for (const folds of [1, 3])
     await batched.close();
   });
 
-test("rows without choices have no accuracy", async () => {
+test("rows without choices have no accuracy, and no F1", async () => {
   const solver = createReferenceSolver(buildProblem(randomSketches(3, { dim: 4 })), { lambda: 1e-2 });
-  assert.equal((await outlookOf(solver, [[0, 1, 2]])).accuracy, undefined);
+  assert.deepEqual(Object.keys(await outlookOf(solver, [[0, 1, 2]])), ["loss"]);
 });
 
 test("the standard error of an outlook is the bootstrap's over each client's examples", async () => {

@@ -19,6 +19,7 @@ const SETTINGS = {
   lambda: "auto",
   design: "balanced",
   balance: "none",
+  projections: 1,
 } as const;
 
 const { sketches, labels } = plantedSketches({ clients: 12, groups: 3, train: 40, validation: 60, dim: 24 });

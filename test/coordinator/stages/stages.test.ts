@@ -56,6 +56,7 @@ before(async () => {
   await writeSketchIndex(at("sketches"), {
     model: "unknown",
     dim: 24,
+    projections: 1,
     sketching: { seed: 4 },
     clients: sketches.map(({ client, trainExamples }, i) => ({ name: client, file: sketchFileName(i), trainExamples })),
     leftOut: [],
@@ -84,6 +85,7 @@ test("with the sketches the estimator finds the planted groups and says what the
   const found = await group(at("estimate"), { sketches: at("sketches") });
   assert.equal(agreement(found), 1, found.reason);
   assert.ok(found.judged && found.candidates.some(({ chosen }) => chosen));
+  assert.ok(Math.abs(found.outlook!.loss.value + found.candidates.find(({ chosen }) => chosen)!.judged) < 1e-6);
   assert.match(found.reason, /^3 groups: they gain .* on held-out rows that had no part/);
   assert.equal(found.settings.seed, 4);
 });

@@ -59,6 +59,8 @@ test("model and population suffice, and give a complete plan with absolute paths
       subsets: "auto",
       subsetSize: "auto",
       dim: 400,
+      projections: 1,
+      labels: false,
       examplesPerClient: 200,
       design: "balanced",
       standardError: "auto",

@@ -3,6 +3,7 @@ import { cpSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { exitCodeOf, KindredError } from "../../../shared/base/errors.js";
+import { decodeSketches, encodeSketches } from "../../../shared/sketch/codec.js";
 import {
   readSketches,
   readSketchIndex,
@@ -12,6 +13,7 @@ import {
   writeSketchFile,
   writeSketchIndex,
 } from "../../../shared/sketch/folder.js";
+import type { RowLabels } from "../../../shared/sketch/types.js";
 import { randomSketches } from "../../coordinator/estimation/sketches.js";
 import { temporaryFolder } from "../../support/federation.js";
 
@@ -27,6 +29,7 @@ before(async () => {
   await writeSketchIndex(good, {
     model: "ab".repeat(32),
     dim: DIM,
+    projections: 2,
     sketching: { seed: 3 },
     clients: sketches.map(({ client, trainExamples }, at) => ({
       name: client,
@@ -38,10 +41,17 @@ before(async () => {
   });
 });
 
+type Labels = Record<"answer" | "rival", number[]>;
+/** Two examples of a format and a choice row each. */
+const labelled = sketches[1]!.validation;
+
 const readAll = async (path: string) => await readSketches(path, await readSketchIndex(path));
 
-test("what was written is read again", async () => {
+test("what was written is read again, labels too", async () => {
   assert.deepEqual(await readAll(good), sketches);
+  const labels = { answer: Int32Array.of(0, -1), rival: Int32Array.of(-1, 1, -1, -1) };
+  const splits = { train: sketches[1]!.train, validation: { ...labelled, labels } };
+  assert.deepEqual(decodeSketches(encodeSketches(splits), DIM, "client-1"), splits);
   assert.equal((await sketchMetadata(join(good, sketchFileName(1))))?.get("client"), "client-1");
   assert.equal(await sketchMetadata(join(good, "none")), undefined);
 });
@@ -74,8 +84,13 @@ const FAULTS: readonly (readonly [what: string, damage: (path: string) => void, 
   ],
   [
     "another width than the files have",
-    indexed((index) => Object.assign(index, { dim: 5 })),
+    indexed((index) => Object.assign(index, { dim: 4 })),
     /client-00000\.safetensors: .*train\.sketch has shape/,
+  ],
+  [
+    "projections that do not divide the width",
+    indexed((index) => Object.assign(index, { projections: 4 })),
+    /projections must be a divisor of dim, 6, got 4/,
   ],
   [
     "a name twice",
@@ -120,6 +135,28 @@ for (const [what, damage, says] of FAULTS)
       assert.equal(exitCodeOf(error), 2);
       return true;
     });
+  });
+
+const LABELS: readonly (readonly [what: string, change: (labels: Labels) => unknown, says: RegExp])[] = [
+  ["half an index", ({ answer }) => Object.assign(answer, { 0: 0.5 }), /validation\.label\[0\] is 0\.5/],
+  ["an index below -1", ({ rival }) => Object.assign(rival, { 1: -2 }), /validation\.rival\[1\] is -2/],
+  ["an index past 2^24", ({ answer }) => Object.assign(answer, { 0: 2 ** 24 }), /validation\.label\[0\] is 16777216/],
+  ["a rival of a format row", ({ rival }) => Object.assign(rival, { 0: 1 }), /validation\.rival\[0\] is 1/],
+  ["a rival that is the right answer", ({ rival }) => Object.assign(rival, { 1: 0 }), /validation\.rival\[1\] is 0/],
+  ["a rival and no right answer", ({ answer }) => Object.assign(answer, { 1: -1 }), /validation\.rival\[3\] is 0/],
+];
+
+for (const [what, change, says] of LABELS)
+  test(`labels with ${what} are refused, naming the tensor and the place`, () => {
+    const labels: Labels = { answer: [0, 1], rival: [-1, 1, -1, 0] };
+    change(labels);
+    // What a hostile client can encode, our own types or not.
+    const hostile = { ...labelled, labels: labels as unknown as RowLabels };
+    const { train } = sketches[1]!;
+    assert.throws(
+      () => decodeSketches(encodeSketches({ train, validation: hostile }), DIM, "mallory"),
+      (error) => error instanceof KindredError && says.test(error.message) && error.message.includes("mallory"),
+    );
   });
 
 test("a folder without an index says which folder is wanted", async () => {

@@ -90,24 +90,28 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
     .tuple(
       adapter,
       optional("start", ref),
-      fc.integer({ min: 1, max: 65_536 }),
+      fc.integer({ min: 1, max: 4_096 }),
+      fc.integer({ min: 1, max: 16 }),
       seed,
       uint,
       fc.integer({ min: 0, max: 16 }),
       fc.array(beginnings, { maxLength: 20 }),
       fc.integer({ min: 0, max: 15 }),
+      fc.boolean(),
     )
     .map(
-      ([a, start, dim, s, limit, rivals, foreign, foreignLimit]): TaskSpec => ({
+      ([a, start, dim, projections, s, limit, rivals, foreign, foreignLimit, labels]): TaskSpec => ({
         kind: "sketchGradients",
         adapter: a,
         ...start,
         dim,
+        projections,
         seed: s,
         examplesLimit: limit,
         rivals,
         foreign,
         foreignLimit,
+        labels,
       }),
     ),
   fc
@@ -174,8 +178,17 @@ const cost = record({ flops: atLeast0, computeSeconds: atLeast0, peakRssBytes: f
 /** A loss is over one token at least. */
 const tokens = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
 const score: fc.Arbitrary<Score> = fc
-  .tuple(real, tokens, fc.nat(100), fc.nat(100), fc.nat(100))
-  .map(([nllSum, tokens, a, b, c]) => ({ nllSum, tokens, correct: a, choiceRows: a + b, examples: a + b + c }));
+  .tuple(
+    real,
+    tokens,
+    fc.nat(100),
+    fc.nat(100),
+    fc.nat(100),
+    optional("macroF1", fc.double({ min: 0, max: 1, noNaN: true })),
+  )
+  .map(([nllSum, tokens, a, b, c, f1]) => {
+    return { nllSum, tokens, correct: a, choiceRows: a + b, examples: a + b + c, ...f1 };
+  });
 const result: fc.Arbitrary<TaskResult> = fc.oneof(
   fc
     .tuple(ref, uint, cost)
@@ -271,11 +284,13 @@ describe("the codec", () => {
     kind: "sketchGradients",
     adapter: ADAPTER,
     dim: 8,
+    projections: 1,
     seed: 1,
     examplesLimit: 0,
     rivals: 0,
     foreign: [],
     foreignLimit: 0,
+    labels: false,
   } as const;
   const evaluate = evaluateTask([{ sha256: "ab".repeat(32), size: 1 }]);
   const bad: readonly (readonly [string, TaskSpec])[] = [
@@ -306,6 +321,8 @@ describe("the codec", () => {
     ["prior", { kind: "fitWeights", adapter: ADAPTER, members: evaluate.members, prior: [], strength: 1 }],
     ["strength", { kind: "fitWeights", adapter: ADAPTER, members: evaluate.members, prior: [1], strength: -1 }],
     ["sketch_gradients.dim", { ...sketch, dim: 0 }],
+    ["sketch_gradients.projections", { ...sketch, projections: 17 }],
+    ["sketch_gradients.dim x projections", { ...sketch, dim: 40_000, projections: 2 }],
     ["sketch_gradients.rivals", { ...sketch, rivals: 17 }],
     ["sketch_gradients.foreign_limit", { ...sketch, foreignLimit: 16 }],
     ["sketch_gradients.foreign[0].lengths[1]", { ...sketch, foreign: [[[7], [7]]] }],
@@ -367,6 +384,7 @@ describe("the codec", () => {
   it("tells a score that contradicts itself", () => {
     const wrong = { kind: "evaluate", cost: free } as const;
     assert.throws(() => throughResult({ ...wrong, scores: [{ ...scored, choiceRows: 2 }] }), /choice_rows/);
+    assert.throws(() => throughResult({ ...wrong, scores: [{ ...scored, macroF1: 1.5 }] }), /macro_f1/);
     assert.throws(() => throughResult({ ...wrong, scores: [{ ...scored, choiceRows: 1, correct: 2 }] }), /correct/);
     assert.throws(() => throughResult({ ...wrong, scores: [{ ...scored, nllSum: Number.NaN }] }), /nll_sum/);
   });

@@ -8,6 +8,8 @@ export interface Score {
   'correct'?: (number);
   'choiceRows'?: (number);
   'examples'?: (number);
+  'macroF1'?: (number | string);
+  '_macroF1'?: "macroF1";
 }
 
 export interface Score__Output {
@@ -16,4 +18,6 @@ export interface Score__Output {
   'correct': (number);
   'choiceRows': (number);
   'examples': (number);
+  'macroF1'?: (number);
+  '_macroF1'?: "macroF1";
 }

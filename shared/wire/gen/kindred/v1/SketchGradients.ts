@@ -14,6 +14,8 @@ export interface SketchGradients {
   'rivals'?: (number);
   'foreign'?: (_kindred_v1_Beginnings)[];
   'foreignLimit'?: (number);
+  'labels'?: (boolean);
+  'projections'?: (number);
 }
 
 export interface SketchGradients__Output {
@@ -25,4 +27,6 @@ export interface SketchGradients__Output {
   'rivals': (number);
   'foreign': (_kindred_v1_Beginnings__Output)[];
   'foreignLimit': (number);
+  'labels': (boolean);
+  'projections': (number);
 }

@@ -1,0 +1,134 @@
+/**
+ * What a budget of sketch numbers buys: one wide projection, or several narrow ones whose margins are averaged. Estimates from sketches
+ * of sketches against those from the wide sketches themselves: how far they scatter over the projection's seed (standard error), how
+ * far their mean over seeds is off (bias), and whether they tell the same company to be good (correlation, over the subsets that
+ * hold a client, of which groups are made).
+ */
+import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
+import { sampleSubsets } from "../../coordinator/estimation/sampler.js";
+import { openEstimator } from "../../coordinator/stages/affinities.js";
+import type { Runtime } from "../../shared/runtimes/types.js";
+import { addSketch, tensorProjection } from "../../shared/sketch/projection.js";
+import type { ClientSketch, LogisticRows } from "../../shared/sketch/types.js";
+import { plantedSketches } from "./planted-sketches.js";
+
+export interface ProjectionError {
+  readonly dim: number;
+  readonly projections: number;
+  /** Root mean square over clients and subsets, nats. */
+  readonly standardError: number;
+  readonly bias: number;
+  /** Of f_i(S) less its mean over S, with the wide sketches'; mean over seeds. */
+  readonly correlation: number;
+}
+
+const PLANS: readonly (readonly [dim: number, projections: number])[] = [
+  [400, 1],
+  [200, 2],
+  [100, 4],
+  [50, 8],
+  [100, 1],
+  [100, 2],
+  [100, 8],
+];
+const SEEDS = 6;
+
+export async function benchProjections(runtime: Runtime, print: (line: string) => void): Promise<void> {
+  const size = { clients: 20, groups: 4, train: 60, validation: 60, dim: 1024, effectiveDim: 48 };
+  const { sketches } = plantedSketches({ ...size, common: 0.3 });
+  await measureProjections(runtime, sketches, print);
+}
+
+/** @param sketches wide: what they say is taken for the truth */
+export async function measureProjections(
+  runtime: Runtime,
+  sketches: readonly ClientSketch[],
+  print: (line: string) => void,
+): Promise<ProjectionError[]> {
+  const size = Math.min(5, sketches.length);
+  const { subsets } = sampleSubsets(sketches.length, { coverage: 2, size, seed: 1 });
+  const members = subsets.flatMap((subset) => [...subset]);
+  const valuesOf = async (some: readonly ClientSketch[], projections: number): Promise<Float64Array> => {
+    const solver = await openEstimator(some, { balance: "none", lambda: "auto", projections }, { seed: 0, runtime });
+    try {
+      return Float64Array.from(memberValues(await fitHeldOut(solver, subsets)).flatMap((values) => [...values]));
+    } finally {
+      await solver.close();
+    }
+  };
+  const exact = await valuesOf(sketches, 1);
+  print(`  ${sketches[0]!.train.dim} numbers a gradient; f_i(S) deviates by ${deviation(exact).toFixed(4)} nats`);
+  const found: ProjectionError[] = [];
+  for (const [dim, projections] of PLANS) {
+    const draws: Float64Array[] = [];
+    for (let seed = 0; seed < SEEDS; seed++) {
+      const sketched = sketches.map(({ train, validation, ...rest }) => ({
+        ...rest,
+        train: narrowed(train, dim, projections, seed),
+        validation: narrowed(validation, dim, projections, seed),
+      }));
+      draws.push(await valuesOf(sketched, projections));
+    }
+    let scatter = 0;
+    let squares = 0;
+    exact.forEach((f, at) => {
+      const values = draws.map((draw) => draw[at]!);
+      const centre = values.reduce((sum, x) => sum + x, 0) / SEEDS;
+      const variance = values.reduce((sum, x) => sum + (x - centre) ** 2, 0) / (SEEDS - 1);
+      scatter += variance / exact.length;
+      // A mean over few seeds is off by chance too.
+      squares += ((centre - f) ** 2 - variance / SEEDS) / exact.length;
+    });
+    const wanted = overClients(exact, members);
+    const error: ProjectionError = {
+      dim,
+      projections,
+      standardError: Math.sqrt(scatter),
+      bias: Math.sqrt(Math.max(0, squares)),
+      correlation: draws.reduce((sum, draw) => sum + cosine(overClients(draw, members), wanted) / SEEDS, 0),
+    };
+    found.push(error);
+    print(
+      `  ${projections} x ${dim}: standard error ${error.standardError.toFixed(4)}, bias ${error.bias.toFixed(4)} nats, correlation ${error.correlation.toFixed(3)}`,
+    );
+  }
+  return found;
+}
+
+function narrowed(rows: LogisticRows, dim: number, projections: number, seed: number): LogisticRows {
+  const count = rows.margin.length;
+  const width = dim * projections;
+  const sketch = new Float32Array(count * width);
+  for (let p = 0; p < projections; p++) {
+    const projection = tensorProjection(seed, "sketch of a sketch", rows.dim, dim, p);
+    for (let r = 0; r < count; r++) {
+      const into = new Float64Array(dim);
+      addSketch(projection, rows.sketch.subarray(r * rows.dim, (r + 1) * rows.dim), into);
+      sketch.set(into, r * width + p * dim);
+    }
+  }
+  return { ...rows, dim: width, sketch };
+}
+
+/** Each value less the mean over the values of its client. */
+function overClients(values: Float64Array, clients: readonly number[]): Float64Array {
+  const sums = new Map<number, { sum: number; count: number }>();
+  clients.forEach((client, at) => {
+    const { sum, count } = sums.get(client) ?? { sum: 0, count: 0 };
+    sums.set(client, { sum: sum + values[at]!, count: count + 1 });
+  });
+  return values.map((value, at) => {
+    const { sum, count } = sums.get(clients[at]!)!;
+    return value - sum / count;
+  });
+}
+
+function cosine(a: Float64Array, b: Float64Array): number {
+  const dot = a.reduce((sum, x, at) => sum + x * b[at]!, 0);
+  return dot / Math.hypot(...a) / Math.hypot(...b);
+}
+
+function deviation(values: Float64Array): number {
+  const centre = values.reduce((sum, x) => sum + x, 0) / values.length;
+  return Math.sqrt(values.reduce((sum, x) => sum + (x - centre) ** 2, 0) / values.length);
+}
