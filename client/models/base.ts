@@ -62,7 +62,7 @@ export async function openBaseModel(path: string, { quantization = "none" }: Bas
 }
 
 /** A weight's name in the files: checkpoints of a model without its head (the hub's GPT-2 is one) leave out the prefix. */
-function storedName(folder: ModelFolder, { prefix }: Architecture, name: string): string {
+export function storedName(folder: ModelFolder, { prefix }: Architecture, name: string): string {
   const short = name.startsWith(prefix) ? name.slice(prefix.length) : name;
   return !folder.tensors.has(name) && folder.tensors.has(short) ? short : name;
 }

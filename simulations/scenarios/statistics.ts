@@ -10,6 +10,19 @@ export function standardError(values: readonly number[]): number {
   return Math.sqrt(squares / (values.length - 1) / values.length);
 }
 
+export interface Ratio {
+  readonly value: number;
+  /** By the delta method, from examples that are independent of each other. */
+  readonly standardError: number;
+}
+
+/** The ratio of two means over the same examples. */
+export function ratioOfMeans(above: readonly number[], below: readonly number[]): Ratio {
+  const value = mean(above) / mean(below);
+  const residuals = above.map((number, i) => number - value * below[i]!);
+  return { value, standardError: standardError(residuals) / Math.abs(mean(below)) };
+}
+
 /** Pearson's correlation; NaN where one side does not vary. */
 export function correlation(a: readonly number[], b: readonly number[]): number {
   const [ma, mb] = [mean(a), mean(b)];

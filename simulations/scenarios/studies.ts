@@ -2,6 +2,7 @@
 import { groupingsStudy } from "./groupings.js";
 import { PAPER_TASKS, realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
 import type { Study } from "./study.js";
+import { ADAPTER_KINDS, taylorStudy } from "./taylor.js";
 
 export const STUDIES: Readonly<Record<string, Study>> = {
   "groups-text-sets": groupingsStudy({
@@ -26,6 +27,16 @@ export const STUDIES: Readonly<Record<string, Study>> = {
     population: () => rolePopulation(100),
     model: () => realData("models", "stories3M"),
     options: {},
+    tuning: { epochs: 3, batch: 8, learningRate: 0.003 },
+  }),
+  taylor: taylorStudy({
+    about: "the error of the first-order approximation along real tunings of three text sets, for each kind of adapter",
+    title: "Error of the first-order approximation",
+    kinds: ADAPTER_KINDS,
+    population: (seed) =>
+      textSetPopulation({ sets: ["emotion", "sst2", "trec"], train: 96, validation: 32, test: 1, seed }),
+    model: () => realData("models", "stories3M"),
+    options: { maxTokens: 64 },
     tuning: { epochs: 3, batch: 8, learningRate: 0.003 },
   }),
 };
