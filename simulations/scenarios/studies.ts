@@ -1,4 +1,5 @@
 /** The studies by name. */
+import { distortionStudy } from "./distortion.js";
 import { groupingsStudy } from "./groupings.js";
 import { PAPER_TASKS, realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
 import type { Study } from "./study.js";
@@ -38,5 +39,13 @@ export const STUDIES: Readonly<Record<string, Study>> = {
     model: () => realData("models", "stories3M"),
     options: { maxTokens: 64 },
     tuning: { epochs: 3, batch: 8, learningRate: 0.003 },
+  }),
+  "sketch-distortion": distortionStudy({
+    about: "how sketches distort norms and inner products of real gradients, beside a dense projection",
+    title: "Distortion of sketched gradients",
+    population: (seed) =>
+      textSetPopulation({ sets: ["emotion", "sst2", "trec", "ag_news"], train: 16, validation: 1, test: 1, seed }),
+    model: () => realData("models", "stories3M"),
+    options: { maxTokens: 64 },
   }),
 };

@@ -1,0 +1,263 @@
+/**
+ * A study of the sketch: how it distorts norms and inner products of real per-example gradients against its width, beside a dense
+ * Rademacher projection of the same gradients, and what averaging over seeds gains.
+ */
+import { join } from "node:path";
+import { Meter } from "../../client/tuning/programs.js";
+import { writeAtomically } from "../../shared/base/atomic.js";
+import type { JobContext } from "../../shared/base/command.js";
+import { count, fixed, significant } from "../../shared/base/format.js";
+import { simulationPlan } from "../../shared/config/config.js";
+import { seriesPlot } from "../report/series.js";
+import { sketcher } from "./expansion.js";
+import { Lab } from "./lab.js";
+import { eachGradient, hasMargin, MARGINS } from "./linearisation.js";
+import { Measurements } from "./measurements.js";
+import { type Distortion, denseProduct, distortionOf, type Gram, gramOf, meanGram, theory } from "./projections.js";
+import { mean, standardError } from "./statistics.js";
+import type { Finding, Findings, Study, StudyJob } from "./study.js";
+
+type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title" | "adapter">;
+
+const ADAPTERS = { LoRA: {}, Houlsby: { kind: "houlsby" } } as const;
+type Adapter = keyof typeof ADAPTERS;
+
+const WIDTHS = [50, 100, 200, 400, 800, 1600] as const;
+const WIDEST = WIDTHS[WIDTHS.length - 1]!;
+/** Projections of each way. */
+const SEEDS = 10;
+/** Of the default width: averages over so many seeds. Divisors of SEEDS. */
+const AVERAGED = { width: 400, over: [1, 2, 5, 10] } as const;
+
+const WAYS = ["structured", "dense"] as const;
+type Way = (typeof WAYS)[number];
+
+export interface DistortionCase {
+  readonly about: string;
+  readonly title: string;
+  readonly population: (seed: number) => Promise<string>;
+  /** Unless the user names one. */
+  readonly model: () => string;
+  readonly options: Options;
+}
+
+interface WayResult {
+  /** [WIDTHS][SEEDS] */
+  readonly distortions: readonly (readonly Distortion[])[];
+  /** [AVERAGED.over][SEEDS / k] of inner products averaged over k seeds. */
+  readonly averages: readonly (readonly Distortion[])[];
+}
+
+interface AdapterResult {
+  readonly adapter: Adapter;
+  /** Gradients, and the numbers of each. */
+  readonly gradients: number;
+  readonly parameters: number;
+  /** [WIDTHS] */
+  readonly theory: readonly Distortion[];
+  readonly ways: Readonly<Record<Way, WayResult>>;
+}
+
+export function distortionStudy(given: DistortionCase): Study {
+  return {
+    about: given.about,
+    run: async (job, context) => {
+      const results: AdapterResult[] = [];
+      for (const adapter of Object.keys(ADAPTERS) as Adapter[])
+        results.push(await oneAdapter(given, adapter, job, context));
+      return findingsOf(given, job.model ?? given.model(), results);
+    },
+  };
+}
+
+async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob, context: JobContext) {
+  const { seed, force, model = given.model() } = job;
+  const population = join(job.out, "population.jsonl");
+  await writeAtomically(population, await given.population(seed));
+  const settings = { ...given.options, adapter: ADAPTERS[adapter], title: given.title };
+  const lab = await Lab.open(simulationPlan({ ...settings, model, population, seed }), context);
+  const stage = context.progress.stage(`project gradients of ${adapter}`, WAYS.length * SEEDS);
+  try {
+    const kept = await Measurements.open(join(job.out, adapter.toLowerCase()), { ...lab.setting, SEEDS }, force);
+    return await kept.of(adapter, async (): Promise<AdapterResult> => {
+      const gradients = await gradientsOf(lab, context.signal);
+      const exact = gramOf(gradients);
+      const ways: Partial<Record<Way, WayResult>> = {};
+      for (const way of WAYS) {
+        const grams: Gram[][] = [];
+        for (let at = 0; at < SEEDS; at++) {
+          grams.push(await gramsOf(lab, gradients, way, seed + at));
+          stage.tick();
+        }
+        ways[way] = compared(exact, grams);
+      }
+      return {
+        adapter,
+        gradients: gradients.length,
+        parameters: gradients[0]!.length,
+        theory: WIDTHS.map((width) => theory(exact, width)),
+        ways: ways as Record<Way, WayResult>,
+      };
+    });
+  } finally {
+    stage.done();
+    await lab.close();
+  }
+}
+
+/** Of every margin of every training row. */
+async function gradientsOf(
+  { programs, layout, start, names, ...lab }: Lab,
+  signal: AbortSignal,
+): Promise<Float32Array[]> {
+  const rows = names.flatMap((_, i) => lab.datasets[i]!.train);
+  const gradients: Float32Array[] = [];
+  for (const margin of MARGINS) {
+    const own = rows.filter((row) => hasMargin(row, margin));
+    await eachGradient(programs, layout, start, own, margin, new Meter(signal), (_, __, gradient) => {
+      gradients.push(gradient);
+    });
+  }
+  return gradients;
+}
+
+/** [WIDTHS] inner products of the projected gradients. */
+async function gramsOf(
+  { layout, runtime }: Lab,
+  gradients: readonly Float32Array[],
+  way: Way,
+  seed: number,
+): Promise<Gram[]> {
+  if (way === "structured") return WIDTHS.map((dim) => gramOf(gradients.map(sketcher(layout, { dim, seed }))));
+  const products = await denseProduct(runtime, gradients, WIDEST, seed);
+  return WIDTHS.map((dim) => gramOf(products, dim).map((value) => value / dim));
+}
+
+/** @param grams [SEEDS][WIDTHS] */
+function compared(exact: Gram, grams: readonly (readonly Gram[])[]): WayResult {
+  const at = WIDTHS.indexOf(AVERAGED.width);
+  return {
+    distortions: WIDTHS.map((_, width) => grams.map((own) => distortionOf(exact, own[width]!))),
+    averages: AVERAGED.over.map((k) =>
+      Array.from({ length: SEEDS / k }, (_, group) => {
+        const own = grams.slice(group * k, (group + 1) * k);
+        return distortionOf(exact, meanGram(own.map((one) => one[at]!)));
+      }),
+    ),
+  };
+}
+
+type Of = (distortion: Distortion) => number;
+const normMean: Of = ({ norm }) => norm.mean;
+const innerMean: Of = ({ inner }) => inner.mean;
+
+function findingsOf(given: DistortionCase, model: string, results: readonly AdapterResult[]): Findings {
+  return {
+    title: given.title,
+    facts: [
+      ["model", model],
+      ["seeds", String(SEEDS)],
+    ],
+    findings: results.flatMap((result) => [widthsFinding(result), averagesFinding(result)]),
+    data: results.map(({ ways, ...result }) => ({ ...result, widths: WIDTHS, averagedOver: AVERAGED, ways })),
+  };
+}
+
+const over = (distortions: readonly Distortion[], of: Of): number => mean(distortions.map(of));
+
+/** Of the structured sketch's error to the dense one's, over all widths; its standard error by the spread over seeds. */
+function ratioOf({ ways }: AdapterResult, of: Of): { value: number; error: number } {
+  const ratios = Array.from({ length: SEEDS }, (_, seed) =>
+    mean(
+      WIDTHS.map(
+        (_, width) => of(ways.structured.distortions[width]![seed]!) / over(ways.dense.distortions[width]!, of),
+      ),
+    ),
+  );
+  const dense = Array.from({ length: SEEDS }, (_, seed) =>
+    mean(
+      WIDTHS.map((_, width) => of(ways.dense.distortions[width]![seed]!) / over(ways.dense.distortions[width]!, of)),
+    ),
+  );
+  return { value: mean(ratios), error: Math.hypot(standardError(ratios), standardError(dense)) };
+}
+
+const share = (value: number): string => significant(100 * value, 3);
+const told = ({ value, error }: { value: number; error: number }): string => `${fixed(value, 3)} ± ${fixed(error, 3)}`;
+
+function widthsFinding(result: AdapterResult): Finding {
+  const { adapter, gradients, parameters, ways } = result;
+  const columns: readonly (readonly [string, Of])[] = [
+    ["norm", normMean],
+    ["norm, 95 % below", ({ norm }) => norm.most],
+    ["inner product", innerMean],
+    ["inner product, 95 % below", ({ inner }) => inner.most],
+  ];
+  const figure = (name: string, of: Of) => ({
+    figure: seriesPlot(
+      [
+        ...WAYS.map((way) => ({
+          name: way,
+          points: WIDTHS.map((x, at) => ({ x, y: 100 * over(ways[way].distortions[at]!, of) })),
+        })),
+        { name: "theory", points: WIDTHS.map((x, at) => ({ x, y: 100 * of(result.theory[at]!) })) },
+      ],
+      {
+        x: "width of the sketch",
+        y: `mean error of the ${name}, %`,
+        logX: true,
+        logY: true,
+        label: `Error of the ${name} against the width, ${adapter}`,
+      },
+    ),
+    caption: `Mean over ${count(gradients)} gradients and ${SEEDS} seeds.`,
+  });
+  return {
+    title: `Gradients of ${adapter}: structured and dense`,
+    text: `${count(gradients)} real gradients of ${count(parameters)} numbers each. The structured sketch's error is ${told(ratioOf(result, normMean))} times the dense one's for norms and ${told(ratioOf(result, innerMean))} times for inner products, the mean over the widths. Errors in %: of norms relative to the norm, of inner products relative to the product of the norms; "theory" is a dense projection's to first order in 1 / d.`,
+    table: {
+      head: ["width", ...columns.flatMap(([name]) => [...WAYS, "theory"].map((way) => `${name}, ${way}`))],
+      rows: WIDTHS.map((width, at) => [
+        String(width),
+        ...columns.flatMap(([, of]) => [
+          ...WAYS.map((way) => share(over(ways[way].distortions[at]!, of))),
+          share(of(result.theory[at]!)),
+        ]),
+      ]),
+    },
+    figures: [figure("norm", normMean), figure("inner product", innerMean)],
+  };
+}
+
+function averagesFinding({ adapter, ways, ...result }: AdapterResult): Finding {
+  const one = result.theory[WIDTHS.indexOf(AVERAGED.width)]!;
+  const series = [
+    ...WAYS.map((way) => ({
+      name: way,
+      points: AVERAGED.over.map((x, at) => ({ x, y: 100 * over(ways[way].averages[at]!, innerMean) })),
+    })),
+    { name: "theory", points: AVERAGED.over.map((x) => ({ x, y: (100 * one.inner.mean) / Math.sqrt(x) })) },
+  ];
+  const all = AVERAGED.over.length - 1;
+  const { structured } = ways;
+  return {
+    title: `Gradients of ${adapter}: averages over seeds`,
+    text: `Inner products of width ${AVERAGED.width}, averaged over ${AVERAGED.over[all]} seeds: the error is ${fixed(over(structured.averages[0]!, innerMean) / over(structured.averages[all]!, innerMean), 2)} times smaller (independent errors: ${fixed(Math.sqrt(AVERAGED.over[all]!), 2)}), as one sketch that many times as wide would have it.`,
+    table: {
+      head: ["seeds", ...WAYS, "theory"],
+      rows: AVERAGED.over.map((k, at) => [String(k), ...series.map(({ points }) => share(points[at]!.y / 100))]),
+    },
+    figures: [
+      {
+        figure: seriesPlot(series, {
+          x: "seeds averaged",
+          y: "mean error of the inner product, %",
+          logX: true,
+          logY: true,
+          label: `Error of averaged inner products against the seeds, ${adapter}`,
+        }),
+        caption: `Sketches of width ${AVERAGED.width}.`,
+      },
+    ],
+  };
+}
