@@ -20,8 +20,8 @@ import { comparisonsOf } from "../../client/tuning/rivals.js";
 import { sizeOf } from "../../shared/base/tensors.js";
 
 /**
- * `answer`: log odds of each scored token against the rest of the vocabulary, their mean. `choice`: of the right choice's first
- * token against those of all other choices together; of rows whose choices differ there.
+ * `answer`: log odds of each scored token against the rest of the vocabulary, their mean. `choice`: log odds of the right choice
+ * against all others together, each where it parts from the right one; of rows whose choices differ in their first tokens.
  */
 export const MARGINS = ["answer", "choice"] as const;
 export type Margin = (typeof MARGINS)[number];
@@ -35,13 +35,7 @@ export function marginOf(
   vocabulary: number,
   margin: Margin,
 ): number {
-  if (margin === "choice") {
-    const { tokens, answer } = row.choices!;
-    return against(
-      Float64Array.from(tokens, (choice) => logits[choice[0] as number]!),
-      answer,
-    );
-  }
+  if (margin === "choice") return -logSumExp(rivalLeads(row, logits, vocabulary));
   let sum = 0;
   row.scored.forEach((at, s) => {
     sum += against(logits.subarray(s * vocabulary, (s + 1) * vocabulary), row.tokens[at] as number);
@@ -51,11 +45,31 @@ export function marginOf(
 
 /** One logit minus the logsumexp of the others. */
 function against(logits: Float32Array | Float64Array, right: number): number {
+  return logits[right]! - logSumExp(logits, right);
+}
+
+/** What each other choice's logit leads the right one's by, where they part. */
+function rivalLeads({ choices }: EncodedRow, logits: Float32Array | Float64Array, vocabulary: number): Float64Array {
+  const { tokens, answer } = choices!;
+  const right = tokens[answer]!;
+  const leads = new Map<number, number>();
+  for (const other of tokens) {
+    const place = right.findIndex((token, k) => token !== other[k]);
+    const rival = place < 0 ? undefined : other[place];
+    if (rival === undefined) continue;
+    const from = place * vocabulary;
+    leads.set(from + rival, logits[from + rival]! - logits[from + right[place]!]!);
+  }
+  return Float64Array.from(leads.values());
+}
+
+/** @param without the place of one that does not count */
+function logSumExp(values: Float32Array | Float64Array, without = -1): number {
   let most = Number.NEGATIVE_INFINITY;
-  for (let k = 0; k < logits.length; k++) if (k !== right) most = Math.max(most, logits[k]!);
+  for (let k = 0; k < values.length; k++) if (k !== without) most = Math.max(most, values[k]!);
   let sum = 0;
-  for (let k = 0; k < logits.length; k++) if (k !== right) sum += Math.exp(logits[k]! - most);
-  return logits[right]! - most - Math.log(sum);
+  for (let k = 0; k < values.length; k++) if (k !== without) sum += Math.exp(values[k]! - most);
+  return most + Math.log(sum);
 }
 
 /** Rows of similar length together. @param most tokens of a batch, padding included */

@@ -131,6 +131,24 @@ function fieldOf(row: Readonly<Record<string, unknown>>, path: string): string {
   return String(index === undefined ? value : (value as readonly unknown[])[Number(index)]).trim();
 }
 
+/**
+ * The same rows with the space before an answer in the prompt. Some tokenizers make it a token of its own, so that all choices begin
+ * alike and have no margin against each other.
+ */
+export function spaceInPrompt(population: string): string {
+  const moved = (_: string, value: unknown): unknown => {
+    if (typeof value !== "object" || value === null || !("completion" in value)) return value;
+    const { prompt, completion, choices } = value as { prompt: string; completion: string; choices: string[] };
+    return {
+      prompt: `${prompt} `,
+      completion: completion.trimStart(),
+      choices: choices.map((choice) => choice.trimStart()),
+    };
+  };
+  const lines = population.split("\n").filter((line) => line !== "");
+  return lines.map((line) => `${JSON.stringify(JSON.parse(line, moved))}\n`).join("");
+}
+
 /** The first `clients` speaking roles, as they are in the data. */
 export async function rolePopulation(clients: number): Promise<string> {
   const file = realData("datasets", "federated", "shakespeare_roles", "demo_100_clients.jsonl");

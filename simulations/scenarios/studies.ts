@@ -1,7 +1,7 @@
 /** The studies by name. */
 import { distortionStudy } from "./distortion.js";
 import { groupingsStudy } from "./groupings.js";
-import { PAPER_TASKS, realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
+import { PAPER_TASKS, realData, rolePopulation, spaceInPrompt, TEXT_SETS, textSetPopulation } from "./real.js";
 import type { Study } from "./study.js";
 import { ADAPTER_KINDS, taylorStudy } from "./taylor.js";
 
@@ -31,20 +31,32 @@ export const STUDIES: Readonly<Record<string, Study>> = {
     tuning: { epochs: 3, batch: 8, learningRate: 0.003 },
   }),
   taylor: taylorStudy({
-    about: "the error of the first-order approximation along real tunings of three text sets, for each kind of adapter",
+    about: "the error of the first-order approximation along real tunings of text sets, for each kind of adapter",
     title: "Error of the first-order approximation",
     kinds: ADAPTER_KINDS,
-    population: (seed) =>
-      textSetPopulation({ sets: ["emotion", "sst2", "trec"], train: 96, validation: 32, test: 1, seed }),
+    population: async (seed, own) =>
+      own
+        ? textSetPopulation({ sets: ["emotion", "sst2"], train: 24, validation: 12, test: 1, seed })
+        : spaceInPrompt(
+            await textSetPopulation({ sets: ["emotion", "sst2", "trec"], train: 96, validation: 32, test: 1, seed }),
+          ),
     model: () => realData("models", "stories3M"),
     options: { maxTokens: 64 },
-    tuning: { epochs: 3, batch: 8, learningRate: 0.003 },
+    tuning: (own) => ({ epochs: 3, batch: 8, learningRate: own ? 0.001 : 0.003 }),
   }),
   "sketch-distortion": distortionStudy({
     about: "how sketches distort norms and inner products of real gradients, beside a dense projection",
     title: "Distortion of sketched gradients",
-    population: (seed) =>
-      textSetPopulation({ sets: ["emotion", "sst2", "trec", "ag_news"], train: 16, validation: 1, test: 1, seed }),
+    population: async (seed) =>
+      spaceInPrompt(
+        await textSetPopulation({
+          sets: ["emotion", "sst2", "trec", "ag_news"],
+          train: 12,
+          validation: 1,
+          test: 1,
+          seed,
+        }),
+      ),
     model: () => realData("models", "stories3M"),
     options: { maxTokens: 64 },
   }),

@@ -13,7 +13,7 @@ import { loss as lossText, percent, significant } from "../../shared/base/format
 import { simulationPlan } from "../../shared/config/config.js";
 import { readModelTensor } from "../../shared/models/files.js";
 import { type Series, seriesPlot } from "../report/series.js";
-import { alongWay, distance, dot, type Expansion, expandAlong, weightChange } from "./expansion.js";
+import { alongWay, distance, dot, type Expansion, expandAlong, type Way, weightChange } from "./expansion.js";
 import { Lab, type Tuning } from "./lab.js";
 import { MARGINS, type Margin } from "./linearisation.js";
 import { Measurements } from "./measurements.js";
@@ -47,11 +47,12 @@ export interface TaylorCase {
   readonly about: string;
   readonly title: string;
   readonly kinds: readonly Kind[];
-  readonly population: (seed: number) => Promise<string>;
+  /** @param own for a model that the user names, which may be large */
+  readonly population: (seed: number, own: boolean) => Promise<string>;
   /** Unless the user names one. */
   readonly model: () => string;
   readonly options: Options;
-  readonly tuning: Omit<Tuning, "seed">;
+  readonly tuning: (own: boolean) => Omit<Tuning, "seed">;
 }
 
 /** One tuning, on one dataset or on all of them. */
@@ -91,7 +92,7 @@ export function taylorStudy(given: TaylorCase): Study {
       for (let seed = job.seed; seed < job.seed + job.seeds; seed++) {
         for (const kind of given.kinds) results.push(await oneKind(given, kind, { ...job, seed }, context));
       }
-      return findingsOf(given, job.model ?? given.model(), results);
+      return findingsOf(given, job.model, results);
     },
   };
 }
@@ -100,15 +101,15 @@ async function oneKind(given: TaylorCase, kind: Kind, job: StudyJob, context: Jo
   const { seed, force, model = given.model() } = job;
   const out = join(job.out, `seed-${seed}`, kind.toLowerCase().replaceAll(/\W+/g, "-"));
   const population = join(job.out, `seed-${seed}`, "population.jsonl");
-  await writeAtomically(population, await given.population(seed));
+  const own = job.model !== undefined;
+  await writeAtomically(population, await given.population(seed, own));
   const plan = simulationPlan({ ...given.options, ...KINDS[kind].options, title: kind, model, population, seed });
   const lab = await Lab.open(plan, context);
   const stage = context.progress.stage(`expand ${kind}`, lab.names.length + 1);
   try {
-    const tuning = { ...given.tuning, seed };
+    const tuning = { ...given.tuning(own), seed };
     const sketch = { dim: plan.estimation.dim, seed };
-    const { quantization } = plan.base;
-    const kept = await Measurements.open(out, { ...lab.setting, quantization, tuning, sketch }, force);
+    const kept = await Measurements.open(out, { ...lab.setting, tuning, sketch }, force);
     const norms = await kept.of("norms", () => normsOf(lab));
     const everyone = lab.names.map((_, i) => i);
     const ways: WayResult[] = [];
@@ -117,7 +118,7 @@ async function oneKind(given: TaylorCase, kind: Kind, job: StudyJob, context: Jo
       ways.push(
         await kept.of({ group: names }, async () => ({
           group: names,
-          ...(await oneWay(lab, group, norms, tuning, sketch, context)),
+          ...(await oneWay(lab, { group, norms, tuning, sketch }, context)),
         })),
       );
       stage.tick();
@@ -141,16 +142,21 @@ async function normsOf({ base, layout }: Lab): Promise<Norms> {
   return { all: Math.sqrt(squares.all), adapted: adapted.length > 0 ? Math.sqrt(squares.adapted) : null };
 }
 
+interface Tuned {
+  readonly group: readonly number[];
+  readonly norms: Norms;
+  readonly tuning: Tuning;
+  readonly sketch: Way["sketch"];
+}
+
 async function oneWay(
   lab: Lab,
-  group: readonly number[],
-  { all }: Norms,
-  tuning: Tuning,
-  sketch: { readonly dim: number; readonly seed: number },
+  { group, norms, tuning, sketch }: Tuned,
   { signal }: JobContext,
 ): Promise<Omit<WayResult, "group">> {
-  const { layout, start, programs } = lab;
-  const lossOf = async (values: AdapterValues | undefined) =>
+  const { layout, programs, start } = lab;
+  const { all } = norms;
+  const lossOf = async (values: AdapterValues) =>
     mean((await lab.score(values, group, "validation")).map(({ loss }) => loss));
   const { values: tuned } = await lab.tune(group, tuning);
   const length = distance(start, tuned) / all;
@@ -161,7 +167,7 @@ async function oneWay(
   const way = { start, tuned, shares, probe: shares[0]!, sketch };
   const expansions = await expandAlong(programs, layout, way, rows, new Meter(signal));
   return {
-    loss: { before: await lossOf(undefined), after: await lossOf(tuned) },
+    loss: { before: await lossOf(start), after: await lossOf(tuned) },
     shares,
     lengths: shares.map((share) => share * length),
     weightChanges:
@@ -217,9 +223,10 @@ function errorsOf(results: readonly KindResult[], margin: Margin, step: number, 
 
 const MARGIN_NAMES: Readonly<Record<Margin, string>> = { answer: "whole vocabulary", choice: "choices" };
 
-function findingsOf(given: TaylorCase, model: string, results: readonly KindResult[]): Findings {
+function findingsOf(given: TaylorCase, model: string | undefined, results: readonly KindResult[]): Findings {
   const kinds = given.kinds.map((kind) => ({ kind, results: results.filter((one) => one.kind === kind) }));
   const { ways } = results[0]!;
+  const tuning = given.tuning(model !== undefined);
   const margins = MARGINS.filter((margin) =>
     ways.some(({ expansions }) => expansions.some((one) => one.margin === margin)),
   );
@@ -241,11 +248,11 @@ function findingsOf(given: TaylorCase, model: string, results: readonly KindResu
   return {
     title: given.title,
     facts: [
-      ["model", model],
+      ["model", model ?? given.model()],
       ["datasets", ways.at(-1)!.group.join(", ")],
       ["seeds", [...new Set(results.map(({ seed }) => seed))].join(", ")],
-      ["passes", String(given.tuning.epochs)],
-      ["learning rate", String(given.tuning.learningRate)],
+      ["passes", String(tuning.epochs)],
+      ["learning rate", String(tuning.learningRate)],
       ["norm of the base", significant(results[0]!.norms.all)],
     ],
     findings: [stepsFinding(cells, margins), tunedFinding(cells), causesFinding(cells), waysFinding(results)],
