@@ -38,11 +38,12 @@ export const STUDIES: Readonly<Record<string, Study>> = {
       own
         ? textSetPopulation({ sets: ["emotion", "sst2"], train: 24, validation: 12, test: 1, seed })
         : spaceInPrompt(
-            await textSetPopulation({ sets: ["emotion", "sst2", "trec"], train: 96, validation: 32, test: 1, seed }),
+            await textSetPopulation({ sets: ["emotion", "sst2", "trec"], train: 64, validation: 24, test: 1, seed }),
           ),
     model: () => realData("models", "stories3M"),
     options: { maxTokens: 64 },
-    tuning: (own) => ({ epochs: 3, batch: 8, learningRate: own ? 0.001 : 0.003 }),
+    // At 0.003 the three sets' own adapters end at a mean validation loss of 2.7 instead of 2.5, three times as far from the start.
+    tuning: { epochs: 3, batch: 8, learningRate: 0.0005 },
   }),
   "sketch-distortion": distortionStudy({
     about: "how sketches distort norms and inner products of real gradients, beside a dense projection",

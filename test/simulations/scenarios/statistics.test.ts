@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { correlation, explained, ranks, spearman, standardError } from "../../../simulations/scenarios/statistics.js";
+import {
+  correlation,
+  explained,
+  ranks,
+  ratioOfMeans,
+  spearman,
+  standardError,
+} from "../../../simulations/scenarios/statistics.js";
 
 const close = (actual: number, wanted: number): void => assert.ok(Math.abs(actual - wanted) < 1e-12, `${actual}`);
 
@@ -31,4 +38,21 @@ test("the standard error of a mean is the spread by the root of the number", () 
   close(standardError([1, 3]), 1);
   close(standardError([2, 4, 6, 8]), Math.sqrt(20 / 3 / 4));
   assert.ok(Number.isNaN(standardError([1])));
+});
+
+test("the standard error of a ratio of means is near the jackknife's, and none where the ratio does not vary", () => {
+  const [above, below] = [
+    [1, 2.5, 3, 5, 4, 7],
+    [2, 4, 7, 9, 9, 13],
+  ];
+  const { value, standardError: error } = ratioOfMeans(above, below);
+  close(value, 22.5 / 44);
+  const without = above.map((_, i) => {
+    const rest = (values: number[]) => values.reduce((sum, one, k) => sum + (k === i ? 0 : one), 0);
+    return rest(above) / rest(below);
+  });
+  const middle = without.reduce((a, b) => a + b) / 6;
+  const jackknife = Math.sqrt((5 / 6) * without.reduce((sum, one) => sum + (one - middle) ** 2, 0));
+  assert.ok(Math.abs(error / jackknife - 1) < 0.1, `${error}, jackknife ${jackknife}`);
+  assert.ok(ratioOfMeans([1, 2, 3], [2, 4, 6]).standardError < 1e-12);
 });

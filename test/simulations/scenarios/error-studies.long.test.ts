@@ -1,0 +1,83 @@
+/** The studies of the approximation's and the sketch's errors, whole, on a model that is trained in this repository. */
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type TestContext } from "node:test";
+import { silentLog } from "../../../shared/base/log.js";
+import { silentProgress } from "../../../shared/base/progress.js";
+import { DEMO_MODEL } from "../../../simulations/demo/pretrain.js";
+import { plantedPopulation, populationLines } from "../../../simulations/population/planted.js";
+import { distortionStudy } from "../../../simulations/scenarios/distortion.js";
+import { MEASUREMENTS } from "../../../simulations/scenarios/measurements.js";
+import type { Distortion } from "../../../simulations/scenarios/projections.js";
+import type { Study } from "../../../simulations/scenarios/study.js";
+import { taylorStudy } from "../../../simulations/scenarios/taylor.js";
+
+const population = async (seed: number) =>
+  populationLines(plantedPopulation({ seed, groupSizes: [1, 1], train: 12, test: 4 }));
+const common = { about: "test", title: "Test", population, model: () => DEMO_MODEL };
+
+async function folder(t: TestContext): Promise<string> {
+  const out = await mkdtemp(join(tmpdir(), "kindred-study-"));
+  t.after(() => rm(out, { recursive: true, force: true }));
+  return out;
+}
+
+const run = (study: Study, out: string) =>
+  study.run(
+    { out, force: false, seed: 0, seeds: 1, model: undefined },
+    { log: silentLog, progress: silentProgress, signal: new AbortController().signal },
+  );
+
+test("a study of the approximation tunes each kind and dataset, is near at the shortest step, and goes on from what it measured", async (t) => {
+  const out = await folder(t);
+  const study = taylorStudy({
+    ...common,
+    kinds: ["LoRA", "Houlsby", "QLoRA"],
+    options: {},
+    tuning: { epochs: 4, batch: 8, learningRate: 0.01 },
+  });
+  const first = await run(study, out);
+  const { cells, ways } = first.data as {
+    cells: { kind: string; margin: string; length: number; linear: { ofChange: { value: number } } }[];
+    ways: { ways: { group: string[]; loss: { before: number; after: number }; slopes: number }[] }[];
+  };
+  for (const way of ways.flatMap((one) => one.ways)) {
+    assert.ok(way.loss.after < way.loss.before, `${way.group}: ${way.loss.after} of ${way.loss.before}`);
+    assert.ok(way.slopes < 0.01, `${way.group}: gradient and finite difference are ${way.slopes} apart`);
+  }
+  assert.equal(ways[0]!.ways.length, 3);
+  for (const kind of ["LoRA", "Houlsby", "QLoRA"]) {
+    for (const margin of ["answer", "choice"]) {
+      const own = cells.filter((cell) => cell.kind === kind && cell.margin === margin);
+      const [shortest] = own.sort((a, b) => a.length - b.length);
+      const { value } = shortest!.linear.ofChange;
+      assert.ok(value < 0.2, `${kind}, ${margin}: ${value} of the change`);
+    }
+  }
+  const path = join(out, "seed-0", "qlora", MEASUREMENTS);
+  const measured = await readFile(path);
+  assert.deepEqual(await run(study, out), first);
+  assert.deepEqual(await readFile(path), measured);
+});
+
+test("a study of the sketch's distortion finds it as near to theory as the dense projection", async (t) => {
+  const out = await folder(t);
+  const { data } = await run(distortionStudy({ ...common, options: {} }), out);
+  const results = data as {
+    widths: number[];
+    theory: Distortion[];
+    ways: Record<"structured" | "dense", { distortions: Distortion[][] }>;
+  }[];
+  assert.equal(results.length, 2);
+  for (const { widths, theory, ways } of results) {
+    for (const way of ["structured", "dense"] as const) {
+      widths.forEach((width, at) => {
+        const found = ways[way].distortions[at]!;
+        const error = found.reduce((sum, { inner }) => sum + inner.mean / found.length, 0);
+        assert.ok(error / theory[at]!.inner.mean < 1.5, `${way}, ${width}: ${error}, theory ${theory[at]!.inner.mean}`);
+      });
+    }
+  }
+});
