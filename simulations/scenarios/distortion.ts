@@ -35,7 +35,8 @@ type Way = (typeof WAYS)[number];
 export interface DistortionCase {
   readonly about: string;
   readonly title: string;
-  readonly population: (seed: number) => Promise<string>;
+  /** @param own for a model that the user names, which may be large */
+  readonly population: (seed: number, own: boolean) => Promise<string>;
   /** Unless the user names one. */
   readonly model: () => string;
   readonly options: Options;
@@ -73,7 +74,7 @@ export function distortionStudy(given: DistortionCase): Study {
 async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob, context: JobContext) {
   const { seed, force, model = given.model() } = job;
   const population = join(job.out, "population.jsonl");
-  await writeAtomically(population, await given.population(seed));
+  await writeAtomically(population, await given.population(seed, job.model !== undefined));
   const settings = { ...given.options, adapter: ADAPTERS[adapter], title: given.title };
   const lab = await Lab.open(simulationPlan({ ...settings, model, population, seed }), context);
   const stage = context.progress.stage(`project gradients of ${adapter}`, WAYS.length * SEEDS);

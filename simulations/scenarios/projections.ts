@@ -12,10 +12,11 @@ import { mean } from "./statistics.js";
 /** Inner products of vectors with each other, [n, n] row-major. */
 export type Gram = Float64Array;
 
+/** @param width so many first numbers of each */
 export function gramOf(vectors: readonly ArrayLike<number>[], width = vectors[0]!.length): Gram {
   const n = vectors.length;
   const gram = new Float64Array(n * n);
-  const first = vectors.map((vector) => Float64Array.from({ length: width }, (_, k) => vector[k]!));
+  const first = vectors.map((vector) => new Float64Array(vector).subarray(0, width));
   for (let i = 0; i < n; i++) {
     for (let j = 0; j <= i; j++) {
       gram[i * n + j] = dot(first[i]!, first[j]!);

@@ -48,16 +48,12 @@ export const STUDIES: Readonly<Record<string, Study>> = {
   "sketch-distortion": distortionStudy({
     about: "how sketches distort norms and inner products of real gradients, beside a dense projection",
     title: "Distortion of sketched gradients",
-    population: async (seed) =>
-      spaceInPrompt(
-        await textSetPopulation({
-          sets: ["emotion", "sst2", "trec", "ag_news"],
-          train: 12,
-          validation: 1,
-          test: 1,
-          seed,
-        }),
-      ),
+    population: async (seed, own) => {
+      const sets = ["emotion", "sst2", "trec", "ag_news"];
+      return own
+        ? textSetPopulation({ sets, train: 4, validation: 1, test: 1, seed })
+        : spaceInPrompt(await textSetPopulation({ sets, train: 12, validation: 1, test: 1, seed }));
+    },
     model: () => realData("models", "stories3M"),
     options: { maxTokens: 64 },
   }),

@@ -45,7 +45,7 @@ test("a study of the approximation tunes each kind and dataset, is near at the s
   };
   for (const way of ways.flatMap((one) => one.ways)) {
     assert.ok(way.loss.after < way.loss.before, `${way.group}: ${way.loss.after} of ${way.loss.before}`);
-    assert.ok(way.slopes < 0.01, `${way.group}: gradient and finite difference are ${way.slopes} apart`);
+    assert.ok(way.slopes < 0.1, `${way.group}: gradient and finite difference are ${way.slopes} apart`);
   }
   assert.equal(ways[0]!.ways.length, 3);
   for (const kind of ["LoRA", "Houlsby", "QLoRA"]) {
