@@ -3,7 +3,8 @@ import { distortionStudy } from "./distortion.js";
 import { groupingsStudy } from "./groupings.js";
 import { PAPER_TASKS, realData, rolePopulation, spaceInPrompt, TEXT_SETS, textSetPopulation } from "./real.js";
 import type { Study } from "./study.js";
-import { ADAPTER_KINDS, taylorStudy } from "./taylor.js";
+import { taylorStudy } from "./taylor.js";
+import { ADAPTER_KINDS } from "./taylor-errors.js";
 
 export const STUDIES: Readonly<Record<string, Study>> = {
   "groups-text-sets": groupingsStudy({
