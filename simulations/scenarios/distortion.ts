@@ -83,21 +83,20 @@ async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob
     return await kept.of(adapter, async (): Promise<AdapterResult> => {
       const gradients = await gradientsOf(lab, context.signal);
       const exact = gramOf(gradients);
-      const ways: Partial<Record<Way, WayResult>> = {};
-      for (const way of WAYS) {
+      const measured = async (way: Way): Promise<WayResult> => {
         const grams: Gram[][] = [];
         for (let at = 0; at < SEEDS; at++) {
           grams.push(await gramsOf(lab, gradients, way, seed + at));
           stage.tick();
         }
-        ways[way] = compared(exact, grams);
-      }
+        return compared(exact, grams);
+      };
       return {
         adapter,
         gradients: gradients.length,
         parameters: gradients[0]!.length,
         theory: WIDTHS.map((width) => theory(exact, width)),
-        ways: ways as Record<Way, WayResult>,
+        ways: { structured: await measured("structured"), dense: await measured("dense") },
       };
     });
   } finally {
@@ -166,21 +165,14 @@ function findingsOf(given: DistortionCase, model: string, results: readonly Adap
 
 const over = (distortions: readonly Distortion[], of: Of): number => mean(distortions.map(of));
 
-/** Of the structured sketch's error to the dense one's, over all widths; its standard error by the spread over seeds. */
+/** The structured sketch's error to the dense one's, a mean over the widths; its standard error by the spread over seeds. */
 function ratioOf({ ways }: AdapterResult, of: Of): { value: number; error: number } {
-  const ratios = Array.from({ length: SEEDS }, (_, seed) =>
-    mean(
-      WIDTHS.map(
-        (_, width) => of(ways.structured.distortions[width]![seed]!) / over(ways.dense.distortions[width]!, of),
-      ),
-    ),
-  );
-  const dense = Array.from({ length: SEEDS }, (_, seed) =>
-    mean(
-      WIDTHS.map((_, width) => of(ways.dense.distortions[width]![seed]!) / over(ways.dense.distortions[width]!, of)),
-    ),
-  );
-  return { value: mean(ratios), error: Math.hypot(standardError(ratios), standardError(dense)) };
+  const toDense = (way: Way): number[] =>
+    Array.from({ length: SEEDS }, (_, seed) =>
+      mean(WIDTHS.map((_, at) => of(ways[way].distortions[at]![seed]!) / over(ways.dense.distortions[at]!, of))),
+    );
+  const [structured, dense] = [toDense("structured"), toDense("dense")];
+  return { value: mean(structured), error: Math.hypot(standardError(structured), standardError(dense)) };
 }
 
 const share = (value: number): string => significant(100 * value, 3);
