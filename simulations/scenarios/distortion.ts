@@ -25,9 +25,9 @@ type Adapter = keyof typeof ADAPTERS;
 const WIDTHS = [50, 100, 200, 400, 800, 1600] as const;
 const WIDEST = WIDTHS[WIDTHS.length - 1]!;
 /** Projections of each way. */
-const SEEDS = 10;
+const SEEDS = 16;
 /** Of the default width: averages over so many seeds. Divisors of SEEDS. */
-const AVERAGED = { width: 400, over: [1, 2, 5, 10] } as const;
+const AVERAGED = { width: 400, over: [1, 2, 4, 8] } as const;
 
 const WAYS = ["structured", "dense"] as const;
 type Way = (typeof WAYS)[number];
@@ -79,7 +79,11 @@ async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob
   const lab = await Lab.open(simulationPlan({ ...settings, model, population, seed }), context);
   const stage = context.progress.stage(`project gradients of ${adapter}`, WAYS.length * SEEDS);
   try {
-    const kept = await Measurements.open(join(job.out, adapter.toLowerCase()), { ...lab.setting, SEEDS }, force);
+    const kept = await Measurements.open(
+      join(job.out, adapter.toLowerCase()),
+      { ...lab.setting, WIDTHS, SEEDS, AVERAGED },
+      force,
+    );
     return await kept.of(adapter, async (): Promise<AdapterResult> => {
       const gradients = await gradientsOf(lab, context.signal);
       const exact = gramOf(gradients);
@@ -209,13 +213,14 @@ function widthsFinding(result: AdapterResult): Finding {
     title: `Gradients of ${adapter}: structured and dense`,
     text: `${count(gradients)} real gradients of ${count(parameters)} numbers each. The structured sketch's error is ${told(ratioOf(result, normMean))} times the dense one's for norms and ${told(ratioOf(result, innerMean))} times for inner products, the mean over the widths. Errors in %: of norms relative to the norm, of inner products relative to the product of the norms; "theory" is a dense projection's to first order in 1 / d.`,
     table: {
-      head: ["width", ...columns.flatMap(([name]) => [...WAYS, "theory"].map((way) => `${name}, ${way}`))],
-      rows: WIDTHS.map((width, at) => [
-        String(width),
-        ...columns.flatMap(([, of]) => [
-          ...WAYS.map((way) => share(over(ways[way].distortions[at]!, of))),
-          share(of(result.theory[at]!)),
+      head: ["width", "projection", ...columns.map(([name]) => name)],
+      rows: WIDTHS.flatMap((width, at) => [
+        ...WAYS.map((way) => [
+          String(width),
+          way,
+          ...columns.map(([, of]) => share(over(ways[way].distortions[at]!, of))),
         ]),
+        [String(width), "theory", ...columns.map(([, of]) => share(of(result.theory[at]!)))],
       ]),
     },
     figures: [figure("norm", normMean), figure("inner product", innerMean)],
