@@ -196,7 +196,7 @@ function causesFinding(cells: readonly Cell[]): Finding {
   });
   return {
     title: "Where the error comes from",
-    text: `A margin is a logit minus a logsumexp of others. Where the logits are expanded to first order instead of the margin, and the margin is taken of them, ${said.join(" and ")} is left at the tuned adapter: the network's own; the rest is the logsumexp's. The sketch's error is that of the inner product of two sketches, of gradient and way; the estimate is free of it, as its weights are fitted to sketches and are no sketch of a way.`,
+    text: `A margin is a logit minus a logsumexp of others. Where the logits are expanded to first order instead of the margin, and the margin is taken of them, ${said.join(" and ")} is left at the tuned adapter: the network's own; the rest is the logsumexp's. The sketch's error is that of the inner product of two sketches, of gradient and way. It is not the estimate's, whose weights are fitted to the sketches themselves.`,
     table: {
       head: [
         "adapter",
