@@ -4,15 +4,7 @@
  */
 import type { EncodedRow } from "../../client/data/types.js";
 import type { AdapterLayout, AdapterTensor, AdapterValues } from "../../client/tuning/adapter.js";
-import {
-  askFeeds,
-  asksOf,
-  batchesOf,
-  hasDistinctChoices,
-  looked,
-  marginFeeds,
-  sequenceFeeds,
-} from "../../client/tuning/batches.js";
+import { askFeeds, asksOf, batchesOf, looked, marginFeeds, sequenceFeeds } from "../../client/tuning/batches.js";
 import { perExampleGraph } from "../../client/tuning/graphs.js";
 import { Forward } from "../../client/tuning/mixing.js";
 import type { Meter, Programs } from "../../client/tuning/programs.js";
@@ -21,12 +13,12 @@ import { sizeOf } from "../../shared/base/tensors.js";
 
 /**
  * `answer`: log odds of each scored token against the rest of the vocabulary, their mean. `choice`: log odds of the right choice
- * against all others together, each where it parts from the right one; of rows whose choices differ in their first tokens.
+ * against all others together, each where it parts from the right one.
  */
 export const MARGINS = ["answer", "choice"] as const;
 export type Margin = (typeof MARGINS)[number];
 
-export const hasMargin = (row: EncodedRow, margin: Margin): boolean => margin === "answer" || hasDistinctChoices(row);
+export const hasMargin = (row: EncodedRow, margin: Margin): boolean => margin === "answer" || row.choices !== undefined;
 
 /** @param logits [scored tokens of the row, vocabulary] */
 export function marginOf(
@@ -164,11 +156,11 @@ export async function eachGradient(
   const tensors = gradientTensors(layout);
   const size = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const program = await programs.get(`per-example-${margin}`, layout, () =>
-    perExampleGraph(model, layout, { rivals, fresh: true }),
+    perExampleGraph(model, layout, { ...(rivals > 0 && { compared: { rivals, foreign: 0 } }), fresh: true }),
   );
   for (const batch of batched(rows, GRADIENT_TOKENS)) {
     const own = batch.map(({ row }) => row);
-    const comparisons = await comparisonsOf(programs, layout, adapter, own, { most: rivals, foreign: [] }, meter);
+    const comparisons = await comparisonsOf(programs, layout, adapter, own, { rivals, seed: 0 }, meter);
     const feeds = marginFeeds(
       own,
       model.architecture,
