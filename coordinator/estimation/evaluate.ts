@@ -6,6 +6,7 @@
  *
  * Convention: higher is better, so f is minus the mean loss, nats an example.
  */
+import type { Level } from "./problem.js";
 import type { FitOptions, Pairs, SubsetFits, SurrogateSolver } from "./surrogate.js";
 
 /** Surrogates of k subsets, each at the lambda of the path that its members' held-out examples like best. */
@@ -175,7 +176,7 @@ export function memberValues({ losses }: HeldOutFits, half?: Half): Float64Array
 }
 
 /**
- * Held-out losses of (client, weight vector) pairs, nats: of each of the client's held-out examples.
+ * Held-out losses of (client, weight vector) pairs, nats, at the level the problem is calibrated to: of each of the client's held-out examples.
  * @param weights [k, dim], one matrix a fold (one alone without folds). @returns one array a pair
  */
 export async function heldOutLosses(
@@ -183,8 +184,10 @@ export async function heldOutLosses(
   weights: readonly Float64Array[],
   pairs: Pairs,
 ): Promise<Float64Array[]> {
-  const { folds } = solver.problem;
-  if (folds === undefined) return solver.exampleLosses(weights[0]!, pairs);
+  const { folds, levels } = solver.problem;
+  const levelled = (losses: readonly Float64Array[]): Float64Array[] =>
+    losses.map((examples, p) => atLevel(levels?.[pairs.client[p]!], examples));
+  if (folds === undefined) return levelled(await solver.exampleLosses(weights[0]!, pairs));
   const result = Array.from(pairs.client, (i) => new Float64Array(folds.of[i]!.length));
   for (let fold = 0; fold < folds.count; fold++) {
     const losses = await solver.exampleLosses(weights[fold]!, pairs);
@@ -193,7 +196,14 @@ export async function heldOutLosses(
       for (let e = 0; e < of.length; e++) if (of[e] === fold) result[p]![e] = examples[e]!;
     });
   }
-  return result;
+  return levelled(result);
+}
+
+/** Losses of one client's examples, calibrated where that is asked for. */
+export function atLevel(level: Level | undefined, losses: Float64Array): Float64Array {
+  if (level === undefined) return losses;
+  const { scale, offset } = level;
+  return losses.map((loss) => scale * loss + offset);
 }
 
 /** All (member, subset) pairs, subset by subset. */

@@ -13,7 +13,7 @@
 import { Guesses } from "../../shared/base/macro-f1.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
-import { fitHeldOut, mean } from "./evaluate.js";
+import { atLevel, fitHeldOut, mean } from "./evaluate.js";
 import { termStarts } from "./problem.js";
 import { type SurrogateSolver, termLoss } from "./surrogate.js";
 
@@ -83,7 +83,7 @@ export async function outlookOf(
   partition: readonly (readonly number[])[],
   seed = 0,
 ): Promise<Outlook> {
-  const { validation, folds } = solver.problem;
+  const { validation, folds, levels } = solver.problem;
   const { weights } = await fitHeldOut(solver, partition);
   const client = Int32Array.from(partition.flat());
   const weight = Int32Array.from(partition.flatMap((group, c) => group.map(() => c)));
@@ -95,7 +95,12 @@ export async function outlookOf(
       held[p]!.push(...fates(validation[client[p]!]!, after).filter((_, e) => of === undefined || of[e] === fold));
     });
   }
-  const losses = held.map((examples) => Float64Array.from(examples, ({ loss }) => loss));
+  const losses = held.map((examples, p) =>
+    atLevel(
+      levels?.[client[p]!],
+      Float64Array.from(examples, ({ loss }) => loss),
+    ),
+  );
   const answers = held
     .map((examples) => examples.flatMap(({ right }) => (right === undefined ? [] : [Number(right)])))
     .filter((right) => right.length > 0)

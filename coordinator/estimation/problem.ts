@@ -32,6 +32,14 @@ export interface EstimationProblem {
   readonly twoTerm: boolean;
   /** Set by `crossFit`: train and validation are then the same rows, and each example is held out in one fold. */
   readonly folds?: Folds;
+  /** [clients] what a held-out example's loss becomes, where estimates are brought to the level of real losses (calibration.ts). */
+  readonly levels?: readonly Level[];
+}
+
+/** loss -> scale * loss + offset. */
+export interface Level {
+  readonly scale: number;
+  readonly offset: number;
 }
 
 export interface Folds {

@@ -41,6 +41,7 @@ export interface PipelinePlan {
     readonly labels: boolean;
     readonly examplesPerClient: number;
     readonly margin: "auto" | "answer" | "two-term" | "rivals";
+    readonly calibrate: boolean;
   };
   readonly groups: "auto" | number;
   /** What every partition keeps; clients by name. */

@@ -9,6 +9,7 @@ import { answerSets, type Beginning } from "../../shared/sketch/answers.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
 import { type BlobRef, type ListChoices, rivalsOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
+import type { RealLosses } from "../estimation/calibration.js";
 import type { Half } from "../estimation/evaluate.js";
 import { EstimatorJudge } from "../estimation/judge.js";
 import { type Outlook, outlookOf } from "../estimation/outlook.js";
@@ -44,7 +45,8 @@ export interface EstimateOutcome {
   readonly flops: number;
 }
 
-export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOutcome> {
+/** @param real brings the estimate to the level of real losses */
+export async function estimateAndGroup(ctx: PipelineContext, real?: RealLosses): Promise<EstimateOutcome> {
   const { plan } = ctx;
   const all = ctx.clients.map(({ name }) => name);
   const choices = rivalsOf(plan.estimation.margin) > 1 ? await choicesOf(ctx, all) : undefined;
@@ -64,7 +66,7 @@ export async function estimateAndGroup(ctx: PipelineContext): Promise<EstimateOu
 
   const outcome = await ctx.journal.step(ESTIMATE, async () => {
     const refs = new Map([...results].map(([client, { rows }]) => [client, rows]));
-    return await solve(ctx, refs);
+    return await solve(ctx, refs, real);
   });
   for (const { client, reason } of outcome.rejected) ctx.fault(client, "estimate", reason);
   ctx.costs.kindred.flops += outcome.flops;
@@ -95,6 +97,11 @@ export interface StoredEstimate extends EstimateOutcome {
     readonly seed: number;
     readonly balance: EstimationSettings["balance"];
     readonly lambda: EstimationSettings["lambda"];
+    /** What the estimate is calibrated by, pairs of a client and a loss in nats; absent where it is not. */
+    readonly real?: {
+      readonly own: readonly (readonly [string, number])[];
+      readonly common: readonly (readonly [string, number])[];
+    };
     readonly company: Company;
     /** Standard errors of the affinities, nats, four digits; null where each pair was seen once. */
     readonly errors: readonly (readonly number[])[] | null;
@@ -103,7 +110,11 @@ export interface StoredEstimate extends EstimateOutcome {
 
 export const ESTIMATE = "estimate";
 
-async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): Promise<StoredEstimate> {
+async function solve(
+  ctx: PipelineContext,
+  refs: ReadonlyMap<string, BlobRef>,
+  real: RealLosses | undefined,
+): Promise<StoredEstimate> {
   const { estimation, groups, seed } = ctx.plan;
   const width = sketchWidth(estimation);
   const sketches: ClientSketch[] = [];
@@ -128,7 +139,7 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
   const stage = ctx.progress.stage("estimate affinities", 1);
   const clients = sketches.map(({ client }) => client);
   const runtime = new MeteredRuntime(ctx.runtime);
-  const solver = await openEstimator(sketches, estimation, { seed, runtime, signal: ctx.signal });
+  const solver = await openEstimator(sketches, estimation, { seed, runtime, signal: ctx.signal, real });
   try {
     const sampled = await estimateAffinities(solver, estimation, seed);
     const { matrix } = sampled.affinity;
@@ -170,6 +181,7 @@ async function solve(ctx: PipelineContext, refs: ReadonlyMap<string, BlobRef>): 
         seed,
         balance: estimation.balance,
         lambda: estimation.lambda,
+        ...(real === undefined ? {} : { real: { own: [...real.own], common: [...real.common] } }),
         company: companyOf(ctx.plan),
         errors: sampled.errors.matrix.every((row) => row.every(Number.isFinite))
           ? sampled.errors.matrix.map((row) => Array.from(row, (error) => Number(error.toPrecision(4))))

@@ -53,9 +53,10 @@ export async function explainRun(job: ExplainJob, { progress, signal }: JobConte
     }
     stage.done();
     const { seed, balance, lambda, company, projections = 1 } = evidence;
+    const real = evidence.real && { own: new Map(evidence.real.own), common: new Map(evidence.real.common) };
     const runtime = await openRuntime(job.runtime);
     try {
-      const solver = await openEstimator(sketches, { balance, lambda, projections }, { seed, runtime, signal });
+      const solver = await openEstimator(sketches, { balance, lambda, projections }, { seed, runtime, signal, real });
       try {
         const constraints = new GroupConstraints(clients, company);
         const run = { clients, affinity, errors: evidence.errors, partition, reason, constraints };

@@ -1,10 +1,11 @@
 /**
- * The whole run: learning rate -> (baselines) -> estimate -> group -> train -> boost -> weigh -> publish -> score. An ordinary
- * function whose tasks and steps are stored under names: a restarted coordinator runs it again and gets stored results until
- * it reaches what was under way.
+ * The whole run: learning rate -> (baselines, or what calibrates the estimate) -> estimate -> group -> train -> boost -> weigh ->
+ * publish -> score. An ordinary function whose tasks and steps are stored under names: a restarted coordinator runs it again and
+ * gets stored results until it reaches what was under way.
  */
 import { type AdapterSettings, FULL } from "../../shared/adapters/settings.js";
 import type { BlobRef, Evaluate, ReceiveEnsemble, Score } from "../../shared/wire/tasks.js";
+import { realLosses } from "./calibrate.js";
 import type { MethodName, PipelineContext } from "./context.js";
 import { buildEnsemble, type EnsembleMember, type NamedCurve } from "./ensemble.js";
 import { type EstimateOutcome, estimateAndGroup } from "./estimate.js";
@@ -64,14 +65,21 @@ export async function runPipeline(
   const { learningRate } = sweep;
   const curves: NamedCurve[] = [];
 
+  const { calibrate } = ctx.plan.estimation;
+  /** Whose books a training goes to that serves as a baseline and calibrates the estimate. */
+  const payersOf = (method: "shared" | "local"): MethodName[] => [
+    ...(compare.includes(method) ? [method] : []),
+    ...(calibrate ? ["kindred" as const] : []),
+  ];
   let shared: BlobRef | undefined;
-  if (compare.includes("shared")) {
+  const sharedPayers = payersOf("shared");
+  if (sharedPayers.length > 0) {
     const stage = ctx.progress.stage("train shared", 0);
-    const result = await ctx.timed(["shared"], () =>
+    const result = await ctx.timed(sharedPayers, () =>
       trainFederated(ctx, {
         name: names.length === 1 ? "local-0" : "shared",
         stage: "train shared",
-        methods: ["shared"],
+        methods: sharedPayers,
         clients: names,
         adapter: ctx.adapterSpec(),
         learningRate,
@@ -81,18 +89,19 @@ export async function runPipeline(
     );
     stage.done();
     shared = result.values;
-    curves.push({ name: "shared", unit: result.unit, points: result.curve });
+    if (compare.includes("shared")) curves.push({ name: "shared", unit: result.unit, points: result.curve });
   }
   const local = new Map<string, BlobRef>();
-  if (compare.includes("local")) {
+  const localPayers = payersOf("local");
+  if (localPayers.length > 0) {
     const stage = ctx.progress.stage("train local", names.length);
-    await ctx.timed(["local"], () =>
+    await ctx.timed(localPayers, () =>
       Promise.all(
         names.map(async (client, at) => {
           const { values } = await trainFederated(ctx, {
             name: `local-${at}`,
             stage: "train local",
-            methods: ["local"],
+            methods: localPayers,
             clients: [client],
             adapter: ctx.adapterSpec(),
             learningRate,
@@ -110,7 +119,8 @@ export async function runPipeline(
   if (full !== undefined) curves.push({ name: "full", unit: full.trained.unit, points: full.trained.curve });
 
   const { estimate, groups, ensemble } = await ctx.timed(["kindred"], async () => {
-    const estimate = await estimateAndGroup(ctx);
+    const real = calibrate ? await realLosses(ctx, { shared, local }) : undefined;
+    const estimate = await estimateAndGroup(ctx, real);
     const groups = partition ?? estimate.partition.map((group) => group.map((i) => estimate.clients[i] as string));
     return { estimate, groups, ensemble: await buildEnsemble(ctx, groups, learningRate) };
   });

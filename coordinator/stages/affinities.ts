@@ -8,6 +8,7 @@ import { turns } from "../algebra/turn.js";
 import { affinityMatrix } from "../estimation/affinity.js";
 import { createAveragedSolver } from "../estimation/averaged.js";
 import { createBatchedSolver } from "../estimation/batched.js";
+import { calibrated, type RealLosses } from "../estimation/calibration.js";
 import { type Half, memberValues } from "../estimation/evaluate.js";
 import { type PrecisionOptions, type SampledAffinity, sampleAffinity } from "../estimation/precision.js";
 import { type Balance, buildProblem, crossFit } from "../estimation/problem.js";
@@ -50,7 +51,10 @@ export const samplingOf = (settings: EstimationSettings, seed: number): Precisio
   seed,
 });
 
-/** The solver of the clients' surrogates, their examples in folds drawn by the seed where they are few. Close it. */
+/**
+ * The solver of the clients' surrogates, their examples in folds drawn by the seed where they are few; calibrated where real losses
+ * are given. Close it.
+ */
 export async function openEstimator(
   sketches: readonly ClientSketch[],
   {
@@ -65,7 +69,13 @@ export async function openEstimator(
     seed,
     runtime,
     signal,
-  }: { readonly seed: number; readonly runtime: Runtime; readonly signal?: AbortSignal | undefined },
+    real,
+  }: {
+    readonly seed: number;
+    readonly runtime: Runtime;
+    readonly signal?: AbortSignal | undefined;
+    readonly real?: RealLosses | undefined;
+  },
 ): Promise<SurrogateSolver> {
   const turn = turns(signal);
   const problem = buildProblem(sketches, balance);
@@ -73,9 +83,16 @@ export async function openEstimator(
   await turn();
   const folded = crossFit(problem, undefined, seed);
   await turn();
-  return createAveragedSolver(folded, projections, (part) =>
+  const solver = await createAveragedSolver(folded, projections, (part) =>
     createBatchedSolver(part, runtime, { lambda: chosen(lambda), signal }),
   );
+  if (real === undefined) return solver;
+  try {
+    return await calibrated(solver, real);
+  } catch (error) {
+    await solver.close();
+    throw error;
+  }
 }
 
 export function estimateAffinities(

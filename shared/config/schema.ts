@@ -165,6 +165,12 @@ const estimation = block({
     .describe(
       "Ridge penalty, relative to the mean squared norm of the sketched gradients; of a list every subset takes the best on held-out rows",
     ),
+  calibrate: z
+    .boolean()
+    .default(false)
+    .describe(
+      "Each client's own adapter and one for all are trained first, and estimated losses are brought to the level of their real ones",
+    ),
   margin: z
     .enum(["auto", "answer", "two-term", "rivals"])
     .default("auto")

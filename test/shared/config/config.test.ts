@@ -66,6 +66,7 @@ test("model and population suffice, and give a complete plan with absolute paths
       standardError: "auto",
       balance: "none",
       lambda: "auto",
+      calibrate: false,
       margin: "auto",
     },
     groups: "auto",

@@ -1,0 +1,36 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import type { TaskRunner } from "../../client/session/session.js";
+import { runFederation } from "../support/run.js";
+import { tinyClients } from "../support/tiny.js";
+
+test("a calibrated run foresees for clients that stay alone what their own adapters really reached", async () => {
+  const clients = tinyClients({ clients: 4, validation: 12 });
+  /** Nats a row, of own adapters. */
+  const reached: number[] = [];
+  const listening = (honest: TaskRunner): TaskRunner => ({
+    run: async (task, io) => {
+      const result = await honest.run(task, io);
+      if (task.kind === "evaluate" && result.kind === "evaluate" && task.split === "validation") {
+        const [own, common, ...others] = result.scores;
+        if (common !== undefined && others.length === 0) reached.push(own!.nllSum / own!.examples);
+      }
+      return result;
+    },
+  });
+  const { outcome, faults } = await runFederation({
+    clients,
+    runners: Object.fromEntries(clients.map(({ client }) => [client, listening])),
+    options: {
+      groups: clients.length,
+      boosting: { rounds: 0 },
+      training: { epochs: 10, batch: 8, learningRate: 0.03 },
+      estimation: { dim: 64, subsets: 6, calibrate: true },
+    },
+  });
+  assert.deepEqual(faults, []);
+  assert.equal(reached.length, clients.length);
+  const mean = reached.reduce((a, b) => a + b, 0) / reached.length;
+  const { value } = outcome.estimate.facts.outlook.loss;
+  assert.ok(Math.abs(value - mean) < 1e-3 * mean, `${value}, not ${mean} of ${reached}`);
+});
