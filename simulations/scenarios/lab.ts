@@ -11,11 +11,15 @@ import type { BaseModel } from "../../client/models/base.js";
 import { openModel } from "../../client/models/open.js";
 import { layoutOf } from "../../client/tasks/sketch.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../client/tuning/adapter.js";
+import { packRows, scoredTokens } from "../../client/tuning/batches.js";
+import { adamwGraph, trainingGraph } from "../../client/tuning/graphs.js";
 import { Meter, Programs } from "../../client/tuning/programs.js";
 import { scoreMixtures } from "../../client/tuning/scoring.js";
 import { shuffledBatches, trainAdapter } from "../../client/tuning/training.js";
 import type { JobContext } from "../../shared/base/command.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
+import { flops } from "../../shared/graph/cost.js";
+import type { Graph } from "../../shared/graph/graph.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 
@@ -31,6 +35,8 @@ export interface Tuning {
 export interface Tuned {
   readonly values: AdapterValues;
   readonly flops: number;
+  /** Spent in the runtime. */
+  readonly seconds: number;
 }
 
 /** Of one dataset's rows under one adapter. */
@@ -41,7 +47,15 @@ export interface LabScore {
   readonly accuracy: number | null;
 }
 
+const stepsOf = (rows: number, { epochs, batch }: Pick<Tuning, "epochs" | "batch">): number =>
+  Math.max(1, Math.round((epochs * rows) / batch));
+
 export class Lab {
+  private readonly trainingGraph: Graph;
+  private readonly optimizerFlops: number;
+  /** Of a training step, by its sizes. */
+  private readonly stepFlops = new Map<number, number>();
+
   private constructor(
     readonly names: readonly string[],
     readonly datasets: readonly EncodedDataset[],
@@ -54,7 +68,10 @@ export class Lab {
     /** What every number measured here hangs on: model, rows, adapter and its start. */
     readonly setting: Readonly<Record<string, unknown>>,
     private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.trainingGraph = trainingGraph(base, layout);
+    this.optimizerFlops = flops(adamwGraph(layout.trainedSize), {});
+  }
 
   /** Of the plan's model, population, adapter, base and seed. */
   static async open(plan: SimulationPlan, context: JobContext): Promise<Lab> {
@@ -91,9 +108,13 @@ export class Lab {
   }
 
   /** Tunes one adapter on all training rows of a subset: one cycle of warm-up and cosine, no early stopping. */
-  async tune(subset: readonly number[], { epochs, batch, learningRate, seed }: Tuning): Promise<Tuned> {
+  async tune(
+    subset: readonly number[],
+    { epochs, batch, learningRate, seed }: Tuning,
+    start: AdapterValues = this.start,
+  ): Promise<Tuned> {
     const rows = this.rows(subset, "train");
-    const steps = Math.max(1, Math.round((epochs * rows.length) / batch));
+    const steps = stepsOf(rows.length, { epochs, batch });
     const meter = new Meter(this.signal);
     const plan = {
       learningRate,
@@ -106,8 +127,30 @@ export class Lab {
       steps,
     };
     const batches = shuffledBatches(rows, batch, seed);
-    const { values } = await trainAdapter(this.programs, this.layout, this.start, batches, plan, meter);
-    return { values, flops: meter.flops };
+    const { values } = await trainAdapter(this.programs, this.layout, start, batches, plan, meter);
+    return { values, flops: meter.flops, seconds: meter.computeSeconds };
+  }
+
+  /** Operations that `tune` takes, counted from its graphs for the very same batches: nothing is run. */
+  tuningFlops(subset: readonly number[], { epochs, batch, seed }: Omit<Tuning, "learningRate">): number {
+    const rows = this.rows(subset, "train");
+    const steps = stepsOf(rows.length, { epochs, batch });
+    const batches = shuffledBatches(rows, batch, seed);
+    let sum = steps * this.optimizerFlops;
+    for (let step = 0; step < steps; step++) {
+      const chosen = batches(step);
+      const B = 1 + Math.max(...packRows(chosen).map(({ sequence }) => sequence));
+      const T = Math.max(...chosen.map(({ scored }) => scored.at(-1)!));
+      const S = scoredTokens(chosen);
+      const key = (B * 2 ** 16 + T) * 2 ** 20 + S;
+      let count = this.stepFlops.get(key);
+      if (count === undefined) {
+        count = flops(this.trainingGraph, { B, T, S });
+        this.stepFlops.set(key, count);
+      }
+      sum += count;
+    }
+    return sum;
   }
 
   /** Scores datasets one by one. @param values undefined: the base model */

@@ -93,10 +93,45 @@ export interface SetOptions {
   readonly validation: number;
   readonly test: number;
   readonly seed: number;
+  /**
+   * Answers are words of one token, told apart by it, in place of the sets' own labels.
+   * @param word of PLAIN_WORDS. @returns the completion
+   */
+  readonly plain?: (word: string) => string;
+}
+
+/** One word a label, common enough to be a token of any model of English. */
+const PLAIN_WORDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  emotion: { sadness: "sad", joy: "happy", love: "love", anger: "angry", fear: "scared", surprise: "surprised" },
+  sms_spam: { ham: "friend", spam: "sell" },
+  ag_news: { World: "world", Sports: "ball", Business: "shop", "Sci/Tech": "car" },
+  sst2: { negative: "bad", positive: "good" },
+  amazon_electronics: { negative: "bad", positive: "good" },
+  tweet_offensive: { "not-offensive": "nice", offensive: "mean" },
+  tweet_sentiment: { negative: "bad", neutral: "okay", positive: "good" },
+  trec: {
+    abbreviation: "letter",
+    entity: "thing",
+    description: "story",
+    human: "man",
+    location: "home",
+    number: "three",
+  },
+  cola: { unacceptable: "wrong", acceptable: "right" },
+  subj: { subjective: "think", objective: "see" },
+  cb: { entailment: "yes", contradiction: "no", neutral: "maybe" },
+  rte: { entailment: "yes", not_entailment: "no" },
+};
+
+function wordOf(set: string, label: string): string {
+  const word = PLAIN_WORDS[set]?.[label];
+  if (word === undefined)
+    throw new KindredError("unsupported", `${set}: label ${label} has no plain word`, { set, label });
+  return word;
 }
 
 /** One client a set, as lines of a population file: `Text: ...\nAnswer:` -> ` label`. */
-export async function textSetPopulation({ sets, seed, ...limits }: SetOptions): Promise<string> {
+export async function textSetPopulation({ sets, seed, plain, ...limits }: SetOptions): Promise<string> {
   const lines: string[] = [];
   for (const name of sets) {
     const set = SETS[name] ?? TASKS[name];
@@ -104,7 +139,7 @@ export async function textSetPopulation({ sets, seed, ...limits }: SetOptions): 
       const known = [...new Set([...TEXT_SETS, ...PAPER_TASKS])].join(", ");
       throw new KindredError("invalid_option", `no set is called ${name}; there are ${known}`);
     }
-    const answer = (label: string): string => ` ${set.answers?.[label] ?? label}`;
+    const answer = (label: string): string => plain?.(wordOf(name, label)) ?? ` ${set.answers?.[label] ?? label}`;
     const folder = realData("datasets", ...set.folder.split("/"));
     const { labels } = JSON.parse(await readFile(join(folder, "meta.json"), "utf8")) as { labels: string[] };
     const choices = labels.map(answer);

@@ -1,0 +1,31 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "node:test";
+import { silentLog } from "../../../shared/base/log.js";
+import { silentProgress } from "../../../shared/base/progress.js";
+import { simulationPlan } from "../../../shared/config/config.js";
+import { DEMO_MODEL } from "../../../simulations/demo/pretrain.js";
+import { plantedPopulation, populationLines } from "../../../simulations/population/planted.js";
+import { Lab } from "../../../simulations/scenarios/lab.js";
+
+test("operations of a tuning are counted as they are when it runs, whatever its passes and batches", async (t) => {
+  const out = await mkdtemp(join(tmpdir(), "kindred-lab-"));
+  t.after(() => rm(out, { recursive: true, force: true }));
+  const population = join(out, "population.jsonl");
+  await writeFile(population, populationLines(plantedPopulation({ seed: 0, groupSizes: [2] })));
+  const plan = simulationPlan({ model: DEMO_MODEL, population, title: "Test", seed: 0 });
+  const signal = new AbortController().signal;
+  const lab = await Lab.open(plan, { log: silentLog, progress: silentProgress, signal });
+  t.after(() => lab.close());
+  for (const [subset, epochs, batch] of [
+    [[0], 1, 8],
+    [[0, 1], 2.5, 5],
+  ] as const) {
+    const tuning = { epochs, batch, learningRate: 0.01, seed: 3 };
+    const { flops } = await lab.tune(subset, tuning);
+    assert.equal(lab.tuningFlops(subset, tuning), flops);
+    assert.ok(flops > 0);
+  }
+});
