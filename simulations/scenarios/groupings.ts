@@ -4,6 +4,7 @@
  * groups are found.
  */
 import { join } from "node:path";
+import type { RealLosses } from "../../coordinator/estimation/calibration.js";
 import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
 import { EstimatorJudge } from "../../coordinator/estimation/judge.js";
 import { GroupConstraints } from "../../coordinator/grouping/constraints.js";
@@ -33,10 +34,13 @@ export interface GroupingsCase {
   readonly tuning: Omit<Tuning, "seed">;
 }
 
-/** Partitions compared: one group, one a dataset, Kindred's, and as many groups as Kindred's by each other way. */
+/**
+ * Partitions compared: one group, one a dataset, Kindred's, Kindred's by an estimate that is calibrated by the first two, and as many
+ * groups as Kindred's by each other way.
+ */
 const OTHERS = ["spectral", "agglomerative", "cosine", "random"] as const satisfies readonly GroupingMethod[];
-type Way = "shared" | "local" | "kindred" | (typeof OTHERS)[number];
-const WAYS: readonly Way[] = ["shared", "local", "kindred", ...OTHERS];
+type Way = "shared" | "local" | "kindred" | "calibrated" | (typeof OTHERS)[number];
+const WAYS: readonly Way[] = ["shared", "local", "kindred", "calibrated", ...OTHERS];
 
 interface Partitioned {
   readonly way: Way;
@@ -85,21 +89,25 @@ async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext)
       const { names } = lab;
       return await kept.of({ tuned: group.map((i) => names[i]!) }, async () => {
         const { values, flops } = await lab.tune(group, tuning);
-        return { flops, scores: await lab.score(values, group, "test") };
+        const scores = await lab.score(values, group, "test");
+        return { flops, scores, held: await lab.score(values, group, "validation") };
       });
     };
     // What needs no estimate first: it takes the longest and serves every way.
     const everyone = lab.names.map((_, i) => i);
     const alone = everyone.map((i) => [i]);
     const stage = context.progress.stage("tune groups", alone.length + 1);
+    const heldOut: LabScore[][] = [];
     for (const group of [...alone, everyone]) {
-      await tuned(group);
+      heldOut.push((await tuned(group)).held);
       stage.tick();
     }
     stage.done();
+    const named = (scores: readonly LabScore[]) => new Map(scores.map(({ loss }, i) => [lab.names[i]!, loss]));
+    const real = { own: named(heldOut.slice(0, -1).flat()), common: named(heldOut.at(-1)!) };
     const { partitions, estimates, sketching } = await kept.of(
       { partitions: { estimation: plan.estimation, grouping: plan.grouping } },
-      () => partitionsOf(plan, out, lab, context),
+      () => partitionsOf(plan, out, lab, real, context),
     );
     const groups = partitions.flatMap((one) => one.groups);
     const rest = context.progress.stage("tune groups found", groups.length);
@@ -123,42 +131,51 @@ async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext)
 }
 
 /** Every way's partition, and f of each member of each of its groups by estimate. */
-async function partitionsOf(plan: SimulationPlan, out: string, lab: Lab, context: JobContext) {
+async function partitionsOf(plan: SimulationPlan, out: string, lab: Lab, real: RealLosses, context: JobContext) {
   const { seed, estimation } = plan;
-  const { solver, flops } = await estimatorOf(plan, join(out, "sketches"), lab.runtime, context);
-  const stage = context.progress.stage("find groups", WAYS.length);
-  try {
-    const sampled = await estimateAffinities(solver, estimation, seed);
-    const constraints = new GroupConstraints(lab.names, plan.grouping);
-    const judge = new EstimatorJudge(solver);
-    const evidence = { judge, problem: solver.problem, halves: (half: 0 | 1) => halfAffinity(sampled, half) };
-    const search = { constraints, seed, signal: context.signal };
-    const { matrix } = sampled.affinity;
-    const everyone = lab.names.map((_, i) => i);
-    const found = await findGroups(matrix, evidence, { ...search, groups: plan.groups, method: "kindred" });
-    const partitions: Partitioned[] = [
-      { way: "shared", groups: [everyone] },
-      { way: "local", groups: everyone.map((i) => [i]) },
-      { way: "kindred", groups: found.partition },
-    ];
-    for (const way of OTHERS) {
-      const { partition } = await findGroups(matrix, evidence, {
-        ...search,
-        groups: found.partition.length,
-        method: way,
-      });
-      partitions.push({ way, groups: partition });
+  const sketches = join(out, "sketches");
+  const stage = context.progress.stage("find groups", WAYS.length - 2);
+  const everyone = lab.names.map((_, i) => i);
+  const partitions: Partitioned[] = [
+    { way: "shared", groups: [everyone] },
+    { way: "local", groups: everyone.map((i) => [i]) },
+  ];
+  const estimates: number[][][] = [];
+  let sketching = 0;
+  for (const [first, ...others] of [["kindred", ...OTHERS] as const, ["calibrated"] as const]) {
+    const { solver, flops } = await estimatorOf(
+      plan,
+      sketches,
+      lab.runtime,
+      context,
+      first === "calibrated" ? real : undefined,
+    );
+    sketching = flops;
+    try {
+      // Margins over the whole vocabulary foresee next to no loss: there is nothing to bring to a level.
+      if (first === "calibrated" && !solver.problem.twoTerm) continue;
+      const sampled = await estimateAffinities(solver, estimation, seed);
+      const constraints = new GroupConstraints(lab.names, plan.grouping);
+      const halves = (half: 0 | 1) => halfAffinity(sampled, half);
+      const evidence = { judge: new EstimatorJudge(solver), problem: solver.problem, halves };
+      const find = (method: GroupingMethod, groups: "auto" | number) =>
+        findGroups(sampled.affinity.matrix, evidence, { constraints, seed, signal: context.signal, groups, method });
+      const { partition } = await find("kindred", plan.groups);
+      partitions.push({ way: first, groups: partition });
       stage.tick();
+      for (const way of others) {
+        partitions.push({ way, groups: (await find(way, partition.length)).partition });
+        stage.tick();
+      }
+      for (const { groups } of partitions.slice(estimates.length)) {
+        estimates.push(memberValues(await fitHeldOut(solver, groups)).map((values) => Array.from(values)));
+      }
+    } finally {
+      await solver.close();
     }
-    const estimates: number[][][] = [];
-    for (const { groups } of partitions) {
-      estimates.push(memberValues(await fitHeldOut(solver, groups)).map((values) => Array.from(values)));
-    }
-    return { partitions, estimates, sketching: flops };
-  } finally {
-    stage.done();
-    await solver.close();
   }
+  stage.done();
+  return { partitions, estimates, sketching };
 }
 
 /** Mean over the datasets of one way in one seed. */
@@ -169,6 +186,10 @@ function meanOf(outcomes: readonly Outcome[], way: Way, of: (outcome: Outcome) =
 
 const accuracyOf = ({ accuracy }: Outcome): number | null => accuracy;
 const lossOf = ({ loss }: Outcome): number => loss;
+
+/** The ways that were gone in every seed. */
+const waysOf = (results: readonly SeedResult[]): Way[] =>
+  WAYS.filter((way) => results.every(({ partitions }) => partitions.some((one) => one.way === way)));
 
 function findingsOf(given: GroupingsCase, model: string, results: readonly SeedResult[]): Findings {
   const choices = results.some(({ outcomes }) => outcomes.some(({ accuracy }) => accuracy !== null));
@@ -190,7 +211,8 @@ function waysFinding(results: readonly SeedResult[], choices: boolean): Finding 
   const over = (of: (result: SeedResult) => number) => results.map(of);
   const spread = (values: readonly number[], text: (value: number) => string): string =>
     values.length > 1 ? `${text(mean(values))} ± ${text(standardError(values))}` : text(values[0]!);
-  const rows = WAYS.map((way) => {
+  const ways = waysOf(results);
+  const rows = ways.map((way) => {
     const losses = over(({ outcomes }) => meanOf(outcomes, way, lossOf));
     const accuracies = over(({ outcomes }) => meanOf(outcomes, way, accuracyOf));
     const groups = over(({ partitions }) => partitions.find((one) => one.way === way)!.groups.length);
@@ -206,7 +228,7 @@ function waysFinding(results: readonly SeedResult[], choices: boolean): Finding 
     ];
   });
   const value = (way: Way) => mean(over(({ outcomes }) => meanOf(outcomes, way, lossOf)));
-  const best = WAYS.reduce((a, b) => (value(b) < value(a) ? b : a));
+  const best = ways.reduce((a, b) => (value(b) < value(a) ? b : a));
   return {
     title: "Groups really tuned",
     text: `Mean test loss over the datasets, ${choices ? "nats a row" : "nats a token"}, is lowest for ${best}: ${lossText(value(best))}; kindred ${lossText(value("kindred"))}, shared ${lossText(value("shared"))}, local ${lossText(value("local"))}.`,
@@ -273,7 +295,9 @@ function rankFinding(results: readonly SeedResult[]): Finding {
   };
 }
 
-function seedFinding({ seed, names, partitions, outcomes, flops }: SeedResult, choices: boolean): Finding {
+function seedFinding(result: SeedResult, choices: boolean): Finding {
+  const { seed, names, partitions, outcomes, flops } = result;
+  const ways = waysOf([result]);
   const kindred = partitions.find(({ way }) => way === "kindred")!;
   const of = (client: string, way: Way) => outcomes.find((one) => one.client === client && one.way === way)!;
   const cell = (client: string, way: Way): string => {
@@ -281,10 +305,10 @@ function seedFinding({ seed, names, partitions, outcomes, flops }: SeedResult, c
     return choices ? `${fixed(loss, 3)} / ${accuracy === null ? "" : percent(accuracy)}` : fixed(loss, 3);
   };
   // A table of a hundred datasets is for programs.
-  const rows = names.length > 40 ? [] : names.map((client) => [client, ...WAYS.map((way) => cell(client, way))]);
+  const rows = names.length > 40 ? [] : names.map((client) => [client, ...ways.map((way) => cell(client, way))]);
   return {
     title: `Seed ${seed}`,
     text: `Kindred's groups: ${kindred.groups.map((group) => `{${group.map((i) => names[i]).join(", ")}}`).join(", ")}. Sketching took ${flopsText(flops.sketching)}, all tunings ${flopsText(flops.tuning)}. Test loss${choices ? " / accuracy %" : ""}:`,
-    ...(rows.length > 0 ? { table: { head: ["dataset", ...WAYS], rows } } : {}),
+    ...(rows.length > 0 ? { table: { head: ["dataset", ...ways], rows } } : {}),
   };
 }
