@@ -209,7 +209,13 @@ class Family {
       let pick = -1;
       if (a === 0 && this.uncovered > 0) pick = this.mostUncovered();
       else {
-        for (let j = 0; j < n; j++) if (!chosen[j] && (pick < 0 || cost[j]! < cost[pick]!)) pick = j;
+        // The second has not met the first, however often it was drawn: else clients drawn often, as a uniform design has them,
+        // would never be chosen.
+        const meets = a === 1 && this.uncovered > 0 ? members[0]! * n : undefined;
+        for (let j = 0; j < n; j++) {
+          if (chosen[j] || (meets !== undefined && pairCount[meets + j] !== 0)) continue;
+          if (pick < 0 || cost[j]! < cost[pick]!) pick = j;
+        }
       }
       chosen[pick] = 1;
       members[a] = pick;

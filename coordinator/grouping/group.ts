@@ -81,6 +81,8 @@ export interface GroupingOptions {
 
 /** Above this many clients an iteration of the relaxation takes too long (15 to 100 ms at 500): spectral candidates alone. */
 const SDP_CLIENTS = 600;
+/** Above this many, where it takes seconds, the relaxation is solved for the number of groups alone that is judged best. */
+const RELAXED_EVERYWHERE = 150;
 /** The relaxation is only to be rounded: beyond these, roundings no longer change. */
 const SDP_ROUNDED = { tolerance: 1e-3, maxIterations: 80 };
 /** Numbers of groups beyond the best so far that are tried before the path ends. */
@@ -155,7 +157,9 @@ export async function groupClients(
   const values = new Map<Partition, number>();
   let best = Number.NEGATIVE_INFINITY;
   let bestGroups = fewest;
-  for (const m of wanted) {
+  const relaxes = method === "sdp" && n <= SDP_CLIENTS;
+  /** Proposes partitions into m groups and has them judged. */
+  const look = async (m: number, relaxed: boolean, others: boolean): Promise<void> => {
     throwIfAborted(signal);
     const fresh: Partition[] = [];
     const propose = (proposed: Partition, source: CandidateSource) => {
@@ -169,14 +173,14 @@ export async function groupClients(
         "apart",
       );
     else {
-      if (method === "sdp" && n <= SDP_CLIENTS) {
-        const relaxed = await solveGroupingSdp(standardised, { ...SDP_ROUNDED, groups: m, seed, signal });
-        propose(relaxed.partition, "sdp");
+      if (relaxed) {
+        const solved = await solveGroupingSdp(standardised, { ...SDP_ROUNDED, groups: m, seed, signal });
+        propose(solved.partition, "sdp");
       }
       const source = method === "sdp" ? "spectral" : method;
-      propose(await baselineGroups(source, affinity, standardised, spectral, m, seed, turn), source);
+      if (others) propose(await baselineGroups(source, affinity, standardised, spectral, m, seed, turn), source);
     }
-    if (judge === undefined) continue;
+    if (judge === undefined) return;
     const judged = await judge.values(fresh);
     fresh.forEach((partition, at) => {
       values.set(partition, judged[at]!);
@@ -185,8 +189,13 @@ export async function groupClients(
         bestGroups = m;
       }
     });
-    if (m >= bestGroups + PATIENCE) break;
+  };
+  const everywhere = judge === undefined || n <= RELAXED_EVERYWHERE;
+  for (const m of wanted) {
+    await look(m, relaxes && everywhere, true);
+    if (judge !== undefined && m >= bestGroups + PATIENCE) break;
   }
+  if (relaxes && !everywhere) await look(bestGroups, true, false);
   if (found.size === 0)
     throw new KindredError(
       "invalid_option",

@@ -133,3 +133,10 @@ test("where fewer distinct subsets exist than asked for, each comes once", () =>
   assert.equal(plan.subsets.length, 10);
   assert.equal(new Set(plan.subsets.map((subset) => subset.join())).size, 10);
 });
+
+test("uniform subsets of hundreds of clients cover the pairs that chance left out with few more", () => {
+  // Clients are drawn unevenly then: what covers the rest must choose those who were drawn often too.
+  const { subsets, pairCoverage } = sampleSubsets(300, { design: "uniform", size: 25, subsets: 1200, seed: 0 });
+  assert.ok(pairCoverage.min >= 1);
+  assert.ok(subsets.length < 1500, `${subsets.length}`);
+});
