@@ -97,6 +97,8 @@ export class PipelineContext {
   /** Names and shapes of a whole adapter of a kind, once a training of several clients has shown them. */
   readonly adapterShapes = new Map<TunedSettings["kind"], AdapterShapes>();
   private readonly deadlineMs: number | undefined;
+  /** What a method has paid: a training that calibrates its estimate may make a group's adapter too. */
+  private readonly booked = new Set<string>();
 
   constructor(options: ContextOptions) {
     this.pool = options.pool;
@@ -122,7 +124,7 @@ export class PipelineContext {
   }
 
   /**
-   * Has clients do a task each, and books its cost on the methods. A client that fails is noted and left out.
+   * Has clients do a task each, and books its cost on the methods, once on each. A client that fails is noted and left out.
    * @param key names the work; the same key with the same task gives the stored outcome
    */
   async ask<T extends TaskSpec>(
@@ -147,6 +149,9 @@ export class PipelineContext {
     const results = new Map<string, ResultFor<T>>();
     for (const { client, outcome } of outcomes) {
       for (const method of methods) {
+        const entry = JSON.stringify([method, key, client]);
+        if (this.booked.has(entry)) continue;
+        this.booked.add(entry);
         const cost = this.costs[method];
         cost.bytesUp += outcome.bytesUp;
         cost.bytesDown += outcome.bytesDown;

@@ -36,6 +36,7 @@ export interface TestRun {
 export interface TestOutcome {
   readonly outcome: RunOutcome;
   readonly faults: readonly FaultNote[];
+  readonly costs: PipelineContext["costs"];
 }
 
 export async function runFederation(run: TestRun): Promise<TestOutcome> {
@@ -82,7 +83,7 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
       ...(run.deadlineMs === undefined ? {} : { deadlineMs: run.deadlineMs }),
     });
     const outcome = await runPipeline(ctx, { compare: run.compare ?? ["base"], model: TINY_MODEL });
-    return { outcome, faults: ctx.faults };
+    return { outcome, faults: ctx.faults, costs: ctx.costs };
   } finally {
     stop.abort();
     await Promise.allSettled(sessions);

@@ -4,13 +4,16 @@ import type { TaskRunner } from "../../client/session/session.js";
 import { runFederation } from "../support/run.js";
 import { tinyClients } from "../support/tiny.js";
 
-test("a calibrated run foresees for clients that stay alone what their own adapters really reached", async () => {
+test("a calibrated run foresees for clients that stay alone what their own adapters really reached, and pays these once", async () => {
   const clients = tinyClients({ clients: 4, validation: 12 });
   /** Nats a row, of own adapters. */
   const reached: number[] = [];
+  let spent = 0;
   const listening = (honest: TaskRunner): TaskRunner => ({
     run: async (task, io) => {
       const result = await honest.run(task, io);
+      // Test scores are the report's.
+      if (task.kind !== "evaluate" || task.split !== "test") spent += result.cost.flops;
       if (task.kind === "evaluate" && result.kind === "evaluate" && task.split === "validation") {
         const [own, common, ...others] = result.scores;
         if (common !== undefined && others.length === 0) reached.push(own!.nllSum / own!.examples);
@@ -18,7 +21,7 @@ test("a calibrated run foresees for clients that stay alone what their own adapt
       return result;
     },
   });
-  const { outcome, faults } = await runFederation({
+  const { outcome, faults, costs } = await runFederation({
     clients,
     runners: Object.fromEntries(clients.map(({ client }) => [client, listening])),
     options: {
@@ -33,4 +36,6 @@ test("a calibrated run foresees for clients that stay alone what their own adapt
   const mean = reached.reduce((a, b) => a + b, 0) / reached.length;
   const { value } = outcome.estimate.facts.outlook.loss;
   assert.ok(Math.abs(value - mean) < 1e-3 * mean, `${value}, not ${mean} of ${reached}`);
+  const due = spent + outcome.estimate.flops;
+  assert.ok(Math.abs(costs.kindred.flops - due) < 1e-9 * due, `${costs.kindred.flops}, not ${due}`);
 });
