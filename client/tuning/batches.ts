@@ -130,7 +130,7 @@ export function trainingFeeds(
 
 /** What one scored token of a row is compared with. Sets hold positions in `tokens`. */
 export interface Place {
-  /** What the row's choices go on with here, the right one's token first; then what other clients' answers go on with. */
+  /** What the row's choices go on with here, the right one's token first; then what the sets' answers go on with. */
   readonly tokens: readonly number[];
   /** How many of them are the row's choices. */
   readonly own: number;

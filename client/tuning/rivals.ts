@@ -117,12 +117,15 @@ export async function comparisonsOf(
     const count = Math.min(foreignLimit ?? met.length, met.length);
     const drawn = count < met.length ? draw(met, count) : met;
     return {
-      places: places.map(({ own, foreign }, place) => ({
-        tokens: [...own, ...foreign.map(({ token }) => token)],
-        own: own.length,
-        foreign: drawn.map((one) => foreign.flatMap(({ set }, k) => (set === one ? [own.length + k] : []))),
-        rivals: groups.map((group) => group.flatMap((rival) => (rival.place === place ? [rival.at] : []))),
-      })),
+      places: places.map(({ own, foreign }, place) => {
+        const others = foreign.filter(({ set }) => drawn.includes(set));
+        return {
+          tokens: [...own, ...others.map(({ token }) => token)],
+          own: own.length,
+          foreign: drawn.map((one) => others.flatMap(({ set }, k) => (set === one ? [own.length + k] : []))),
+          rivals: groups.map((group) => group.flatMap((rival) => (rival.place === place ? [rival.at] : []))),
+        };
+      }),
       foreign: count,
       standsFor: count === 0 ? 1 : met.length / count,
       rivals: groups.length,
