@@ -13,6 +13,7 @@
 import { Guesses } from "../../shared/base/macro-f1.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
+import { type Turn, turns } from "../algebra/turn.js";
 import { atLevel, fitHeldOut, mean } from "./evaluate.js";
 import { termStarts } from "./problem.js";
 import { type SurrogateSolver, termLoss } from "./surrogate.js";
@@ -111,12 +112,12 @@ export async function outlookOf(
   return {
     loss: meanOverClients(losses),
     ...(answers.length > 0 && { accuracy: meanOverClients(answers) }),
-    ...(labelled.length > 0 && { macroF1: meanF1(labelled, new SeededRng(seed, "bootstrap of macro-F1")) }),
+    ...(labelled.length > 0 && { macroF1: await meanF1(labelled, seed, turns(solver.plan.signal)) }),
   };
 }
 
-/** @param held each client's examples with labels, at least one */
-function meanF1(held: readonly (readonly Fate[])[], rng: SeededRng): Estimate {
+/** @param held each client's examples with labels, at least one. @param seed draws the resamples */
+async function meanF1(held: readonly (readonly Fate[])[], seed: number, turn: Turn): Promise<Estimate> {
   const told = held.map(
     (examples) =>
       new Guesses(
@@ -126,14 +127,17 @@ function meanF1(held: readonly (readonly Fate[])[], rng: SeededRng): Estimate {
   );
   const value = mean(Float64Array.from(told, (guesses) => guesses.macroF1()));
   if (held.every(({ length }) => length < 2)) return { value, standardError: null };
-  const drawn = Float64Array.from({ length: RESAMPLES }, () =>
-    mean(
+  const rng = new SeededRng(seed, "bootstrap of macro-F1");
+  const drawn = new Float64Array(RESAMPLES);
+  for (let r = 0; r < RESAMPLES; r++) {
+    await turn();
+    drawn[r] = mean(
       Float64Array.from(told, (guesses, i) => {
         const { length } = held[i]!;
         return guesses.macroF1(Int32Array.from({ length }, () => rng.int(length)));
       }),
-    ),
-  );
+    );
+  }
   const centre = mean(drawn);
   const squares = drawn.reduce((sum, x) => sum + (x - centre) ** 2, 0);
   return { value, standardError: Math.sqrt(squares / (RESAMPLES - 1)) };
