@@ -41,7 +41,12 @@ export async function createAveragedSolver(
       projections,
     });
   const parts: SurrogateSolver[] = [];
-  for (let p = 0; p < projections; p++) parts.push(await open(partOf(problem, projections, p)));
+  try {
+    for (let p = 0; p < projections; p++) parts.push(await open(partOf(problem, projections, p)));
+  } catch (error) {
+    for (const part of parts) await part.close();
+    throw error;
+  }
   return new AveragedSolver(problem, parts[0]!.plan, parts);
 }
 

@@ -5,7 +5,7 @@ import { createAveragedSolver } from "../../../coordinator/estimation/averaged.j
 import { createBatchedSolver } from "../../../coordinator/estimation/batched.js";
 import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
 import { outlookOf } from "../../../coordinator/estimation/outlook.js";
-import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.js";
+import { buildProblem, crossFit, type EstimationProblem } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
@@ -97,4 +97,15 @@ test("a width that is no multiple of the projections is refused", async () => {
     createAveragedSolver(buildProblem(first), 2, open),
     (error) => error instanceof KindredError && /width 5 hold no 2 projections/.test(error.message),
   );
+});
+
+test("where one projection's solver cannot be made, those before it are closed", async () => {
+  let closed = 0;
+  let opened = 0;
+  const open = async (part: EstimationProblem) => {
+    if (opened++ === 1) throw new KindredError("internal", "no room for the second");
+    return { ...createReferenceSolver(part, OPTIONS), close: async () => void closed++ };
+  };
+  await assert.rejects(createAveragedSolver(buildProblem(together(first, second)), 2, open), /no room/);
+  assert.equal(closed, 1);
 });
