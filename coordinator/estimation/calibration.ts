@@ -1,10 +1,10 @@
 /**
  * The estimate brought to the level of real losses, by few real trainings that runs with baselines have done anyway:
  *
- *   f_i(S) = r_i (1 + b (e_i(S) / e_i({i}) - 1)),   r_i the real loss of i's own adapter, e_i the surrogate's,
+ *   -f_i(S) = r_i (1 + b (e_i(S) / e_i({i}) - 1)),   r_i the real loss of i's own adapter, e_i the surrogate's,
  *
- * b the least squares fit of what the surrogates foresee of one adapter for all clients to what that adapter really changed, 1
- * where there is none. A linearised model predicts a client's level badly, but changes with the company well, as shares of the
+ * b the least squares fit of what the surrogates foresee of one adapter for all clients to what that adapter really changed, over
+ * clients with both losses; 1 where there are none. A linearised model predicts a client's level badly, but changes with the company well, as shares of the
  * level; and it makes too much of them, the more so the narrower its sketches (b 0.53, 0.57 and 0.66 at 200, 400 and 800, below).
  *
  * Measured at width 400, against real losses of the rows that the estimate is of (a model of 3 million parameters). Ten sets, 49
@@ -44,7 +44,7 @@ export async function calibrated(solver: SurrogateSolver, real: RealLosses): Pro
   check(own);
   check(common);
   const everyone = clients.map((_, i) => i);
-  // Alone all are fitted, for b needs e_i({i}) of those with no adapter of their own too.
+  // Alone all are fitted: about e_i({i}) the levels of those with no adapter of their own turn too.
   const alone = lossesOf(
     await fitHeldOut(
       solver,
@@ -58,7 +58,7 @@ export async function calibrated(solver: SurrogateSolver, real: RealLosses): Pro
   const known = Float64Array.from(logs.filter((log) => log !== undefined));
   const usual = known.length > 0 ? mean(known) : 0;
   const factors = logs.map((log) => Math.exp(log ?? usual));
-  const slope = common.size > 0 ? await slopeOf(solver, { common, alone, factors }) : 1;
+  const slope = common.size > 0 ? await slopeOf(solver, real, { alone, factors }) : 1;
   const levels = factors.map(
     (factor, i): Level => ({ scale: factor * slope, offset: factor * alone[i]! * (1 - slope) }),
   );
@@ -72,23 +72,22 @@ export async function calibrated(solver: SurrogateSolver, real: RealLosses): Pro
   };
 }
 
-interface Anchors {
-  readonly common: ReadonlyMap<string, number>;
-  readonly alone: readonly number[];
-  readonly factors: readonly number[];
-}
-
-/** b. */
-async function slopeOf(solver: SurrogateSolver, { common, alone, factors }: Anchors): Promise<number> {
+/** b. @param alone e_i({i}). @param factors r_i / e_i({i}), as bounded */
+async function slopeOf(
+  solver: SurrogateSolver,
+  { own, common }: RealLosses,
+  { alone, factors }: { readonly alone: readonly number[]; readonly factors: readonly number[] },
+): Promise<number> {
   const { clients } = solver.problem;
   const [together] = lossesOf(await fitHeldOut(solver, [clients.map((_, i) => i)]));
   let products = 0;
   let squares = 0;
   clients.forEach((client, i) => {
-    const loss = common.get(client);
-    if (loss === undefined) return;
+    const before = own.get(client);
+    const after = common.get(client);
+    if (before === undefined || after === undefined) return;
     const foreseen = factors[i]! * (together![i]! - alone[i]!);
-    products += foreseen * (loss - factors[i]! * alone[i]!);
+    products += foreseen * (after - before);
     squares += foreseen ** 2;
   });
   return squares > 0 ? bounded(products / squares, SLOPES.least, SLOPES.most) : 1;

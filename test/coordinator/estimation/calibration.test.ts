@@ -69,6 +69,21 @@ test("with the common adapter's real losses changes by company are shrunk as it 
     close(loss, 2 * alone[i]! + 2 * 0.4 * (pair[at]! - alone[i]!));
   }
   for (const i of all) close((await losses(level, [i]))[0]!, 2 * alone[i]!);
+  // What the common adapter changed of a client with no adapter of its own is not known.
+  const [stranger, ...known] = clients;
+  const { levels } = (
+    await calibrated(solver, {
+      own: new Map(known.map((client) => [client, own.get(client)!])),
+      common: new Map([
+        [stranger!, 1000],
+        ...known.map((client, k): [string, number] => [
+          client,
+          2 * alone[k + 1]! + 2 * 0.4 * (foreseen[k + 1]! - alone[k + 1]!),
+        ]),
+      ]),
+    })
+  ).problem;
+  for (const { scale } of levels!) close(scale, 2 * 0.4);
   // What the common adapter did the other way round is noise or another model: the company's effect is not turned.
   const [flat] = (await withSlope(-1)).problem.levels!;
   close(flat!.scale, 2 * 0.1);
