@@ -2,7 +2,6 @@
  * Does a client's tasks on its own rows: decodes what the task names, computes, and gives back what leaves the client. The
  * rows themselves never leave this folder's callers.
  */
-
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { peakRssBytes } from "../../shared/base/peak.js";

@@ -203,10 +203,10 @@ export interface SketchPlan {
 }
 
 /**
- * Margins and sketches of a batch, one backward pass a margin: `margin` [B, 1], `sketch` [B, projections * dim], for each foreign set r from 0
- * `format<r>Margin`, `format<r>Sketch`, and for each rival `choice<r>Margin`, `choice<r>Sketch`. Examples do not interact, so the gradient of the summed margins where an adapter's
- * output is added holds every example's own: dB_i = e_i^T (x_i A^T). Only second factors are sketched: while they are zero, the
- * first ones' gradients are.
+ * Margins and sketches of a batch, one backward pass a margin: `margin` [B, 1], `sketch` [B, projections * dim], for each foreign
+ * set r from 0 `format<r>Margin`, `format<r>Sketch`, and for each rival `choice<r>Margin`, `choice<r>Sketch`. Examples do not
+ * interact, so the gradient of the summed margins where an adapter's output is added holds every example's own:
+ * dB_i = e_i^T (x_i A^T). Only second factors are sketched: while they are zero, the first ones' gradients are.
  */
 export function sketchGraph(
   model: BaseModel,

@@ -176,7 +176,8 @@ export function memberValues({ losses }: HeldOutFits, half?: Half): Float64Array
 }
 
 /**
- * Held-out losses of (client, weight vector) pairs, nats, at the level the problem is calibrated to: of each of the client's held-out examples.
+ * Held-out losses of (client, weight vector) pairs, nats, at the level the problem is calibrated to: of each of the client's
+ * held-out examples.
  * @param weights [k, dim], one matrix a fold (one alone without folds). @returns one array a pair
  */
 export async function heldOutLosses(
