@@ -8,7 +8,7 @@
 
 export type Beginning = readonly number[];
 
-/** Tokens of all sets together: at five bytes each at most they fit a message. */
+/** Tokens of all sets together: at six bytes each at most, their lengths included, they fit a message. */
 export const MOST_TOKENS = 262_144;
 
 export const beginningKey = (tokens: ArrayLike<number>): string => Array.prototype.join.call(tokens, ",");
@@ -46,7 +46,8 @@ export function answerSets(beginnings: readonly (readonly Beginning[])[]): Begin
     .sort((a, b) => b.clients - a.clients || compareBeginnings(a.beginnings[0]!, b.beginnings[0]!))
     .map((set) => set.beginnings)
     .filter((set) => {
-      tokens += set.reduce((sum, { length }) => sum + length, 0);
+      // A set's own lengths and tags take as much as another token.
+      tokens += set.reduce((sum, { length }) => sum + length, 1);
       return tokens <= MOST_TOKENS;
     });
 }

@@ -7,8 +7,8 @@ export const PROTOCOL_VERSION = 1;
 export const MAX_CHUNK_BYTES = 1_048_576;
 
 /**
- * One message. A chunk is 1 MiB; the largest other message is a training result of `MAX_STEPS` losses at 4 bytes. Above
- * both, and small enough that a hundred hostile clients cannot exhaust memory.
+ * One message. A chunk is 1 MiB; the largest others are a training result of `MAX_STEPS` losses at 4 bytes, and a sketching
+ * task that names all the answers it may, 1.6 MB. Above all, and small enough that a hundred hostile clients cannot exhaust memory.
  */
 export const MAX_MESSAGE_BYTES = 2 * 1_048_576;
 
