@@ -32,12 +32,10 @@ export interface EnsembleOutcome {
 /** How many validation rows the prior (a client's own group) is worth where `strength` is auto. */
 const DEFAULT_STRENGTH = 16;
 
-/** The name under which a training of these clients is known: one of all clients is the shared adapter's own. */
+/** The name under which a training of these clients is known: who stays alone has its local adapter, all together the shared one. */
 export function trainingName(ctx: PipelineContext, clients: readonly string[], group: number): string {
-  if (clients.length === ctx.clients.length) return "shared";
-  return clients.length === 1
-    ? `local-${ctx.clients.findIndex(({ name }) => name === clients[0])}`
-    : `group-${group + 1}`;
+  if (clients.length === 1) return `local-${ctx.clients.findIndex(({ name }) => name === clients[0])}`;
+  return clients.length === ctx.clients.length ? "shared" : `group-${group + 1}`;
 }
 
 export async function buildEnsemble(
