@@ -3,7 +3,7 @@ import { KindredError } from "../../shared/base/errors.js";
 import type { Graph } from "../../shared/graph/graph.js";
 import type { ResidentTensor } from "../../shared/runtimes/types.js";
 import type { Beginning } from "../../shared/sketch/answers.js";
-import { type LogisticRows, ROW_TERMS, type RowLabels } from "../../shared/sketch/types.js";
+import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
 import { type AdapterLayout, type AdapterValues, isFresh } from "./adapter.js";
 import { batchesOf, type Comparison, marginFeeds } from "./batches.js";
@@ -46,7 +46,7 @@ export async function sketchRows(
   const trained = await upload(values.trained);
   const frozen = layout.frozenSize > 0 ? await upload(values.frozen) : undefined;
 
-  const margins: { example: number; term: number; margin: number; sketch: Float32Array; rival: number }[] = [];
+  const margins: SketchedMargin[] = [];
   const answer = new Int32Array(rows.length).fill(-1);
   const classes = choiceClasses(rows);
   let done = 0;
@@ -106,20 +106,40 @@ export async function sketchRows(
   } finally {
     programs.free(trained, frozen);
   }
-  margins.sort((a, b) => a.example - b.example || a.term - b.term);
+  return joined(margins, rows.length, dim, plan.labels ? answer : undefined);
+}
+
+/** One margin of an example. */
+interface SketchedMargin {
+  readonly example: number;
+  readonly term: number;
+  readonly margin: number;
+  readonly sketch: Float32Array;
+  /** Class of the choice that it is against; -1: none, or several. */
+  readonly rival: number;
+}
+
+/** Margins in the examples' order, and in that of terms within each. @param answer [examples] right classes, where they are told */
+function joined(
+  found: readonly SketchedMargin[],
+  examples: number,
+  dim: number,
+  answer: Int32Array | undefined,
+): LogisticRows {
+  const margins = found.toSorted((a, b) => a.example - b.example || a.term - b.term);
   const sketch = new Float32Array(margins.length * dim);
   margins.forEach((row, i) => {
     sketch.set(row.sketch, i * dim);
   });
-  const labels: RowLabels = { answer, rival: Int32Array.from(margins, ({ rival }) => rival) };
+  const labels = answer && { answer, rival: Int32Array.from(margins, ({ rival }) => rival) };
   return {
     dim,
-    examples: rows.length,
-    margin: Float32Array.from(margins, (row) => row.margin),
+    examples,
+    margin: Float32Array.from(margins, ({ margin }) => margin),
     sketch,
-    example: Int32Array.from(margins, (row) => row.example),
-    term: Uint8Array.from(margins, (row) => row.term),
-    ...(plan.labels ? { labels } : {}),
+    example: Int32Array.from(margins, ({ example }) => example),
+    term: Uint8Array.from(margins, ({ term }) => term),
+    ...(labels === undefined ? {} : { labels }),
   };
 }
 
