@@ -54,7 +54,7 @@ export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob,
     if ((await journal.step("plan", async () => fingerprint)) !== fingerprint) {
       throw new KindredError(
         "already_exists",
-        `${job.state}: holds a run of another configuration; give the configuration it was started with, or another --state`,
+        `${job.state}: holds a run of another configuration or another version of Kindred; go on with those it was started with, or give another --state`,
         { state: job.state },
       );
     }

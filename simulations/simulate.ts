@@ -138,7 +138,7 @@ async function checkFolder(plan: SimulationPlan, { out, force }: SimulationRun):
   if (begun.plan !== planHash(plan)) {
     throw new KindredError(
       "already_exists",
-      `${out}: holds an unfinished run of another configuration; choose another --out, or add --force to replace it`,
+      `${out}: holds an unfinished run of another configuration or another version of Kindred; choose another --out, or add --force to replace it`,
       { out },
     );
   }
