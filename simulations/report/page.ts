@@ -74,8 +74,8 @@ svg text.name { font-size: 11.5px; fill: var(--soft); } svg text.band { font-wei
 .curve.validation { stroke: var(--kindred); stroke-width: 2; } .curve.train { stroke: var(--faint); stroke-width: 1.25; stroke-dasharray: 2 3; }
 .curve.ghost { stroke: var(--shared); stroke-width: 1.25; opacity: .55; }
 .shared-panel .curve.validation { stroke: var(--shared); } .shared-panel .vertex.end { fill: var(--shared); }
-.series { fill: none; stroke-width: 2; stroke-linejoin: round; } .series-0 { color: var(--kindred); } .series-1 { color: var(--shared); } .series-2 { color: var(--local); } .series-3 { color: var(--full); } .series-4 { color: var(--base); }
-.series-0 path, .series-1 path, .series-2 path, .series-3 path, .series-4 path { stroke: currentColor; } .series-0 circle, .series-1 circle, .series-2 circle, .series-3 circle, .series-4 circle { fill: currentColor; }
+.series { fill: none; stroke-width: 2; stroke-linejoin: round; } .series-0 { color: var(--kindred); } .series-1 { color: var(--shared); } .series-2 { color: var(--local); } .series-3 { color: var(--full); } .series-4 { color: var(--base); } .series-5 { color: var(--ink); }
+[class*=series-] path { stroke: currentColor; } [class*=series-] circle { fill: currentColor; }
 .vertex { fill: transparent; } .vertex.end { fill: var(--kindred); stroke: var(--card); } .vertex:hover { fill: var(--ink); }
 .trial { fill: var(--card); stroke: var(--faint); stroke-width: 1.5; } .trial.chosen { fill: var(--kindred); stroke: var(--card); }
 .panels { display: grid; grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)); gap: 18px 20px; }

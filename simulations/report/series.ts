@@ -18,7 +18,7 @@ export interface SeriesAxes {
 }
 
 /** Colours of the style; more lines than that begin again. */
-const COLOURS = 5;
+const COLOURS = 6;
 const SIZE = { width: 460, height: 260, left: 60, top: 12, right: 18, bottom: 46 } as const;
 
 interface Scale {

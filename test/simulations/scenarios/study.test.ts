@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
+import { STYLE } from "../../../simulations/report/page.js";
 import { seriesPlot } from "../../../simulations/report/series.js";
 import { type Findings, findingsText, writeFindings } from "../../../simulations/scenarios/study.js";
 
@@ -96,4 +97,14 @@ test("a figure of one point has axes of some length", () => {
     const { text } = seriesPlot([{ name: "one", points: [{ x: 5, y: 3 }] }], { x: "x", y: "y", logX, label: "test" });
     assert.doesNotMatch(text, /NaN|Infinity/);
   }
+});
+
+test("every line of a figure has a colour of its own in the page's style, up to six", () => {
+  const points = [{ x: 1, y: 1 }];
+  const series = Array.from({ length: 6 }, (_, k) => ({ name: `line ${k}`, points }));
+  const { text } = seriesPlot(series, { x: "x", y: "y", label: "test" });
+  const classes = new Set([...text.matchAll(/<g class="(series-\d)"/g)].map(([, name]) => name!));
+  const colours = [...classes].map((name) => STYLE.match(new RegExp(`\\.${name} \\{ color: var\\((--\\w+)\\)`))?.[1]);
+  assert.equal(new Set(colours).size, 6);
+  assert.ok(!colours.includes(undefined));
 });
