@@ -29,7 +29,10 @@ export class Measurements {
       setting: createHash("sha256").update(canonicalJson(setting)).digest("hex"),
     });
     if (force) await rm(path, { force: true });
-    const text = await readFile(path, "utf8").catch(() => undefined);
+    const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
+    });
     const known = new Map<string, unknown>();
     if (text === undefined) {
       await writeAtomically(path, `${mark}\n`);
@@ -46,10 +49,10 @@ export class Measurements {
       );
     }
     if (whole !== text) await writeAtomically(path, whole);
-    for (const line of lines.filter((one) => one !== "")) {
-      const { key, value } = JSON.parse(line) as { key: string; value: unknown };
+    lines.slice(0, -1).forEach((line, at) => {
+      const { key, value } = parsed(line, path, at + 2);
       known.set(key, value);
-    }
+    });
     return new Measurements(path, known);
   }
 
@@ -62,4 +65,18 @@ export class Measurements {
     this.known.set(name, value);
     return value;
   }
+}
+
+function parsed(line: string, path: string, number: number): { key: string; value: unknown } {
+  try {
+    const { key, value } = JSON.parse(line) as Record<string, unknown>;
+    if (typeof key === "string") return { key, value };
+  } catch {
+    // Said below.
+  }
+  throw new KindredError(
+    "invalid_data",
+    `${path}: line ${number} is not a measurement; remove the line, and it is measured again`,
+    { path, line: number },
+  );
 }

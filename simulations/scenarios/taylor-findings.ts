@@ -169,7 +169,7 @@ function figure(cells: readonly Cell[], margin: Margin, what: string, of: (cell:
       logY: true,
       label: `Error of the expansion against the step, ${what}, margin over ${MARGIN_NAMES[margin]}`,
     }),
-    caption: `Margin over ${MARGIN_NAMES[margin]}; the last point of a line is the tuned adapter.`,
+    caption: `Margin over ${MARGIN_NAMES[margin]}, at steps of given lengths and a quarter, a half and all of the way to the tuned adapter.`,
   };
 }
 

@@ -73,7 +73,7 @@ async function oneKind(given: TaylorCase, kind: Kind, job: StudyJob, context: Jo
   try {
     const tuning = { ...given.tuning, seed };
     const sketch = { dim: plan.estimation.dim, seed };
-    const kept = await Measurements.open(out, { ...lab.setting, tuning, sketch, PROBE }, force);
+    const kept = await Measurements.open(out, { ...lab.setting, tuning, sketch, PROBE, LENGTHS, SHARES }, force);
     const norms = await kept.of("norms", () => normsOf(lab));
     const everyone = lab.names.map((_, i) => i);
     const ways: WayResult[] = [];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
@@ -47,4 +47,14 @@ test("a line that was being written when the process ended is measured again", a
       { key: '"y"', value: 2 },
     ],
   );
+});
+
+test("a line that is no measurement is named, and a file that cannot be read is not replaced", async (t) => {
+  const out = await folder(t);
+  await (await Measurements.open(out, 1, false)).of("x", async () => 1);
+  await appendFile(join(out, MEASUREMENTS), "what\n");
+  await assert.rejects(Measurements.open(out, 1, false), /line 3 is not a measurement; remove the line/);
+  const other = await folder(t);
+  await mkdir(join(other, MEASUREMENTS));
+  await assert.rejects(Measurements.open(other, 1, false), { code: "EISDIR" });
 });
