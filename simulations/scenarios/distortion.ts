@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Meter } from "../../client/tuning/programs.js";
 import { writeAtomically } from "../../shared/base/atomic.js";
 import type { JobContext } from "../../shared/base/command.js";
+import { throwIfAborted } from "../../shared/base/errors.js";
 import { count, fixed, significant } from "../../shared/base/format.js";
 import { simulationPlan } from "../../shared/config/config.js";
 import { seriesPlot } from "../report/series.js";
@@ -62,11 +63,12 @@ interface AdapterResult {
 export function distortionStudy(given: DistortionCase): Study {
   return {
     about: given.about,
+    oneSeed: true,
     run: async (job, context) => {
       const results: AdapterResult[] = [];
       for (const adapter of Object.keys(ADAPTERS) as Adapter[])
         results.push(await oneAdapter(given, adapter, job, context));
-      return findingsOf(given, job.model ?? given.model(), results);
+      return findingsOf(given, job, results);
     },
   };
 }
@@ -90,6 +92,7 @@ async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob
       const measured = async (way: Way): Promise<WayResult> => {
         const grams: Gram[][] = [];
         for (let at = 0; at < SEEDS; at++) {
+          throwIfAborted(context.signal);
           grams.push(await gramsOf(lab, gradients, way, seed + at));
           stage.tick();
         }
@@ -155,12 +158,13 @@ type Of = (distortion: Distortion) => number;
 const normMean: Of = ({ norm }) => norm.mean;
 const innerMean: Of = ({ inner }) => inner.mean;
 
-function findingsOf(given: DistortionCase, model: string, results: readonly AdapterResult[]): Findings {
+function findingsOf(given: DistortionCase, { model, seed }: StudyJob, results: readonly AdapterResult[]): Findings {
   return {
     title: given.title,
     facts: [
-      ["model", model],
-      ["seeds", String(SEEDS)],
+      ["model", model ?? given.model()],
+      ["seed", String(seed)],
+      ["projections of each kind", String(SEEDS)],
     ],
     findings: results.flatMap((result) => [widthsFinding(result), averagesFinding(result)]),
     data: results.map(({ ways, ...result }) => ({ ...result, widths: WIDTHS, averagedOver: AVERAGED, ways })),
@@ -240,7 +244,7 @@ function averagesFinding({ adapter, ways, ...result }: AdapterResult): Finding {
   const { structured } = ways;
   return {
     title: `Gradients of ${adapter}: averages over seeds`,
-    text: `Inner products of width ${AVERAGED.width}, averaged over ${AVERAGED.over[all]} seeds: the error is ${fixed(over(structured.averages[0]!, innerMean) / over(structured.averages[all]!, innerMean), 2)} times smaller (independent errors: ${fixed(Math.sqrt(AVERAGED.over[all]!), 2)}), as one sketch that many times as wide would have it.`,
+    text: `Inner products of width ${AVERAGED.width}, averaged over ${AVERAGED.over[all]} seeds: the error is ${fixed(over(structured.averages[0]!, innerMean) / over(structured.averages[all]!, innerMean), 2)} times smaller; errors that are independent, and one sketch that many times as wide, give ${fixed(Math.sqrt(AVERAGED.over[all]!), 2)}.`,
     table: {
       head: ["seeds", ...WAYS, "theory"],
       rows: AVERAGED.over.map((k, at) => [String(k), ...series.map(({ points }) => share(points[at]!.y / 100))]),

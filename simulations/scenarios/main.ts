@@ -83,20 +83,24 @@ async function main(): Promise<number> {
         debug: { type: "boolean", default: false },
       },
     });
-    const [name = ""] = positionals;
+    const [name = "", ...more] = positionals;
+    if (more.length > 0)
+      throw new KindredError("invalid_option", `one scenario at a time: ${name}, and then ${more.join(" ")}`);
     const whole = (option: "seed" | "seeds", least: number): number => {
       const number = Number(values[option]);
-      if (Number.isSafeInteger(number) && number >= least) return number;
+      if (/^\d+$/.test(values[option]) && Number.isSafeInteger(number) && number >= least) return number;
       throw new KindredError(
         "invalid_option",
-        `--${option} is ${values[option]}; give a whole number of at least ${least}`,
+        `--${option} is ${values[option] || "empty"}; give a whole number of at least ${least}`,
       );
     };
     const [seed, seeds] = [whole("seed", 0), whole("seeds", 1)];
     const model = values.model === undefined ? undefined : resolve(values.model);
     const job = { out: resolve(values.out ?? join("runs", name)), force: values.force, seed, seeds, model };
-    const scenario = SCENARIOS[name];
-    const study = STUDIES[name];
+    const scenario = Object.hasOwn(SCENARIOS, name) ? SCENARIOS[name] : undefined;
+    const study = Object.hasOwn(STUDIES, name) ? STUDIES[name] : undefined;
+    if (seeds > 1 && (scenario !== undefined || study?.oneSeed))
+      throw new KindredError("invalid_option", `--seeds is ${seeds}, but ${name} runs with one seed; give --seed`);
     if (scenario !== undefined) await simulate(scenario, job);
     else if (study !== undefined) {
       const findings = await runJob({ command: COMMAND }, (context) => study.run(job, context), { resumes: true });

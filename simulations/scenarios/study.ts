@@ -12,7 +12,7 @@ import { html, type Markup } from "../report/markup.js";
 export interface StudyJob {
   /** Folder of the findings and of what was measured so far. */
   readonly out: string;
-  /** Measure anew what is there of another setting. */
+  /** Measure anew what is there. */
   readonly force: boolean;
   readonly seed: number;
   /** So many seeds, from `seed` on. */
@@ -23,6 +23,8 @@ export interface StudyJob {
 
 export interface Study {
   readonly about: string;
+  /** Takes no more than one seed a run. */
+  readonly oneSeed?: true;
   readonly run: (job: StudyJob, context: JobContext) => Promise<Findings>;
 }
 
