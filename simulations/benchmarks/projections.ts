@@ -12,7 +12,7 @@ import { addSketch, tensorProjection } from "../../shared/sketch/projection.js";
 import type { ClientSketch, LogisticRows } from "../../shared/sketch/types.js";
 import { plantedSketches } from "./planted-sketches.js";
 
-export interface ProjectionError {
+interface ProjectionError {
   readonly dim: number;
   readonly projections: number;
   /** Root mean square over clients and subsets, nats. */
@@ -40,7 +40,7 @@ export async function benchProjections(runtime: Runtime, print: (line: string) =
 }
 
 /** @param sketches wide: what they say is taken for the truth */
-export async function measureProjections(
+async function measureProjections(
   runtime: Runtime,
   sketches: readonly ClientSketch[],
   print: (line: string) => void,
