@@ -3,7 +3,6 @@
  * few of them run to hold the count against; the estimate's own costs all measured. It knows nothing of how good the estimate is.
  */
 import { join } from "node:path";
-import { sketchPopulation } from "../../client/tasks/gradients.js";
 import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
 import { sampleSubsets } from "../../coordinator/estimation/sampler.js";
 import { openEstimator } from "../../coordinator/stages/affinities.js";
@@ -12,9 +11,9 @@ import type { JobContext } from "../../shared/base/command.js";
 import { fixed, flops as flopsText } from "../../shared/base/format.js";
 import { type SimulationPlan, simulationPlan } from "../../shared/config/config.js";
 import { MeteredRuntime } from "../../shared/runtimes/metered.js";
-import { readSketches, readSketchIndex } from "../../shared/sketch/folder.js";
 import { Lab } from "./lab.js";
 import { Measurements } from "./measurements.js";
+import { sketchesOf } from "./sketches.js";
 import type { Finding, Findings, Study, StudyJob } from "./study.js";
 
 type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title">;
@@ -71,6 +70,7 @@ interface CaseResult {
 export function computationSavedStudy(given: SavedStudy): Study {
   return {
     about: given.about,
+    oneSeed: true,
     run: async (job, context) => {
       const results: CaseResult[] = [];
       for (const [at, one] of given.cases.entries())
@@ -91,9 +91,8 @@ async function measured(study: SavedStudy, given: SavedCase, job: StudyJob, cont
     const lists = subsets.map((subset) => Array.from(subset));
     const { epochs, batch } = study;
     const tuning = lists.reduce((sum, subset) => sum + lab.tuningFlops(subset, { epochs, batch, seed }), 0);
-    const { examplesPerClient, dim } = plan.estimation;
-    const setting = { ...lab.setting, batch, subsets: lists, dim, examplesPerClient };
-    const kept = await Measurements.open(out, setting, force);
+    const { estimation } = plan;
+    const kept = await Measurements.open(out, { ...lab.setting, batch, subsets: lists, estimation }, force);
     const checked: Checked[] = [];
     for (const subset of lists.slice(0, study.checked)) {
       const once = { epochs: 1, batch, learningRate: 1e-3, seed };
@@ -145,9 +144,8 @@ async function estimated(
   const estimation = { ...plan.estimation, margin: form };
   const folder = join(out, `sketches-${form}`);
   const started = performance.now();
-  const { flops, kept } = await sketchPopulation({ ...plan, estimation }, { out: folder, force }, context);
+  const { sketches, flops, kept } = await sketchesOf({ ...plan, estimation }, { folder, force }, context);
   const sketched = performance.now();
-  const sketches = await readSketches(folder, await readSketchIndex(folder));
   const runtime = new MeteredRuntime(lab.runtime);
   const begun = performance.now();
   const solver = await openEstimator(sketches, estimation, { seed: plan.seed, runtime, signal: context.signal });
@@ -191,7 +189,7 @@ const caseFinding =
       title: name,
       text: `${subsets} subsets of ${size} of ${clients} (${rows.train} training and ${rows.validation} validation rows) take ${flopsText(tuning)} to tune for ${epochs} passes, counted; about ${fixed(tuning / rate / 3600, 1)} hours at the speed of what was run (${checked.length} of them, one pass), whose operations differ from the count by ${off === 0 ? "nothing" : `at most ${fixed(100 * off, 3)} %`}. Estimating them takes ${ours.map((one) => `${fixed(saved(one), 0)} times less (${one.form})`).join(", ")}.`,
       table: {
-        head: ["margin", "d", "sketches", "s", "solves and evaluation", "s", "real tunings", "saved"],
+        head: ["margin", "d", "sketches", "sketches s", "solves and evaluation", "solves s", "real tunings", "saved"],
         rows: ours.map((one) => [
           one.form,
           String(one.dim),

@@ -3,7 +3,6 @@
  * same subsets are estimated from sketches, for several widths and forms of margins. It knows nothing of groups.
  */
 import { join } from "node:path";
-import { sketchPopulation } from "../../client/tasks/gradients.js";
 import { calibrated, type RealLosses } from "../../coordinator/estimation/calibration.js";
 import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
 import { sampleSubsets } from "../../coordinator/estimation/sampler.js";
@@ -13,13 +12,13 @@ import type { JobContext } from "../../shared/base/command.js";
 import { fixed, flops as flopsText, loss as lossText, percent } from "../../shared/base/format.js";
 import { type SimulationPlan, simulationPlan } from "../../shared/config/config.js";
 import { MeteredRuntime } from "../../shared/runtimes/metered.js";
-import { readSketches, readSketchIndex } from "../../shared/sketch/folder.js";
 import type { ClientSketch, LogisticRows } from "../../shared/sketch/types.js";
 import { scatter } from "../report/figures.js";
 import { seriesPlot } from "../report/series.js";
 import { type Agreement, agreementOf } from "./agreement.js";
 import { Lab, type LabScore, type Tuning } from "./lab.js";
 import { Measurements } from "./measurements.js";
+import { sketchesOf } from "./sketches.js";
 import { mean } from "./statistics.js";
 import type { Finding, Findings, Study, StudyJob } from "./study.js";
 
@@ -138,7 +137,9 @@ async function oneSeed(given: ErrorCase, job: StudyJob, context: JobContext): Pr
     };
     const estimates: Estimate[] = [];
     for (const form of FORMS) {
-      const { sketches, sketching } = await sketchesOf(given, plan, form, { ...job, out }, context);
+      const estimation = { ...plan.estimation, margin: form, dim: Math.max(...given.widths) };
+      const folder = join(out, `sketches-${form}`);
+      const { sketches, flops: sketching } = await sketchesOf({ ...plan, estimation }, { folder, force }, context);
       for (const width of given.widths)
         estimates.push(
           ...(await estimated(
@@ -158,20 +159,6 @@ async function oneSeed(given: ErrorCase, job: StudyJob, context: JobContext): Pr
   } finally {
     await lab.close();
   }
-}
-
-/** Sketches of the widest, kept in a folder. */
-async function sketchesOf(
-  { widths }: ErrorCase,
-  plan: SimulationPlan,
-  form: Form,
-  { out, force }: StudyJob,
-  context: JobContext,
-) {
-  const estimation = { ...plan.estimation, margin: form, dim: Math.max(...widths) };
-  const folder = join(out, `sketches-${form}`);
-  const { flops } = await sketchPopulation({ ...plan, estimation }, { out: folder, force }, context);
-  return { sketches: await readSketches(folder, await readSketchIndex(folder)), sketching: flops };
 }
 
 /** A count sketch folded onto a narrower one is a sketch of that width: entry j goes to j mod the width. */
@@ -207,15 +194,19 @@ async function estimated(
 ): Promise<Estimate[]> {
   const { form, width, sketching } = of;
   const runtime = new MeteredRuntime(lab.runtime);
+  const spent = () => ({ flops: runtime.flops, ms: performance.now() });
+  const begun = spent();
   const plain = await openEstimator(sketches, plan.estimation, { seed: plan.seed, runtime, signal });
+  const opened = spent();
   try {
     const estimates: Estimate[] = [];
-    for (const [at, solver] of [plain, await calibrated(plain, real)].entries()) {
-      const before = runtime.flops;
-      const begun = performance.now();
+    for (const calibration of CALIBRATIONS) {
+      const before = spent();
+      const solver = calibration === "none" ? plain : await calibrated(plain, real);
       const fits = await fitHeldOut(solver, subsets);
-      const seconds = (performance.now() - begun) / 1000;
-      const solving = runtime.flops - before;
+      const after = spent();
+      const solving = opened.flops - begun.flops + after.flops - before.flops;
+      const seconds = (opened.ms - begun.ms + after.ms - before.ms) / 1000;
       const alone = memberValues(
         await fitHeldOut(
           solver,
@@ -225,7 +216,7 @@ async function estimated(
       estimates.push({
         form,
         width,
-        calibration: CALIBRATIONS[at]!,
+        calibration,
         losses: memberValues(fits).map((values) => Array.from(values, (value) => -value)),
         alone: alone.map(([value]) => -value!),
         lambdas: Array.from(fits.lambda),
@@ -328,7 +319,7 @@ function overSeeds(
 
 function agreementFinding(
   split: Split,
-  { width }: ErrorCase,
+  { width, repeated }: ErrorCase,
   results: readonly SeedResult[],
   rows: readonly (readonly Row[])[],
 ): Finding {
@@ -361,7 +352,7 @@ function agreementFinding(
   const { title, text } = SPLITS[split];
   return {
     title,
-    text: `${text} At d = ${width}, rivals calibrated by each dataset's own adapter and a common one are off by ${lead[0]} % (mean of |estimate - real| / real over datasets and subsets), with an R² of ${lead[3]}; affinities are ranked with ${lead[7]}. Real is the mean of two tunings, rows in another order. The last rows say how far the two of them agree, and how far losses on other rows of the same sets.`,
+    text: `${text} At d = ${width}, rivals calibrated by each dataset's own adapter and a common one are off by ${lead[0]} % (mean of |estimate - real| / real over datasets and subsets), with an R² of ${lead[3]}; affinities are ranked with ${lead[7]}. Real is the mean of two tunings, rows in another order, of the ${repeated} subsets that were tuned twice. The last rows say how far the two of them agree, and how far losses on other rows of the same sets.`,
     table: {
       head: [
         "margin",
@@ -424,7 +415,7 @@ function cellsOf(agreements: readonly Agreement[]): string[] {
 }
 
 function costFinding({ width }: ErrorCase, results: readonly SeedResult[]): Finding {
-  const { truth, alone, common, estimates } = results[0]!;
+  const { seed, truth, alone, common, estimates } = results[0]!;
   const real = truth.reduce((sum, { flops }) => sum + flops, 0);
   const own = alone.reduce((sum, { flops }) => sum + flops, 0);
   const rows = estimates
@@ -444,7 +435,7 @@ function costFinding({ width }: ErrorCase, results: readonly SeedResult[]): Find
     });
   return {
     title: "What it cost",
-    text: `The real tunings of the subsets took ${flopsText(real)} in ${fixed(
+    text: `With seed ${seed}, the real tunings of the subsets took ${flopsText(real)} in ${fixed(
       truth.reduce((sum, { seconds }) => sum + seconds, 0),
       0,
     )} s. With few rows and passes little is saved; the study computation-saved has sizes that matter.`,

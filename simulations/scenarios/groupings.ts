@@ -4,11 +4,12 @@
  * groups are found.
  */
 import { join } from "node:path";
-import type { RealLosses } from "../../coordinator/estimation/calibration.js";
+import { calibrated, type RealLosses } from "../../coordinator/estimation/calibration.js";
 import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
 import { EstimatorJudge } from "../../coordinator/estimation/judge.js";
+import type { SurrogateSolver } from "../../coordinator/estimation/surrogate.js";
 import { GroupConstraints } from "../../coordinator/grouping/constraints.js";
-import { estimateAffinities, halfAffinity } from "../../coordinator/stages/affinities.js";
+import { estimateAffinities, halfAffinity, openEstimator } from "../../coordinator/stages/affinities.js";
 import { findGroups } from "../../coordinator/stages/groups.js";
 import type { GroupingMethod } from "../../coordinator/stages/methods.js";
 import { writeAtomically } from "../../shared/base/atomic.js";
@@ -16,9 +17,9 @@ import type { JobContext } from "../../shared/base/command.js";
 import { fixed, flops as flopsText, loss as lossText, percent } from "../../shared/base/format.js";
 import { type SimulationPlan, simulationPlan } from "../../shared/config/config.js";
 import { scatter } from "../report/figures.js";
-import { estimatorOf } from "./estimator.js";
 import { Lab, type LabScore, type Tuning } from "./lab.js";
 import { Measurements } from "./measurements.js";
+import { sketchesOf } from "./sketches.js";
 import { explained, mean, spearman, standardError } from "./statistics.js";
 import type { Finding, Findings, Study, StudyJob } from "./study.js";
 
@@ -53,6 +54,8 @@ interface Outcome extends LabScore {
   readonly client: string;
   /** Estimated loss, nats an example. */
   readonly estimate: number;
+  /** The same by the calibrated estimate; null where there is none. */
+  readonly calibrated: number | null;
 }
 
 interface SeedResult {
@@ -106,8 +109,8 @@ async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext)
     const named = (scores: readonly LabScore[]) => new Map(scores.map(({ loss }, i) => [lab.names[i]!, loss]));
     const real = { own: named(heldOut.slice(0, -1).flat()), common: named(heldOut.at(-1)!) };
     const { partitions, estimates, sketching } = await kept.of(
-      { partitions: { estimation: plan.estimation, grouping: plan.grouping } },
-      () => partitionsOf(plan, out, lab, real, context),
+      { partitions: { estimation: plan.estimation, grouping: plan.grouping, groups: plan.groups } },
+      () => partitionsOf(plan, { sketches: { folder: join(out, "sketches"), force }, lab, real }, context),
     );
     const groups = partitions.flatMap((one) => one.groups);
     const rest = context.progress.stage("tune groups found", groups.length);
@@ -119,7 +122,8 @@ async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext)
         rest.tick();
         tuningFlops += flops;
         group.forEach((i, at) => {
-          outcomes.push({ way, client: lab.names[i]!, estimate: -estimates[p]![g]![at]!, ...scores[at]! });
+          const [estimate, calibrated = null] = estimates.map((values) => -values[p]![g]![at]!);
+          outcomes.push({ way, client: lab.names[i]!, estimate: estimate!, calibrated, ...scores[at]! });
         });
       }
     }
@@ -130,52 +134,69 @@ async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext)
   }
 }
 
-/** Every way's partition, and f of each member of each of its groups by estimate. */
-async function partitionsOf(plan: SimulationPlan, out: string, lab: Lab, real: RealLosses, context: JobContext) {
+/**
+ * Every way's partition, and what the estimate says of all of them: f of each member of each group, by the estimate as it is and,
+ * where there is one, by the calibrated one.
+ */
+async function partitionsOf(
+  plan: SimulationPlan,
+  {
+    sketches: kept,
+    lab,
+    real,
+  }: {
+    readonly sketches: { readonly folder: string; readonly force: boolean };
+    readonly lab: Lab;
+    readonly real: RealLosses;
+  },
+  context: JobContext,
+) {
   const { seed, estimation } = plan;
-  const sketches = join(out, "sketches");
+  const { signal } = context;
+  const { sketches, flops: sketching } = await sketchesOf(plan, kept, context);
   const stage = context.progress.stage("find groups", WAYS.length - 2);
   const everyone = lab.names.map((_, i) => i);
   const partitions: Partitioned[] = [
     { way: "shared", groups: [everyone] },
     { way: "local", groups: everyone.map((i) => [i]) },
   ];
-  const estimates: number[][][] = [];
-  let sketching = 0;
-  for (const [first, ...others] of [["kindred", ...OTHERS] as const, ["calibrated"] as const]) {
-    const { solver, flops } = await estimatorOf(
-      plan,
-      sketches,
-      lab.runtime,
-      context,
-      first === "calibrated" ? real : undefined,
-    );
-    sketching = flops;
-    try {
-      // Margins over the whole vocabulary foresee next to no loss: there is nothing to bring to a level.
-      if (first === "calibrated" && !solver.problem.twoTerm) continue;
-      const sampled = await estimateAffinities(solver, estimation, seed);
-      const constraints = new GroupConstraints(lab.names, plan.grouping);
-      const halves = (half: 0 | 1) => halfAffinity(sampled, half);
-      const evidence = { judge: new EstimatorJudge(solver), problem: solver.problem, halves };
-      const find = (method: GroupingMethod, groups: "auto" | number) =>
-        findGroups(sampled.affinity.matrix, evidence, { constraints, seed, signal: context.signal, groups, method });
-      const { partition } = await find("kindred", plan.groups);
-      partitions.push({ way: first, groups: partition });
+  const constraints = new GroupConstraints(lab.names, plan.grouping);
+  const found = async (solver: SurrogateSolver, first: Way, others: typeof OTHERS | readonly []) => {
+    const sampled = await estimateAffinities(solver, estimation, seed);
+    const halves = (half: 0 | 1) => halfAffinity(sampled, half);
+    const evidence = { judge: new EstimatorJudge(solver), problem: solver.problem, halves };
+    const find = (method: GroupingMethod, groups: "auto" | number) =>
+      findGroups(sampled.affinity.matrix, evidence, { constraints, seed, signal, groups, method });
+    const { partition } = await find("kindred", plan.groups);
+    partitions.push({ way: first, groups: partition });
+    stage.tick();
+    for (const way of others) {
+      partitions.push({ way, groups: (await find(way, partition.length)).partition });
       stage.tick();
-      for (const way of others) {
-        partitions.push({ way, groups: (await find(way, partition.length)).partition });
-        stage.tick();
-      }
-      for (const { groups } of partitions.slice(estimates.length)) {
-        estimates.push(memberValues(await fitHeldOut(solver, groups)).map((values) => Array.from(values)));
-      }
-    } finally {
-      await solver.close();
     }
+  };
+  const plain = await openEstimator(sketches, estimation, { seed, runtime: lab.runtime, signal });
+  try {
+    await found(plain, "kindred", OTHERS);
+    const solvers = [plain];
+    // Margins over the whole vocabulary foresee next to no loss: there is nothing to bring to a level.
+    if (plain.problem.twoTerm) {
+      const levelled = await calibrated(plain, real);
+      await found(levelled, "calibrated", []);
+      solvers.push(levelled);
+    }
+    const estimates: number[][][][] = [];
+    for (const solver of solvers) {
+      const values: number[][][] = [];
+      for (const { groups } of partitions)
+        values.push(memberValues(await fitHeldOut(solver, groups)).map((members) => Array.from(members)));
+      estimates.push(values);
+    }
+    return { partitions, estimates, sketching };
+  } finally {
+    stage.done();
+    await plain.close();
   }
-  stage.done();
-  return { partitions, estimates, sketching };
 }
 
 /** Mean over the datasets of one way in one seed. */
@@ -186,6 +207,20 @@ function meanOf(outcomes: readonly Outcome[], way: Way, of: (outcome: Outcome) =
 
 const accuracyOf = ({ accuracy }: Outcome): number | null => accuracy;
 const lossOf = ({ loss }: Outcome): number => loss;
+
+interface NamedEstimate {
+  readonly name: string;
+  readonly of: (outcome: Outcome) => number;
+}
+
+/** The estimates that there are of every outcome. */
+function estimatesOf(results: readonly SeedResult[]): NamedEstimate[] {
+  const both = results.every(({ outcomes }) => outcomes.every(({ calibrated }) => calibrated !== null));
+  return [
+    { name: "estimated loss", of: ({ estimate }) => estimate },
+    ...(both ? [{ name: "calibrated estimated loss", of: ({ calibrated }: Outcome) => calibrated! }] : []),
+  ];
+}
 
 /** The ways that were gone in every seed. */
 const waysOf = (results: readonly SeedResult[]): Way[] =>
@@ -202,7 +237,11 @@ function findingsOf(given: GroupingsCase, model: string, results: readonly SeedR
       ["passes", String(given.tuning.epochs)],
       ["learning rate", String(given.tuning.learningRate)],
     ],
-    findings: [waysFinding(results, choices), rankFinding(results), ...results.map((one) => seedFinding(one, choices))],
+    findings: [
+      waysFinding(results, choices),
+      ...estimatesOf(results).map((one) => rankFinding(results, one)),
+      ...results.map((one) => seedFinding(one, choices)),
+    ],
     data: results,
   };
 }
@@ -212,6 +251,7 @@ function waysFinding(results: readonly SeedResult[], choices: boolean): Finding 
   const spread = (values: readonly number[], text: (value: number) => string): string =>
     values.length > 1 ? `${text(mean(values))} ± ${text(standardError(values))}` : text(values[0]!);
   const ways = waysOf(results);
+  const estimates = estimatesOf(results);
   const rows = ways.map((way) => {
     const losses = over(({ outcomes }) => meanOf(outcomes, way, lossOf));
     const accuracies = over(({ outcomes }) => meanOf(outcomes, way, accuracyOf));
@@ -221,9 +261,11 @@ function waysFinding(results: readonly SeedResult[], choices: boolean): Finding 
       groups.join(", "),
       spread(losses, lossText),
       ...(choices ? [spread(accuracies, (value) => percent(value))] : []),
-      spread(
-        over(({ outcomes }) => meanOf(outcomes, way, ({ estimate }) => estimate)),
-        lossText,
+      ...estimates.map(({ of }) =>
+        spread(
+          over(({ outcomes }) => meanOf(outcomes, way, of)),
+          lossText,
+        ),
       ),
     ];
   });
@@ -233,59 +275,61 @@ function waysFinding(results: readonly SeedResult[], choices: boolean): Finding 
     title: "Groups really tuned",
     text: `Mean test loss over the datasets, ${choices ? "nats a row" : "nats a token"}, is lowest for ${best}: ${lossText(value(best))}; kindred ${lossText(value("kindred"))}, shared ${lossText(value("shared"))}, local ${lossText(value("local"))}.`,
     table: {
-      head: ["groups by", "number", "test loss", ...(choices ? ["accuracy %"] : []), "estimated loss"],
+      head: [
+        "groups by",
+        "number",
+        "test loss",
+        ...(choices ? ["accuracy %"] : []),
+        ...estimates.map(({ name }) => name),
+      ],
       rows,
     },
   };
 }
 
-/** How the estimate ranks what was really measured: itself, and as a difference to each dataset alone. */
-function rankFinding(results: readonly SeedResult[]): Finding {
+/** How an estimate ranks what was really measured: itself, and as a difference to each dataset alone. */
+function rankFinding(results: readonly SeedResult[], { name, of }: NamedEstimate): Finding {
   const pairs = results.flatMap(({ seed, outcomes }) => {
     const alone = new Map(outcomes.filter(({ way }) => way === "local").map((one) => [one.client, one]));
     return outcomes.map((one) => ({
-      ...one,
-      seed,
+      who: `${one.client}, ${one.way}, seed ${seed}`,
+      way: one.way,
+      loss: one.loss,
+      estimate: of(one),
       gain: alone.get(one.client)!.loss - one.loss,
-      foreseen: alone.get(one.client)!.estimate - one.estimate,
+      foreseen: of(alone.get(one.client)!) - of(one),
     }));
   });
   const together = pairs.filter(({ way }) => way !== "local");
-  const [loss, estimate] = [pairs.map(lossOf), pairs.map((one) => one.estimate)];
+  const [loss, estimate] = [pairs.map((one) => one.loss), pairs.map((one) => one.estimate)];
   const [gain, foreseen] = [together.map((one) => one.gain), together.map((one) => one.foreseen)];
   return {
-    title: "The estimate and what came of it",
-    text: `Spearman's correlation of estimated with real test loss over datasets and partitions is ${fixed(spearman(loss, estimate), 2)} (R² ${fixed(explained(loss, estimate), 2)}), that of what a dataset gains over its own adapter ${fixed(spearman(gain, foreseen), 2)}.`,
+    title: `The ${name} and what came of it`,
+    text: `Spearman's correlation of ${name} with real test loss over datasets and partitions is ${fixed(spearman(loss, estimate), 2)} (R² ${fixed(explained(loss, estimate), 2)}), that of what a dataset gains over its own adapter ${fixed(spearman(gain, foreseen), 2)}.`,
     figures: [
       {
         figure: scatter(
-          pairs.map((one) => ({
-            x: one.estimate,
-            y: one.loss,
-            tip: `${one.client}, ${one.way}, seed ${one.seed}\nestimated ${lossText(one.estimate)}, real ${lossText(one.loss)}`,
+          pairs.map(({ who, estimate: x, loss: y }) => ({
+            x,
+            y,
+            tip: `${who}\nestimated ${lossText(x)}, real ${lossText(y)}`,
           })),
-          {
-            x: "estimated loss",
-            y: "real test loss",
-            betterAbove: false,
-            label: "Real against estimated loss",
-            percent: false,
-          },
+          { x: name, y: "real test loss", betterAbove: false, label: `Real loss against ${name}`, percent: false },
         ),
         caption: "A point a dataset and partition; on the line the estimate is the truth.",
       },
       {
         figure: scatter(
-          together.map((one) => ({
-            x: one.foreseen,
-            y: one.gain,
-            tip: `${one.client}, ${one.way}, seed ${one.seed}\nestimated gain ${lossText(one.foreseen)}, real ${lossText(one.gain)}`,
+          together.map(({ who, foreseen: x, gain: y }) => ({
+            x,
+            y,
+            tip: `${who}\nestimated gain ${lossText(x)}, real ${lossText(y)}`,
           })),
           {
-            x: "estimated gain",
+            x: `gain by ${name}`,
             y: "real gain over its own adapter",
             betterAbove: true,
-            label: "Real against estimated gain",
+            label: `Real gain against that by ${name}`,
             percent: false,
           },
         ),

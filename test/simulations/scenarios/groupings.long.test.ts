@@ -32,7 +32,7 @@ test("a study of groupings finds the planted groups, tunes every way's groups an
   const [result] = first.data as [
     {
       partitions: { way: string; groups: number[][] }[];
-      outcomes: { way: string; client: string; loss: number; estimate: number }[];
+      outcomes: { way: string; client: string; loss: number; estimate: number; calibrated: number }[];
     },
   ];
   const { clients } = planted(0);
@@ -47,6 +47,21 @@ test("a study of groupings finds the planted groups, tunes every way's groups an
     result.outcomes.filter((one) => one.way === way).reduce((sum, one) => sum + one.loss, 0) / clients.length;
   // Houses of one rule share it; of three rules together none is learnt.
   assert.ok(loss("kindred") < loss("shared"), `${loss("kindred")} of ${loss("shared")}`);
+  // Ways are judged by one scale: the same company has the same estimates, whoever brought it together.
+  const found = new Map<string, readonly [number, number]>();
+  let met = 0;
+  for (const { way, client, estimate, calibrated } of result.outcomes) {
+    const { groups } = result.partitions.find((one) => one.way === way)!;
+    const company = groups.find((group) => group.some((i) => clients[i]!.client === client))!;
+    const key = `${client} in ${company}`;
+    const before = found.get(key) ?? [estimate, calibrated];
+    if (found.has(key)) met++;
+    found.set(key, before);
+    [estimate, calibrated].forEach((value, k) => {
+      assert.ok(Math.abs(value / before[k]! - 1) < 1e-4, `${key}: ${value} and ${before[k]}`);
+    });
+  }
+  assert.ok(met > 0);
   const measured = await readFile(join(out, "seed-0", MEASUREMENTS));
   assert.deepEqual(await run(), first);
   assert.deepEqual(await readFile(join(out, "seed-0", MEASUREMENTS)), measured);
