@@ -16,9 +16,9 @@ import { plantedPopulation, populationLines } from "../population/planted.js";
 import { terminalReport } from "../report/terminal.js";
 import type { Report } from "../report/types.js";
 import { runSimulation } from "../simulate.js";
+import { findingsText, type StudyJob, writeFindings } from "./frame/study.js";
 import { realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
 import { STUDIES } from "./studies.js";
-import { findingsText, type StudyJob, writeFindings } from "./study.js";
 
 type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed">;
 

@@ -1,12 +1,12 @@
 /** The studies by name. */
-import { computationSavedStudy } from "./computation-saved.js";
-import { distortionStudy } from "./distortion.js";
-import { estimationErrorStudy } from "./estimation-error.js";
-import { groupingsStudy } from "./groupings.js";
+import { computationSavedStudy } from "./estimates/computation-saved.js";
+import { estimationErrorStudy } from "./estimates/estimation-error.js";
+import { groupingsStudy } from "./estimates/groupings.js";
+import type { Study } from "./frame/study.js";
+import { distortionStudy } from "./gradients/distortion.js";
+import { taylorStudy } from "./gradients/taylor.js";
+import { ADAPTER_KINDS } from "./gradients/taylor-errors.js";
 import { PAPER_TASKS, realData, rolePopulation, spaceInPrompt, TEXT_SETS, textSetPopulation } from "./real.js";
-import type { Study } from "./study.js";
-import { taylorStudy } from "./taylor.js";
-import { ADAPTER_KINDS } from "./taylor-errors.js";
 
 /** Two of the twelve have few rows, or long ones. */
 const TEN_SETS = TEXT_SETS.filter((set) => set !== "cb" && set !== "rte");

@@ -2,10 +2,10 @@
  * What a study of the first-order approximation measures, and its errors over examples: relative to the margin and to its change.
  * It knows nothing of how the margins were come by.
  */
-import type { simulationPlan } from "../../shared/config/config.js";
+import type { simulationPlan } from "../../../shared/config/config.js";
+import { mean, type Ratio, ratioOfMeans } from "../frame/statistics.js";
 import type { Expansion } from "./expansion.js";
 import type { Margin } from "./linearisation.js";
-import { mean, type Ratio, ratioOfMeans } from "./statistics.js";
 
 export type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title">;
 

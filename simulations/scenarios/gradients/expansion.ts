@@ -2,13 +2,13 @@
  * A margin along the straight way from a fresh adapter to a tuned one, and what its first-order expansion at the fresh one says of
  * it: h(theta) ~ h* + <grad h*, theta - theta*>. It knows nothing of how the adapter was tuned.
  */
-import type { EncodedRow } from "../../client/data/types.js";
-import { type AdapterLayout, type AdapterValues, adapterTensors } from "../../client/tuning/adapter.js";
-import type { LoraLayout } from "../../client/tuning/lora.js";
-import type { Meter, Programs } from "../../client/tuning/programs.js";
-import { scaleOf } from "../../shared/adapters/scale.js";
-import { sizeOf } from "../../shared/base/tensors.js";
-import { addSketch, tensorProjection } from "../../shared/sketch/projection.js";
+import type { EncodedRow } from "../../../client/data/types.js";
+import { type AdapterLayout, type AdapterValues, adapterTensors } from "../../../client/tuning/adapter.js";
+import type { LoraLayout } from "../../../client/tuning/lora.js";
+import type { Meter, Programs } from "../../../client/tuning/programs.js";
+import { scaleOf } from "../../../shared/adapters/scale.js";
+import { sizeOf } from "../../../shared/base/tensors.js";
+import { addSketch, tensorProjection } from "../../../shared/sketch/projection.js";
 import {
   eachGradient,
   eachLogits,

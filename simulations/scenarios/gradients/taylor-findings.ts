@@ -1,10 +1,10 @@
 /** The findings of a study of the first-order approximation, as tables and figures. */
-import { loss as lossText, percent, significant } from "../../shared/base/format.js";
-import { type Series, seriesPlot } from "../report/series.js";
+import { loss as lossText, percent, significant } from "../../../shared/base/format.js";
+import { type Series, seriesPlot } from "../../report/series.js";
+import { mean, type Ratio } from "../frame/statistics.js";
+import type { Finding, Findings } from "../frame/study.js";
 import type { Expansion } from "./expansion.js";
 import { MARGINS, type Margin } from "./linearisation.js";
-import { mean, type Ratio } from "./statistics.js";
-import type { Finding, Findings } from "./study.js";
 import {
   type Errors,
   errorsOf,

@@ -1,10 +1,16 @@
 /** Distortions of projected vectors: the dense product by hand, theory, what averaging gains, and that a worse projection is seen. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import { SeededRng } from "../../../shared/base/random.js";
-import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
-import { addSketch, tensorProjection } from "../../../shared/sketch/projection.js";
-import { denseProduct, distortionOf, gramOf, meanGram, theory } from "../../../simulations/scenarios/projections.js";
+import { SeededRng } from "../../../../shared/base/random.js";
+import { OnnxRuntime } from "../../../../shared/runtimes/onnx/runtime.js";
+import { addSketch, tensorProjection } from "../../../../shared/sketch/projection.js";
+import {
+  denseProduct,
+  distortionOf,
+  gramOf,
+  meanGram,
+  theory,
+} from "../../../../simulations/scenarios/gradients/projections.js";
 
 const runtime = new OnnxRuntime({ threads: 1 });
 after(() => runtime.close());

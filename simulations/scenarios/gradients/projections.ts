@@ -2,12 +2,12 @@
  * How random projections distort vectors: Kindred's structured sketch and a dense Rademacher matrix of the same vectors, their
  * norms and inner products against the exact ones. It knows nothing of where the vectors come from.
  */
-import { SeededRng } from "../../shared/base/random.js";
-import { GraphBuilder } from "../../shared/graph/graph.js";
-import type { Runtime } from "../../shared/runtimes/types.js";
-import { quantile } from "../report/views.js";
+import { SeededRng } from "../../../shared/base/random.js";
+import { GraphBuilder } from "../../../shared/graph/graph.js";
+import type { Runtime } from "../../../shared/runtimes/types.js";
+import { quantile } from "../../report/views.js";
+import { mean } from "../frame/statistics.js";
 import { dot } from "./expansion.js";
-import { mean } from "./statistics.js";
 
 /** Inner products of vectors with each other, [n, n] row-major. */
 export type Gram = Float64Array;

@@ -3,19 +3,19 @@
  * tuning took, at steps of given lengths and at the tuned adapter itself. It knows nothing of what is estimated by it.
  */
 import { join } from "node:path";
-import { storedName } from "../../client/models/base.js";
-import type { AdapterValues } from "../../client/tuning/adapter.js";
-import type { LoraLayout } from "../../client/tuning/lora.js";
-import { Meter } from "../../client/tuning/programs.js";
-import { writeAtomically } from "../../shared/base/atomic.js";
-import type { JobContext } from "../../shared/base/command.js";
-import { simulationPlan } from "../../shared/config/config.js";
-import { readModelTensor } from "../../shared/models/files.js";
+import { storedName } from "../../../client/models/base.js";
+import type { AdapterValues } from "../../../client/tuning/adapter.js";
+import type { LoraLayout } from "../../../client/tuning/lora.js";
+import { Meter } from "../../../client/tuning/programs.js";
+import { writeAtomically } from "../../../shared/base/atomic.js";
+import type { JobContext } from "../../../shared/base/command.js";
+import { simulationPlan } from "../../../shared/config/config.js";
+import { readModelTensor } from "../../../shared/models/files.js";
+import { Lab, type Tuning } from "../frame/lab.js";
+import { Measurements } from "../frame/measurements.js";
+import { mean } from "../frame/statistics.js";
+import type { Study, StudyJob } from "../frame/study.js";
 import { alongWay, distance, dot, expandAlong, type Way, weightChange } from "./expansion.js";
-import { Lab, type Tuning } from "./lab.js";
-import { Measurements } from "./measurements.js";
-import { mean } from "./statistics.js";
-import type { Study, StudyJob } from "./study.js";
 import {
   KINDS,
   type Kind,

@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import type { Expansion } from "../../../simulations/scenarios/expansion.js";
-import { errorsOf, type KindResult, type WayResult } from "../../../simulations/scenarios/taylor-errors.js";
+import type { Expansion } from "../../../../simulations/scenarios/gradients/expansion.js";
+import {
+  errorsOf,
+  type KindResult,
+  type WayResult,
+} from "../../../../simulations/scenarios/gradients/taylor-errors.js";
 
 const close = (actual: number, wanted: number): void => assert.ok(Math.abs(actual - wanted) < 1e-12, `${actual}`);
 

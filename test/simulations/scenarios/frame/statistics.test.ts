@@ -7,7 +7,7 @@ import {
   ratioOfMeans,
   spearman,
   standardError,
-} from "../../../simulations/scenarios/statistics.js";
+} from "../../../../simulations/scenarios/frame/statistics.js";
 
 const close = (actual: number, wanted: number): void => assert.ok(Math.abs(actual - wanted) < 1e-12, `${actual}`);
 

@@ -3,12 +3,12 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
-import { silentLog } from "../../../shared/base/log.js";
-import { silentProgress } from "../../../shared/base/progress.js";
-import { simulationPlan } from "../../../shared/config/config.js";
-import { DEMO_MODEL } from "../../../simulations/demo/pretrain.js";
-import { plantedPopulation, populationLines } from "../../../simulations/population/planted.js";
-import { Lab } from "../../../simulations/scenarios/lab.js";
+import { silentLog } from "../../../../shared/base/log.js";
+import { silentProgress } from "../../../../shared/base/progress.js";
+import { simulationPlan } from "../../../../shared/config/config.js";
+import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
+import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
+import { Lab } from "../../../../simulations/scenarios/frame/lab.js";
 
 test("operations of a tuning are counted as they are when it runs, whatever its passes and batches", async (t) => {
   const out = await mkdtemp(join(tmpdir(), "kindred-lab-"));

@@ -3,16 +3,16 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { silentLog } from "../../../shared/base/log.js";
-import { silentProgress } from "../../../shared/base/progress.js";
-import { DEMO_OPTIONS } from "../../../simulations/demo/demo.js";
-import { DEMO_MODEL } from "../../../simulations/demo/pretrain.js";
-import { plantedPopulation, populationLines } from "../../../simulations/population/planted.js";
-import type { Agreement } from "../../../simulations/scenarios/agreement.js";
-import { computationSavedStudy } from "../../../simulations/scenarios/computation-saved.js";
-import { estimationErrorStudy } from "../../../simulations/scenarios/estimation-error.js";
-import { MEASUREMENTS } from "../../../simulations/scenarios/measurements.js";
-import type { Study } from "../../../simulations/scenarios/study.js";
+import { silentLog } from "../../../../shared/base/log.js";
+import { silentProgress } from "../../../../shared/base/progress.js";
+import { DEMO_OPTIONS } from "../../../../simulations/demo/demo.js";
+import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
+import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
+import type { Agreement } from "../../../../simulations/scenarios/estimates/agreement.js";
+import { computationSavedStudy } from "../../../../simulations/scenarios/estimates/computation-saved.js";
+import { estimationErrorStudy } from "../../../../simulations/scenarios/estimates/estimation-error.js";
+import { MEASUREMENTS } from "../../../../simulations/scenarios/frame/measurements.js";
+import type { Study } from "../../../../simulations/scenarios/frame/study.js";
 
 const population = async (seed: number): Promise<string> =>
   populationLines(plantedPopulation({ seed, groupSizes: [2, 2, 2], test: 40 }));

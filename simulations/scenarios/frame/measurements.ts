@@ -5,9 +5,9 @@
 import { createHash } from "node:crypto";
 import { appendFile, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { writeAtomically } from "../../shared/base/atomic.js";
-import { KindredError } from "../../shared/base/errors.js";
-import { canonicalJson } from "../../shared/base/json.js";
+import { writeAtomically } from "../../../shared/base/atomic.js";
+import { KindredError } from "../../../shared/base/errors.js";
+import { canonicalJson } from "../../../shared/base/json.js";
 
 export const MEASUREMENTS = "measurements.jsonl";
 

@@ -3,7 +3,7 @@ import { appendFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { MEASUREMENTS, Measurements } from "../../../simulations/scenarios/measurements.js";
+import { MEASUREMENTS, Measurements } from "../../../../simulations/scenarios/frame/measurements.js";
 
 async function folder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "kindred-measurements-"));

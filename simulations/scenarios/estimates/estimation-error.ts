@@ -3,24 +3,24 @@
  * same subsets are estimated from sketches, for several widths and forms of margins. It knows nothing of groups.
  */
 import { join } from "node:path";
-import { calibrated, type RealLosses } from "../../coordinator/estimation/calibration.js";
-import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
-import { sampleSubsets } from "../../coordinator/estimation/sampler.js";
-import { openEstimator } from "../../coordinator/stages/affinities.js";
-import { writeAtomically } from "../../shared/base/atomic.js";
-import type { JobContext } from "../../shared/base/command.js";
-import { fixed, flops as flopsText, loss as lossText, percent } from "../../shared/base/format.js";
-import { type SimulationPlan, simulationPlan } from "../../shared/config/config.js";
-import { MeteredRuntime } from "../../shared/runtimes/metered.js";
-import type { ClientSketch, LogisticRows } from "../../shared/sketch/types.js";
-import { scatter } from "../report/figures.js";
-import { seriesPlot } from "../report/series.js";
+import { calibrated, type RealLosses } from "../../../coordinator/estimation/calibration.js";
+import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
+import { openEstimator } from "../../../coordinator/stages/affinities.js";
+import { writeAtomically } from "../../../shared/base/atomic.js";
+import type { JobContext } from "../../../shared/base/command.js";
+import { fixed, flops as flopsText, loss as lossText, percent } from "../../../shared/base/format.js";
+import { type SimulationPlan, simulationPlan } from "../../../shared/config/config.js";
+import { MeteredRuntime } from "../../../shared/runtimes/metered.js";
+import type { ClientSketch, LogisticRows } from "../../../shared/sketch/types.js";
+import { scatter } from "../../report/figures.js";
+import { seriesPlot } from "../../report/series.js";
+import { Lab, type LabScore, type Tuning } from "../frame/lab.js";
+import { Measurements } from "../frame/measurements.js";
+import { sketchesOf } from "../frame/sketches.js";
+import { mean } from "../frame/statistics.js";
+import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
 import { type Agreement, agreementOf } from "./agreement.js";
-import { Lab, type LabScore, type Tuning } from "./lab.js";
-import { Measurements } from "./measurements.js";
-import { sketchesOf } from "./sketches.js";
-import { mean } from "./statistics.js";
-import type { Finding, Findings, Study, StudyJob } from "./study.js";
 
 type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title">;
 

@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
-import { STYLE } from "../../../simulations/report/page.js";
-import { seriesPlot } from "../../../simulations/report/series.js";
-import { type Findings, findingsText, writeFindings } from "../../../simulations/scenarios/study.js";
+import { STYLE } from "../../../../simulations/report/page.js";
+import { seriesPlot } from "../../../../simulations/report/series.js";
+import { type Findings, findingsText, writeFindings } from "../../../../simulations/scenarios/frame/study.js";
 
 const findings: Findings = {
   title: "Errors <of> a sketch",

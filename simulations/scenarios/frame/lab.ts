@@ -4,24 +4,24 @@
  * what a study is after.
  */
 import { createHash } from "node:crypto";
-import { encodeClient } from "../../client/data/encode.js";
-import { loadPopulation } from "../../client/data/population.js";
-import type { EncodedDataset, EncodedRow, Split } from "../../client/data/types.js";
-import type { BaseModel } from "../../client/models/base.js";
-import { openModel } from "../../client/models/open.js";
-import { layoutOf } from "../../client/tasks/sketch.js";
-import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../client/tuning/adapter.js";
-import { packRows, scoredTokens } from "../../client/tuning/batches.js";
-import { adamwGraph, trainingGraph } from "../../client/tuning/graphs.js";
-import { Meter, Programs } from "../../client/tuning/programs.js";
-import { scoreMixtures } from "../../client/tuning/scoring.js";
-import { shuffledBatches, trainAdapter } from "../../client/tuning/training.js";
-import type { JobContext } from "../../shared/base/command.js";
-import type { SimulationPlan } from "../../shared/config/config.js";
-import { flops } from "../../shared/graph/cost.js";
-import type { Graph } from "../../shared/graph/graph.js";
-import { openRuntime } from "../../shared/runtimes/choose.js";
-import type { Runtime } from "../../shared/runtimes/types.js";
+import { encodeClient } from "../../../client/data/encode.js";
+import { loadPopulation } from "../../../client/data/population.js";
+import type { EncodedDataset, EncodedRow, Split } from "../../../client/data/types.js";
+import type { BaseModel } from "../../../client/models/base.js";
+import { openModel } from "../../../client/models/open.js";
+import { layoutOf } from "../../../client/tasks/sketch.js";
+import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../../client/tuning/adapter.js";
+import { packRows, scoredTokens } from "../../../client/tuning/batches.js";
+import { adamwGraph, trainingGraph } from "../../../client/tuning/graphs.js";
+import { Meter, Programs } from "../../../client/tuning/programs.js";
+import { scoreMixtures } from "../../../client/tuning/scoring.js";
+import { shuffledBatches, trainAdapter } from "../../../client/tuning/training.js";
+import type { JobContext } from "../../../shared/base/command.js";
+import type { SimulationPlan } from "../../../shared/config/config.js";
+import { flops } from "../../../shared/graph/cost.js";
+import type { Graph } from "../../../shared/graph/graph.js";
+import { openRuntime } from "../../../shared/runtimes/choose.js";
+import type { Runtime } from "../../../shared/runtimes/types.js";
 
 /** How a subset is really tuned. */
 export interface Tuning {

@@ -3,13 +3,13 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
-import { silentLog } from "../../../shared/base/log.js";
-import { silentProgress } from "../../../shared/base/progress.js";
-import { DEMO_OPTIONS } from "../../../simulations/demo/demo.js";
-import { DEMO_MODEL } from "../../../simulations/demo/pretrain.js";
-import { plantedPopulation, populationLines } from "../../../simulations/population/planted.js";
-import { groupingsStudy } from "../../../simulations/scenarios/groupings.js";
-import { MEASUREMENTS } from "../../../simulations/scenarios/measurements.js";
+import { silentLog } from "../../../../shared/base/log.js";
+import { silentProgress } from "../../../../shared/base/progress.js";
+import { DEMO_OPTIONS } from "../../../../simulations/demo/demo.js";
+import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
+import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
+import { groupingsStudy } from "../../../../simulations/scenarios/estimates/groupings.js";
+import { MEASUREMENTS } from "../../../../simulations/scenarios/frame/measurements.js";
 
 test("a study of groupings finds the planted groups, tunes every way's groups and goes on from what it measured", async (t) => {
   const out = await mkdtemp(join(tmpdir(), "kindred-groupings-"));

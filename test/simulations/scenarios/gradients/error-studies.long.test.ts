@@ -4,15 +4,15 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { silentLog } from "../../../shared/base/log.js";
-import { silentProgress } from "../../../shared/base/progress.js";
-import { DEMO_MODEL } from "../../../simulations/demo/pretrain.js";
-import { plantedPopulation, populationLines } from "../../../simulations/population/planted.js";
-import { distortionStudy } from "../../../simulations/scenarios/distortion.js";
-import { MEASUREMENTS } from "../../../simulations/scenarios/measurements.js";
-import type { Distortion } from "../../../simulations/scenarios/projections.js";
-import type { Study } from "../../../simulations/scenarios/study.js";
-import { taylorStudy } from "../../../simulations/scenarios/taylor.js";
+import { silentLog } from "../../../../shared/base/log.js";
+import { silentProgress } from "../../../../shared/base/progress.js";
+import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
+import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
+import { MEASUREMENTS } from "../../../../simulations/scenarios/frame/measurements.js";
+import type { Study } from "../../../../simulations/scenarios/frame/study.js";
+import { distortionStudy } from "../../../../simulations/scenarios/gradients/distortion.js";
+import type { Distortion } from "../../../../simulations/scenarios/gradients/projections.js";
+import { taylorStudy } from "../../../../simulations/scenarios/gradients/taylor.js";
 
 const population = async (seed: number) =>
   populationLines(plantedPopulation({ seed, groupSizes: [1, 1], train: 12, test: 4 }));

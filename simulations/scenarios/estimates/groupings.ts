@@ -4,24 +4,24 @@
  * groups are found.
  */
 import { join } from "node:path";
-import { calibrated, type RealLosses } from "../../coordinator/estimation/calibration.js";
-import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
-import { EstimatorJudge } from "../../coordinator/estimation/judge.js";
-import type { SurrogateSolver } from "../../coordinator/estimation/surrogate.js";
-import { GroupConstraints } from "../../coordinator/grouping/constraints.js";
-import { estimateAffinities, halfAffinity, openEstimator } from "../../coordinator/stages/affinities.js";
-import { findGroups } from "../../coordinator/stages/groups.js";
-import type { GroupingMethod } from "../../coordinator/stages/methods.js";
-import { writeAtomically } from "../../shared/base/atomic.js";
-import type { JobContext } from "../../shared/base/command.js";
-import { fixed, flops as flopsText, loss as lossText, percent } from "../../shared/base/format.js";
-import { type SimulationPlan, simulationPlan } from "../../shared/config/config.js";
-import { scatter } from "../report/figures.js";
-import { Lab, type LabScore, type Tuning } from "./lab.js";
-import { Measurements } from "./measurements.js";
-import { sketchesOf } from "./sketches.js";
-import { explained, mean, spearman, standardError } from "./statistics.js";
-import type { Finding, Findings, Study, StudyJob } from "./study.js";
+import { calibrated, type RealLosses } from "../../../coordinator/estimation/calibration.js";
+import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
+import type { SurrogateSolver } from "../../../coordinator/estimation/surrogate.js";
+import { GroupConstraints } from "../../../coordinator/grouping/constraints.js";
+import { estimateAffinities, halfAffinity, openEstimator } from "../../../coordinator/stages/affinities.js";
+import { findGroups } from "../../../coordinator/stages/groups.js";
+import type { GroupingMethod } from "../../../coordinator/stages/methods.js";
+import { writeAtomically } from "../../../shared/base/atomic.js";
+import type { JobContext } from "../../../shared/base/command.js";
+import { fixed, flops as flopsText, loss as lossText, percent } from "../../../shared/base/format.js";
+import { type SimulationPlan, simulationPlan } from "../../../shared/config/config.js";
+import { scatter } from "../../report/figures.js";
+import { Lab, type LabScore, type Tuning } from "../frame/lab.js";
+import { Measurements } from "../frame/measurements.js";
+import { sketchesOf } from "../frame/sketches.js";
+import { explained, mean, spearman, standardError } from "../frame/statistics.js";
+import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
 
 type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title">;
 

@@ -3,18 +3,18 @@
  * few of them run to hold the count against; the estimate's own costs all measured. It knows nothing of how good the estimate is.
  */
 import { join } from "node:path";
-import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
-import { sampleSubsets } from "../../coordinator/estimation/sampler.js";
-import { openEstimator } from "../../coordinator/stages/affinities.js";
-import { writeAtomically } from "../../shared/base/atomic.js";
-import type { JobContext } from "../../shared/base/command.js";
-import { fixed, flops as flopsText } from "../../shared/base/format.js";
-import { type SimulationPlan, simulationPlan } from "../../shared/config/config.js";
-import { MeteredRuntime } from "../../shared/runtimes/metered.js";
-import { Lab } from "./lab.js";
-import { Measurements } from "./measurements.js";
-import { sketchesOf } from "./sketches.js";
-import type { Finding, Findings, Study, StudyJob } from "./study.js";
+import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
+import { openEstimator } from "../../../coordinator/stages/affinities.js";
+import { writeAtomically } from "../../../shared/base/atomic.js";
+import type { JobContext } from "../../../shared/base/command.js";
+import { fixed, flops as flopsText } from "../../../shared/base/format.js";
+import { type SimulationPlan, simulationPlan } from "../../../shared/config/config.js";
+import { MeteredRuntime } from "../../../shared/runtimes/metered.js";
+import { Lab } from "../frame/lab.js";
+import { Measurements } from "../frame/measurements.js";
+import { sketchesOf } from "../frame/sketches.js";
+import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
 
 type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title">;
 type Form = SimulationPlan["estimation"]["margin"];

@@ -1,32 +1,32 @@
 /** The first-order expansion along a way of a tiny real model: its slope, how its error falls, and what a change of weights is. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import type { EncodedRow } from "../../../client/data/types.js";
-import { openBaseModel } from "../../../client/models/base.js";
+import type { EncodedRow } from "../../../../client/data/types.js";
+import { openBaseModel } from "../../../../client/models/base.js";
 import {
   type AdapterLayout,
   type AdapterValues,
   adapterTensors,
   initialAdapter,
-} from "../../../client/tuning/adapter.js";
-import { adapterLayout } from "../../../client/tuning/kinds.js";
-import type { LoraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
-import { scoreMixtures } from "../../../client/tuning/scoring.js";
-import { sketchRows } from "../../../client/tuning/sketching.js";
-import type { AdapterSettings } from "../../../shared/adapters/settings.js";
-import { SeededRng } from "../../../shared/base/random.js";
-import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
-import { ROW_TERMS } from "../../../shared/sketch/types.js";
+} from "../../../../client/tuning/adapter.js";
+import { adapterLayout } from "../../../../client/tuning/kinds.js";
+import type { LoraLayout } from "../../../../client/tuning/lora.js";
+import { Meter, Programs } from "../../../../client/tuning/programs.js";
+import { scoreMixtures } from "../../../../client/tuning/scoring.js";
+import { sketchRows } from "../../../../client/tuning/sketching.js";
+import type { AdapterSettings } from "../../../../shared/adapters/settings.js";
+import { SeededRng } from "../../../../shared/base/random.js";
+import { OnnxRuntime } from "../../../../shared/runtimes/onnx/runtime.js";
+import { ROW_TERMS } from "../../../../shared/sketch/types.js";
 import {
   alongWay,
   type Expansion,
   expandAlong,
   sketcher,
   weightChange,
-} from "../../../simulations/scenarios/expansion.js";
-import { eachGradient, hasMargin } from "../../../simulations/scenarios/linearisation.js";
-import { TINY_MODEL } from "../../support/tiny.js";
+} from "../../../../simulations/scenarios/gradients/expansion.js";
+import { eachGradient, hasMargin } from "../../../../simulations/scenarios/gradients/linearisation.js";
+import { TINY_MODEL } from "../../../support/tiny.js";
 
 const runtime = new OnnxRuntime({ threads: 1 });
 const programs = new Programs(runtime, await openBaseModel(TINY_MODEL));

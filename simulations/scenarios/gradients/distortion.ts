@@ -3,20 +3,20 @@
  * Rademacher projection of the same gradients, and what averaging over seeds gains.
  */
 import { join } from "node:path";
-import { Meter } from "../../client/tuning/programs.js";
-import { writeAtomically } from "../../shared/base/atomic.js";
-import type { JobContext } from "../../shared/base/command.js";
-import { throwIfAborted } from "../../shared/base/errors.js";
-import { count, fixed, significant } from "../../shared/base/format.js";
-import { simulationPlan } from "../../shared/config/config.js";
-import { seriesPlot } from "../report/series.js";
+import { Meter } from "../../../client/tuning/programs.js";
+import { writeAtomically } from "../../../shared/base/atomic.js";
+import type { JobContext } from "../../../shared/base/command.js";
+import { throwIfAborted } from "../../../shared/base/errors.js";
+import { count, fixed, significant } from "../../../shared/base/format.js";
+import { simulationPlan } from "../../../shared/config/config.js";
+import { seriesPlot } from "../../report/series.js";
+import { Lab } from "../frame/lab.js";
+import { Measurements } from "../frame/measurements.js";
+import { mean, standardError } from "../frame/statistics.js";
+import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
 import { sketcher } from "./expansion.js";
-import { Lab } from "./lab.js";
 import { eachGradient, hasMargin, MARGINS } from "./linearisation.js";
-import { Measurements } from "./measurements.js";
 import { type Distortion, denseProduct, distortionOf, type Gram, gramOf, meanGram, theory } from "./projections.js";
-import { mean, standardError } from "./statistics.js";
-import type { Finding, Findings, Study, StudyJob } from "./study.js";
 
 type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title" | "adapter">;
 

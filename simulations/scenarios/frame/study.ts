@@ -3,11 +3,11 @@
  * knows nothing of what is studied.
  */
 import { join } from "node:path";
-import { writeAtomically } from "../../shared/base/atomic.js";
-import type { JobContext } from "../../shared/base/command.js";
-import { aligned } from "../../shared/base/terminal.js";
-import { pageOf } from "../report/document.js";
-import { html, type Markup } from "../report/markup.js";
+import { writeAtomically } from "../../../shared/base/atomic.js";
+import type { JobContext } from "../../../shared/base/command.js";
+import { aligned } from "../../../shared/base/terminal.js";
+import { pageOf } from "../../report/document.js";
+import { html, type Markup } from "../../report/markup.js";
 
 export interface StudyJob {
   /** Folder of the findings and of what was measured so far. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { agreementOf, type Compared } from "../../../simulations/scenarios/agreement.js";
+import { agreementOf, type Compared } from "../../../../simulations/scenarios/estimates/agreement.js";
 
 const close = (actual: number, wanted: number): void => assert.ok(Math.abs(actual - wanted) < 1e-12, `${actual}`);
 

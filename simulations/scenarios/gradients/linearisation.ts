@@ -2,14 +2,14 @@
  * Margins of rows and their gradients in a fresh adapter, example by example: what the estimate is a linear function of. Margins
  * are taken from logits in float64, apart from the graphs that sketch them. It knows nothing of what is made of them.
  */
-import type { EncodedRow } from "../../client/data/types.js";
-import type { AdapterLayout, AdapterTensor, AdapterValues } from "../../client/tuning/adapter.js";
-import { askFeeds, asksOf, batchesOf, looked, marginFeeds, sequenceFeeds } from "../../client/tuning/batches.js";
-import { perExampleGraph } from "../../client/tuning/graphs.js";
-import { Forward } from "../../client/tuning/mixing.js";
-import type { Meter, Programs } from "../../client/tuning/programs.js";
-import { comparisonsOf } from "../../client/tuning/rivals.js";
-import { sizeOf } from "../../shared/base/tensors.js";
+import type { EncodedRow } from "../../../client/data/types.js";
+import type { AdapterLayout, AdapterTensor, AdapterValues } from "../../../client/tuning/adapter.js";
+import { askFeeds, asksOf, batchesOf, looked, marginFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
+import { perExampleGraph } from "../../../client/tuning/graphs.js";
+import { Forward } from "../../../client/tuning/mixing.js";
+import type { Meter, Programs } from "../../../client/tuning/programs.js";
+import { comparisonsOf } from "../../../client/tuning/rivals.js";
+import { sizeOf } from "../../../shared/base/tensors.js";
 
 /**
  * `answer`: log odds of each scored token against the rest of the vocabulary, their mean. `choice`: log odds of the right choice

@@ -2,8 +2,8 @@
  * How well an estimate agrees with what was measured: losses of the members of subsets, and the affinities that follow. Knows
  * nothing of where either comes from.
  */
-import { affinityMatrix } from "../../coordinator/estimation/affinity.js";
-import { explained, mean, spearman } from "./statistics.js";
+import { affinityMatrix } from "../../../coordinator/estimation/affinity.js";
+import { explained, mean, spearman } from "../frame/statistics.js";
 
 /** Of k subsets of datasets. Losses are [k][members], nats a row, in the order of the subset. */
 export interface Compared {
