@@ -3,13 +3,11 @@
  * and the report of a run; a study measures one thing and writes its findings. Both go on where they were stopped. Those of real
  * data need KINDRED_DATA.
  */
-import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { writeAtomically } from "../../shared/base/atomic.js";
+import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { reportError, runJob, wantsColour } from "../../shared/base/process.js";
-import { simulationPlan } from "../../shared/config/config.js";
 import { DEMO_OPTIONS } from "../demo/demo.js";
 import { DEMO_MODEL } from "../demo/pretrain.js";
 import { plantedPopulation, populationLines } from "../population/planted.js";
@@ -17,17 +15,12 @@ import { terminalReport } from "../report/terminal.js";
 import type { Report } from "../report/types.js";
 import { runSimulation } from "../simulate.js";
 import { findingsText, type StudyJob, writeFindings } from "./frame/study.js";
+import { planOf, type Subject } from "./frame/subject.js";
 import { realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
 import { STUDIES } from "./studies.js";
 
-type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed">;
-
-interface Scenario {
+interface Scenario extends Subject {
   readonly about: string;
-  readonly population: (seed: number) => Promise<string>;
-  /** Unless --model is given. */
-  readonly model: () => string;
-  readonly options: Options;
 }
 
 const COMMAND = "npm run scenario --";
@@ -41,19 +34,22 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     about: "the demo's population with one rule for all houses: must end with one group",
     population: async (seed) => populationLines(plantedPopulation({ seed, conflict: false })),
     model: () => DEMO_MODEL,
-    options: { title: "Control: one rule for all houses", ...DEMO_OPTIONS },
+    title: "Control: one rule for all houses",
+    options: DEMO_OPTIONS,
   },
   "shakespeare-100": {
     about: "100 speaking roles of Shakespeare's plays, plain text",
     population: () => rolePopulation(100),
     model: () => realData("models", "stories3M"),
-    options: { title: "100 speaking roles" },
+    title: "100 speaking roles",
+    options: {},
   },
   "text-sets-12": {
     about: "twelve text classification sets, 160 training rows each",
     population: (seed) => textSetPopulation({ sets: TEXT_SETS, train: 160, validation: 40, test: 120, seed }),
     model: () => realData("models", "stories3M"),
-    options: { title: "Twelve text classification sets", maxTokens: 96 },
+    title: "Twelve text classification sets",
+    options: { maxTokens: 96 },
   },
   "text-sets-8": {
     about: "eight text classification sets, 100 training rows each, for a model of 100 million parameters and more",
@@ -66,7 +62,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
         seed,
       }),
     model: needsModel,
-    options: { title: "Eight text classification sets", maxTokens: 64, training: { epochs: 2 } },
+    title: "Eight text classification sets",
+    options: { maxTokens: 64, training: { epochs: 2 } },
   },
 };
 
@@ -116,18 +113,11 @@ async function main(): Promise<number> {
   }
 }
 
-async function simulate(scenario: Scenario, { out, force, seed, model = scenario.model() }: StudyJob): Promise<void> {
-  await mkdir(out, { recursive: true });
-  const population = join(out, "population.jsonl");
-  await writeAtomically(population, await scenario.population(seed));
-  const plan = simulationPlan({ ...scenario.options, model, population, seed });
-  const report = await runJob<Report>(
-    { command: COMMAND },
-    (context) => runSimulation(plan, { out, force, ...context }),
-    {
-      resumes: true,
-    },
-  );
+async function simulate(scenario: Scenario, job: StudyJob): Promise<void> {
+  const { out, force } = job;
+  const plan = await planOf(scenario, job);
+  const simulated = (context: JobContext) => runSimulation(plan, { out, force, ...context });
+  const report = await runJob<Report>({ command: COMMAND }, simulated, { resumes: true });
   console.log(terminalReport(report, { color: wantsColour(process.stdout), width: process.stdout.columns ?? 100 }));
 }
 

@@ -6,34 +6,27 @@ import { join } from "node:path";
 import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
 import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
 import { openEstimator } from "../../../coordinator/stages/affinities.js";
-import { writeAtomically } from "../../../shared/base/atomic.js";
 import type { JobContext } from "../../../shared/base/command.js";
 import { fixed, flops as flopsText } from "../../../shared/base/format.js";
-import { type SimulationPlan, simulationPlan } from "../../../shared/config/config.js";
+import type { SimulationPlan } from "../../../shared/config/config.js";
 import { MeteredRuntime } from "../../../shared/runtimes/metered.js";
 import { Lab } from "../frame/lab.js";
 import { Measurements } from "../frame/measurements.js";
 import { sketchesOf } from "../frame/sketches.js";
 import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
+import { planOf, type Subject } from "../frame/subject.js";
 
-type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title">;
 type Form = SimulationPlan["estimation"]["margin"];
 
-export interface SavedCase {
+export interface SavedCase extends Pick<Subject, "population" | "options"> {
   readonly name: string;
-  /** @param own whether the model is the user's */
-  readonly population: (seed: number, own: boolean) => Promise<string>;
-  readonly options: Options;
   readonly forms: readonly Form[];
   readonly subsets: number;
   readonly size: number;
 }
 
-export interface SavedStudy {
+export interface SavedStudy extends Pick<Subject, "title" | "model"> {
   readonly about: string;
-  readonly title: string;
-  /** Unless the user names one. */
-  readonly model: () => string;
   /** Of the real tunings. */
   readonly epochs: number;
   readonly batch: number;
@@ -81,10 +74,8 @@ export function computationSavedStudy(given: SavedStudy): Study {
 }
 
 async function measured(study: SavedStudy, given: SavedCase, job: StudyJob, context: JobContext): Promise<CaseResult> {
-  const { seed, out, force, model = study.model() } = job;
-  const population = join(out, "population.jsonl");
-  await writeAtomically(population, await given.population(seed, job.model !== undefined));
-  const plan = simulationPlan({ ...given.options, title: study.title, model, population, seed });
+  const { seed, out, force } = job;
+  const plan = await planOf({ ...given, title: study.title, model: study.model }, job);
   const lab = await Lab.open(plan, context);
   try {
     const { subsets } = sampleSubsets(lab.names.length, { size: given.size, subsets: given.subsets, seed });

@@ -7,10 +7,9 @@ import { calibrated, type RealLosses } from "../../../coordinator/estimation/cal
 import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
 import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
 import { openEstimator } from "../../../coordinator/stages/affinities.js";
-import { writeAtomically } from "../../../shared/base/atomic.js";
 import type { JobContext } from "../../../shared/base/command.js";
 import { fixed, flops as flopsText, loss as lossText, percent } from "../../../shared/base/format.js";
-import { type SimulationPlan, simulationPlan } from "../../../shared/config/config.js";
+import type { SimulationPlan } from "../../../shared/config/config.js";
 import { MeteredRuntime } from "../../../shared/runtimes/metered.js";
 import type { ClientSketch, LogisticRows } from "../../../shared/sketch/types.js";
 import { scatter } from "../../report/figures.js";
@@ -20,18 +19,11 @@ import { Measurements } from "../frame/measurements.js";
 import { sketchesOf } from "../frame/sketches.js";
 import { mean } from "../frame/statistics.js";
 import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
+import { planOf, type Subject } from "../frame/subject.js";
 import { type Agreement, agreementOf } from "./agreement.js";
 
-type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title">;
-
-export interface ErrorCase {
+export interface ErrorCase extends Subject {
   readonly about: string;
-  readonly title: string;
-  /** @param own whether the model is the user's */
-  readonly population: (seed: number, own: boolean) => Promise<string>;
-  /** Unless the user names one. */
-  readonly model: () => string;
-  readonly options: Options;
   readonly tuning: Omit<Tuning, "seed">;
   readonly subsets: number;
   readonly size: number;
@@ -99,10 +91,8 @@ export function estimationErrorStudy(given: ErrorCase): Study {
 }
 
 async function oneSeed(given: ErrorCase, job: StudyJob, context: JobContext): Promise<SeedResult> {
-  const { seed, out, force, model = given.model() } = job;
-  const population = join(out, "population.jsonl");
-  await writeAtomically(population, await given.population(seed, job.model !== undefined));
-  const plan = simulationPlan({ ...given.options, title: given.title, model, population, seed });
+  const { seed, out, force } = job;
+  const plan = await planOf(given, job);
   const lab = await Lab.open(plan, context);
   try {
     const { names } = lab;

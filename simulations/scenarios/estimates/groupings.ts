@@ -12,26 +12,19 @@ import { GroupConstraints } from "../../../coordinator/grouping/constraints.js";
 import { estimateAffinities, halfAffinity, openEstimator } from "../../../coordinator/stages/affinities.js";
 import { findGroups } from "../../../coordinator/stages/groups.js";
 import type { GroupingMethod } from "../../../coordinator/stages/methods.js";
-import { writeAtomically } from "../../../shared/base/atomic.js";
 import type { JobContext } from "../../../shared/base/command.js";
 import { fixed, flops as flopsText, loss as lossText, percent } from "../../../shared/base/format.js";
-import { type SimulationPlan, simulationPlan } from "../../../shared/config/config.js";
+import type { SimulationPlan } from "../../../shared/config/config.js";
 import { scatter } from "../../report/figures.js";
 import { Lab, type LabScore, type Tuning } from "../frame/lab.js";
 import { Measurements } from "../frame/measurements.js";
 import { sketchesOf } from "../frame/sketches.js";
 import { explained, mean, spearman, standardError } from "../frame/statistics.js";
 import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
+import { planOf, type Subject } from "../frame/subject.js";
 
-type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title">;
-
-export interface GroupingsCase {
+export interface GroupingsCase extends Subject {
   readonly about: string;
-  readonly title: string;
-  readonly population: (seed: number) => Promise<string>;
-  /** Unless the user names one. */
-  readonly model: () => string;
-  readonly options: Options;
   readonly tuning: Omit<Tuning, "seed">;
 }
 
@@ -80,10 +73,8 @@ export function groupingsStudy(given: GroupingsCase): Study {
 }
 
 async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext): Promise<SeedResult> {
-  const { seed, out, force, model = given.model() } = job;
-  const population = join(out, "population.jsonl");
-  await writeAtomically(population, await given.population(seed));
-  const plan = simulationPlan({ ...given.options, title: given.title, model, population, seed });
+  const { seed, out, force } = job;
+  const plan = await planOf(given, job);
   const lab = await Lab.open(plan, context);
   try {
     const tuning = { ...given.tuning, seed };

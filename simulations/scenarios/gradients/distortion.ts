@@ -4,21 +4,18 @@
  */
 import { join } from "node:path";
 import { Meter } from "../../../client/tuning/programs.js";
-import { writeAtomically } from "../../../shared/base/atomic.js";
 import type { JobContext } from "../../../shared/base/command.js";
 import { throwIfAborted } from "../../../shared/base/errors.js";
 import { count, fixed, significant } from "../../../shared/base/format.js";
-import { simulationPlan } from "../../../shared/config/config.js";
 import { seriesPlot } from "../../report/series.js";
 import { Lab } from "../frame/lab.js";
 import { Measurements } from "../frame/measurements.js";
 import { mean, standardError } from "../frame/statistics.js";
 import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
+import { planOf, type Subject } from "../frame/subject.js";
 import { sketcher } from "./expansion.js";
 import { eachGradient, hasMargin, MARGINS } from "./linearisation.js";
 import { type Distortion, denseProduct, distortionOf, type Gram, gramOf, meanGram, theory } from "./projections.js";
-
-type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title" | "adapter">;
 
 const ADAPTERS = { LoRA: {}, Houlsby: { kind: "houlsby" } } as const;
 type Adapter = keyof typeof ADAPTERS;
@@ -33,14 +30,8 @@ const AVERAGED = { width: 400, over: [1, 2, 4, 8] } as const;
 const WAYS = ["structured", "dense"] as const;
 type Way = (typeof WAYS)[number];
 
-export interface DistortionCase {
+export interface DistortionCase extends Subject {
   readonly about: string;
-  readonly title: string;
-  /** @param own for a model that the user names, which may be large */
-  readonly population: (seed: number, own: boolean) => Promise<string>;
-  /** Unless the user names one. */
-  readonly model: () => string;
-  readonly options: Options;
 }
 
 interface WayResult {
@@ -74,11 +65,9 @@ export function distortionStudy(given: DistortionCase): Study {
 }
 
 async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob, context: JobContext) {
-  const { seed, force, model = given.model() } = job;
-  const population = join(job.out, "population.jsonl");
-  await writeAtomically(population, await given.population(seed, job.model !== undefined));
-  const settings = { ...given.options, adapter: ADAPTERS[adapter], title: given.title };
-  const lab = await Lab.open(simulationPlan({ ...settings, model, population, seed }), context);
+  const { seed, force } = job;
+  const plan = await planOf({ ...given, options: { ...given.options, adapter: ADAPTERS[adapter] } }, job);
+  const lab = await Lab.open(plan, context);
   const stage = context.progress.stage(`project gradients of ${adapter}`, WAYS.length * SEEDS);
   try {
     const kept = await Measurements.open(

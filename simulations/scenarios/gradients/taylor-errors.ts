@@ -2,12 +2,10 @@
  * What a study of the first-order approximation measures, and its errors over examples: relative to the margin and to its change.
  * It knows nothing of how the margins were come by.
  */
-import type { simulationPlan } from "../../../shared/config/config.js";
 import { mean, type Ratio, ratioOfMeans } from "../frame/statistics.js";
+import type { Options } from "../frame/subject.js";
 import type { Expansion } from "./expansion.js";
 import type { Margin } from "./linearisation.js";
-
-export type Options = Omit<Parameters<typeof simulationPlan>[0], "model" | "population" | "seed" | "title">;
 
 /** What is tuned on what base. `goal`: of the error relative to |h| at steps of `LENGTHS`. */
 export const KINDS = {

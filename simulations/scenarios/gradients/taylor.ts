@@ -7,39 +7,23 @@ import { storedName } from "../../../client/models/base.js";
 import type { AdapterValues } from "../../../client/tuning/adapter.js";
 import type { LoraLayout } from "../../../client/tuning/lora.js";
 import { Meter } from "../../../client/tuning/programs.js";
-import { writeAtomically } from "../../../shared/base/atomic.js";
 import type { JobContext } from "../../../shared/base/command.js";
-import { simulationPlan } from "../../../shared/config/config.js";
 import { readModelTensor } from "../../../shared/models/files.js";
 import { Lab, type Tuning } from "../frame/lab.js";
 import { Measurements } from "../frame/measurements.js";
 import { mean } from "../frame/statistics.js";
 import type { Study, StudyJob } from "../frame/study.js";
+import { planOf, type Subject } from "../frame/subject.js";
 import { alongWay, distance, dot, expandAlong, type Way, weightChange } from "./expansion.js";
-import {
-  KINDS,
-  type Kind,
-  type KindResult,
-  LENGTHS,
-  type Norms,
-  type Options,
-  SHARES,
-  type WayResult,
-} from "./taylor-errors.js";
+import { KINDS, type Kind, type KindResult, LENGTHS, type Norms, SHARES, type WayResult } from "./taylor-errors.js";
 import { findingsOf } from "./taylor-findings.js";
 
 /** Of the finite differences: changes of h there are some hundredths, far above what float32 rounds off and below where h bends. */
 const PROBE = 0.00005;
 
-export interface TaylorCase {
+export interface TaylorCase extends Subject {
   readonly about: string;
-  readonly title: string;
   readonly kinds: readonly Kind[];
-  /** @param own for a model that the user names, which may be large */
-  readonly population: (seed: number, own: boolean) => Promise<string>;
-  /** Unless the user names one. */
-  readonly model: () => string;
-  readonly options: Options;
   readonly tuning: Omit<Tuning, "seed">;
 }
 
@@ -62,12 +46,11 @@ export function taylorStudy(given: TaylorCase): Study {
 }
 
 async function oneKind(given: TaylorCase, kind: Kind, job: StudyJob, context: JobContext): Promise<KindResult> {
-  const { seed, force, model = given.model() } = job;
-  const out = join(job.out, `seed-${seed}`, kind.toLowerCase().replaceAll(/\W+/g, "-"));
-  const population = join(job.out, `seed-${seed}`, "population.jsonl");
-  const own = job.model !== undefined;
-  await writeAtomically(population, await given.population(seed, own));
-  const plan = simulationPlan({ ...given.options, ...KINDS[kind].options, title: kind, model, population, seed });
+  const { seed, force } = job;
+  const folder = join(job.out, `seed-${seed}`);
+  const out = join(folder, kind.toLowerCase().replaceAll(/\W+/g, "-"));
+  const options = { ...given.options, ...KINDS[kind].options };
+  const plan = await planOf({ ...given, options }, { ...job, out: folder });
   const lab = await Lab.open(plan, context);
   const stage = context.progress.stage(`expand ${kind}`, lab.names.length + 1);
   try {
