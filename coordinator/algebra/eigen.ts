@@ -39,5 +39,7 @@ export async function decomposeApart(matrix: Float64Array, size: number): Promis
   return new Promise((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);
+    // Of no effect once it has sent its pairs.
+    worker.once("exit", (code) => reject(new Error(`the thread of an eigenproblem ended with ${code} and no result`)));
   });
 }
