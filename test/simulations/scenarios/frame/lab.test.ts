@@ -29,3 +29,20 @@ test("operations of a tuning are counted as they are when it runs, whatever its 
     assert.ok(flops > 0);
   }
 });
+
+test("what a study measured stands for the same rows wherever they lie", async (t) => {
+  const signal = new AbortController().signal;
+  const setting = async (seed: number) => {
+    const out = await mkdtemp(join(tmpdir(), "kindred-lab-"));
+    t.after(() => rm(out, { recursive: true, force: true }));
+    const population = join(out, "population.jsonl");
+    await writeFile(population, populationLines(plantedPopulation({ seed, groupSizes: [2] })));
+    const plan = simulationPlan({ model: DEMO_MODEL, population, title: "Test", seed: 0 });
+    const lab = await Lab.open(plan, { log: silentLog, progress: silentProgress, signal });
+    t.after(() => lab.close());
+    return lab.setting;
+  };
+  const here = await setting(0);
+  assert.deepEqual(await setting(0), here);
+  assert.notDeepEqual(await setting(1), here);
+});
