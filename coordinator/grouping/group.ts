@@ -60,8 +60,6 @@ export interface Grouping {
 export interface GroupingOptions {
   /** Forces the number of groups; "auto" lets the judge choose. @default "auto" */
   groups?: number | "auto" | undefined;
-  /** Largest number of groups tried; the path ends earlier once more groups no longer pay. @default 1.5 sqrt(clients) rounded up, at most 20 */
-  maxGroups?: number | undefined;
   /** Without a judge the candidate with the highest density is taken: for a forced number of groups, or for tests. */
   judge?: PartitionJudge | undefined;
   /** "sdp" proposes what the relaxation and spectral clustering find, any other its own groups alone. @default "sdp" */
@@ -85,6 +83,11 @@ const SDP_CLIENTS = 600;
 const RELAXED_EVERYWHERE = 150;
 /** The relaxation is only to be rounded: beyond these, roundings no longer change. */
 const SDP_ROUNDED = { tolerance: 1e-3, maxIterations: 80 };
+/**
+ * Largest number of groups tried, or 1.5 sqrt(clients) if that is more. The path ends earlier once more groups no longer pay: twelve
+ * real sets are estimated to fare best each apart, a population without conflict ends at 1 + PATIENCE.
+ */
+const MOST_GROUPS = 20;
 /** Numbers of groups beyond the best so far that are tried before the path ends. */
 const PATIENCE = 4;
 /** With a forced number of groups, how many more groups the partitions have that are merged down to it. */
@@ -114,14 +117,11 @@ export async function groupClients(
   const n = affinity.length;
   const { groups = "auto", judge, method = "sdp", margin = 1.5, seed = 0, signal } = options;
   if (n === 0) throw new KindredError("invalid_data", "grouping needs at least one client, got none");
-  const maxGroups = options.maxGroups ?? Math.min(20, Math.ceil(1.5 * Math.sqrt(n)));
   if (groups !== "auto" && !(Number.isInteger(groups) && groups >= 1 && groups <= n))
     throw new KindredError("invalid_option", `groups must be "auto" or 1..${n} (clients), got ${groups}`, {
       groups,
       clients: n,
     });
-  if (!Number.isInteger(maxGroups) || maxGroups < 1)
-    throw new KindredError("invalid_option", `maxGroups must be a whole number of at least 1, got ${maxGroups}`, {});
   if (groups === "auto" && judge === undefined && n > 1)
     throw new KindredError(
       "invalid_option",
@@ -144,7 +144,7 @@ export async function groupClients(
   const spectral = new SpectralClustering(standardised, seed);
   const one: Partition = [Array.from({ length: n }, (_, i) => i)];
   // Where constraints ask for many groups, a few more than these are tried.
-  const upTo = Math.min(most, Math.max(maxGroups, fewest + PATIENCE));
+  const upTo = Math.min(most, Math.max(MOST_GROUPS, Math.ceil(1.5 * Math.sqrt(n)), fewest + PATIENCE));
   const wanted = groups === "auto" ? Array.from({ length: upTo + 1 - fewest }, (_, more) => fewest + more) : [groups];
   const found = new Map<string, Found>();
   const add = (partition: Partition, source: CandidateSource, choices = 0) => {
@@ -159,7 +159,7 @@ export async function groupClients(
   let bestGroups = fewest;
   const relaxes = method === "sdp" && n <= SDP_CLIENTS;
   /** Proposes partitions into m groups and has them judged. */
-  const look = async (m: number, relaxed: boolean, others: boolean): Promise<void> => {
+  const look = async (m: number, relaxed: boolean): Promise<void> => {
     throwIfAborted(signal);
     const fresh: Partition[] = [];
     const propose = (proposed: Partition, source: CandidateSource) => {
@@ -178,7 +178,7 @@ export async function groupClients(
         propose(solved.partition, "sdp");
       }
       const source = method === "sdp" ? "spectral" : method;
-      if (others) propose(await baselineGroups(source, affinity, standardised, spectral, m, seed, turn), source);
+      propose(await baselineGroups(source, affinity, standardised, spectral, m, seed, turn), source);
     }
     if (judge === undefined) return;
     const judged = await judge.values(fresh);
@@ -192,10 +192,10 @@ export async function groupClients(
   };
   const everywhere = judge === undefined || n <= RELAXED_EVERYWHERE;
   for (const m of wanted) {
-    await look(m, relaxes && everywhere, true);
+    await look(m, relaxes && everywhere);
     if (judge !== undefined && m >= bestGroups + PATIENCE) break;
   }
-  if (relaxes && !everywhere) await look(bestGroups, true, false);
+  if (relaxes && !everywhere) await look(bestGroups, true);
   if (found.size === 0)
     throw new KindredError(
       "invalid_option",

@@ -135,6 +135,12 @@ test("a gain within its standard error does not split, a clear one does", async 
   assert.equal(forced.partition.length, 3);
 });
 
+test("twelve clients that fare best alone are left alone", async () => {
+  const judge = exactJudge((partition) => partition.length / 12);
+  const { partition } = await groupClients(plantedAffinity(12, 3, 0.3), { judge });
+  assert.equal(partition.length, 12);
+});
+
 test("a search that finds what chance gives does not split", async () => {
   const n = 16;
   for (let seed = 0; seed < 8; seed++) {
@@ -152,7 +158,8 @@ test("a search that finds what chance gives does not split", async () => {
     };
     const { partition, why, candidates } = await groupClients(plantedAffinity(n, 4, 2, seed), { judge });
     assert.equal(partition.length, 1, `seed ${seed}: ${why}`);
-    assert.ok(candidates.some(({ source, gainOverOne }) => source === "refined" && gainOverOne! > 0));
+    const searched = candidates.filter(({ source }) => source === "refined" || source === "merged");
+    assert.ok(searched.some(({ gainOverOne }) => gainOverOne! > 0));
   }
 });
 
