@@ -8,11 +8,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { encodeClient } from "../client/data/encode.js";
-import { loadPopulation, type Population } from "../client/data/population.js";
+import type { Population } from "../client/data/population.js";
 import type { EncodedDataset } from "../client/data/types.js";
-import { type OpenedModel, openModel } from "../client/models/open.js";
+import type { OpenedModel } from "../client/models/open.js";
 import { runClient, type TaskRunner } from "../client/session/session.js";
+import { encodePopulation, openPopulation } from "../client/tasks/population.js";
 import { ClientWork } from "../client/tasks/runner.js";
 import { adapterLayout } from "../client/tuning/kinds.js";
 import { budgetOf } from "../client/tuning/memory.js";
@@ -63,13 +63,10 @@ const RUN_MARKS: readonly string[] = ["run.json", "report.json"];
  */
 export async function runSimulation(plan: SimulationPlan, run: SimulationRun): Promise<Report> {
   const begun = await checkFolder(plan, run);
-  const population = await loadPopulation(
-    typeof plan.population === "string" ? plan.population : plan.population.map((entry) => ({ ...entry })),
-    { seed: plan.seed, format: plan.format },
-  );
-  const model = await openModel(plan.model, { ...run, quantization: plan.base.quantization });
+  const opened = await openPopulation(plan, run);
+  const { population, model } = opened;
   checkPlan(plan, run, population, model);
-  const datasets = encodeAll(plan, population, model);
+  const datasets = encodePopulation(plan, opened);
   const runtime = await openRuntime({ ...plan.runtime, ...(run.memory === undefined ? {} : { memory: run.memory }) });
   try {
     await claim(plan, run, begun, inputsHash(population, model));
@@ -191,16 +188,6 @@ function checkPlan(
     if (!(error instanceof KindredError) || source === undefined) throw error;
     throw new KindredError(error.code, `${source}: ${error.message}`, error.facts, error);
   }
-}
-
-/**
- * Tokens of all clients, in the population's order. Made before the run begins: a row that cannot be encoded is the user's to
- * mend, where a client that failed for it would only be left out.
- */
-function encodeAll(plan: SimulationPlan, population: Population, model: OpenedModel): EncodedDataset[] {
-  const { base, tokenizer, renderChat } = model;
-  const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
-  return population.clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
 }
 
 /** Starts coordinator and clients, runs the pipeline, and ends both. */

@@ -21,14 +21,12 @@ import {
   writeSketchIndex,
 } from "../../shared/sketch/folder.js";
 import { rivalsOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
-import { encodeClient } from "../data/encode.js";
-import { loadPopulation } from "../data/population.js";
 import type { EncodedDataset } from "../data/types.js";
-import { openModel } from "../models/open.js";
 import { initialAdapter } from "../tuning/adapter.js";
 import { budgetOf } from "../tuning/memory.js";
 import { Meter, Programs } from "../tuning/programs.js";
 import { beginningsOf } from "../tuning/rivals.js";
+import { encodePopulation, openPopulation } from "./population.js";
 import { layoutOf, sketchDataset } from "./sketch.js";
 
 export interface GradientsJob {
@@ -66,16 +64,10 @@ export async function sketchPopulation(
   context: JobContext,
 ): Promise<SketchedPopulation> {
   const { log, progress, signal } = context;
-  const { clients } = await loadPopulation(
-    typeof plan.population === "string" ? plan.population : plan.population.map((entry) => ({ ...entry })),
-    { seed: plan.seed, format: plan.format },
-  );
-  const { base, tokenizer, renderChat } = await openModel(plan.model, {
-    ...context,
-    quantization: plan.base.quantization,
-  });
-  const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
-  const datasets = clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
+  const opened = await openPopulation(plan, context);
+  const { clients } = opened.population;
+  const { base } = opened.model;
+  const datasets = encodePopulation(plan, opened);
   const leftOut: { name: string; reason: string }[] = [];
   /** As in a run: one client's fault is not the others'. */
   const leaveOut = (name: string, error: unknown): void => {
@@ -94,7 +86,9 @@ export async function sketchPopulation(
     });
   const task = sketchTask(plan, answerSets(told));
   const { kind: _, ...sketching } = task;
-  await checkFolder(out, { model: base.hash, sketching }, force);
+  // Once, not a client: with hundreds of sets of foreign answers it is megabytes.
+  const configuration = canonicalJson(sketching);
+  await checkFolder(out, { model: base.hash, sketching: configuration }, force);
   await mkdir(out, { recursive: true });
   const runtime = await openRuntime({ ...plan.runtime, ...(memory === undefined ? {} : { memory }) });
   const programs = new Programs(runtime, base, budgetOf(memory, base, log, { trains: false }));
@@ -115,7 +109,7 @@ export async function sketchPopulation(
         format: "kindred-sketches",
         client: name,
         model: base.hash,
-        sketching: canonicalJson(sketching),
+        sketching: configuration,
         data: dataHash(dataset),
       };
       const before = await sketchMetadata(path);
@@ -162,7 +156,7 @@ export async function sketchPopulation(
 /** Refuses a folder with sketches of something else: a later stage would take both for one population. */
 async function checkFolder(
   out: string,
-  { model, sketching }: { readonly model: string; readonly sketching: object },
+  { model, sketching }: { readonly model: string; readonly sketching: string },
   force: boolean,
 ): Promise<void> {
   if (force) return;
@@ -172,7 +166,7 @@ async function checkFolder(
     ? { model: index.model, sketching: canonicalJson(index.sketching) }
     : { model: first?.get("model"), sketching: first?.get("sketching") };
   if (there.model === undefined && there.sketching === undefined) return;
-  if (there.model === model && there.sketching === canonicalJson(sketching)) return;
+  if (there.model === model && there.sketching === sketching) return;
   throw new KindredError(
     "already_exists",
     `${out}: holds sketches of another configuration; choose another --out, or add --force to replace them`,

@@ -156,14 +156,15 @@ export function rivalChoice(
  * round. So a set is as likely as any other for each row, and of the rows that meet the same sets all stand in as many.
  */
 function drawing(seed: number | bigint): (sets: readonly number[], count: number) => number[] {
-  const rowsBefore = new Map<string, number>();
+  const states = new Map<string, { row: number; order: ArrayLike<number> }>();
   return (sets, count) => {
     const key = sets.join();
-    const row = rowsBefore.get(key) ?? 0;
-    rowsBefore.set(key, row + 1);
-    const round = Math.floor(row / sets.length);
-    const order = new SeededRng(seed, "foreign", key, round).permutation(sets.length);
-    return Array.from({ length: count }, (_, k) => sets[order[(row + k) % sets.length]!]!);
+    const state = states.get(key) ?? { row: 0, order: [] };
+    states.set(key, state);
+    const row = state.row++;
+    if (row % sets.length === 0)
+      state.order = new SeededRng(seed, "foreign", key, row / sets.length).permutation(sets.length);
+    return Array.from({ length: count }, (_, k) => sets[state.order[(row + k) % sets.length]!]!);
   };
 }
 

@@ -3,7 +3,6 @@
  * LogisticRegression on a sample of the same subsets. Processor time is printed with the time by the clock: it says the same on
  * a busy machine.
  */
-
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,8 +1,8 @@
-/** One point of growth.ts in a process of its own: takes the case as JSON, sends what it cost. */
+/** One point of growth.ts in a process of its own: takes the case as JSON, prints what it cost. */
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import { type EstimationCase, measureEstimation } from "./estimation.js";
 
 const runtime = new OnnxRuntime();
 const found = await measureEstimation(runtime, JSON.parse(process.argv[2] ?? "{}") as EstimationCase, () => {});
 await runtime.close();
-process.send?.(found, () => process.exit(0));
+process.stdout.write(`${JSON.stringify(found)}\n`, () => process.exit(0));

@@ -3,11 +3,11 @@
  * point in a process of its own, since a process keeps what it once had. Writes a table and a plot on logarithmic axes. It knows
  * nothing of what is measured within a point (estimation.ts).
  */
-import { fork } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../shared/base/atomic.js";
 import { html, type Markup } from "../report/markup.js";
+import { apart } from "./apart.js";
 import type { EstimationBench, EstimationCase } from "./estimation.js";
 
 const MIDDLE = { clients: 200, subsets: 1000, subsetSize: 25, dim: 400 };
@@ -31,7 +31,7 @@ export async function benchGrowth(print: (line: string) => void, folder: string)
   for (const { field, name, values } of AXES) {
     for (const value of values) {
       const given = { ...MIDDLE, [field]: value, lambda: LAMBDA };
-      const found = await measuredApart(given);
+      const found = await apart<EstimationBench>("./growth-point.js", given);
       points.push({ axis: name, given, value, found });
       print(
         `  ${name} ${value}: ${found.total.clock.toFixed(2)} s (processors ${found.total.processor.toFixed(2)}), peak ${mib(found)} MiB`,
@@ -73,15 +73,6 @@ function slope(points: readonly Point[], of: (point: Point) => number): string {
   const upper = points.slice(Math.floor((points.length - 1) / 2));
   const [first, last] = [upper[0]!, upper.at(-1)!];
   return (Math.log(of(last) / of(first)) / Math.log(last.value / first.value)).toFixed(2);
-}
-
-async function measuredApart(given: EstimationCase): Promise<EstimationBench> {
-  const child = fork(new URL("./growth-point.js", import.meta.url), [JSON.stringify(given)]);
-  return new Promise((resolve, reject) => {
-    child.once("message", (message) => resolve(message as EstimationBench));
-    child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`the process of ${JSON.stringify(given)} ended with ${code}`)));
-  });
 }
 
 const PANEL = { width: 260, height: 190, left: 52, top: 30, right: 14, bottom: 34 };

@@ -1,5 +1,4 @@
 /** One measurement of `npm run bench -- memory`, in a process of its own: its only argument is the case, as JSON. */
-
 import { moduleNames } from "../../client/models/architecture.js";
 import { openBaseModel } from "../../client/models/base.js";
 import { initialAdapter } from "../../client/tuning/adapter.js";

@@ -2,9 +2,7 @@
  * How far the memory that work is planned with (client/tuning/memory.ts) is from what it takes: the peak resident set of a
  * process that does one thing, mapped weights counted.
  */
-import { execFile } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { apart } from "./apart.js";
 import type { MemoryCase, MemoryFigures } from "./memory-child.js";
 import { SHAPE_37M, SMOLLM2_135M, withRandomModel } from "./shape.js";
 
@@ -15,7 +13,6 @@ const SIZES = [
 ];
 
 export async function benchMemory(print: (line: string) => void): Promise<void> {
-  const child = fileURLToPath(new URL("./memory-child.js", import.meta.url));
   for (const [name, shape] of [
     ["135M", SMOLLM2_135M],
     ["37M", SHAPE_37M],
@@ -24,8 +21,7 @@ export async function benchMemory(print: (line: string) => void): Promise<void> 
       for (const work of ["training", "checkpointed", "scoring", "sketching"] as const) {
         for (const size of SIZES) {
           const given: MemoryCase = { model: folder.path, work, ...size };
-          const { stdout } = await promisify(execFile)(process.execPath, [child, JSON.stringify(given)]);
-          const { predicted, measured } = JSON.parse(stdout) as MemoryFigures;
+          const { predicted, measured } = await apart<MemoryFigures>("./memory-child.js", given);
           const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
           print(
             `  ${name}, ${work}, ${size.batch} x ${size.length}: predicted ${mib(predicted)}, measured ${mib(measured)}, ratio ${(predicted / measured).toFixed(2)}`,

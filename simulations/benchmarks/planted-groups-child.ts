@@ -1,9 +1,8 @@
-/** One population of planted-groups.ts in a process of its own: takes the case as JSON, sends what was found. */
+/** One population of planted-groups.ts in a process of its own: takes the case as JSON, prints what was found. */
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import { measurePlantedGroups, type PlantedCase } from "./planted-groups.js";
 
 const runtime = new OnnxRuntime();
 const found = await measurePlantedGroups(runtime, JSON.parse(process.argv[2] ?? "{}") as PlantedCase);
 await runtime.close();
-if (process.send === undefined) process.stdout.write(`${JSON.stringify(found)}\n`, () => process.exit(0));
-else process.send(found, () => process.exit(0));
+process.stdout.write(`${JSON.stringify(found)}\n`, () => process.exit(0));

@@ -6,7 +6,6 @@
  * The noise of a population is how little the clients of a group agree: the correlation of the log odds that two of them give the
  * same inputs, which is that of their optimal weights; clients of two groups have none in common.
  */
-import { fork } from "node:child_process";
 import { EstimatorJudge } from "../../coordinator/estimation/judge.js";
 import { GroupConstraints } from "../../coordinator/grouping/constraints.js";
 import { groupClients } from "../../coordinator/grouping/group.js";
@@ -22,6 +21,7 @@ import { baselineGrouping } from "../../coordinator/stages/baseline.js";
 import { confirmed } from "../../coordinator/stages/confirm.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
+import { apart } from "./apart.js";
 import { type Cost, costOf } from "./cost.js";
 import { plantedSketches } from "./planted-sketches.js";
 
@@ -55,6 +55,8 @@ export interface PlantedFound {
 
 const OTHERS = ["spectral", "cosine"] as const;
 
+const CHILD = "./planted-groups-child.js";
+
 /** With so many validation examples nothing is cross-fitted. */
 const LARGE = {
   clients: 500,
@@ -75,7 +77,7 @@ export async function benchPlantedGroups(print: (line: string) => void): Promise
   for (const [level, agreement] of Object.entries(LEVELS)) {
     const all: PlantedFound[] = [];
     for (const seed of SEEDS) {
-      const found = await apart({ ...LARGE, agreement, seed });
+      const found = await apart<PlantedFound>(CHILD, { ...LARGE, agreement, seed });
       all.push(found);
       const { stages, groups, index, others, peakBytes } = found;
       const costs = STAGES.map((name) => {
@@ -98,7 +100,7 @@ export async function benchPlantedGroups(print: (line: string) => void): Promise
   for (const clients of [24, 60]) {
     let split = 0;
     for (let seed = 0; seed < NULL_SEEDS; seed++) {
-      const { groups, why } = await apart({ ...NULL, clients, agreement: 1, seed });
+      const { groups, why } = await apart<PlantedFound>(CHILD, { ...NULL, clients, agreement: 1, seed });
       if (groups === 1) continue;
       split++;
       print(`  ${clients} clients alike, seed ${seed}: ${why}`);
@@ -148,13 +150,4 @@ export async function measurePlantedGroups(
   } finally {
     await solver.close();
   }
-}
-
-async function apart(given: PlantedCase): Promise<PlantedFound> {
-  const child = fork(new URL("./planted-groups-child.js", import.meta.url), [JSON.stringify(given)]);
-  return new Promise((resolve, reject) => {
-    child.once("message", (message) => resolve(message as PlantedFound));
-    child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`the process of ${JSON.stringify(given)} ended with ${code}`)));
-  });
 }

@@ -10,17 +10,8 @@ import { openEstimator } from "../../coordinator/stages/affinities.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { addSketch, tensorProjection } from "../../shared/sketch/projection.js";
 import type { ClientSketch, LogisticRows } from "../../shared/sketch/types.js";
+import { correlation, mean } from "../scenarios/frame/statistics.js";
 import { plantedSketches } from "./planted-sketches.js";
-
-interface ProjectionError {
-  readonly dim: number;
-  readonly projections: number;
-  /** Root mean square over clients and subsets, nats. */
-  readonly standardError: number;
-  readonly bias: number;
-  /** Of f_i(S) less its mean over S, with the wide sketches'; mean over seeds. */
-  readonly correlation: number;
-}
 
 const PLANS: readonly (readonly [dim: number, projections: number])[] = [
   [400, 1],
@@ -44,7 +35,7 @@ async function measureProjections(
   runtime: Runtime,
   sketches: readonly ClientSketch[],
   print: (line: string) => void,
-): Promise<ProjectionError[]> {
+): Promise<void> {
   const size = Math.min(5, sketches.length);
   const { subsets } = sampleSubsets(sketches.length, { coverage: 2, size, seed: 1 });
   const members = subsets.flatMap((subset) => [...subset]);
@@ -58,7 +49,6 @@ async function measureProjections(
   };
   const exact = await valuesOf(sketches, 1);
   print(`  ${sketches[0]!.train.dim} numbers a gradient; f_i(S) deviates by ${deviation(exact).toFixed(4)} nats`);
-  const found: ProjectionError[] = [];
   for (const [dim, projections] of PLANS) {
     const draws: Float64Array[] = [];
     for (let seed = 0; seed < SEEDS; seed++) {
@@ -80,19 +70,14 @@ async function measureProjections(
       squares += ((centre - f) ** 2 - variance / SEEDS) / exact.length;
     });
     const wanted = overClients(exact, members);
-    const error: ProjectionError = {
-      dim,
-      projections,
-      standardError: Math.sqrt(scatter),
-      bias: Math.sqrt(Math.max(0, squares)),
-      correlation: draws.reduce((sum, draw) => sum + cosine(overClients(draw, members), wanted) / SEEDS, 0),
-    };
-    found.push(error);
+    // Nats, root mean squares over clients and subsets.
+    const scattered = Math.sqrt(scatter);
+    const bias = Math.sqrt(Math.max(0, squares));
+    const alike = mean(draws.map((draw) => correlation(overClients(draw, members), wanted)));
     print(
-      `  ${projections} x ${dim}: standard error ${error.standardError.toFixed(4)}, bias ${error.bias.toFixed(4)} nats, correlation ${error.correlation.toFixed(3)}`,
+      `  ${projections} x ${dim}: standard error ${scattered.toFixed(4)}, bias ${bias.toFixed(4)} nats, correlation ${alike.toFixed(3)}`,
     );
   }
-  return found;
 }
 
 function narrowed(rows: LogisticRows, dim: number, projections: number, seed: number): LogisticRows {
@@ -111,21 +96,16 @@ function narrowed(rows: LogisticRows, dim: number, projections: number, seed: nu
 }
 
 /** Each value less the mean over the values of its client. */
-function overClients(values: Float64Array, clients: readonly number[]): Float64Array {
+function overClients(values: Float64Array, clients: readonly number[]): number[] {
   const sums = new Map<number, { sum: number; count: number }>();
   clients.forEach((client, at) => {
     const { sum, count } = sums.get(client) ?? { sum: 0, count: 0 };
     sums.set(client, { sum: sum + values[at]!, count: count + 1 });
   });
-  return values.map((value, at) => {
+  return Array.from(values, (value, at) => {
     const { sum, count } = sums.get(clients[at]!)!;
     return value - sum / count;
   });
-}
-
-function cosine(a: Float64Array, b: Float64Array): number {
-  const dot = a.reduce((sum, x, at) => sum + x * b[at]!, 0);
-  return dot / Math.hypot(...a) / Math.hypot(...b);
 }
 
 function deviation(values: Float64Array): number {

@@ -2,7 +2,6 @@
  * How fast a LoRA training step is, on a float32 and on a 4-bit base, and how much memory it takes, beside PyTorch with PEFT on the
  * same work; and on TensorFlow.js where `kindred runtime add tfjs` has brought it.
  */
-
 import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { initialAdapter } from "../../client/tuning/adapter.js";

@@ -26,6 +26,10 @@ import { planOf, type Subject } from "../frame/subject.js";
 export interface GroupingsCase extends Subject {
   readonly about: string;
   readonly tuning: Omit<Tuning, "seed">;
+  /** Other ways of grouping to compare with: as many tunings of all rows more. @default all */
+  readonly others?: readonly Other[];
+  /** What differs with a model of the user's, which may be large. */
+  readonly own?: Partial<Pick<GroupingsCase, "options" | "tuning" | "others">>;
 }
 
 /**
@@ -33,7 +37,8 @@ export interface GroupingsCase extends Subject {
  * groups as Kindred's by each other way.
  */
 const OTHERS = ["spectral", "agglomerative", "cosine", "random"] as const satisfies readonly GroupingMethod[];
-type Way = "shared" | "local" | "kindred" | "calibrated" | (typeof OTHERS)[number];
+type Other = (typeof OTHERS)[number];
+type Way = "shared" | "local" | "kindred" | "calibrated" | Other;
 const WAYS: readonly Way[] = ["shared", "local", "kindred", "calibrated", ...OTHERS];
 
 interface Partitioned {
@@ -63,17 +68,19 @@ export function groupingsStudy(given: GroupingsCase): Study {
   return {
     about: given.about,
     run: async (job, context) => {
+      const chosen = { ...given, ...(job.model === undefined ? {} : given.own) };
       const results: SeedResult[] = [];
       for (let seed = job.seed; seed < job.seed + job.seeds; seed++) {
-        results.push(await oneSeed(given, { ...job, seed, out: join(job.out, `seed-${seed}`) }, context));
+        results.push(await oneSeed(chosen, { ...job, seed, out: join(job.out, `seed-${seed}`) }, context));
       }
-      return findingsOf(given, job.model ?? given.model(), results);
+      return findingsOf(chosen, job.model ?? given.model(), results);
     },
   };
 }
 
 async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext): Promise<SeedResult> {
   const { seed, out, force } = job;
+  const { others = OTHERS } = given;
   const plan = await planOf(given, job);
   const lab = await Lab.open(plan, context);
   try {
@@ -100,8 +107,8 @@ async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext)
     const named = (scores: readonly LabScore[]) => new Map(scores.map(({ loss }, i) => [lab.names[i]!, loss]));
     const real = { own: named(heldOut.slice(0, -1).flat()), common: named(heldOut.at(-1)!) };
     const { partitions, estimates, sketching } = await kept.of(
-      { partitions: { estimation: plan.estimation, grouping: plan.grouping, groups: plan.groups } },
-      () => partitionsOf(plan, { sketches: { folder: join(out, "sketches"), force }, lab, real }, context),
+      { partitions: { estimation: plan.estimation, grouping: plan.grouping, groups: plan.groups, others } },
+      () => partitionsOf(plan, { sketches: { folder: join(out, "sketches"), force }, lab, real, others }, context),
     );
     const groups = partitions.flatMap((one) => one.groups);
     const rest = context.progress.stage("tune groups found", groups.length);
@@ -135,24 +142,26 @@ async function partitionsOf(
     sketches: kept,
     lab,
     real,
+    others,
   }: {
     readonly sketches: { readonly folder: string; readonly force: boolean };
     readonly lab: Lab;
     readonly real: RealLosses;
+    readonly others: readonly Other[];
   },
   context: JobContext,
 ) {
   const { seed, estimation } = plan;
   const { signal } = context;
   const { sketches, flops: sketching } = await sketchesOf(plan, kept, context);
-  const stage = context.progress.stage("find groups", WAYS.length - 2);
+  const stage = context.progress.stage("find groups", others.length + 2);
   const everyone = lab.names.map((_, i) => i);
   const partitions: Partitioned[] = [
     { way: "shared", groups: [everyone] },
     { way: "local", groups: everyone.map((i) => [i]) },
   ];
   const constraints = new GroupConstraints(lab.names, plan.grouping);
-  const found = async (solver: SurrogateSolver, first: Way, others: typeof OTHERS | readonly []) => {
+  const found = async (solver: SurrogateSolver, first: Way, besides: readonly Other[]) => {
     const sampled = await estimateAffinities(solver, estimation, seed);
     const halves = (half: 0 | 1) => halfAffinity(sampled, half);
     const evidence = { judge: new EstimatorJudge(solver), problem: solver.problem, halves };
@@ -161,14 +170,14 @@ async function partitionsOf(
     const { partition } = await find("kindred", plan.groups);
     partitions.push({ way: first, groups: partition });
     stage.tick();
-    for (const way of others) {
+    for (const way of besides) {
       partitions.push({ way, groups: (await find(way, partition.length)).partition });
       stage.tick();
     }
   };
   const plain = await openEstimator(sketches, estimation, { seed, runtime: lab.runtime, signal });
   try {
-    await found(plain, "kindred", OTHERS);
+    await found(plain, "kindred", others);
     const solvers = [plain];
     // Margins over the whole vocabulary foresee next to no loss: there is nothing to bring to a level.
     if (plain.problem.twoTerm) {

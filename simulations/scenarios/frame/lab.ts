@@ -4,11 +4,9 @@
  * what a study is after.
  */
 import { createHash } from "node:crypto";
-import { encodeClient } from "../../../client/data/encode.js";
-import { loadPopulation } from "../../../client/data/population.js";
 import type { EncodedDataset, EncodedRow, Split } from "../../../client/data/types.js";
 import type { BaseModel } from "../../../client/models/base.js";
-import { openModel } from "../../../client/models/open.js";
+import { encodePopulation, openPopulation } from "../../../client/tasks/population.js";
 import { layoutOf } from "../../../client/tasks/sketch.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../../client/tuning/adapter.js";
 import { packRows, scoredTokens } from "../../../client/tuning/batches.js";
@@ -75,16 +73,10 @@ export class Lab {
 
   /** Of the plan's model, population, adapter, base and seed. */
   static async open(plan: SimulationPlan, context: JobContext): Promise<Lab> {
-    const { clients } = await loadPopulation(
-      typeof plan.population === "string" ? plan.population : plan.population.map((entry) => ({ ...entry })),
-      { seed: plan.seed, format: plan.format },
-    );
-    const { base, tokenizer, renderChat } = await openModel(plan.model, {
-      ...context,
-      quantization: plan.base.quantization,
-    });
-    const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
-    const datasets = clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
+    const opened = await openPopulation(plan, context);
+    const { clients } = opened.population;
+    const { base } = opened.model;
+    const datasets = encodePopulation(plan, opened);
     const runtime = await openRuntime(plan.runtime);
     const programs = new Programs(runtime, base);
     const layout = layoutOf(programs, { ...plan.adapter, initSeed: plan.seed });
@@ -96,7 +88,7 @@ export class Lab {
       model: base.hash,
       rows: hash.digest("hex"),
       adapter: plan.adapter,
-      maxTokens,
+      maxTokens: Math.min(plan.maxTokens, base.architecture.context),
       seed: plan.seed,
     };
     const names = clients.map(({ name }) => name);

@@ -19,6 +19,7 @@ import { asset } from "../../../shared/base/assets.js";
 import { sizeOf } from "../../../shared/base/tensors.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { allLogits } from "../../support/logits.js";
+import { off } from "../../support/off.js";
 
 const ROOT = asset("test", "fixtures", "adapterhub");
 const runtime = new OnnxRuntime({ threads: 1 });
@@ -27,17 +28,6 @@ after(async () => {
   await runtime.close();
   await rm(written, { recursive: true, force: true });
 });
-
-/** The largest difference, relative to the largest number. */
-function off(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  assert.equal(actual.length, expected.length);
-  let [worst, largest] = [0, 1e-6];
-  for (let i = 0; i < expected.length; i++) {
-    worst = Math.max(worst, Math.abs(actual[i]! - expected[i]!));
-    largest = Math.max(largest, Math.abs(expected[i]!));
-  }
-  return worst / largest;
-}
 
 for (const name of readdirSync(ROOT)) {
   test(`${name} read from AdapterHub's layout has the library's logits, gradients and losses`, async () => {

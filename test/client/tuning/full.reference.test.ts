@@ -18,22 +18,12 @@ import { asset } from "../../../shared/base/assets.js";
 import { sizeOf } from "../../../shared/base/tensors.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { allLogits } from "../../support/logits.js";
+import { off } from "../../support/off.js";
 
 const runtime = new OnnxRuntime({ threads: 1 });
 after(() => runtime.close());
 
 const open = (path: string): Promise<BaseModel> => openBaseModel(asset("test", "fixtures", ...path.split("/")));
-
-/** The largest difference, relative to the largest number. */
-function off(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  assert.equal(actual.length, expected.length);
-  let [worst, largest] = [0, 1e-6];
-  for (let i = 0; i < expected.length; i++) {
-    worst = Math.max(worst, Math.abs(actual[i]! - expected[i]!));
-    largest = Math.max(largest, Math.abs(expected[i]!));
-  }
-  return worst / largest;
-}
 
 for (const path of ["llama/tied", "families/gpt2", "families/gptj", "families/pythia"]) {
   test(`${path}: gradients of all weights, losses of 20 steps and what they end with are PyTorch's`, async () => {

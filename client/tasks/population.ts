@@ -1,0 +1,31 @@
+/** A plan's clients and its base model, opened, and their rows as tokens. Knows nothing of what is computed from them. */
+import type { JobContext } from "../../shared/base/command.js";
+import type { SimulationPlan } from "../../shared/config/config.js";
+import { encodeClient } from "../data/encode.js";
+import { loadPopulation, type Population } from "../data/population.js";
+import type { EncodedDataset } from "../data/types.js";
+import { type OpenedModel, openModel } from "../models/open.js";
+
+export interface OpenedPopulation {
+  readonly population: Population;
+  readonly model: OpenedModel;
+}
+
+/** @throws {KindredError} what reading the rows and the model throws */
+export async function openPopulation(plan: SimulationPlan, context: JobContext): Promise<OpenedPopulation> {
+  const population = await loadPopulation(plan.population, { seed: plan.seed, format: plan.format });
+  const model = await openModel(plan.model, { ...context, quantization: plan.base.quantization });
+  return { population, model };
+}
+
+/**
+ * Tokens of all clients, in the population's order. Made before any of them works: a row that cannot be encoded is the user's to
+ * mend, where a client that failed for it would only be left out.
+ */
+export function encodePopulation(
+  plan: SimulationPlan,
+  { population, model: { base, tokenizer, renderChat } }: OpenedPopulation,
+): EncodedDataset[] {
+  const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
+  return population.clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
+}
