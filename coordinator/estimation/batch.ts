@@ -104,33 +104,39 @@ function sumMembers(g: GraphBuilder, pairs: Value, width: number): Value {
  * its value and the sum of its rows' curvature, and what `productGraph` needs of each row.
  *
  * Half of the time goes into what is done to each (row, subset), so the majorising curvature has a graph to itself.
+ * @param folds sets of weights, of which every pair has its own (`pairWeight`: client * folds + fold) where there are several
  * @param bounded whether the input `majorise` (1 or 0 a subset) can ask for it
  */
-export function gradientGraph(sizes: Sizes, bounded: boolean): Graph {
+export function gradientGraph(sizes: Sizes, folds: number, bounded: boolean): Graph {
   const { rows, dim, several } = sizes;
   const g = new GraphBuilder();
   const sketch = g.input("sketch", ["N", rows, dim]);
   const margin = g.input("margin", ["N", 1, rows]);
-  const weight = g.input("weight", ["N", 1, rows]);
+  const weights = g.input("weight", ["N", folds, rows]);
   const at = g.input("at", column(dim));
   const pairSubset = g.input("pairSubset", ["N", "C"], "int32");
+  // Of the pair's fold; where there is one, of the client.
+  const weight =
+    folds === 1 ? weights : g.gather(g.flattenFront(weights, 2), g.input("pairWeight", ["N", "C"], "int32"));
+  const weighed = (loss: Value, weight: Value): Value =>
+    folds === 1 ? g.matmul(loss, weight, { transB: true }) : g.sum(g.mul(loss, weight), [2]);
   const z = g.add(g.matmul(g.gather(at, pairSubset), sketch, { transB: true }), margin);
   const majorise = bounded ? g.gather(g.input("majorise", ["K", 1]), pairSubset) : undefined;
   if (several === 0) {
     const { loss, slope, curvature } = logisticTerms(g, z, weight, majorise);
     return g.build({
       slopes: sumMembers(g, g.matmul(slope, sketch), dim),
-      losses: g.matmul(loss, weight, { transB: true }),
+      losses: weighed(loss, weight),
       curvatures: g.sum(curvature, [2]),
       curvature,
     });
   }
   const margins = byTerm(g, z, sizes);
-  const weights = byTerm(g, weight, sizes);
-  const one = logisticTerms(g, margins.one, weights.one, majorise);
+  const weightOf = byTerm(g, weight, sizes);
+  const one = logisticTerms(g, margins.one, weightOf.one, majorise);
   const against = g.neg(margins.many);
   const odds = g.reshape(g.logSumExp(against), ["N", "C", several]);
-  const termWeight = g.reshape(g.slice(weights.many, 3, 0, 1), ["N", 1, several]);
+  const termWeight = g.reshape(g.slice(weightOf.many, 3, 0, 1), ["N", folds === 1 ? 1 : "C", several]);
   const many = logisticTerms(g, g.neg(odds), termWeight, majorise);
   const share = g.softmax(against);
   const ofTerm = (value: Value): Value => g.reshape(value, ["N", "C", several, 1]);
@@ -139,7 +145,7 @@ export function gradientGraph(sizes: Sizes, bounded: boolean): Graph {
   const spread = g.mul(share, g.add(wrong, g.mul(share, g.sub(ofTerm(many.curvature), wrong))));
   return g.build({
     slopes: sumMembers(g, g.matmul(slope, sketch), dim),
-    losses: g.add(g.matmul(one.loss, weights.one, { transB: true }), g.matmul(many.loss, termWeight, { transB: true })),
+    losses: g.add(weighed(one.loss, weightOf.one), weighed(many.loss, termWeight)),
     curvatures: g.add(g.sum(one.curvature, [2]), g.sum(spread, [2, 3])),
     curvature: g.concat([one.curvature, flat(g, share), many.slope, many.curvature], 2),
   });
@@ -210,15 +216,15 @@ export function lossGraph(sizes: Sizes): Graph {
   return g.build({ margins, losses: g.concat([logistic(g, one).loss, logistic(g, g.neg(odds)).loss], 2) });
 }
 
-/** The rows of some clients, as tensors of their own. @param weighted whether there are weights beside sketches and margins */
-export function selectGraph({ clients, rows, dim }: Sizes, weighted: boolean): Graph {
+/** The rows of some clients, as tensors of their own. @param folds sets of weights beside sketches and margins */
+export function selectGraph({ clients, rows, dim }: Sizes, folds: number): Graph {
   const g = new GraphBuilder();
   const chosen = g.input("chosen", ["N"], "int32");
   const of = (name: string, shape: readonly number[]) => g.gather(g.input(name, [clients, ...shape]), chosen);
   return g.build({
     sketch: of("sketch", [rows, dim]),
     margin: of("margin", [1, rows]),
-    ...(weighted ? { weight: of("weight", [1, rows]) } : {}),
+    ...(folds > 0 ? { weight: of("weight", [folds, rows]) } : {}),
   });
 }
 

@@ -27,7 +27,7 @@ import { type Placement, placeRows } from "./placement.js";
 import { type EstimationProblem, rowWeights } from "./problem.js";
 import { fitExactly, gatherRows } from "./reference.js";
 import {
-  checkFold,
+  checkFolds,
   checkSubsets,
   compileSurrogate,
   type FitOptions,
@@ -71,9 +71,8 @@ export async function createBatchedSolver(
   const basis = dim <= MOST_ROTATED ? await principalAxes(problem, runtime) : undefined;
   const train = await uploadRows(runtime, problem.train, dim, 1 / scale);
   const validation = await uploadRows(runtime, problem.validation, dim, 1);
-  const weights: ResidentTensor[] = [];
-  for (let fold = 0; fold < (problem.folds?.count ?? 1); fold++)
-    weights.push(await uploadWeights(runtime, problem, train, problem.folds && fold));
+  const folds = problem.folds?.count ?? 1;
+  const weight = await uploadWeights(runtime, problem, train);
   const rotation = await runtime.compile(rotationGraph(train.sizes, basis !== undefined));
   const rotated =
     basis === undefined
@@ -93,18 +92,18 @@ export async function createBatchedSolver(
     plan,
     runtime,
     basis,
-    { ...train, sketch: rotated.resident.rotated ?? train.sketch, meanSquares, weights },
+    { ...train, sketch: rotated.resident.rotated ?? train.sketch, meanSquares, weight, folds },
     validation,
     {
-      gradient: await runtime.compile(gradientGraph(train.sizes, false)),
-      bounded: await runtime.compile(gradientGraph(train.sizes, true)),
+      gradient: await runtime.compile(gradientGraph(train.sizes, folds, false)),
+      bounded: await runtime.compile(gradientGraph(train.sizes, folds, true)),
       product: await runtime.compile(productGraph(train.sizes)),
       relocate: await runtime.compile(relocateGraph(train.sizes)),
     },
     await runtime.compile(lossGraph(validation.sizes)),
     {
-      train: await runtime.compile(selectGraph(train.sizes, true)),
-      validation: await runtime.compile(selectGraph(validation.sizes, false)),
+      train: await runtime.compile(selectGraph(train.sizes, folds)),
+      validation: await runtime.compile(selectGraph(validation.sizes, 0)),
     },
     options.batchNumbers ?? BATCH_NUMBERS,
   );
@@ -150,20 +149,23 @@ async function uploadRows(
   };
 }
 
+/** [clients, folds, rows] */
 async function uploadWeights(
   runtime: Runtime,
   problem: EstimationProblem,
   { sizes: { clients, rows }, row }: Placement,
-  fold: number | undefined,
 ): Promise<ResidentTensor> {
-  const data = new Float32Array(clients * rows);
-  for (let i = 0; i < clients; i++) {
-    const weights = rowWeights(problem, i, fold);
-    row[i]!.forEach((place, r) => {
-      data[i * rows + place] = weights[r]!;
-    });
-  }
-  return runtime.upload({ shape: [clients, 1, rows], data });
+  const folds = problem.folds?.count ?? 1;
+  const data = new Float32Array(clients * folds * rows);
+  for (let i = 0; i < clients; i++)
+    for (let fold = 0; fold < folds; fold++) {
+      const weights = rowWeights(problem, i, problem.folds && fold);
+      const from = (i * folds + fold) * rows;
+      row[i]!.forEach((place, r) => {
+        data[from + place] = weights[r]!;
+      });
+    }
+  return runtime.upload({ shape: [clients, folds, rows], data });
 }
 
 /** Eigenvectors of the second moment of sketches, from an even sample over the clients. */
@@ -210,10 +212,7 @@ export class BatchedSolver implements SurrogateSolver {
     readonly plan: SurrogatePlan,
     private readonly runtime: Runtime,
     private readonly basis: Basis | undefined,
-    private readonly train: Omit<TrainRows, "weight"> & {
-      /** What each row counts for, one tensor a held-out fold (one where there are no folds). */
-      readonly weights: readonly ResidentTensor[];
-    },
+    private readonly train: TrainRows,
     private readonly validation: Rows,
     private readonly programs: Programs,
     private readonly loss: Executable,
@@ -223,11 +222,10 @@ export class BatchedSolver implements SurrogateSolver {
 
   async fit(subsets: readonly ArrayLike<number>[], options: FitOptions = {}): Promise<SubsetFits> {
     const { problem, plan } = this;
-    const { fold, start, tolerance = plan.tolerance } = options;
+    const { folds, start, tolerance = plan.tolerance } = options;
     checkSubsets(problem, subsets);
-    checkFold(problem, fold);
+    checkFolds(problem, subsets.length, folds);
     const lambda = Float64Array.from(subsets, (_, k) => options.lambda?.[k] ?? plan.path[0]!);
-    const rows = { ...this.train, weight: this.train.weights[fold ?? 0]! };
     const { dim } = problem;
     const weights = new Float64Array(subsets.length * dim);
     const objective = new Float64Array(subsets.length);
@@ -244,8 +242,9 @@ export class BatchedSolver implements SurrogateSolver {
         tolerance,
         maxSteps: plan.maxSteps,
         signal: plan.signal,
+        folds: some.map((_, k) => folds?.[from + k] ?? 0),
       };
-      const fits = await this.withMembers(some, rows, (subsets, rows) =>
+      const fits = await this.withMembers(some, this.train, (subsets, rows) =>
         solveBatch(this.runtime, rows, this.programs, { ...task, subsets }),
       );
       steps = Math.max(steps, fits.steps);
@@ -259,7 +258,7 @@ export class BatchedSolver implements SurrogateSolver {
       if (gradientNorm[k]! <= tolerance) continue;
       const own = weights.subarray(k * dim, (k + 1) * dim);
       const exact = await fitExactly(
-        gatherRows(problem, plan, subsets[k]!, lambda[k]!, fold),
+        gatherRows(problem, plan, subsets[k]!, lambda[k]!, folds?.[k]),
         { tolerance, maxSteps: plan.maxSteps },
         turn,
         own.map((w) => w * problem.scale),
@@ -280,7 +279,7 @@ export class BatchedSolver implements SurrogateSolver {
     rows: TrainRows,
     solve: (subsets: readonly ArrayLike<number>[], rows: TrainRows) => Promise<T>,
   ): Promise<T> {
-    const { sizes, meanSquares } = rows;
+    const { sizes, meanSquares, folds } = rows;
     const chosen = someOf(subsets, sizes.clients);
     if (chosen === undefined) return solve(subsets, rows);
     const { sketch, margin, weight } = rows;
@@ -302,6 +301,7 @@ export class BatchedSolver implements SurrogateSolver {
           margin: resident.margin!,
           weight: resident.weight!,
           meanSquares: own,
+          folds,
         },
       );
     } finally {
@@ -450,7 +450,7 @@ export class BatchedSolver implements SurrogateSolver {
 
   async close(): Promise<void> {
     const { train, validation, programs } = this;
-    this.runtime.free(train.sketch, train.margin, ...train.weights);
+    this.runtime.free(train.sketch, train.margin, train.weight);
     this.runtime.free(validation.sketch, validation.margin);
     for (const program of [this.loss, ...Object.values(this.select), ...(Object.values(programs) as Executable[])])
       await program.release();

@@ -7,7 +7,7 @@
  * Convention: higher is better, so f is minus the mean loss, nats an example.
  */
 import type { Level } from "./problem.js";
-import type { FitOptions, Pairs, SubsetFits, SurrogateSolver } from "./surrogate.js";
+import type { Pairs, SurrogateSolver } from "./surrogate.js";
 
 /** Surrogates of k subsets, each at the lambda of the path that its members' held-out examples like best. */
 export interface HeldOutFits {
@@ -43,6 +43,8 @@ const NEARBY = 1e-4;
  * more products.
  */
 const COARSE = 1e-4;
+/** To which a smaller lambda is followed before it must do better: stopped early, a fit flatters it, so one that does worse here would. */
+const COARSER = 1e-3;
 
 /**
  * Solves the surrogates of the subsets along the plan's path, with each fold held out in turn where the problem has folds, and
@@ -61,80 +63,149 @@ export async function fitHeldOut(
   subsets: readonly ArrayLike<number>[],
   from?: Neighbours,
 ): Promise<HeldOutFits> {
-  const { problem, plan } = solver;
-  const { dim } = problem;
-  const folds = problem.folds?.count ?? 1;
-  const weights = from?.weights ?? Array.from({ length: folds }, () => new Float64Array(subsets.length * dim));
-  const lambda = from?.lambda ?? new Float64Array(subsets.length).fill(plan.path[0]!);
-  const gradientNorm = new Float64Array(subsets.length);
-  let steps = 0;
-  let products = 0;
-  const counted = (fits: readonly SubsetFits[]) => {
-    for (const fit of fits) {
-      steps += fit.steps;
-      products += fit.products;
-    }
-    return fits;
-  };
-  if (from === undefined && plan.path.length > 1) {
-    const lowest = new Float64Array(subsets.length).fill(Number.POSITIVE_INFINITY);
-    let open = subsets.map((_, k) => k);
-    for (const value of plan.path) {
-      const some = open.map((k) => subsets[k]!);
-      const fits = counted(
-        await fitFolds(solver, some, {
-          lambda: new Float64Array(open.length).fill(value),
-          start: value === plan.path[0] ? undefined : weights.map((all) => taken(all, open, dim)),
-          tolerance: Math.max(COARSE, plan.tolerance),
-        }),
-      );
-      const losses = await memberLosses(
-        solver,
-        some,
-        fits.map((fit) => fit.weights),
-      );
-      open = open.filter((k, at) => {
-        const loss = pooledMean(losses[at]!);
-        if (loss >= lowest[k]!) return false;
-        lowest[k] = loss;
-        lambda[k] = value;
-        fits.forEach((fit, fold) => {
-          weights[fold]!.set(fit.weights.subarray(at * dim, (at + 1) * dim), k * dim);
-        });
-        return true;
-      });
-      if (open.length === 0) break;
-    }
+  const { tolerance, path } = solver.plan;
+  const work = { steps: 0, products: 0 };
+  let last: FoldsFit = { lambda: new Float64Array(subsets.length).fill(path[0]!), tolerance };
+  if (from !== undefined)
+    last = { lambda: from.lambda, tolerance: Math.max(NEARBY, tolerance), start: from.weights, moves: true };
+  else if (path.length > 1) {
+    const chosen = await followPath(solver, subsets, work);
+    last = { lambda: chosen.lambda, tolerance, start: chosen.weights };
   }
-  const start = from !== undefined || plan.path.length > 1 ? weights : undefined;
-  const tolerance = from === undefined ? undefined : Math.max(NEARBY, plan.tolerance);
-  const fits = counted(await fitFolds(solver, subsets, { lambda, start, tolerance }));
-  for (const fit of fits)
-    fit.gradientNorm.forEach((norm, k) => {
-      gradientNorm[k] = Math.max(gradientNorm[k]!, norm);
-    });
-  const final = fits.map((fit) => fit.weights);
-  return {
-    weights: final,
-    losses: await memberLosses(solver, subsets, final),
-    lambda,
-    gradientNorm,
-    steps,
-    products,
-  };
+  const { weights, gradientNorm } = await fitFolds(solver, subsets, last, work);
+  const losses = await memberLosses(solver, subsets, weights);
+  return { weights, losses, lambda: Float64Array.from(last.lambda), gradientNorm, ...work };
 }
 
-/** One set of fits, or one a held-out fold. */
+/** Newton steps (the most over the subsets) and Hessian-vector products so far. */
+interface Work {
+  steps: number;
+  products: number;
+}
+
+/** The lambda of the plan's path that suits each subset, and its weights there, followed to `COARSE`. */
+async function followPath(
+  solver: SurrogateSolver,
+  subsets: readonly ArrayLike<number>[],
+  work: Work,
+): Promise<Neighbours> {
+  const { path, tolerance } = solver.plan;
+  const { dim, folds } = solver.problem;
+  const weights = Array.from({ length: folds?.count ?? 1 }, () => new Float64Array(subsets.length * dim));
+  const lambda = new Float64Array(subsets.length).fill(path[0]!);
+  const lowest = new Float64Array(subsets.length).fill(Number.POSITIVE_INFINITY);
+  let open = subsets.map((_, k) => k);
+  for (const [at, value] of path.entries()) {
+    const stages = at === 0 ? [COARSE] : [COARSER, COARSE];
+    let start = weights.map((all) => taken(all, open, dim));
+    for (const [stage, coarse] of stages.entries()) {
+      const some = open.map((k) => subsets[k]!);
+      const fits = await fitFolds(
+        solver,
+        some,
+        {
+          lambda: new Float64Array(open.length).fill(value),
+          tolerance: Math.max(coarse, tolerance),
+          start: at === 0 ? undefined : start,
+          moves: stage === 0,
+        },
+        work,
+      );
+      const losses = await memberLosses(solver, some, fits.weights);
+      const better = open
+        .map((k, place) => ({ k, place, loss: pooledMean(losses[place]!) }))
+        .filter(({ k, loss }) => loss < lowest[k]!);
+      open = better.map(({ k }) => k);
+      const places = better.map(({ place }) => place);
+      start = fits.weights.map((all) => taken(all, places, dim));
+      if (open.length === 0) return { weights, lambda };
+      if (stage < stages.length - 1) continue;
+      for (const [next, { k, loss }] of better.entries()) {
+        lowest[k] = loss;
+        lambda[k] = value;
+        start.forEach((all, fold) => {
+          weights[fold]!.set(all.subarray(next * dim, (next + 1) * dim), k * dim);
+        });
+      }
+    }
+  }
+  return { weights, lambda };
+}
+
+interface FoldsFit {
+  readonly lambda: Float64Array;
+  readonly tolerance: number;
+  /** [k, dim] weights to start from, one a fold. @default zeros */
+  readonly start?: readonly Float64Array[] | undefined;
+  /**
+   * Whether lambda, or the subset, is another than that of `start`: then the folds, of which any two share most examples, move alike,
+   * and the later ones start where the first one's move would lead them.
+   */
+  readonly moves?: boolean;
+}
+
+/** The weights of each fold (of one where there are none), and the largest gradient norm over them. */
+interface Folds {
+  readonly weights: readonly Float64Array[];
+  readonly gradientNorm: Float64Array;
+}
+
 async function fitFolds(
   solver: SurrogateSolver,
   subsets: readonly ArrayLike<number>[],
-  { start, ...options }: Omit<FitOptions, "fold" | "start"> & { start?: readonly Float64Array[] | undefined },
-): Promise<SubsetFits[]> {
-  const { folds } = solver.problem;
-  const fits: SubsetFits[] = [];
-  for (let fold = 0; fold < (folds?.count ?? 1); fold++)
-    fits.push(await solver.fit(subsets, { ...options, fold: folds && fold, start: start?.[fold] }));
-  return fits;
+  { lambda, tolerance, start, moves = start === undefined }: FoldsFit,
+  work: Work,
+): Promise<Folds> {
+  const { dim, folds } = solver.problem;
+  const count = folds?.count ?? 1;
+  const size = subsets.length * dim;
+  const weights: Float64Array[] = [];
+  const gradientNorm = new Float64Array(subsets.length);
+  /** Folds are subsets like any others, so that a product reads the rows once for all of them. */
+  const fit = async (some: readonly number[], from: readonly Float64Array[] | undefined): Promise<void> => {
+    const fits = await solver.fit(
+      some.flatMap(() => subsets),
+      {
+        lambda: joined(some.map(() => lambda)),
+        tolerance,
+        start: from && joined(from),
+        ...(folds && { folds: some.flatMap((fold) => subsets.map(() => fold)) }),
+      },
+    );
+    work.steps += fits.steps;
+    work.products += fits.products;
+    fits.gradientNorm.forEach((norm, at) => {
+      const k = at % subsets.length;
+      gradientNorm[k] = Math.max(gradientNorm[k]!, norm);
+    });
+    for (const [at] of some.entries()) weights.push(fits.weights.slice(at * size, (at + 1) * size));
+  };
+  const all = Array.from({ length: count }, (_, fold) => fold);
+  if (count === 1 || !moves) await fit(all, start);
+  else {
+    const [first, ...rest] = all;
+    await fit([first!], start?.slice(0, 1));
+    const to = weights[0]!;
+    await fit(
+      rest,
+      rest.map((fold) => (start === undefined ? to : moved(start[fold]!, start[0]!, to))),
+    );
+  }
+  return { weights, gradientNorm };
+}
+
+/** `vectors` moved by what leads from `from` to `to`. */
+const moved = (vectors: Float64Array, from: Float64Array, to: Float64Array): Float64Array =>
+  vectors.map((value, at) => value + to[at]! - from[at]!);
+
+function joined(parts: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
 }
 
 /** Rows of a [k, dim] matrix. */

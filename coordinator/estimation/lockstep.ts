@@ -28,8 +28,9 @@ export interface TrainRows {
   readonly sizes: Sizes;
   readonly sketch: ResidentTensor;
   readonly margin: ResidentTensor;
-  /** What each row counts for. */
+  /** [clients, folds, rows] what each row counts for where a fold is held out; of one fold where there are none. */
   readonly weight: ResidentTensor;
+  readonly folds: number;
   /** [clients, dim] mean square of each entry over the client's rows. */
   readonly meanSquares: Float32Array;
 }
@@ -45,6 +46,8 @@ export interface Programs {
 /** What a batch solves: (1 / examples) sum over rows of weight * loss + lambda ||w||^2 for each subset. */
 export interface Task {
   readonly subsets: readonly ArrayLike<number>[];
+  /** [k] which of the rows' weights each subset has. */
+  readonly folds: readonly number[];
   /** [k] N_S */
   readonly examples: Float64Array;
   /** [k] lambda_S */
@@ -166,6 +169,14 @@ class Batch {
     };
   }
 
+  /** Which of a client's sets of weights each pair has, where there are several. */
+  private weightsOf({ columns, pairSubset }: Layout, subsets: readonly number[]) {
+    const { sizes, folds } = this.rows;
+    if (folds === 1) return {};
+    const data = pairSubset.map((k, at) => Math.floor(at / columns) * folds + this.task.folds[subsets[k]!]!);
+    return { pairWeight: { shape: [sizes.clients, columns], data } };
+  }
+
   /** Objective, gradient, its norm, diagonal and curvature of these subsets, where they are. */
   private async evaluate(subsets: readonly number[]): Promise<void> {
     const { dim, at, rows, task } = this;
@@ -182,6 +193,7 @@ class Batch {
         weight: rows.weight,
         at: { shape: [subsets.length, dim], data: this.packed(at, subsets) },
         majorise: { shape: [subsets.length, 1], data: Float32Array.from(subsets, (k) => this.majorise[k]!) },
+        ...this.weightsOf(layout, subsets),
         ...this.indices(layout, subsets.length),
       },
       { keep: ["curvature"], fetch: ["slopes", "losses", "curvatures"] },

@@ -15,7 +15,7 @@ import { throwIfAborted } from "../../shared/base/errors.js";
 import { type Turn, turns } from "../algebra/turn.js";
 import { type EstimationProblem, rowWeights, termStarts } from "./problem.js";
 import {
-  checkFold,
+  checkFolds,
   checkSubsets,
   compileSurrogate,
   type Pairs,
@@ -241,9 +241,9 @@ export function createReferenceSolver(problem: EstimationProblem, options: Surro
   return {
     problem,
     plan,
-    async fit(subsets, { fold, lambda, start, tolerance = plan.tolerance } = {}): Promise<SubsetFits> {
+    async fit(subsets, { folds, lambda, start, tolerance = plan.tolerance } = {}): Promise<SubsetFits> {
       checkSubsets(problem, subsets);
-      checkFold(problem, fold);
+      checkFolds(problem, subsets.length, folds);
       const weights = new Float64Array(subsets.length * dim);
       const objective = new Float64Array(subsets.length);
       const gradientNorm = new Float64Array(subsets.length);
@@ -252,7 +252,7 @@ export function createReferenceSolver(problem: EstimationProblem, options: Surro
       const turn = turns(plan.signal);
       for (const [k, subset] of subsets.entries()) {
         throwIfAborted(plan.signal);
-        const rows = gatherRows(problem, plan, subset, lambda?.[k] ?? plan.path[0]!, fold);
+        const rows = gatherRows(problem, plan, subset, lambda?.[k] ?? plan.path[0]!, folds?.[k]);
         const from = start?.slice(k * dim, (k + 1) * dim).map((w) => w * scale);
         const fit = await fitExactly(rows, { tolerance, maxSteps: plan.maxSteps }, turn, from);
         for (let d = 0; d < dim; d++) weights[k * dim + d] = fit.weights[d]! / scale;

@@ -62,8 +62,8 @@ export interface SubsetFits {
 }
 
 export interface FitOptions {
-  /** Fold of a cross-fitted problem to hold out. */
-  readonly fold?: number | undefined;
+  /** [k] fold that each subset holds out, of a cross-fitted problem; a subset may come once a fold. */
+  readonly folds?: ArrayLike<number> | undefined;
   /** [k] lambda_0 of each subset. @default the path's first for all */
   readonly lambda?: ArrayLike<number> | undefined;
   /** [k, dim] weights to start from, in the units of the sketches. @default zeros */
@@ -119,11 +119,14 @@ export function compileSurrogate(problem: EstimationProblem, options: SurrogateO
   return plan;
 }
 
-/** @throws {KindredError} `invalid_option` unless the fold is one of the problem's, or absent where it has none */
-export function checkFold(problem: EstimationProblem, fold: number | undefined): void {
+/** @throws {KindredError} `invalid_option` unless every subset's fold is one of the problem's, or absent where it has none */
+export function checkFolds(problem: EstimationProblem, subsets: number, folds: ArrayLike<number> | undefined): void {
   const count = problem.folds?.count;
-  if (count === undefined ? fold !== undefined : fold === undefined || !(fold >= 0 && fold < count))
-    throw new KindredError("invalid_option", `fold ${fold} of a problem with ${count ?? "no"} folds`, {});
+  for (let k = 0; k < subsets; k++) {
+    const fold = folds?.[k];
+    if (count === undefined ? fold !== undefined : fold === undefined || !(fold >= 0 && fold < count))
+      throw new KindredError("invalid_option", `fold ${fold} of a problem with ${count ?? "no"} folds`, {});
+  }
 }
 
 /** N_S: examples that the subset's clients really train on. */
