@@ -3,7 +3,10 @@
  * tokens and no trailing ones, and cut to a length. Knows no file and no model but a tokenizer and a chat template.
  *
  * Cutting: a prompt loses tokens on the left, after its leading special tokens. Plain text, which has no prompt, keeps
- * its first tokens. A conversation loses its oldest tokens and never any of its last assistant turn.
+ * its first tokens. A conversation loses its oldest tokens and never any of its last assistant turn. A prompt with choices is
+ * cut for the longest of them, whichever is right: cut for its own completion it would be as long as the answer is short, and a
+ * model learns answers from the place where they begin (on ten tasks cut to 192 tokens, one of them to a loss of 0.1 nats at an
+ * accuracy of one half).
  */
 import { KindredError } from "../../shared/base/errors.js";
 import type {
@@ -139,23 +142,22 @@ export class RowEncoder {
   }
 
   private encodeAnswer({ prompt: text, completion, choices, where }: Of<"answer">): EncodedRow {
-    const cut = this.promptCutter(text, where);
     const answer = this.encodeCompletion(completion);
-    const before = cut(answer, "the completion");
+    const encoded = choices?.map((choice) => this.encodeCompletion(choice));
+    const before = this.promptBefore(text, [answer, ...(encoded ?? [])], where);
     const tokens = concat(before, answer);
     const scored = range(Math.max(1, before.length), tokens.length);
     if (scored.length === 0) {
       throw fail(where, "the completion has nothing to score: it needs a token with another before it");
     }
-    if (choices === undefined) return { tokens, scored };
-    const encoded = choices.map((choice) => this.encodeCompletion(choice));
-    const prompts = encoded.map((choice, index) => {
-      if (choice.length === 0) throw fail(where, `choices[${index}] has no tokens to score`);
-      return cut(choice, `choices[${index}]`);
-    });
-    const shared = { promptLength: before.length, tokens: encoded, answer: choices.indexOf(completion) };
-    const same = prompts.every((other) => other.length === before.length);
-    return { tokens, scored, choices: same ? shared : { ...shared, prompts } };
+    if (choices === undefined || encoded === undefined) return { tokens, scored };
+    const empty = encoded.findIndex((choice) => choice.length === 0);
+    if (empty >= 0) throw fail(where, `choices[${empty}] has no tokens to score`);
+    return {
+      tokens,
+      scored,
+      choices: { promptLength: before.length, tokens: encoded, answer: choices.indexOf(completion) },
+    };
   }
 
   /**
@@ -201,22 +203,26 @@ export class RowEncoder {
     return { tokens: whole.slice(lost), scored: Int32Array.from(scored) };
   }
 
-  /** The prompt before any of its row's completions. */
-  private promptCutter(text: string, where: string): (completion: Int32Array, field: string) => Int32Array {
+  /** The prompt before any of its row's answers: the completion, then the choices. */
+  private promptBefore(text: string, answers: readonly Int32Array[], where: string): Int32Array {
     const { maxTokens } = this.options;
     const prompt = this.tokenizer.encode(text, { specials: true });
-    return (completion, field) => {
-      if (prompt.length + completion.length <= maxTokens) return prompt;
-      try {
-        return cutPrompt(prompt, this.leading, completion.length, maxTokens);
-      } catch (cause) {
-        throw fail(
-          where,
-          `${field} alone is too long: ${(cause as Error).message}; shorten it or raise maxTokens`,
-          cause,
-        );
-      }
-    };
+    let longest = 0;
+    answers.forEach(({ length }, at) => {
+      if (length > answers[longest]!.length) longest = at;
+    });
+    const room = answers[longest]!.length;
+    if (prompt.length + room <= maxTokens) return prompt;
+    try {
+      return cutPrompt(prompt, this.leading, room, maxTokens);
+    } catch (cause) {
+      const field = longest === 0 ? "the completion" : `choices[${longest - 1}]`;
+      throw fail(
+        where,
+        `${field} alone is too long: ${(cause as Error).message}; shorten it or raise maxTokens`,
+        cause,
+      );
+    }
   }
 
   private encodeCompletion(text: string): Int32Array {

@@ -31,11 +31,6 @@ export interface EncodedChoices {
   readonly tokens: readonly Int32Array[];
   /** Index of the right one. */
   readonly answer: number;
-  /**
-   * The prompt before each choice. Present only where the row was cut to `maxTokens` or a choice longer than the
-   * completion makes it so: choices of different lengths then leave room for different prompts.
-   */
-  readonly prompts?: readonly Int32Array[];
 }
 
 /** One example. */

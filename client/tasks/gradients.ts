@@ -2,7 +2,6 @@
  * `kindred gradients`: the sketches of every client of a population as files, the first stage by itself. The same rows, starts and
  * projections as a simulation of the same configuration. A client whose file is there and fits is not sketched again.
  */
-import { createHash } from "node:crypto";
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { JobContext } from "../../shared/base/command.js";
@@ -21,12 +20,11 @@ import {
   writeSketchIndex,
 } from "../../shared/sketch/folder.js";
 import { rivalsOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
-import type { EncodedDataset } from "../data/types.js";
 import { initialAdapter } from "../tuning/adapter.js";
 import { budgetOf } from "../tuning/memory.js";
 import { Meter, Programs } from "../tuning/programs.js";
 import { beginningsOf } from "../tuning/rivals.js";
-import { encodePopulation, openPopulation } from "./population.js";
+import { encodePopulation, openPopulation, rowsHash } from "./population.js";
 import { layoutOf, sketchDataset } from "./sketch.js";
 
 export interface GradientsJob {
@@ -110,7 +108,7 @@ export async function sketchPopulation(
         client: name,
         model: base.hash,
         sketching: configuration,
-        data: dataHash(dataset),
+        data: rowsHash(dataset, ["train", "validation"]),
       };
       const before = await sketchMetadata(path);
       if (before !== undefined && Object.entries(marks).every(([key, value]) => before.get(key) === value)) {
@@ -172,16 +170,4 @@ async function checkFolder(
     `${out}: holds sketches of another configuration; choose another --out, or add --force to replace them`,
     { out },
   );
-}
-
-/** Of a client's rows as its model sees them. */
-function dataHash({ train, validation }: EncodedDataset): string {
-  const hash = createHash("sha256");
-  for (const rows of [train, validation]) {
-    hash.update(`${rows.length}\n`);
-    for (const { tokens, scored, choices } of rows) {
-      hash.update(JSON.stringify([[...tokens], [...scored], choices ?? null]));
-    }
-  }
-  return hash.digest("hex");
 }

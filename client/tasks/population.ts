@@ -1,9 +1,10 @@
 /** A plan's clients and its base model, opened, and their rows as tokens. Knows nothing of what is computed from them. */
+import { createHash } from "node:crypto";
 import type { JobContext } from "../../shared/base/command.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import { encodeClient } from "../data/encode.js";
 import { loadPopulation, type Population } from "../data/population.js";
-import type { EncodedDataset } from "../data/types.js";
+import type { EncodedDataset, Split } from "../data/types.js";
 import { type OpenedModel, openModel } from "../models/open.js";
 
 export interface OpenedPopulation {
@@ -28,4 +29,15 @@ export function encodePopulation(
 ): EncodedDataset[] {
   const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
   return population.clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
+}
+
+/** SHA-256 of a client's rows as its model sees them. */
+export function rowsHash(dataset: EncodedDataset, splits: readonly Split[]): string {
+  const hash = createHash("sha256");
+  for (const split of splits) {
+    hash.update(`${dataset[split].length}\n`);
+    for (const { tokens, scored, choices } of dataset[split])
+      hash.update(JSON.stringify([[...tokens], [...scored], choices ?? null]));
+  }
+  return hash.digest("hex");
 }

@@ -17,11 +17,11 @@ import { choiceClasses } from "./classes.js";
 import { Forward, membersGraph, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
 import type { Meter, Programs } from "./programs.js";
 
-/** A row laid out for scoring: sequences to run, tokens to ask of them, and which answer each belongs to. */
+/** A row laid out for scoring: the sequence to run, tokens to ask of them, and which answer each belongs to. */
 interface Layout {
-  readonly sequences: readonly Sequence[];
+  readonly sequence: Sequence;
   /** `candidate`: 0 is the row's own completion where it has no choices, else the choice's index. */
-  readonly asks: readonly (Ask & { readonly candidate: number })[];
+  readonly asks: readonly (Omit<Ask, "sequence"> & { readonly candidate: number })[];
   readonly candidates: number;
   readonly answer: number;
   readonly scored: number;
@@ -34,47 +34,32 @@ interface Layout {
 function layoutOf(row: EncodedRow): Layout {
   const { choices, tokens, scored } = row;
   if (choices === undefined) {
-    const asks = Array.from(scored, (at) => ({
-      sequence: 0,
-      position: at - 1,
-      target: tokens[at] as number,
-      candidate: 0,
-    }));
-    return { sequences: [looked(row)], asks, candidates: 1, answer: 0, scored: scored.length };
+    const asks = Array.from(scored, (at) => ({ position: at - 1, target: tokens[at] as number, candidate: 0 }));
+    return { sequence: looked(row), asks, candidates: 1, answer: 0, scored: scored.length };
   }
-  interface Draft {
-    readonly segments: Segment[];
-    /** Where each beginning starts. */
-    readonly begun: Map<string, number>;
-    length: number;
-  }
-  // Choices of different lengths may leave room for different prompts.
-  const drafts = new Map<number, Draft>();
-  const asks: (Ask & { candidate: number })[] = [];
+  const prompt = tokens.subarray(0, choices.promptLength);
+  const segments: Segment[] = [...text(prompt)];
+  /** Where each beginning starts. */
+  const begun = new Map<string, number>();
+  let length = prompt.length;
+  const asks: Layout["asks"][number][] = [];
   choices.tokens.forEach((choice, candidate) => {
-    const prompt = choices.prompts?.[candidate] ?? tokens.subarray(0, choices.promptLength);
-    let draft = drafts.get(prompt.length);
-    if (draft === undefined) {
-      draft = { segments: [...text(prompt)], begun: new Map(), length: prompt.length };
-      drafts.set(prompt.length, draft);
-    }
-    const sequence = [...drafts.keys()].indexOf(prompt.length);
     const beginning = choice.subarray(0, choice.length - 1);
     const key = beginning.join(",");
-    let start = draft.begun.get(key);
+    let start = begun.get(key);
     if (start === undefined) {
-      start = draft.length;
-      draft.begun.set(key, start);
-      if (beginning.length > 0) draft.segments.push({ tokens: beginning, after: 0 });
-      draft.length += beginning.length;
+      start = length;
+      begun.set(key, start);
+      if (beginning.length > 0) segments.push({ tokens: beginning, after: 0 });
+      length += beginning.length;
     }
     choice.forEach((target, k) => {
       const position = k === 0 ? prompt.length - 1 : (start as number) + k - 1;
-      if (position >= 0) asks.push({ sequence, position, target, candidate });
+      if (position >= 0) asks.push({ position, target, candidate });
     });
   });
-  const sequences = [...drafts.values()].map(({ segments }) => segments);
-  return { sequences, asks, candidates: choices.tokens.length, answer: choices.answer, scored: scored.length };
+  const { answer } = choices;
+  return { sequence: segments, asks, candidates: choices.tokens.length, answer, scored: scored.length };
 }
 
 /** Bounds of one run of a graph, so that memory grows neither with the rows nor with the adapters. */
@@ -92,7 +77,7 @@ interface ScoringBatch {
   readonly rows: readonly { row: number; layout: Layout; firstAsk: number }[];
 }
 
-/** Batches of similar length: rows are taken in order of their longest sequence. @param adapters that run in one pass */
+/** Batches of similar length: rows are taken in order of their sequence's length. @param adapters that run in one pass */
 function batches(
   rows: readonly EncodedRow[],
   architecture: Architecture,
@@ -100,8 +85,8 @@ function batches(
   adapters: number,
 ): ScoringBatch[] {
   const layouts = rows.map(layoutOf);
-  const longest = layouts.map(({ sequences }) => Math.max(...sequences.map(lengthOf)));
-  const order = rows.map((_, i) => i).sort((a, b) => (longest[a] as number) - (longest[b] as number) || a - b);
+  const lengths = layouts.map(({ sequence }) => lengthOf(sequence));
+  const order = rows.map((_, i) => i).sort((a, b) => (lengths[a] as number) - (lengths[b] as number) || a - b);
   const out: ScoringBatch[] = [];
   let members: number[] = [];
   const flush = (): void => {
@@ -111,29 +96,26 @@ function batches(
     const placed = members.map((row) => {
       const layout = layouts[row] as Layout;
       const firstAsk = asks.length;
-      for (const ask of layout.asks) asks.push({ ...ask, sequence: ask.sequence + sequences.length });
-      sequences.push(...layout.sequences);
+      for (const ask of layout.asks) asks.push({ ...ask, sequence: sequences.length });
+      sequences.push(layout.sequence);
       return { row, layout, firstAsk };
     });
     const feeds = sequenceFeeds(sequences, architecture);
     out.push({ feeds: { ...feeds, ...askFeeds(asks, feeds.tokens!.shape[1] as number) }, rows: placed });
     members = [];
   };
-  let sequences = 0;
   let asks = 0;
   for (const row of order) {
     const layout = layouts[row] as Layout;
-    const width = longest[row] as number;
+    const width = lengths[row] as number;
     const fits =
-      (sequences + layout.sequences.length) * width * adapters <= limits.tokens &&
+      (members.length + 1) * width * adapters <= limits.tokens &&
       (asks + layout.asks.length) * architecture.vocabulary * adapters <= limits.logits;
     if (!fits) {
       flush();
-      sequences = 0;
       asks = 0;
     }
     members.push(row);
-    sequences += layout.sequences.length;
     asks += layout.asks.length;
   }
   flush();
@@ -150,7 +132,7 @@ function limitsFor(
 ): ScoringLimits {
   if (limits !== undefined || budget === undefined || rows.length === 0) return limits ?? DEFAULT_LIMITS;
   const layouts = rows.map(layoutOf);
-  const longest = Math.max(...layouts.flatMap(({ sequences }) => sequences.map(lengthOf)));
+  const longest = Math.max(...layouts.map(({ sequence }) => lengthOf(sequence)));
   const graph = budget.graph("forward", layout, () => membersGraph(model, layout));
   const sizes = (tokens: number) => {
     const share = Math.min(1, tokens / DEFAULT_LIMITS.tokens);

@@ -3,10 +3,9 @@
  * tunes really (all rows of a subset in one place, which is what the estimate is of) and scores. It knows nothing of
  * what a study is after.
  */
-import { createHash } from "node:crypto";
-import type { EncodedDataset, EncodedRow, Split } from "../../../client/data/types.js";
+import { type EncodedDataset, type EncodedRow, SPLITS, type Split } from "../../../client/data/types.js";
 import type { BaseModel } from "../../../client/models/base.js";
-import { encodePopulation, openPopulation } from "../../../client/tasks/population.js";
+import { encodePopulation, openPopulation, rowsHash } from "../../../client/tasks/population.js";
 import { layoutOf } from "../../../client/tasks/sketch.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../../client/tuning/adapter.js";
 import { packRows, scoredTokens } from "../../../client/tuning/batches.js";
@@ -80,15 +79,11 @@ export class Lab {
     const runtime = await openRuntime(plan.runtime);
     const programs = new Programs(runtime, base);
     const layout = layoutOf(programs, { ...plan.adapter, initSeed: plan.seed });
-    const hash = createHash("sha256");
-    // Where a row was read is not what it says: a study's folder may move.
-    const said = (key: string, value: unknown): unknown => (key === "where" ? undefined : value);
-    for (const client of clients) hash.update(JSON.stringify(client, said));
     const setting = {
       model: base.hash,
-      rows: hash.digest("hex"),
+      // As tokens: where they are read from, and how they are cut, says nothing more.
+      rows: datasets.map((dataset, at) => [clients[at]!.name, rowsHash(dataset, SPLITS)]),
       adapter: plan.adapter,
-      maxTokens: Math.min(plan.maxTokens, base.architecture.context),
       seed: plan.seed,
     };
     const names = clients.map(({ name }) => name);
