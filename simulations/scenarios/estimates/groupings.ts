@@ -33,8 +33,8 @@ export interface GroupingsCase extends Subject {
 }
 
 /**
- * Partitions compared: one group, one a dataset, Kindred's, Kindred's by an estimate that is calibrated by the first two, and as many
- * groups as Kindred's by each other way.
+ * Partitions compared: one group, one a dataset, Kindred's, Kindred's by an estimate that is calibrated by the first two, and by each
+ * other way as many groups as Kindred's, or as its eigengap says where Kindred's are one group or one a dataset.
  */
 const OTHERS = ["spectral", "agglomerative", "cosine", "random"] as const satisfies readonly GroupingMethod[];
 type Other = (typeof OTHERS)[number];
@@ -170,8 +170,9 @@ async function partitionsOf(
     const { partition } = await find("kindred", plan.groups);
     partitions.push({ way: first, groups: partition });
     stage.tick();
+    const split = partition.length > 1 && partition.length < everyone.length;
     for (const way of besides) {
-      partitions.push({ way, groups: (await find(way, partition.length)).partition });
+      partitions.push({ way, groups: (await find(way, split ? partition.length : "auto")).partition });
       stage.tick();
     }
   };
@@ -348,11 +349,15 @@ function seedFinding(result: SeedResult, choices: boolean): Finding {
     const { loss, accuracy } = of(client, way);
     return choices ? `${fixed(loss, 3)} / ${accuracy === null ? "" : percent(accuracy)}` : fixed(loss, 3);
   };
-  // A table of a hundred datasets is for programs.
-  const rows = names.length > 40 ? [] : names.map((client) => [client, ...ways.map((way) => cell(client, way))]);
+  // Hundreds of names are for programs.
+  const many = names.length > 40;
+  const groups = many
+    ? kindred.groups.map(({ length }) => length).join(", ")
+    : kindred.groups.map((group) => `{${group.map((i) => names[i]).join(", ")}}`).join(", ");
+  const rows = many ? [] : names.map((client) => [client, ...ways.map((way) => cell(client, way))]);
   return {
     title: `Seed ${seed}`,
-    text: `Kindred's groups: ${kindred.groups.map((group) => `{${group.map((i) => names[i]).join(", ")}}`).join(", ")}. Sketching took ${flopsText(flops.sketching)}, all tunings ${flopsText(flops.tuning)}. Test loss${choices ? " / accuracy %" : ""}:`,
+    text: `Kindred's ${many ? "groups have so many datasets" : "groups"}: ${groups}. Sketching took ${flopsText(flops.sketching)}, all tunings ${flopsText(flops.tuning)}.${many ? "" : ` Test loss${choices ? " / accuracy %" : ""}:`}`,
     ...(rows.length > 0 ? { table: { head: ["dataset", ...ways], rows } } : {}),
   };
 }
