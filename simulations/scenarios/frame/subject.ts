@@ -1,6 +1,8 @@
 /** What a study measures on: rows, a model and options, compiled to a plan. Knows nothing of what is measured. */
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../../shared/base/atomic.js";
+import { KindredError } from "../../../shared/base/errors.js";
 import { type SimulationPlan, simulationPlan } from "../../../shared/config/config.js";
 import type { StudyJob } from "./study.js";
 
@@ -16,10 +18,21 @@ export interface Subject {
   readonly options: Options;
 }
 
-/** Writes `population.jsonl` into the job's folder. */
+/**
+ * Writes `population.jsonl` into the job's folder.
+ * @throws {KindredError} `already_exists` where the folder holds another, without `force`
+ */
 export async function planOf({ title, population, model, options }: Subject, job: StudyJob): Promise<SimulationPlan> {
   const folder = job.model ?? model();
   const path = join(job.out, "population.jsonl");
-  await writeAtomically(path, await population(job.seed, job.model !== undefined));
+  const lines = await population(job.seed, job.model !== undefined);
+  const before = await readFile(path, "utf8").catch(() => undefined);
+  if (before !== undefined && before !== lines && !job.force)
+    throw new KindredError(
+      "already_exists",
+      `${path}: holds other rows than this study's; choose another --out, or add --force to replace them`,
+      { path },
+    );
+  await writeAtomically(path, lines);
   return simulationPlan({ ...options, title, model: folder, population: path, seed: job.seed });
 }

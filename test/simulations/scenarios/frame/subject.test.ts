@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
+import { planOf, type Subject } from "../../../../simulations/scenarios/frame/subject.js";
+
+test("a study's rows stay in its folder: another's are refused, the same are taken again, force replaces them", async (t) => {
+  const out = await mkdtemp(join(tmpdir(), "kindred-subject-"));
+  t.after(() => rm(out, { recursive: true, force: true }));
+  const subject = (rows: string): Subject => ({
+    title: "Test",
+    population: async () => rows,
+    model: () => DEMO_MODEL,
+    options: {},
+  });
+  const plan = (rows: string, force = false) =>
+    planOf(subject(rows), { out, force, seed: 0, seeds: 1, model: undefined });
+  const { population } = await plan("one\n");
+  assert.equal(population, join(out, "population.jsonl"));
+  await plan("one\n");
+  await assert.rejects(
+    () => plan("two\n"),
+    /population\.jsonl: holds other rows than this study's; choose another --out/,
+  );
+  assert.equal(await readFile(population as string, "utf8"), "one\n");
+  await plan("two\n", true);
+  assert.equal(await readFile(population as string, "utf8"), "two\n");
+});
