@@ -15,7 +15,8 @@
  * surrogates foresee next to no loss, and there is nothing to bring to a level. It knows nothing of how the real losses were got.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import { fitHeldOut, type HeldOutFits, mean } from "./evaluate.js";
+import { mean } from "./evaluate.js";
+import { fitHeldOut, type HeldOutFits } from "./held-out.js";
 import type { Level } from "./problem.js";
 import type { SurrogateSolver } from "./surrogate.js";
 

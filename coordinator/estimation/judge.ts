@@ -11,7 +11,8 @@
  * sqrt(sum_i weight_i^2 var_i / n_i), var_i the variance of the differences over client i's n_i examples.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import { fitHeldOut, type Half, type HeldOutFits, halfOf, heldOutLosses, mean } from "./evaluate.js";
+import { type Half, halfOf, heldOutLosses, mean } from "./evaluate.js";
+import { fitHeldOut, type HeldOutFits } from "./held-out.js";
 import type { SurrogateSolver } from "./surrogate.js";
 
 export interface Comparison {

@@ -14,7 +14,8 @@ import { Guesses } from "../../shared/base/macro-f1.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import { type Turn, turns } from "../algebra/turn.js";
-import { atLevel, fitHeldOut, mean } from "./evaluate.js";
+import { atLevel, mean } from "./evaluate.js";
+import { fitHeldOut } from "./held-out.js";
 import { termStarts } from "./problem.js";
 import { type SurrogateSolver, termLoss } from "./surrogate.js";
 

@@ -5,7 +5,8 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { type Affinity, type AffinityErrors, affinityErrors, affinityMatrix } from "./affinity.js";
-import { fitHeldOut, type HeldOutFits, memberValues } from "./evaluate.js";
+import { memberValues } from "./evaluate.js";
+import { fitHeldOut, type HeldOutFits } from "./held-out.js";
 import { type SamplerOptions, type SubsetPlan, sampleSubsets } from "./sampler.js";
 import type { SurrogateSolver } from "./surrogate.js";
 

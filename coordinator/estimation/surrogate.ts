@@ -14,7 +14,7 @@
  *
  * Real training keeps the round that validates best, so how much it regularises is tuned for every group: a group whose clients
  * agree trains on for long, one whose clients conflict stops early. lambda_0 is therefore a path, from large to small, of which
- * every subset takes what its own members' held-out examples like best (evaluate.ts). No single value serves: on sketches of a
+ * every subset takes what its own members' held-out examples like best (held-out.ts). No single value serves: on sketches of a
  * small real model, four planted groups are judged best at 1e-5 and all clients together at 3e-4, and where lambda is large
  * enough for the latter the groups gain little.
  */

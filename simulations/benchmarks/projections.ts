@@ -4,7 +4,8 @@
  * far their mean over seeds is off (bias), and whether they tell the same company to be good (correlation, over the subsets that
  * hold a client, of which groups are made).
  */
-import { fitHeldOut, memberValues } from "../../coordinator/estimation/evaluate.js";
+import { memberValues } from "../../coordinator/estimation/evaluate.js";
+import { fitHeldOut } from "../../coordinator/estimation/held-out.js";
 import { sampleSubsets } from "../../coordinator/estimation/sampler.js";
 import { openEstimator } from "../../coordinator/stages/affinities.js";
 import type { Runtime } from "../../shared/runtimes/types.js";

@@ -3,7 +3,8 @@
  * few of them run to hold the count against; the estimate's own costs all measured. It knows nothing of how good the estimate is.
  */
 import { join } from "node:path";
-import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
 import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
 import { openEstimator } from "../../../coordinator/stages/affinities.js";
 import type { JobContext } from "../../../shared/base/command.js";

@@ -4,7 +4,8 @@
  */
 import { join } from "node:path";
 import { calibrated, type RealLosses } from "../../../coordinator/estimation/calibration.js";
-import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
 import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
 import { openEstimator } from "../../../coordinator/stages/affinities.js";
 import type { JobContext } from "../../../shared/base/command.js";

@@ -5,7 +5,8 @@
  */
 import { join } from "node:path";
 import { calibrated, type RealLosses } from "../../../coordinator/estimation/calibration.js";
-import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
 import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
 import type { SurrogateSolver } from "../../../coordinator/estimation/surrogate.js";
 import { GroupConstraints } from "../../../coordinator/grouping/constraints.js";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { calibrated } from "../../../coordinator/estimation/calibration.js";
-import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
 import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
 import { outlookOf } from "../../../coordinator/estimation/outlook.js";
 import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.js";

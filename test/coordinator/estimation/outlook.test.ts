@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { createBatchedSolver } from "../../../coordinator/estimation/batched.js";
-import { fitHeldOut, mean, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { mean, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
 import { fates, outlookOf } from "../../../coordinator/estimation/outlook.js";
 import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { affinityErrors, affinityMatrix } from "../../../coordinator/estimation/affinity.js";
-import { fitHeldOut, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
 import { sampleAffinity } from "../../../coordinator/estimation/precision.js";
 import { buildProblem } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";

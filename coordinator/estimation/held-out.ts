@@ -1,0 +1,251 @@
+/**
+ * The surrogates of subsets as f is taken from them: each fold of their examples held out in turn, at the lambda of the plan's path that
+ * their own held-out examples like best. It knows nothing of what the values are used for.
+ */
+import { heldOutLosses } from "./evaluate.js";
+import type { Pairs, SurrogateSolver } from "./surrogate.js";
+
+/** Surrogates of k subsets, each at the lambda of the path that its members' held-out examples like best. */
+export interface HeldOutFits {
+  /** [k, dim] in the sketches' units: one matrix, or one a held-out fold. */
+  readonly weights: readonly Float64Array[];
+  /** Held-out losses, nats, of the subset's members in its order: [examples] each. */
+  readonly losses: readonly (readonly Float64Array[])[];
+  /** [k] lambda_0 chosen. */
+  readonly lambda: Float64Array;
+  /** [k] the largest over the folds, in units where the mean squared norm of g is 1. */
+  readonly gradientNorm: Float64Array;
+  /** Newton steps (the most over the subsets) and Hessian-vector products, over the path and all folds. */
+  readonly steps: number;
+  readonly products: number;
+}
+
+/** Where the surrogates of subsets are known that differ little: one of them for each of the k. */
+export interface Neighbours {
+  /** [k, dim], one a fold. */
+  readonly weights: readonly Float64Array[];
+  /** [k] */
+  readonly lambda: Float64Array;
+}
+
+/**
+ * Gradient norm of surrogates that are solved from a neighbour's: moves gain hundredths of a nat or are refused, and what is
+ * kept is solved again.
+ */
+const NEARBY = 1e-4;
+/**
+ * Gradient norm to which a path is followed before the lambda is chosen. At 1e-3 a fit of 50 clients is so far from its optimum that it
+ * flatters small lambdas, as stopping early does: one planted group of ten took 1e-5 and lost 0.015 nats of 0.216; this takes no
+ * more products.
+ */
+const COARSE = 1e-4;
+/** To which a smaller lambda is followed before it must do better: stopped early, a fit flatters it, so one that does worse here would. */
+const COARSER = 1e-3;
+
+/**
+ * Solves the surrogates of the subsets along the plan's path, with each fold held out in turn where the problem has folds, and
+ * keeps for every subset the lambda with the lowest loss on all held-out examples of its own members together. A subset leaves
+ * the path once a smaller lambda does worse, as training ends once validation worsens.
+ *
+ * The losses reported are those that chose: best of at most four, over all held-out examples of the group. That flatters a
+ * group by a fraction of the standard error of the difference between neighbouring lambdas, which is small since these
+ * losses are paired and nearly the same fits; the more groups, the more choices, so it leans towards splitting, by less than what
+ * grouping asks of a split.
+ *
+ * @param from solves from these weights at their lambda, to a coarser gradient norm, in place of the path: a fifth of the work
+ */
+export async function fitHeldOut(
+  solver: SurrogateSolver,
+  subsets: readonly ArrayLike<number>[],
+  from?: Neighbours,
+): Promise<HeldOutFits> {
+  const { tolerance, path } = solver.plan;
+  const work = { steps: 0, products: 0 };
+  let last: FoldsFit = { lambda: new Float64Array(subsets.length).fill(path[0]!), tolerance };
+  if (from !== undefined)
+    last = { lambda: from.lambda, tolerance: Math.max(NEARBY, tolerance), start: from.weights, moves: true };
+  else if (path.length > 1) {
+    const chosen = await followPath(solver, subsets, work);
+    last = { lambda: chosen.lambda, tolerance, start: chosen.weights };
+  }
+  const { weights, gradientNorm } = await fitFolds(solver, subsets, last, work);
+  const losses = await memberLosses(solver, subsets, weights);
+  return { weights, losses, lambda: Float64Array.from(last.lambda), gradientNorm, ...work };
+}
+
+/** Newton steps (the most over the subsets) and Hessian-vector products so far. */
+interface Work {
+  steps: number;
+  products: number;
+}
+
+/** The lambda of the plan's path that suits each subset, and its weights there, followed to `COARSE`. */
+async function followPath(
+  solver: SurrogateSolver,
+  subsets: readonly ArrayLike<number>[],
+  work: Work,
+): Promise<Neighbours> {
+  const { path, tolerance } = solver.plan;
+  const { dim, folds } = solver.problem;
+  const weights = Array.from({ length: folds?.count ?? 1 }, () => new Float64Array(subsets.length * dim));
+  const lambda = new Float64Array(subsets.length).fill(path[0]!);
+  const lowest = new Float64Array(subsets.length).fill(Number.POSITIVE_INFINITY);
+  let open = subsets.map((_, k) => k);
+  for (const [at, value] of path.entries()) {
+    const stages = at === 0 ? [COARSE] : [COARSER, COARSE];
+    let start = weights.map((all) => taken(all, open, dim));
+    for (const [stage, coarse] of stages.entries()) {
+      const some = open.map((k) => subsets[k]!);
+      const fits = await fitFolds(
+        solver,
+        some,
+        {
+          lambda: new Float64Array(open.length).fill(value),
+          tolerance: Math.max(coarse, tolerance),
+          start: at === 0 ? undefined : start,
+          moves: stage === 0,
+        },
+        work,
+      );
+      const losses = await memberLosses(solver, some, fits.weights);
+      const better = open
+        .map((k, place) => ({ k, place, loss: pooledMean(losses[place]!) }))
+        .filter(({ k, loss }) => loss < lowest[k]!);
+      open = better.map(({ k }) => k);
+      const places = better.map(({ place }) => place);
+      start = fits.weights.map((all) => taken(all, places, dim));
+      if (open.length === 0) return { weights, lambda };
+      if (stage < stages.length - 1) continue;
+      for (const [next, { k, loss }] of better.entries()) {
+        lowest[k] = loss;
+        lambda[k] = value;
+        start.forEach((all, fold) => {
+          weights[fold]!.set(all.subarray(next * dim, (next + 1) * dim), k * dim);
+        });
+      }
+    }
+  }
+  return { weights, lambda };
+}
+
+interface FoldsFit {
+  readonly lambda: Float64Array;
+  readonly tolerance: number;
+  /** [k, dim] weights to start from, one a fold. @default zeros */
+  readonly start?: readonly Float64Array[] | undefined;
+  /**
+   * Whether lambda, or the subset, is another than that of `start`: then the folds, of which any two share most examples, move alike,
+   * and the later ones start where the first one's move would lead them.
+   */
+  readonly moves?: boolean;
+}
+
+/** The weights of each fold (of one where there are none), and the largest gradient norm over them. */
+interface Folds {
+  readonly weights: readonly Float64Array[];
+  readonly gradientNorm: Float64Array;
+}
+
+async function fitFolds(
+  solver: SurrogateSolver,
+  subsets: readonly ArrayLike<number>[],
+  { lambda, tolerance, start, moves = start === undefined }: FoldsFit,
+  work: Work,
+): Promise<Folds> {
+  const { dim, folds } = solver.problem;
+  const count = folds?.count ?? 1;
+  const size = subsets.length * dim;
+  const weights: Float64Array[] = [];
+  const gradientNorm = new Float64Array(subsets.length);
+  /** Folds are subsets like any others, so that a product reads the rows once for all of them. */
+  const fit = async (some: readonly number[], from: readonly Float64Array[] | undefined): Promise<void> => {
+    const fits = await solver.fit(
+      some.flatMap(() => subsets),
+      {
+        lambda: joined(some.map(() => lambda)),
+        tolerance,
+        start: from && joined(from),
+        ...(folds && { folds: some.flatMap((fold) => subsets.map(() => fold)) }),
+      },
+    );
+    work.steps += fits.steps;
+    work.products += fits.products;
+    fits.gradientNorm.forEach((norm, at) => {
+      const k = at % subsets.length;
+      gradientNorm[k] = Math.max(gradientNorm[k]!, norm);
+    });
+    for (const [at] of some.entries()) weights.push(fits.weights.slice(at * size, (at + 1) * size));
+  };
+  const all = Array.from({ length: count }, (_, fold) => fold);
+  if (count === 1 || !moves) await fit(all, start);
+  else {
+    const [first, ...rest] = all;
+    await fit([first!], start?.slice(0, 1));
+    const to = weights[0]!;
+    await fit(
+      rest,
+      rest.map((fold) => (start === undefined ? to : moved(start[fold]!, start[0]!, to))),
+    );
+  }
+  return { weights, gradientNorm };
+}
+
+/** `vectors` moved by what leads from `from` to `to`. */
+const moved = (vectors: Float64Array, from: Float64Array, to: Float64Array): Float64Array =>
+  vectors.map((value, at) => value + to[at]! - from[at]!);
+
+function joined(parts: readonly Float64Array[]): Float64Array {
+  const all = new Float64Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Rows of a [k, dim] matrix. */
+function taken(matrix: Float64Array, rows: readonly number[], dim: number): Float64Array {
+  const out = new Float64Array(rows.length * dim);
+  rows.forEach((row, at) => {
+    out.set(matrix.subarray(row * dim, (row + 1) * dim), at * dim);
+  });
+  return out;
+}
+
+async function memberLosses(
+  solver: SurrogateSolver,
+  subsets: readonly ArrayLike<number>[],
+  weights: readonly Float64Array[],
+): Promise<Float64Array[][]> {
+  const losses = await heldOutLosses(solver, weights, memberPairs(subsets));
+  let at = 0;
+  return subsets.map((subset) => {
+    at += subset.length;
+    return losses.slice(at - subset.length, at);
+  });
+}
+
+/** Mean over all examples of all members. */
+function pooledMean(losses: readonly Float64Array[]): number {
+  let sum = 0;
+  let count = 0;
+  for (const examples of losses) {
+    for (const loss of examples) sum += loss;
+    count += examples.length;
+  }
+  return sum / count;
+}
+
+/** All (member, subset) pairs, subset by subset. */
+function memberPairs(subsets: readonly ArrayLike<number>[]): Pairs {
+  const client: number[] = [];
+  const weight: number[] = [];
+  subsets.forEach((subset, k) => {
+    for (let s = 0; s < subset.length; s++) {
+      client.push(subset[s]!);
+      weight.push(k);
+    }
+  });
+  return { client: Int32Array.from(client), weight: Int32Array.from(weight) };
+}
