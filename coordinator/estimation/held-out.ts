@@ -93,7 +93,7 @@ async function followPath(
   let open = subsets.map((_, k) => k);
   for (const [at, value] of path.entries()) {
     const stages = at === 0 ? [COARSE] : [COARSER, COARSE];
-    let start = weights.map((all) => taken(all, open, dim));
+    let start = at === 0 ? undefined : weights.map((all) => taken(all, open, dim));
     for (const [stage, coarse] of stages.entries()) {
       const some = open.map((k) => subsets[k]!);
       const fits = await fitFolds(
@@ -102,7 +102,7 @@ async function followPath(
         {
           lambda: new Float64Array(open.length).fill(value),
           tolerance: Math.max(coarse, tolerance),
-          start: at === 0 ? undefined : start,
+          start,
           moves: stage === 0,
         },
         work,

@@ -102,9 +102,12 @@ const MOVE_MARGIN = 1;
 /** Standard errors by which a partition is clearly worse than another, before it is refined. */
 const CLEARLY = 3;
 
-interface Found {
+interface Proposal {
   readonly partition: Partition;
   readonly source: CandidateSource;
+}
+
+interface Found extends Proposal {
   /** ln of how many partitions refinement picked it among; 0 where it was not refined. */
   readonly choices: number;
 }
@@ -158,27 +161,26 @@ export async function groupClients(
   let best = Number.NEGATIVE_INFINITY;
   let bestGroups = fewest;
   const relaxes = method === "sdp" && n <= SDP_CLIENTS;
-  /** Proposes partitions into m groups and has them judged. */
-  const look = async (m: number, relaxed: boolean): Promise<void> => {
+  const everywhere = judge === undefined || n <= RELAXED_EVERYWHERE;
+  const relaxed = async (m: number): Promise<Proposal> => {
+    const solved = await solveGroupingSdp(standardised, { ...SDP_ROUNDED, groups: m, seed, signal });
+    return { partition: solved.partition, source: "sdp" };
+  };
+  const proposals = async (m: number): Promise<Proposal[]> => {
     throwIfAborted(signal);
+    if (m === 1) return [{ partition: one, source: "one" }];
+    if (m === n) return [{ partition: one[0]!.map((i) => [i]), source: "apart" }];
+    const first = relaxes && everywhere ? [await relaxed(m)] : [];
+    const source = method === "sdp" ? "spectral" : method;
+    const partition = await baselineGroups(source, affinity, standardised, spectral, m, seed, turn);
+    return [...first, { partition, source }];
+  };
+  /** Has what is proposed of m groups judged, where it is new. */
+  const look = async (m: number, proposed: readonly Proposal[]): Promise<void> => {
     const fresh: Partition[] = [];
-    const propose = (proposed: Partition, source: CandidateSource) => {
-      const partition = constraints.honoured(proposed, standardised, seed);
+    for (const { partition: wished, source } of proposed) {
+      const partition = constraints.honoured(wished, standardised, seed);
       if (partition !== undefined && add(partition, source)) fresh.push(partition);
-    };
-    if (m === 1) propose(one, "one");
-    else if (m === n)
-      propose(
-        one[0]!.map((i) => [i]),
-        "apart",
-      );
-    else {
-      if (relaxed) {
-        const solved = await solveGroupingSdp(standardised, { ...SDP_ROUNDED, groups: m, seed, signal });
-        propose(solved.partition, "sdp");
-      }
-      const source = method === "sdp" ? "spectral" : method;
-      propose(await baselineGroups(source, affinity, standardised, spectral, m, seed, turn), source);
     }
     if (judge === undefined) return;
     const judged = await judge.values(fresh);
@@ -190,12 +192,11 @@ export async function groupClients(
       }
     });
   };
-  const everywhere = judge === undefined || n <= RELAXED_EVERYWHERE;
   for (const m of wanted) {
-    await look(m, relaxes && everywhere);
+    await look(m, await proposals(m));
     if (judge !== undefined && m >= bestGroups + PATIENCE) break;
   }
-  if (relaxes && !everywhere) await look(bestGroups, true);
+  if (relaxes && !everywhere && bestGroups > 1 && bestGroups < n) await look(bestGroups, [await relaxed(bestGroups)]);
   if (found.size === 0)
     throw new KindredError(
       "invalid_option",
