@@ -19,7 +19,7 @@ import { Lab, type LabScore, type Tuning } from "../frame/lab.js";
 import { Measurements } from "../frame/measurements.js";
 import { sketchesOf } from "../frame/sketches.js";
 import { mean } from "../frame/statistics.js";
-import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
+import { bySeed, type Finding, type Findings, type Study, type StudyJob } from "../frame/study.js";
 import { planOf, type Subject } from "../frame/subject.js";
 import { type Agreement, agreementOf } from "./agreement.js";
 
@@ -83,9 +83,7 @@ export function estimationErrorStudy(given: ErrorCase): Study {
   return {
     about: given.about,
     run: async (job, context) => {
-      const results: SeedResult[] = [];
-      for (let seed = job.seed; seed < job.seed + job.seeds; seed++)
-        results.push(await oneSeed(given, { ...job, seed, out: join(job.out, `seed-${seed}`) }, context));
+      const results = await bySeed(job, (own) => oneSeed(given, own, context));
       return findingsOf(given, job.model ?? given.model(), results);
     },
   };

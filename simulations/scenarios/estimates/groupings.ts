@@ -21,7 +21,7 @@ import { Lab, type LabScore, type Tuning } from "../frame/lab.js";
 import { Measurements } from "../frame/measurements.js";
 import { sketchesOf } from "../frame/sketches.js";
 import { explained, mean, spearman, standardError } from "../frame/statistics.js";
-import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
+import { bySeed, type Finding, type Findings, type Study, type StudyJob } from "../frame/study.js";
 import { planOf, type Subject } from "../frame/subject.js";
 
 export interface GroupingsCase extends Subject {
@@ -70,10 +70,7 @@ export function groupingsStudy(given: GroupingsCase): Study {
     about: given.about,
     run: async (job, context) => {
       const chosen = { ...given, ...(job.model === undefined ? {} : given.own) };
-      const results: SeedResult[] = [];
-      for (let seed = job.seed; seed < job.seed + job.seeds; seed++) {
-        results.push(await oneSeed(chosen, { ...job, seed, out: join(job.out, `seed-${seed}`) }, context));
-      }
+      const results = await bySeed(job, (own) => oneSeed(chosen, own, context));
       return findingsOf(chosen, job.model ?? given.model(), results);
     },
   };

@@ -28,6 +28,14 @@ export interface Study {
   readonly run: (job: StudyJob, context: JobContext) => Promise<Findings>;
 }
 
+/** Measures for each of the job's seeds, in a folder of its own. */
+export async function bySeed<T>(job: StudyJob, measure: (job: StudyJob) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let seed = job.seed; seed < job.seed + job.seeds; seed++)
+    results.push(await measure({ ...job, seed, out: join(job.out, `seed-${seed}`) }));
+  return results;
+}
+
 export interface Table {
   readonly head: readonly string[];
   /** A cell a column; the first names the row. */

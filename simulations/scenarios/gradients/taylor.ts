@@ -12,7 +12,7 @@ import { readModelTensor } from "../../../shared/models/files.js";
 import { Lab, type Tuning } from "../frame/lab.js";
 import { Measurements } from "../frame/measurements.js";
 import { mean } from "../frame/statistics.js";
-import type { Study, StudyJob } from "../frame/study.js";
+import { bySeed, type Study, type StudyJob } from "../frame/study.js";
 import { planOf, type Subject } from "../frame/subject.js";
 import { alongWay, distance, dot, expandAlong, type Way, weightChange } from "./expansion.js";
 import { KINDS, type Kind, type KindResult, LENGTHS, type Norms, SHARES, type WayResult } from "./taylor-errors.js";
@@ -31,26 +31,26 @@ export function taylorStudy(given: TaylorCase): Study {
   return {
     about: given.about,
     run: async (job, context) => {
-      const results: KindResult[] = [];
-      for (let seed = job.seed; seed < job.seed + job.seeds; seed++) {
-        for (const kind of given.kinds) results.push(await oneKind(given, kind, { ...job, seed }, context));
-      }
+      const results = await bySeed(job, async (own) => {
+        const kinds: KindResult[] = [];
+        for (const kind of given.kinds) kinds.push(await oneKind(given, kind, own, context));
+        return kinds;
+      });
       const facts = [
         ["model", job.model ?? given.model()],
         ["passes", String(given.tuning.epochs)],
         ["learning rate", String(given.tuning.learningRate)],
       ] as const;
-      return findingsOf(given.title, facts, results);
+      return findingsOf(given.title, facts, results.flat());
     },
   };
 }
 
 async function oneKind(given: TaylorCase, kind: Kind, job: StudyJob, context: JobContext): Promise<KindResult> {
   const { seed, force } = job;
-  const folder = join(job.out, `seed-${seed}`);
-  const out = join(folder, kind.toLowerCase().replaceAll(/\W+/g, "-"));
+  const out = join(job.out, kind.toLowerCase().replaceAll(/\W+/g, "-"));
   const options = { ...given.options, ...KINDS[kind].options };
-  const plan = await planOf({ ...given, options }, { ...job, out: folder });
+  const plan = await planOf({ ...given, options }, job);
   const lab = await Lab.open(plan, context);
   const stage = context.progress.stage(`expand ${kind}`, lab.names.length + 1);
   try {

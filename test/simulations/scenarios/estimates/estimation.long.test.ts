@@ -1,10 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import test, { type TestContext } from "node:test";
-import { silentLog } from "../../../../shared/base/log.js";
-import { silentProgress } from "../../../../shared/base/progress.js";
+import test from "node:test";
 import { DEMO_OPTIONS } from "../../../../simulations/demo/demo.js";
 import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
 import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
@@ -12,25 +9,13 @@ import type { Agreement } from "../../../../simulations/scenarios/estimates/agre
 import { computationSavedStudy } from "../../../../simulations/scenarios/estimates/computation-saved.js";
 import { estimationErrorStudy } from "../../../../simulations/scenarios/estimates/estimation-error.js";
 import { MEASUREMENTS } from "../../../../simulations/scenarios/frame/measurements.js";
-import type { Study } from "../../../../simulations/scenarios/frame/study.js";
+import { runStudy, studyFolder } from "../../../support/studies.js";
 
 const population = async (seed: number): Promise<string> =>
   populationLines(plantedPopulation({ seed, groupSizes: [2, 2, 2], test: 40 }));
 
-async function folder(t: TestContext): Promise<string> {
-  const path = await mkdtemp(join(tmpdir(), "kindred-estimation-"));
-  t.after(() => rm(path, { recursive: true, force: true }));
-  return path;
-}
-
-const run = (study: Study, out: string) =>
-  study.run(
-    { out, force: false, seed: 0, seeds: 1, model: undefined },
-    { log: silentLog, progress: silentProgress, signal: new AbortController().signal },
-  );
-
 test("a study of estimation errors tunes subsets, sees that company counts, and goes on from what it measured", async (t) => {
-  const out = await folder(t);
+  const out = await studyFolder(t);
   const study = estimationErrorStudy({
     about: "test",
     title: "Test",
@@ -44,7 +29,7 @@ test("a study of estimation errors tunes subsets, sees that company counts, and 
     width: 128,
     repeated: 2,
   });
-  const first = await run(study, out);
+  const first = await runStudy(study, out);
   const [result] = first.data as [
     {
       alone: { validation: { loss: number }[] }[];
@@ -70,7 +55,7 @@ test("a study of estimation errors tunes subsets, sees that company counts, and 
   // But for the time that solving took.
   const timeless = (findings: typeof first) =>
     JSON.parse(JSON.stringify(findings.data, (key, value) => (key === "seconds" ? 0 : value)));
-  assert.deepEqual(timeless(await run(study, out)), timeless(first));
+  assert.deepEqual(timeless(await runStudy(study, out)), timeless(first));
   assert.deepEqual(await readFile(path), measured);
 });
 
@@ -84,7 +69,7 @@ test("a study of computation saved counts tunings as they run", async (t) => {
     checked: 2,
     cases: [{ name: "planted", population, options: {}, forms: ["answer"], subsets: 8, size: 3 }],
   });
-  const { data } = await run(study, await folder(t));
+  const { data } = await runStudy(study, await studyFolder(t));
   const [{ tuning, checked, ours }] = data as [
     {
       tuning: number;

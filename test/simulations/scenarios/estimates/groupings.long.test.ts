@@ -1,19 +1,16 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
-import { silentLog } from "../../../../shared/base/log.js";
-import { silentProgress } from "../../../../shared/base/progress.js";
 import { DEMO_OPTIONS } from "../../../../simulations/demo/demo.js";
 import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
 import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
 import { groupingsStudy } from "../../../../simulations/scenarios/estimates/groupings.js";
 import { MEASUREMENTS } from "../../../../simulations/scenarios/frame/measurements.js";
+import { runStudy, studyFolder } from "../../../support/studies.js";
 
 test("a study of groupings finds the planted groups, tunes every way's groups and goes on from what it measured", async (t) => {
-  const out = await mkdtemp(join(tmpdir(), "kindred-groupings-"));
-  t.after(() => rm(out, { recursive: true, force: true }));
+  const out = await studyFolder(t);
   const planted = (seed: number) => plantedPopulation({ seed, groupSizes: [3, 3, 3], test: 60 });
   const study = groupingsStudy({
     about: "test",
@@ -23,12 +20,7 @@ test("a study of groupings finds the planted groups, tunes every way's groups an
     options: { adapter: DEMO_OPTIONS.adapter, groups: 3 },
     tuning: { epochs: 12, batch: 8, learningRate: 0.03 },
   });
-  const run = () =>
-    study.run(
-      { out, force: false, seed: 0, seeds: 1, model: undefined },
-      { log: silentLog, progress: silentProgress, signal: new AbortController().signal },
-    );
-  const first = await run();
+  const first = await runStudy(study, out);
   const [result] = first.data as [
     {
       partitions: { way: string; groups: number[][] }[];
@@ -63,6 +55,6 @@ test("a study of groupings finds the planted groups, tunes every way's groups an
   }
   assert.ok(met > 0);
   const measured = await readFile(join(out, "seed-0", MEASUREMENTS));
-  assert.deepEqual(await run(), first);
+  assert.deepEqual(await runStudy(study, out), first);
   assert.deepEqual(await readFile(join(out, "seed-0", MEASUREMENTS)), measured);
 });

@@ -1,14 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
 import { planOf, type Subject } from "../../../../simulations/scenarios/frame/subject.js";
+import { studyFolder } from "../../../support/studies.js";
 
 test("a study's rows stay in its folder: another's are refused, the same are taken again, force replaces them", async (t) => {
-  const out = await mkdtemp(join(tmpdir(), "kindred-subject-"));
-  t.after(() => rm(out, { recursive: true, force: true }));
+  const out = await studyFolder(t);
   const subject = (rows: string): Subject => ({
     title: "Test",
     population: async () => rows,

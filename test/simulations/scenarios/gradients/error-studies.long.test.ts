@@ -1,44 +1,29 @@
 /** The studies of the approximation's and the sketch's errors, whole, on a model that is trained in this repository. */
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import test, { type TestContext } from "node:test";
-import { silentLog } from "../../../../shared/base/log.js";
-import { silentProgress } from "../../../../shared/base/progress.js";
+import test from "node:test";
 import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
 import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
 import { MEASUREMENTS } from "../../../../simulations/scenarios/frame/measurements.js";
-import type { Study } from "../../../../simulations/scenarios/frame/study.js";
 import { distortionStudy } from "../../../../simulations/scenarios/gradients/distortion.js";
 import type { Distortion } from "../../../../simulations/scenarios/gradients/projections.js";
 import { taylorStudy } from "../../../../simulations/scenarios/gradients/taylor.js";
+import { runStudy, studyFolder } from "../../../support/studies.js";
 
 const population = async (seed: number) =>
   populationLines(plantedPopulation({ seed, groupSizes: [1, 1], train: 12, test: 4 }));
 const common = { about: "test", title: "Test", population, model: () => DEMO_MODEL };
 
-async function folder(t: TestContext): Promise<string> {
-  const out = await mkdtemp(join(tmpdir(), "kindred-study-"));
-  t.after(() => rm(out, { recursive: true, force: true }));
-  return out;
-}
-
-const run = (study: Study, out: string) =>
-  study.run(
-    { out, force: false, seed: 0, seeds: 1, model: undefined },
-    { log: silentLog, progress: silentProgress, signal: new AbortController().signal },
-  );
-
 test("a study of the approximation tunes each kind and dataset, is near at the shortest step, and goes on from what it measured", async (t) => {
-  const out = await folder(t);
+  const out = await studyFolder(t);
   const study = taylorStudy({
     ...common,
     kinds: ["LoRA", "Houlsby", "QLoRA"],
     options: {},
     tuning: { epochs: 4, batch: 8, learningRate: 0.01 },
   });
-  const first = await run(study, out);
+  const first = await runStudy(study, out);
   const { cells, ways } = first.data as {
     cells: { kind: string; margin: string; length: number; linear: { ofChange: { value: number } } }[];
     ways: { ways: { group: string[]; loss: { before: number; after: number }; slopes: number }[] }[];
@@ -58,13 +43,13 @@ test("a study of the approximation tunes each kind and dataset, is near at the s
   }
   const path = join(out, "seed-0", "qlora", MEASUREMENTS);
   const measured = await readFile(path);
-  assert.deepEqual(await run(study, out), first);
+  assert.deepEqual(await runStudy(study, out), first);
   assert.deepEqual(await readFile(path), measured);
 });
 
 test("a study of the sketch's distortion finds it as near to theory as the dense projection", async (t) => {
-  const out = await folder(t);
-  const { data } = await run(distortionStudy({ ...common, options: {} }), out);
+  const out = await studyFolder(t);
+  const { data } = await runStudy(distortionStudy({ ...common, options: {} }), out);
   const results = data as {
     widths: number[];
     theory: Distortion[];
