@@ -501,8 +501,16 @@ function stageCommands(program: Command): void {
   )
     .requiredOption("--out <dir>", "folder of the estimate")
     .option("--subsets <n>", "subsets of clients whose joint training is estimated (default: chosen)", integer(1))
-    .option("--subset-size <n>", "clients a subset (default: chosen)", integer(2))
-    .option("--standard-error <nats>", "add subsets until the affinities are known to this", number(1e-9, 1e9))
+    .option(
+      "--subset-size <n>",
+      "clients a subset (default: the root of their number, or by --standard-error)",
+      integer(2),
+    )
+    .option(
+      "--standard-error <nats>",
+      "size and number of subsets: the smallest, added until the affinities are known to this",
+      number(1e-9, 1e9),
+    )
     .addOption(new Option("--design <name>", "how subsets are drawn").choices(DESIGNS).default("balanced"))
     .addOption(new Option("--balance <name>", "what a client counts for").choices(BALANCES).default("none"))
     .option("--lambda <list>", "ridge penalty, or a path of them: 3e-3,3e-4 (default: a path)", positives)

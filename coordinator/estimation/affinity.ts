@@ -4,6 +4,7 @@
  * It knows nothing of where f comes from.
  */
 import { KindredError } from "../../shared/base/errors.js";
+import { binomial } from "./sampler.js";
 
 export interface Affinity {
   /** T: n rows of n values, nats an example, higher is better. */
@@ -58,8 +59,9 @@ export interface AffinityErrors {
 
 /**
  * How well the sampled subsets determine T: how far T_ij would lie from its mean over all subsets of this size that hold i and j.
- * A pair has few subsets, so the deviation of f_i(S) about T_ij is pooled over all j. What the held-out examples leave unsure is
- * not in it: all T_ij of a row share that.
+ * A pair has few subsets, so the deviation of f_i(S) about T_ij is pooled over all j. Subsets are drawn without repetition, so the
+ * variance of a mean over c of the C there are falls by 1 - c / C (Cochran 1977, section 2.6): where all were drawn, T is exact. What the held-out
+ * examples leave unsure is not in it: all T_ij of a row share that.
  *
  * @param values as for `affinityMatrix`
  */
@@ -80,10 +82,14 @@ export function affinityErrors(
   });
   for (let i = 0; i < n; i++) for (let j = 0; j < n; j++) if (j !== i) freedom[i]! += counts[i]![j]! - 1;
   let sum = 0;
+  const size = subsets[0]!.length;
   const errors = matrix.map((_, i) => {
     // With one subset a pair nothing says how far others would lie.
     const variance = freedom[i]! > 0 ? squares[i]! / freedom[i]! : Number.POSITIVE_INFINITY;
-    const row = Float64Array.from(counts[i]!, (count) => Math.sqrt(variance / count));
+    const row = Float64Array.from(counts[i]!, (count, j) => {
+      const there = j === i ? binomial(n - 1, size - 1) : binomial(n - 2, size - 2);
+      return count >= there ? 0 : Math.sqrt((variance / count) * (1 - count / there));
+    });
     row.forEach((error, j) => {
       if (j !== i) sum += error ** 2;
     });

@@ -1,13 +1,14 @@
 /**
- * How many subsets: as many as given, or as a wanted standard error of the affinities needs. A first family that covers every pair
- * a few times says how far f_i(S) scatters over subsets; the error falls with the root of the coverage, so that says how many
- * more. It knows nothing of what the affinities are used for.
+ * How many subsets, and of how many clients: as given, or as a wanted standard error of the affinities needs. A first family that
+ * covers every pair a few times says how far f_i(S) scatters over subsets; the error falls with the root of the coverage, so that
+ * says how many more. It knows nothing of what the affinities are used for.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { type Affinity, type AffinityErrors, affinityErrors, affinityMatrix } from "./affinity.js";
 import { memberValues } from "./evaluate.js";
 import { fitHeldOut, type HeldOutFits } from "./held-out.js";
 import { type SamplerOptions, type SubsetPlan, sampleSubsets } from "./sampler.js";
+import { smallestSize } from "./subset-size.js";
 import type { SurrogateSolver } from "./surrogate.js";
 
 /** Coverage of a pair in the first family: the fewest that give a deviation. */
@@ -51,7 +52,7 @@ export function firstSubsets(
 
 /**
  * Draws subsets, solves them and takes the means; with a standard error to reach, until it is reached, all subsets are there or
- * `most` is.
+ * `most` is, and of the size that `smallestSize` finds where none is given.
  *
  * @throws {KindredError} as `firstSubsets`
  */
@@ -59,9 +60,14 @@ export async function sampleAffinity(
   solver: SurrogateSolver,
   options: PrecisionOptions = {},
 ): Promise<SampledAffinity> {
-  const { standardError, most = 20_000, ...sampling } = options;
+  const { standardError, most = 20_000, ...given } = options;
   const clients = solver.problem.clients.length;
-  let plan = firstSubsets(clients, options);
+  firstSubsets(clients, options); // what cannot be drawn is said before anything is solved
+  const sampling =
+    standardError === undefined || given.size !== undefined || given.design === "pairs"
+      ? given
+      : { ...given, size: await smallestSize(solver, standardError, given.seed) };
+  let plan = firstSubsets(clients, { ...sampling, standardError });
   let found = summarised(clients, plan, await fitHeldOut(solver, plan.subsets));
   if (standardError === undefined) return found;
   for (let family = 1; family < FAMILIES && found.errors.typical > standardError; family++) {

@@ -44,7 +44,7 @@ export const DESIGNS = ["balanced", "uniform", "pairs"] as const;
 export type Design = (typeof DESIGNS)[number];
 
 /** Coverage of a pair aimed at by default: the paper's 1000 x 10 at n = 100 gives 9. */
-const DEFAULT_COVERAGE = 8;
+export const DEFAULT_COVERAGE = 8;
 const DEFAULT_MOST_SUBSETS = 2000;
 /** Attempts at covering all pairs with a k that is close to the smallest. */
 const ATTEMPTS = 12;
@@ -279,7 +279,7 @@ function schoenheim(n: number, size: number): number {
 }
 
 /** n over k, or Infinity where it is beyond counting. */
-function binomial(n: number, k: number): number {
+export function binomial(n: number, k: number): number {
   let result = 1;
   for (let i = 1; i <= Math.min(k, n - k); i++) {
     result = (result * (n - i + 1)) / i;

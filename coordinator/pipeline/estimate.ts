@@ -103,7 +103,7 @@ export interface StoredEstimate extends EstimateOutcome {
       readonly common: readonly (readonly [string, number])[];
     };
     readonly company: Company;
-    /** Standard errors of the affinities, nats, four digits; null where each pair was seen once. */
+    /** Standard errors of the affinities, nats, four digits; null where each pair was seen once of many times. */
     readonly errors: readonly (readonly number[])[] | null;
   };
 }

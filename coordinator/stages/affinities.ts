@@ -32,7 +32,7 @@ export interface EstimationFacts {
   /** Numbers of a sketch: of all its projections. */
   readonly dim: number;
   readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
-  /** Of an affinity, by the choice of subsets, nats; null where each pair was seen once. */
+  /** Of an affinity, by the choice of subsets, nats; null where each pair was seen once of many times. */
   readonly standardError: number | null;
   readonly twoTerms: boolean;
   readonly folds: number;

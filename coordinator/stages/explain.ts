@@ -16,7 +16,7 @@ export interface GroupedClients {
   readonly clients: readonly string[];
   /** T, nats: row i says how i fares with each; higher is better. */
   readonly affinity: readonly ArrayLike<number>[];
-  /** Of T, by the choice of subsets, nats; null where each pair was seen once. */
+  /** Of T, by the choice of subsets, nats; null where each pair was seen once of many times. */
   readonly errors: readonly ArrayLike<number>[] | null;
   readonly partition: Partition;
   /** Of the grouping, in a sentence. */

@@ -39,7 +39,7 @@ export function explanationText(explanation: Explanation, { color, width }: Scre
     bold("Partners: how it fares with each, by affinity in nats"),
     ...table(
       [
-        ["", "group", "affinity", "±", "over mean", "in return"],
+        ["", "group", "affinity", "± by subsets", "over mean", "in return"],
         ...[...partners.best, ...[...partners.worst].reverse()].map((partner) => [
           name(partner.client),
           String(partner.group),

@@ -128,7 +128,9 @@ const estimation = block({
   subsets: auto(whole(1, 100_000), "a whole number from 1 to 100000")
     .default("auto")
     .describe("Random subsets of clients whose joint training is estimated"),
-  subsetSize: auto(whole(2, 10_000), "a whole number from 2 to 10000").default("auto").describe("Clients a subset"),
+  subsetSize: auto(whole(2, 10_000), "a whole number from 2 to 10000")
+    .default("auto")
+    .describe("Clients a subset; auto: the root of their number, or by standardError"),
   dim: whole(1, 16_384).default(400).describe("Entries of a sketched gradient"),
   projections: whole(1, MOST_PROJECTIONS)
     .default(1)
@@ -150,7 +152,9 @@ const estimation = block({
     ),
   standardError: auto(z.number().positive(), "a number above 0")
     .default("auto")
-    .describe("Of an affinity, nats: subsets are added until it is reached, in place of a number of subsets"),
+    .describe(
+      "Of an affinity, nats, in place of a number of subsets: the smallest subsets that reach it for the default's work, added until they do",
+    ),
   balance: z
     .enum(["none", "down", "up"])
     .default("none")

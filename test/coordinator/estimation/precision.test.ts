@@ -7,19 +7,25 @@ import { sampleAffinity } from "../../../coordinator/estimation/precision.js";
 import { buildProblem } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
 import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
+import { smallestSize } from "../../../coordinator/estimation/subset-size.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { randomSketches } from "./sketches.js";
 
-test("the standard error of an affinity is its scatter over families of subsets", () => {
-  // f_i(S) drawn with a deviation of its own for each client; 200 families, so a deviation is known within 5 % (one in 20).
+test("the standard error of an affinity is how far it lies from that over all subsets", () => {
+  // f_i(S) drawn once for each of all 495 subsets, with a deviation of its own for each client; 200 families of 60, of which a pair
+  // sees 5.5 of its 45 subsets, so a deviation is known within 5 % (one in 20).
   const n = 12;
-  const deviation = Float64Array.from({ length: n }, (_, i) => 0.3 + 0.1 * i);
   const rng = new SeededRng(3, "values");
+  const all = sampleSubsets(n, { size: 4, subsets: 495 }).subsets;
+  const table = new Map(
+    all.map((subset) => [subset.join(), Float64Array.from(subset, (i) => i + (0.3 + 0.1 * i) * rng.normal())]),
+  );
+  const valuesOf = (subsets: readonly Int32Array[]) => subsets.map((subset) => table.get(subset.join())!);
+  const truth = affinityMatrix(n, all, valuesOf(all));
   const families = Array.from({ length: 200 }, (_, seed) => {
     const { subsets } = sampleSubsets(n, { size: 4, subsets: 60, seed });
-    const values = subsets.map((subset) => Float64Array.from(subset, (i) => i + deviation[i]! * rng.normal()));
-    const affinity = affinityMatrix(n, subsets, values);
-    return { affinity, errors: affinityErrors(affinity, subsets, values) };
+    const affinity = affinityMatrix(n, subsets, valuesOf(subsets));
+    return { affinity, errors: affinityErrors(affinity, subsets, valuesOf(subsets)) };
   });
   for (let i = 0; i < n; i++) {
     let seen = 0;
@@ -27,17 +33,40 @@ test("the standard error of an affinity is its scatter over families of subsets"
     for (const { affinity, errors } of families)
       for (let j = 0; j < n; j++) {
         if (j === i) continue;
-        seen += (affinity.matrix[i]![j]! - i) ** 2;
+        seen += (affinity.matrix[i]![j]! - truth.matrix[i]![j]!) ** 2;
         said += errors.matrix[i]![j]! ** 2;
       }
     assert.ok(Math.abs(Math.sqrt(said / seen) - 1) < 0.12, `client ${i}: ${Math.sqrt(said / seen)}`);
   }
+  // Where all were seen nothing is left to err by.
+  assert.equal(affinityErrors(truth, all, valuesOf(all)).typical, 0);
 });
 
-test("where each pair was seen once, nothing says how sure an affinity is", () => {
+test("where each pair was seen once, nothing says how sure an affinity is; of pairs alone it is exact", () => {
+  const lines = ["012", "034", "056", "135", "146", "236", "245"].map((line) => Int32Array.from(line, Number));
+  const ofThree = lines.map(() => Float64Array.of(1, 2, 3));
+  assert.equal(affinityErrors(affinityMatrix(7, lines, ofThree), lines, ofThree).typical, Number.POSITIVE_INFINITY);
   const { subsets } = sampleSubsets(4, { design: "pairs" });
   const values = subsets.map(() => Float64Array.of(1, 2));
-  assert.equal(affinityErrors(affinityMatrix(4, subsets, values), subsets, values).typical, Number.POSITIVE_INFINITY);
+  assert.equal(affinityErrors(affinityMatrix(4, subsets, values), subsets, values).typical, 0);
+});
+
+test("the smallest subsets are taken whose affinities are as sure as asked for the default's work", async () => {
+  const few = createReferenceSolver(buildProblem(randomSketches(10, { dim: 4 })), { lambda: 1e-2 });
+  const pairs = await sampleAffinity(few, { standardError: 1e-3 });
+  assert.deepEqual([pairs.plan.size, pairs.plan.subsets.length, pairs.errors.typical], [2, 45, 0]);
+  assert.equal((await sampleAffinity(few, { standardError: 1e-3, size: 4 })).plan.size, 4);
+
+  // A hundred clients: all pairs hold 9,900 together, the default's subsets of ten at its coverage 8,800. Subsets of three cover a
+  // pair 1.8 times with so many: what error that leaves decides.
+  const many = createReferenceSolver(buildProblem(randomSketches(100, { dim: 3 })), { lambda: 1e-2 });
+  const { typical } = (await sampleAffinity(many, { size: 3, coverage: 1.77 })).errors;
+  assert.ok((await smallestSize(many, 0.8 * typical)) > 3);
+  assert.equal(await smallestSize(many, 1e-6), 10);
+  const wanted = 1.15 * typical;
+  const found = await sampleAffinity(many, { standardError: wanted });
+  assert.equal(found.plan.size, 3);
+  assert.ok(found.errors.typical <= wanted, `${found.errors.typical} of ${wanted}`);
 });
 
 test("subsets are added until the wanted standard error is reached, and what was solved before is kept", async () => {

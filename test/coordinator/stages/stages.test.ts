@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { binomial } from "../../../coordinator/estimation/sampler.js";
 import { adjustedRandIndex } from "../../../coordinator/grouping/rand-index.js";
 import { type EstimateFile, type EstimateJob, estimateFiles } from "../../../coordinator/stages/estimate.js";
 import { FILES, readMatrix, readSubsets, writeMatrix } from "../../../coordinator/stages/files.js";
@@ -72,7 +73,9 @@ test("an estimate's affinities are the means over its subsets, and its seed is t
   const { clients, matrix } = await readMatrix(join(at("estimate"), FILES.affinity));
   const errors = await readMatrix(join(at("estimate"), FILES.errors));
   assert.deepEqual(clients, names);
-  assert.ok(errors.matrix.flat().every((row) => row.every((error) => error > 0)));
+  // All subsets of three were drawn: nothing is left to err by.
+  assert.equal(file.facts.subsets, binomial(names.length, 3));
+  assert.ok(file.facts.standardError === 0 && errors.matrix.flat().every((row) => row.every((error) => error === 0)));
   const subsets = await readSubsets(join(at("estimate"), FILES.subsets), clients);
   assert.equal(subsets.length, file.facts.subsets);
   const both = subsets.filter(({ members }) => members.includes(2) && members.includes(5));
