@@ -228,13 +228,6 @@ export function selectGraph({ clients, rows, dim }: Sizes, folds: number): Graph
   });
 }
 
-/** Second moment of a sample of rows: X^T X. */
-export function momentGraph(rows: number, dim: number): Graph {
-  const g = new GraphBuilder();
-  const sample = g.input("sample", [rows, dim]);
-  return g.build({ moment: g.matmul(sample, sample, { transA: true }) });
-}
-
 /** G Q, sketches in another basis (`rotate` false leaves them as they are), and each client's sum of their squares. */
 export function rotationGraph({ clients, rows, dim }: Sizes, rotate: boolean): Graph {
   const g = new GraphBuilder();

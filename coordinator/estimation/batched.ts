@@ -11,17 +11,9 @@
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { Executable, FeedData, ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
 import type { LogisticRows } from "../../shared/sketch/types.js";
-import { decomposeApart } from "../algebra/eigen.js";
 import { turns } from "../algebra/turn.js";
-import {
-  gradientGraph,
-  lossGraph,
-  momentGraph,
-  productGraph,
-  relocateGraph,
-  rotationGraph,
-  selectGraph,
-} from "./batch.js";
+import { type Basis, principalAxes } from "./axes.js";
+import { gradientGraph, lossGraph, productGraph, relocateGraph, rotationGraph, selectGraph } from "./batch.js";
 import { type Programs, solveBatch, type TrainRows } from "./lockstep.js";
 import { type Placement, placeRows } from "./placement.js";
 import { type EstimationProblem, rowWeights } from "./problem.js";
@@ -45,8 +37,6 @@ import {
  * rows are packed anew for each product: 104 columns a client take 17 % less processor time a subset than 52.
  */
 const BATCH_NUMBERS = 24_000_000;
-/** Rows of the pooled sample that gives the principal axes: more would not change the count of products. */
-const AXES_ROWS = 1600;
 /** Above this width the axes would take longer to find (dim^3: 3 s at 800) than they save. */
 const MOST_ROTATED = 1024;
 /** Margin against a rival that is not there: e^-1e9 is 0. */
@@ -114,14 +104,6 @@ interface Rows extends Placement {
   readonly margin: ResidentTensor;
 }
 
-/** An orthonormal basis, both ways round. */
-interface Basis {
-  /** [dim, dim] the axes in its columns. */
-  readonly columns: Float64Array;
-  /** [dim, dim] the axes in its rows. */
-  readonly rows: Float64Array;
-}
-
 async function uploadRows(
   runtime: Runtime,
   parts: readonly LogisticRows[],
@@ -166,34 +148,6 @@ async function uploadWeights(
       });
     }
   return runtime.upload({ shape: [clients, folds, rows], data });
-}
-
-/** Eigenvectors of the second moment of sketches, from an even sample over the clients. */
-async function principalAxes({ train, dim }: EstimationProblem, runtime: Runtime): Promise<Basis> {
-  const each = Math.max(1, Math.floor(AXES_ROWS / train.length));
-  const count = train.reduce((sum, { margin }) => sum + Math.min(margin.length, each), 0);
-  const sample = new Float32Array(count * dim);
-  let at = 0;
-  let squares = 0;
-  for (const { margin, sketch } of train) {
-    const taken = Math.min(margin.length, each);
-    for (let t = 0; t < taken; t++) {
-      const from = Math.floor((t * margin.length) / taken) * dim;
-      for (let d = from; d < from + dim; d++) squares += sketch[d]! ** 2;
-      sample.set(sketch.subarray(from, from + dim), at);
-      at += dim;
-    }
-  }
-  // Of unit trace: sketches of any size meet neither end of float32's range.
-  const unit = squares > 0 ? 1 / Math.sqrt(squares) : 0;
-  for (let x = 0; x < sample.length; x++) sample[x]! *= unit;
-  const program = await runtime.compile(momentGraph(count, dim));
-  const moment = (await program.run({ sample: { shape: [count, dim], data: sample } })).tensors.moment!.data;
-  await program.release();
-  const { vectors } = await decomposeApart(Float64Array.from(moment), dim);
-  const columns = new Float64Array(dim * dim);
-  for (let i = 0; i < dim; i++) for (let j = 0; j < dim; j++) columns[i * dim + j] = vectors[j * dim + i]!;
-  return { columns, rows: vectors };
 }
 
 /** Where at most this share of the clients is asked about, their rows are copied for the batch. */

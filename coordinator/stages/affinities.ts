@@ -10,6 +10,7 @@ import { createAveragedSolver } from "../estimation/averaged.js";
 import { createBatchedSolver } from "../estimation/batched.js";
 import { calibrated, type RealLosses } from "../estimation/calibration.js";
 import { type Half, memberValues } from "../estimation/evaluate.js";
+import { narrowed } from "../estimation/narrow.js";
 import { type PrecisionOptions, type SampledAffinity, sampleAffinity } from "../estimation/precision.js";
 import { type Balance, buildProblem, crossFit } from "../estimation/problem.js";
 import type { Design } from "../estimation/sampler.js";
@@ -81,7 +82,9 @@ export async function openEstimator(
   const problem = buildProblem(sketches, balance);
   // Checking and joining the rows of 500 clients hold the event loop for 0.1 s each.
   await turn();
-  const folded = crossFit(problem, undefined, seed);
+  // Several projections are each as wide as their user wants them.
+  const narrow = projections === 1 ? await narrowed(problem, runtime, { signal }) : problem;
+  const folded = crossFit(narrow, undefined, seed);
   await turn();
   const solver = await createAveragedSolver(folded, projections, (part) =>
     createBatchedSolver(part, runtime, { lambda: chosen(lambda), signal }),

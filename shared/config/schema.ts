@@ -131,7 +131,9 @@ const estimation = block({
   subsetSize: auto(whole(2, 10_000), "a whole number from 2 to 10000")
     .default("auto")
     .describe("Clients a subset; auto: the root of their number, or by standardError"),
-  dim: whole(1, 16_384).default(400).describe("Entries of a sketched gradient"),
+  dim: whole(1, 16_384)
+    .default(400)
+    .describe("Entries of a sketched gradient; of more than 400 the estimate keeps the leading 400 principal axes"),
   projections: whole(1, MOST_PROJECTIONS)
     .default(1)
     .describe(

@@ -36,7 +36,7 @@ export const STUDIES: Readonly<Record<string, Study>> = {
     tuning: { epochs: 4, batch: 8, learningRate: 0.003 },
     subsets: 50,
     size: 3,
-    widths: [200, 400, 800],
+    widths: [200, 400, 800, 1600],
     width: 400,
     repeated: 50,
   }),
