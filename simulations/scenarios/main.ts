@@ -78,8 +78,13 @@ async function main(): Promise<number> {
         model: { type: "string" },
         force: { type: "boolean", default: false },
         debug: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
       },
     });
+    if (values.help) {
+      console.log(helpText());
+      return 0;
+    }
     const [name = "", ...more] = positionals;
     if (more.length > 0)
       throw new KindredError("invalid_option", `one scenario at a time: ${name}, and then ${more.join(" ")}`);
@@ -104,13 +109,26 @@ async function main(): Promise<number> {
       await writeFindings(job.out, findings);
       console.log(`${findingsText(findings)}\n\n${join(job.out, "study.html")}`);
     } else {
-      const list = Object.entries({ ...SCENARIOS, ...STUDIES }).map(([key, { about }]) => `${key}: ${about}`);
-      throw new KindredError("invalid_option", `no scenario ${name || "named"}; there are ${list.join("; ")}`);
+      const names = Object.keys({ ...SCENARIOS, ...STUDIES }).join(", ");
+      throw new KindredError(
+        "invalid_option",
+        `no scenario ${name || "named"}; there are ${names}; --help says what each is`,
+      );
     }
     return 0;
   } catch (error) {
     return reportError(error, process.argv.includes("--debug"));
   }
+}
+
+function helpText(): string {
+  const all = Object.entries({ ...SCENARIOS, ...STUDIES });
+  const longest = Math.max(...all.map(([name]) => name.length));
+  return [
+    `${COMMAND} NAME [--out DIR] [--model DIR] [--seed N] [--seeds N] [--force] [--debug]`,
+    "",
+    ...all.map(([name, { about }]) => `${name.padEnd(longest)}  ${about}`),
+  ].join("\n");
 }
 
 async function simulate(scenario: Scenario, job: StudyJob): Promise<void> {

@@ -75,7 +75,8 @@ function affinities(
     const others = Array.from(row).filter((_, j) => j !== i);
     const middle = mean(others);
     const deviation = Math.sqrt(mean(others.map((value) => (value - middle) ** 2)));
-    return others.map((value) => (value - middle) / deviation);
+    // A dataset that fares alike with all says nothing of any.
+    return others.map((value) => (deviation > 0 ? (value - middle) / deviation : 0));
   });
 }
 
