@@ -48,7 +48,7 @@ export async function narrowed(
       train.push(await narrow(part));
       validation.push(await narrow(problem.validation[i]!));
     }
-    return { ...problem, dim: axes, train, validation };
+    return { ...problem, dim: axes, sentDim: dim, train, validation };
   } finally {
     runtime.free(resident);
     await program.release();

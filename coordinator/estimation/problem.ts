@@ -19,6 +19,8 @@ import {
 export interface EstimationProblem {
   readonly clients: readonly string[];
   readonly dim: number;
+  /** Set by `narrowed`: width of the sketches as sent. */
+  readonly sentDim?: number;
   /**
    * Root mean squared norm of the training sketches, each example counted with its client's weight (see LARGEST_SHARE for one that
    * stands out); 1 where all are zero.

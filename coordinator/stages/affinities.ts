@@ -32,6 +32,8 @@ export interface EstimationFacts {
   readonly subsetSize: number;
   /** Numbers of a sketch: of all its projections. */
   readonly dim: number;
+  /** Of them, those that surrogates are solved in: leading axes where `dim` is more. */
+  readonly axes: number;
   readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
   /** Of an affinity, by the choice of subsets, nats; null where each pair was seen once of many times. */
   readonly standardError: number | null;
@@ -112,7 +114,8 @@ export function factsOf({ problem }: SurrogateSolver, { plan, fits, errors }: Sa
   return {
     subsets: plan.subsets.length,
     subsetSize: plan.size,
-    dim: problem.dim,
+    dim: problem.sentDim ?? problem.dim,
+    axes: problem.dim,
     pairCoverage: plan.pairCoverage,
     standardError: Number.isFinite(errors.typical) ? errors.typical : null,
     twoTerms: problem.twoTerm,

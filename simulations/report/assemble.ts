@@ -76,6 +76,7 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
       dim: estimate.facts.dim,
       pairCoverage: estimate.facts.pairCoverage,
       facts: {
+        ...(estimate.facts.axes < estimate.facts.dim && { "leading axes kept of a sketch": estimate.facts.axes }),
         margin: estimate.facts.twoTerms ? "format and choice" : "answer over the vocabulary",
         lambda: estimate.facts.lambda,
         folds: estimate.facts.folds,

@@ -36,7 +36,7 @@ const energy = ({ train }: EstimationProblem): number =>
 test("sketches that lie in few directions are estimated from as many axes as from all numbers", async () => {
   const problem = buildProblem(widened(randomSketches(6, { dim: 9, twoTerm: true, rivals: 3, size: 2 }), 80));
   const few = await narrowed(problem, runtime, { axes: 12 });
-  assert.equal(few.dim, 12);
+  assert.deepEqual([few.dim, few.sentDim], [12, 80]);
   assert.equal(few.scale, problem.scale);
   assert.ok(few.train.every(({ dim, sketch, margin }) => dim === 12 && sketch.length === 12 * margin.length));
   const subsets = [[0], [1, 2], [0, 3, 4], [0, 1, 2, 3, 4, 5]];
