@@ -49,7 +49,7 @@ test("a client whose own loss is not known gets the others' factors' geometric m
   close(levels[2]!.scale, Math.sqrt(200));
 });
 
-test("with the common adapter's real losses changes by company are shrunk as it says, and levels stay", async () => {
+test("with the common adapter's real losses each client's changes by company are shrunk as they say, and levels stay", async () => {
   const solver = createReferenceSolver(buildProblem(randomSketches(4, { dim: 6 })), { lambda: 1e-2 });
   const { clients } = solver.problem;
   const losses = async (of: typeof solver, subset: number[]) =>
@@ -58,16 +58,19 @@ test("with the common adapter's real losses changes by company are shrunk as it 
   const alone = (await Promise.all(all.map((i) => losses(solver, [i])))).flat();
   const own = new Map(clients.map((client, i) => [client, 2 * alone[i]!]));
   const foreseen = await losses(solver, all);
-  const withSlope = (slope: number) =>
+  const withSlopes = (slopes: readonly number[]) =>
     calibrated(solver, {
       own,
-      common: new Map(clients.map((client, i) => [client, 2 * alone[i]! + 2 * slope * (foreseen[i]! - alone[i]!)])),
+      common: new Map(
+        clients.map((client, i) => [client, 2 * alone[i]! + 2 * slopes[i]! * (foreseen[i]! - alone[i]!)]),
+      ),
     });
-  const level = await withSlope(0.4);
+  const slopes = [0.4, 0.7, 1.1, 0.2];
+  const level = await withSlopes(slopes);
   const pair = await losses(solver, [1, 3]);
   for (const [at, loss] of (await losses(level, [1, 3])).entries()) {
     const i = [1, 3][at]!;
-    close(loss, 2 * alone[i]! + 2 * 0.4 * (pair[at]! - alone[i]!));
+    close(loss, 2 * alone[i]! + 2 * slopes[i]! * (pair[at]! - alone[i]!));
   }
   for (const i of all) close((await losses(level, [i]))[0]!, 2 * alone[i]!);
   // What the common adapter changed of a client with no adapter of its own is not known.
@@ -86,8 +89,9 @@ test("with the common adapter's real losses changes by company are shrunk as it 
   ).problem;
   for (const { scale } of levels!) close(scale, 2 * 0.4);
   // What the common adapter did the other way round is noise or another model: the company's effect is not turned.
-  const [flat] = (await withSlope(-1)).problem.levels!;
+  const [flat, steep] = (await withSlopes([-1, 5, 1, 1])).problem.levels!;
   close(flat!.scale, 2 * 0.1);
+  close(steep!.scale, 2 * 2);
 });
 
 test("a loss that is none is refused by its client's name", async () => {
