@@ -6,7 +6,7 @@
  *
  * Convention: higher is better, so f is minus the mean loss, nats an example.
  */
-import type { Level } from "./problem.js";
+import { companyShare, type Level } from "./problem.js";
 import type { Pairs, SurrogateSolver } from "./surrogate.js";
 
 /** f_i(S) for i in S: one array a subset, in its order. @param half sees that half of the held-out examples alone */
@@ -20,16 +20,23 @@ export function memberValues(
 /**
  * Held-out losses of (client, weight vector) pairs, nats, at the level the problem is calibrated to: of each of the client's
  * held-out examples.
- * @param weights [k, dim], one matrix a fold (one alone without folds). @returns one array a pair
+ * @param weights [k, dim], one matrix a fold (one alone without folds)
+ * @param examples [k] training examples of the subset that each weight vector is of. @returns one array a pair
  */
 export async function heldOutLosses(
   solver: SurrogateSolver,
   weights: readonly Float64Array[],
   pairs: Pairs,
+  examples: ArrayLike<number>,
 ): Promise<Float64Array[]> {
   const { folds, levels } = solver.problem;
   const levelled = (losses: readonly Float64Array[]): Float64Array[] =>
-    losses.map((examples, p) => atLevel(levels?.[pairs.client[p]!], examples));
+    levels === undefined
+      ? [...losses]
+      : losses.map((of, p) => {
+          const client = pairs.client[p]!;
+          return atLevel(levels[client]!, companyShare(solver.problem, client, examples[pairs.weight[p]!]!), of);
+        });
   if (folds === undefined) return levelled(await solver.exampleLosses(weights[0]!, pairs));
   const result = Array.from(pairs.client, (i) => new Float64Array(folds.of[i]!.length));
   for (let fold = 0; fold < folds.count; fold++) {
@@ -42,11 +49,9 @@ export async function heldOutLosses(
   return levelled(result);
 }
 
-/** Losses of one client's examples, calibrated where that is asked for. */
-export function atLevel(level: Level | undefined, losses: Float64Array): Float64Array {
-  if (level === undefined) return losses;
-  const { scale, offset } = level;
-  return losses.map((loss) => scale * loss + offset);
+/** Losses of one client's examples, calibrated. @param share as `companyShare` has it */
+export function atLevel({ scale, offset, steps }: Level, share: number, losses: Float64Array): Float64Array {
+  return losses.map((loss) => scale * loss + offset + steps * share);
 }
 
 /** Which half of a client's held-out examples: what one half suggested is believed only where the other half agrees. */

@@ -38,10 +38,20 @@ export interface EstimationProblem {
   readonly levels?: readonly Level[];
 }
 
-/** loss -> scale * loss + offset. */
+/** loss -> scale * loss + offset + steps * share, `share` how much of what all clients' rows add to its own it is tuned on: 0 to 1. */
 export interface Level {
   readonly scale: number;
   readonly offset: number;
+  readonly steps: number;
+}
+
+/** Share of all other clients' training examples that are in a subset with one client's own. @param examples those of the subset */
+export function companyShare(problem: EstimationProblem, client: number, examples: number): number {
+  const { trainExamples } = problem;
+  const own = trainExamples[client]!;
+  const all = trainExamples.reduce((sum, count) => sum + count, 0);
+  if (all <= own || examples <= own) return 0;
+  return (1 - own / examples) / (1 - own / all);
 }
 
 export interface Folds {

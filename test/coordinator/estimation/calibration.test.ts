@@ -94,6 +94,38 @@ test("with the common adapter's real losses each client's changes by company are
   close(steep!.scale, 2 * 2);
 });
 
+test("a client whom the common adapter serves better than foreseen gains by company's share of the training, as it counts rows", async () => {
+  const sketches = randomSketches(4, { dim: 6 });
+  const solver = createReferenceSolver(buildProblem(sketches), { lambda: 1e-2 });
+  const { clients, trainExamples } = solver.problem;
+  const all = [0, 1, 2, 3];
+  const losses = async (of: typeof solver, subset: number[]) =>
+    [...memberValues(await fitHeldOut(of, [subset]))[0]!].map((value) => -value);
+  const alone = (await Promise.all(all.map((i) => losses(solver, [i])))).flat();
+  const foreseen = await losses(solver, all);
+  const own = new Map(clients.map((client, i) => [client, alone[i]!]));
+  // For client 1 an adapter for all is better by 0.3 nats; the others fare as foreseen.
+  const real = new Map(clients.map((client, i) => [client, i === 1 ? alone[i]! - 0.3 : foreseen[i]!]));
+  const level = await calibrated(solver, { own, common: real });
+  close((await losses(level, [1]))[0]!, alone[1]!);
+  close((await losses(level, all))[1]!, alone[1]! - 0.3);
+  const { scale, steps } = level.problem.levels![1]!;
+  assert.ok(steps < 0 && new Set(trainExamples).size > 1);
+  const pair = [1, 2];
+  const [n1, n2] = [trainExamples[1]!, trainExamples[2]!];
+  const total = trainExamples.reduce((sum, count) => sum + count, 0);
+  const share = n2 / (n1 + n2) / ((total - n1) / total);
+  const [before] = await losses(solver, pair);
+  const [after, other] = await losses(level, pair);
+  close(after!, alone[1]! + scale * (before! - alone[1]!) + steps * share);
+  close(other!, (await losses(solver, pair))[1]!);
+  // The judge, who looks at a client under other groups too, and the outlook say the same.
+  const outlook = await new EstimatorJudge(level).outlook([[1, 2], [0], [3]]);
+  close(-outlook[1]![0]!, after!);
+  const { loss } = await outlookOf(level, [[1, 2], [0], [3]]);
+  close(loss.value, (after! + other! + (await losses(level, [0]))[0]! + (await losses(level, [3]))[0]!) / 4);
+});
+
 test("a loss that is none is refused by its client's name", async () => {
   const solver = createReferenceSolver(buildProblem(randomSketches(3, { dim: 6 })));
   for (const loss of [0, Number.NaN, Number.POSITIVE_INFINITY])
