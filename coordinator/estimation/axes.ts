@@ -96,7 +96,7 @@ async function unmixing(square: Float32Array, count: number, power: number): Pro
 }
 
 /** Rows taken evenly from all clients, in a unit where their squares sum to 1: sketches of any size meet neither end of float32's range. */
-function sampled({ train, dim }: Sketches, rows: number): HostTensor & { readonly data: Float32Array } {
+function sampled({ train, dim }: Sketches, rows: number): HostTensor {
   const each = Math.max(1, Math.floor(rows / train.length));
   const count = train.reduce((sum, { margin }) => sum + Math.min(margin.length, each), 0);
   const data = new Float32Array(count * dim);
@@ -119,15 +119,15 @@ function sampled({ train, dim }: Sketches, rows: number): HostTensor & { readonl
 /** X^T X, of a sample or a block of directions. */
 function gramGraph(shape: readonly number[]): Graph {
   const g = new GraphBuilder();
-  const block = g.input("block", [...shape]);
+  const block = g.input("block", shape);
   return g.build({ gram: g.matmul(block, block, { transA: true }) });
 }
 
 /** A block of directions times the sample's second moment, and what the moment is among them. */
 function stepGraph(sample: readonly number[], shape: readonly number[]): Graph {
   const g = new GraphBuilder();
-  const rows = g.input("sample", [...sample]);
-  const seen = g.matmul(rows, g.input("block", [...shape]));
+  const rows = g.input("sample", sample);
+  const seen = g.matmul(rows, g.input("block", shape));
   return g.build({ next: g.matmul(rows, seen, { transA: true }), moment: g.matmul(seen, seen, { transA: true }) });
 }
 

@@ -6,8 +6,8 @@
  *
  * Convention: higher is better, so f is minus the mean loss, nats an example.
  */
-import { companyShare, type Level } from "./problem.js";
-import type { Pairs, SurrogateSolver } from "./surrogate.js";
+import { companyShare, type EstimationProblem } from "./problem.js";
+import { type Pairs, type SurrogateSolver, subsetExamples } from "./surrogate.js";
 
 /** f_i(S) for i in S: one array a subset, in its order. @param half sees that half of the held-out examples alone */
 export function memberValues(
@@ -21,23 +21,17 @@ export function memberValues(
  * Held-out losses of (client, weight vector) pairs, nats, at the level the problem is calibrated to: of each of the client's
  * held-out examples.
  * @param weights [k, dim], one matrix a fold (one alone without folds)
- * @param examples [k] training examples of the subset that each weight vector is of. @returns one array a pair
+ * @param subsets [k] what each weight vector is of. @returns one array a pair
  */
 export async function heldOutLosses(
   solver: SurrogateSolver,
   weights: readonly Float64Array[],
   pairs: Pairs,
-  examples: ArrayLike<number>,
+  subsets: readonly ArrayLike<number>[],
 ): Promise<Float64Array[]> {
-  const { folds, levels } = solver.problem;
-  const levelled = (losses: readonly Float64Array[]): Float64Array[] =>
-    levels === undefined
-      ? [...losses]
-      : losses.map((of, p) => {
-          const client = pairs.client[p]!;
-          return atLevel(levels[client]!, companyShare(solver.problem, client, examples[pairs.weight[p]!]!), of);
-        });
-  if (folds === undefined) return levelled(await solver.exampleLosses(weights[0]!, pairs));
+  const { problem } = solver;
+  const { folds } = problem;
+  if (folds === undefined) return atLevel(problem, pairs, subsets, await solver.exampleLosses(weights[0]!, pairs));
   const result = Array.from(pairs.client, (i) => new Float64Array(folds.of[i]!.length));
   for (let fold = 0; fold < folds.count; fold++) {
     const losses = await solver.exampleLosses(weights[fold]!, pairs);
@@ -46,12 +40,24 @@ export async function heldOutLosses(
       for (let e = 0; e < of.length; e++) if (of[e] === fold) result[p]![e] = examples[e]!;
     });
   }
-  return levelled(result);
+  return atLevel(problem, pairs, subsets, result);
 }
 
-/** Losses of one client's examples, calibrated. @param share as `companyShare` has it */
-export function atLevel({ scale, offset, steps }: Level, share: number, losses: Float64Array): Float64Array {
-  return losses.map((loss) => scale * loss + offset + steps * share);
+/** Losses of pairs' examples, at the level the problem is calibrated to; as they are where it is not. @param subsets as for `heldOutLosses` */
+export function atLevel(
+  problem: EstimationProblem,
+  { client, weight }: Pairs,
+  subsets: readonly ArrayLike<number>[],
+  losses: Float64Array[],
+): Float64Array[] {
+  const { levels } = problem;
+  if (levels === undefined) return losses;
+  const examples = subsets.map((subset) => subsetExamples(problem, subset));
+  return losses.map((of, p) => {
+    const { scale, offset, steps } = levels[client[p]!]!;
+    const share = companyShare(problem, client[p]!, examples[weight[p]!]!);
+    return of.map((loss) => scale * loss + offset + steps * share);
+  });
 }
 
 /** Which half of a client's held-out examples: what one half suggested is believed only where the other half agrees. */

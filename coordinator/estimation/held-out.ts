@@ -3,7 +3,7 @@
  * their own held-out examples like best. It knows nothing of what the values are used for.
  */
 import { heldOutLosses } from "./evaluate.js";
-import { type Pairs, type SurrogateSolver, subsetExamples } from "./surrogate.js";
+import type { Pairs, SurrogateSolver } from "./surrogate.js";
 
 /** Surrogates of k subsets, each at the lambda of the path that its members' held-out examples like best. */
 export interface HeldOutFits {
@@ -218,12 +218,7 @@ async function memberLosses(
   subsets: readonly ArrayLike<number>[],
   weights: readonly Float64Array[],
 ): Promise<Float64Array[][]> {
-  const losses = await heldOutLosses(
-    solver,
-    weights,
-    memberPairs(subsets),
-    subsets.map((subset) => subsetExamples(solver.problem, subset)),
-  );
+  const losses = await heldOutLosses(solver, weights, memberPairs(subsets), subsets);
   let at = 0;
   return subsets.map((subset) => {
     at += subset.length;

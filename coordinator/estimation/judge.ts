@@ -13,7 +13,7 @@
 import { KindredError } from "../../shared/base/errors.js";
 import { type Half, halfOf, heldOutLosses, mean } from "./evaluate.js";
 import { fitHeldOut, type HeldOutFits } from "./held-out.js";
-import { type SurrogateSolver, subsetExamples } from "./surrogate.js";
+import type { SurrogateSolver } from "./surrogate.js";
 
 export interface Comparison {
   /** Value of the one minus value of the other. */
@@ -180,12 +180,7 @@ export class EstimatorJudge {
       client[p] = Math.floor(p / partition.length);
       weight[p] = p % partition.length;
     }
-    const losses = await heldOutLosses(
-      this.solver,
-      weights,
-      { client, weight },
-      partition.map((group) => subsetExamples(this.solver.problem, group)),
-    );
+    const losses = await heldOutLosses(this.solver, weights, { client, weight }, partition);
     return clients.map((_, i) =>
       Float64Array.from(
         { length: partition.length },

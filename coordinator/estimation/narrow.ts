@@ -14,7 +14,7 @@ import { leadingAxes } from "./axes.js";
 import type { EstimationProblem } from "./problem.js";
 
 /** Axes that are kept. */
-export const KEPT_AXES = 400;
+const KEPT_AXES = 400;
 
 /**
  * The same problem in its leading axes; as it is where it is no wider. The unit of the sketches stays that of the wide ones, and so does

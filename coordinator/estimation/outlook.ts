@@ -16,8 +16,8 @@ import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import { type Turn, turns } from "../algebra/turn.js";
 import { atLevel, mean } from "./evaluate.js";
 import { fitHeldOut } from "./held-out.js";
-import { companyShare, termStarts } from "./problem.js";
-import { type SurrogateSolver, subsetExamples, termLoss } from "./surrogate.js";
+import { termStarts } from "./problem.js";
+import { type SurrogateSolver, termLoss } from "./surrogate.js";
 
 /** Resamples of F1's standard error: they know it to 1 / sqrt(2 x 400), 3.5 %. */
 const RESAMPLES = 400;
@@ -85,7 +85,7 @@ export async function outlookOf(
   partition: readonly (readonly number[])[],
   seed = 0,
 ): Promise<Outlook> {
-  const { validation, folds, levels } = solver.problem;
+  const { validation, folds } = solver.problem;
   const { weights } = await fitHeldOut(solver, partition);
   const client = Int32Array.from(partition.flat());
   const weight = Int32Array.from(partition.flatMap((group, c) => group.map(() => c)));
@@ -97,12 +97,8 @@ export async function outlookOf(
       held[p]!.push(...fates(validation[client[p]!]!, after).filter((_, e) => of === undefined || of[e] === fold));
     });
   }
-  const examplesOf = partition.map((group) => subsetExamples(solver.problem, group));
-  const losses = held.map((examples, p) => {
-    const of = Float64Array.from(examples, ({ loss }) => loss);
-    const share = companyShare(solver.problem, client[p]!, examplesOf[weight[p]!]!);
-    return levels === undefined ? of : atLevel(levels[client[p]!]!, share, of);
-  });
+  const surrogates = held.map((examples) => Float64Array.from(examples, ({ loss }) => loss));
+  const losses = atLevel(solver.problem, { client, weight }, partition, surrogates);
   const answers = held
     .map((examples) => examples.flatMap(({ right }) => (right === undefined ? [] : [Number(right)])))
     .filter((right) => right.length > 0)

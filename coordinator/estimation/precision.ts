@@ -60,14 +60,13 @@ export async function sampleAffinity(
   solver: SurrogateSolver,
   options: PrecisionOptions = {},
 ): Promise<SampledAffinity> {
-  const { standardError, most = 20_000, ...given } = options;
+  const { standardError, most = 20_000, ...sampling } = options;
   const clients = solver.problem.clients.length;
-  firstSubsets(clients, options); // what cannot be drawn is said before anything is solved
-  const sampling =
-    standardError === undefined || given.size !== undefined || given.design === "pairs"
-      ? given
-      : { ...given, size: await smallestSize(solver, standardError, given.seed) };
-  let plan = firstSubsets(clients, { ...sampling, standardError });
+  let plan = firstSubsets(clients, options); // what cannot be drawn is said before anything is solved
+  if (standardError !== undefined && sampling.size === undefined && sampling.design !== "pairs") {
+    sampling.size = await smallestSize(solver, standardError, sampling.seed);
+    plan = firstSubsets(clients, { ...sampling, standardError });
+  }
   let found = summarised(clients, plan, await fitHeldOut(solver, plan.subsets));
   if (standardError === undefined) return found;
   for (let family = 1; family < FAMILIES && found.errors.typical > standardError; family++) {

@@ -133,7 +133,7 @@ async function oneSeed(given: ErrorCase, job: StudyJob, context: JobContext): Pr
         estimates.push(
           ...(await estimated(
             plan,
-            sketches.map((sketch) => narrowed(sketch, width)),
+            sketches.map((sketch) => folded(sketch, width)),
             {
               subsets,
               real,
@@ -151,7 +151,7 @@ async function oneSeed(given: ErrorCase, job: StudyJob, context: JobContext): Pr
 }
 
 /** A count sketch folded onto a narrower one is a sketch of that width: entry j goes to j mod the width. */
-function narrowed(sketch: ClientSketch, width: number): ClientSketch {
+function folded(sketch: ClientSketch, width: number): ClientSketch {
   const fold = (rows: LogisticRows): LogisticRows => {
     const out = new Float32Array(rows.margin.length * width);
     rows.sketch.forEach((value, at) => {
