@@ -13,7 +13,7 @@ import { METHODS } from "./coordinator/stages/methods.js";
 import { asset } from "./shared/base/assets.js";
 import { parseBytes } from "./shared/base/bytes.js";
 import { KindredError } from "./shared/base/errors.js";
-import { type Manners, printResult, reportError, runJob, stopCode, wantsColour } from "./shared/base/process.js";
+import { type OutputOptions, printResult, reportError, runJob, stopCode, wantsColour } from "./shared/base/process.js";
 import { QUANTIZATIONS, type Quantization } from "./shared/quantization/layout.js";
 import {
   DEFAULT_RUNTIME,
@@ -279,7 +279,7 @@ function runCommands(program: Command): void {
     .requiredOption("--out <dir>", "folder of the run: report, state, adapters")
     .addOption(jsonOption())
     .addOption(forceOption())
-    .action(async (config: string, options: Manners & RunOptions) => {
+    .action(async (config: string, options: OutputOptions & RunOptions) => {
       const { plan, place } = await simulationOf(config, options);
       const { runSimulation } = await import("./simulations/simulate.js");
       const { terminalReport } = await import("./simulations/report/terminal.js");
@@ -295,7 +295,7 @@ function runCommands(program: Command): void {
     .option("--out <dir>", "folder of the run", "runs/demo")
     .addOption(jsonOption())
     .addOption(forceOption())
-    .action(async (options: Manners & { seed: number; out: string; force?: boolean }) => {
+    .action(async (options: OutputOptions & { seed: number; out: string; force?: boolean }) => {
       const { runDemo } = await import("./simulations/demo/demo.js");
       const { terminalReport } = await import("./simulations/report/terminal.js");
       const out = resolve(options.out);
@@ -317,7 +317,7 @@ function runCommands(program: Command): void {
     .requiredOption("--out <dir>", "folder to write")
     .addOption(jsonOption())
     .addOption(forceOption())
-    .action(async (run: string, options: Manners & { out: string; force?: boolean }) => {
+    .action(async (run: string, options: OutputOptions & { out: string; force?: boolean }) => {
       const { exportRun } = await import("./coordinator/pipeline/export.js");
       const job = { run: resolve(run), out: resolve(options.out), force: options.force === true };
       const result = await runJob<{ members: readonly string[] }>(options, (context) => exportRun(job, context));
@@ -335,7 +335,7 @@ function rowCommands(program: Command): void {
     command(program, "evaluate", "loss, accuracy and macro-F1 of a model, with an adapter or without, on rows"),
   )
     .option("--adapter <dir>", "folder of an adapter, of PEFT or AdapterHub")
-    .action(async (options: Manners & RowsOptions & { adapter?: string }) => {
+    .action(async (options: OutputOptions & RowsOptions & { adapter?: string }) => {
       const { adapter } = options;
       const job = { ...(await rowsOf(options)), ...(adapter === undefined ? {} : { adapter }) };
       const { evaluateFile } = await import("./client/tasks/evaluate.js");
@@ -367,7 +367,7 @@ function rowCommands(program: Command): void {
     .option("--out <file>", "write the answers there, a JSON object a line")
     .action(
       async (
-        options: Manners &
+        options: OutputOptions &
           RowsOptions & {
             adapter?: string;
             ensemble?: string;
@@ -397,7 +397,7 @@ function rowCommands(program: Command): void {
     .requiredOption("--adapter <dir>", "folder of the adapter, of PEFT or AdapterHub")
     .option("--probes <n>", "random vectors of the trace's estimate", integer(2), 32)
     .option("--seed <n>", "draws the vectors", integer(0), 0)
-    .action(async (options: Manners & RowsOptions & { adapter: string; probes: number; seed: number }) => {
+    .action(async (options: OutputOptions & RowsOptions & { adapter: string; probes: number; seed: number }) => {
       const { adapter, probes, seed } = options;
       const job = { ...(await rowsOf(options)), adapter, probes, seed };
       const { sharpness } = await import("./client/tasks/sharpness.js");
@@ -419,7 +419,7 @@ function federationCommands(program: Command): void {
     .requiredOption("--config <file>", "options; minClients is needed")
     .requiredOption("--listen <host:port>", "address to listen on")
     .requiredOption("--state <dir>", "folder of the state, from which a killed coordinator resumes")
-    .action(async (options: Manners & TlsOptions & { config: string; listen: string; state: string }) => {
+    .action(async (options: OutputOptions & TlsOptions & { config: string; listen: string; state: string }) => {
       const { loadCoordinatorConfig } = await import("./shared/config/config.js");
       const plan = await loadCoordinatorConfig(options.config);
       const { runCoordinator } = await import("./coordinator/coordinator.js");
@@ -441,7 +441,7 @@ function federationCommands(program: Command): void {
     .option("--max-tokens <n>", "longest row in tokens", integer(2), 512)
     .action(
       async (
-        options: Manners &
+        options: OutputOptions &
           FormatOptions &
           RuntimeOptions &
           TlsOptions & {
@@ -483,7 +483,7 @@ function stageCommands(program: Command): void {
     .requiredOption("--out <dir>", "folder of the sketches; those that are there and fit are kept")
     .addOption(jsonOption())
     .addOption(forceOption())
-    .action(async (config: string, options: Manners & RunOptions) => {
+    .action(async (config: string, options: OutputOptions & RunOptions) => {
       const { plan, place } = await simulationOf(config, options);
       const { sketchPopulation } = await import("./client/tasks/gradients.js");
       const result = await runJob(options, (context) => sketchPopulation(plan, place, context), { resumes: true });
@@ -520,7 +520,7 @@ function stageCommands(program: Command): void {
     .action(
       async (
         sketches: string,
-        options: Manners &
+        options: OutputOptions &
           RuntimeOptions & {
             out: string;
             subsets?: number;
@@ -591,7 +591,7 @@ function stageCommands(program: Command): void {
     .action(
       async (
         affinity: string,
-        options: Manners &
+        options: OutputOptions &
           RuntimeOptions & {
             out: string;
             sketches?: string;
@@ -616,7 +616,7 @@ function stageCommands(program: Command): void {
           groups: groups ?? ("auto" as const),
           method,
           number: way,
-          company: { minSize, maxSize, together, apart },
+          constraints: { minSize, maxSize, together, apart },
           seed,
           runtime: runtimeOf(options),
         };
@@ -639,7 +639,7 @@ function stageCommands(program: Command): void {
         _: string,
         run: string,
         client: string,
-        options: Manners & RuntimeOptions & { without?: string[]; with?: string[] },
+        options: OutputOptions & RuntimeOptions & { without?: string[]; with?: string[] },
       ) => {
         const { explainRun } = await import("./coordinator/pipeline/explain.js");
         const { explanationText } = await import("./coordinator/stages/explanation.js");
@@ -668,7 +668,7 @@ function machineCommands(program: Command): void {
     .addOption(jsonOption())
     .action(
       async (
-        options: Manners &
+        options: OutputOptions &
           RuntimeOptions & {
             model: string;
             quantization: Quantization | "none";
@@ -706,7 +706,7 @@ function machineCommands(program: Command): void {
 
   command(program, "doctor", "which runtimes and GPUs work here: a small training step on each, its numbers compared")
     .addOption(jsonOption())
-    .action(async (options: Manners) => {
+    .action(async (options: OutputOptions) => {
       const { diagnose, diagnosisText, anythingWorks } = await import("./client/doctor/doctor.js");
       const diagnosis = await runJob(options, (context) => diagnose(context));
       await printResult(diagnosis, options, () => diagnosisText(diagnosis));
@@ -722,32 +722,34 @@ function machineCommands(program: Command): void {
       "Python package index, by its Simple API (default: PIP_INDEX_URL, else https://pypi.org/simple)",
     )
     .addOption(jsonOption())
-    .action(async (action: string, name: string | undefined, options: Manners & { gpu?: boolean; index?: string }) => {
-      const install = await import("./shared/runtimes/install/runtimes.js");
-      const { gpu, index } = options;
-      if ((action === "list") !== (name === undefined)) {
-        const words =
-          action === "list" ? "list takes no name" : `${action} takes a name: ${install.ADDABLE.join(" or ")}`;
-        throw new KindredError("invalid_option", `runtime ${words}`);
-      }
-      if (action !== "list") {
-        const job = { ...(gpu === undefined ? {} : { gpu }), ...(index === undefined ? {} : { index }) };
-        await runJob<unknown>(
-          options,
-          (context) =>
-            action === "add"
-              ? install.addRuntime(name as string, job, context)
-              : install.removeRuntime(name as string, context.signal),
-          { resumes: true },
-        );
-      }
-      const runtimes = install.addedRuntimes();
-      await printResult(runtimes, options, () => runtimes.map(install.statusText).join("\n"));
-    });
+    .action(
+      async (action: string, name: string | undefined, options: OutputOptions & { gpu?: boolean; index?: string }) => {
+        const install = await import("./shared/runtimes/install/runtimes.js");
+        const { gpu, index } = options;
+        if ((action === "list") !== (name === undefined)) {
+          const words =
+            action === "list" ? "list takes no name" : `${action} takes a name: ${install.ADDABLE.join(" or ")}`;
+          throw new KindredError("invalid_option", `runtime ${words}`);
+        }
+        if (action !== "list") {
+          const job = { ...(gpu === undefined ? {} : { gpu }), ...(index === undefined ? {} : { index }) };
+          await runJob<unknown>(
+            options,
+            (context) =>
+              action === "add"
+                ? install.addRuntime(name as string, job, context)
+                : install.removeRuntime(name as string, context.signal),
+            { resumes: true },
+          );
+        }
+        const runtimes = install.addedRuntimes();
+        await printResult(runtimes, options, () => runtimes.map(install.statusText).join("\n"));
+      },
+    );
 
   command(program, "schema [kind]", "print the JSON schema of a configuration file, for editors")
     .description("print the JSON schema of a configuration file (simulate or coordinator), for editors")
-    .action(async (kind: string | undefined, options: Manners) => {
+    .action(async (kind: string | undefined, options: OutputOptions) => {
       const { CONFIG_KINDS, configJsonSchema } = await import("./shared/config/config.js");
       const known = CONFIG_KINDS.find((name) => name === (kind ?? "simulate"));
       if (known === undefined) {

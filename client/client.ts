@@ -1,6 +1,6 @@
 /** `kindred client`: one client of a federation, with its own data, model and GPU or processor. */
 import { join } from "node:path";
-import { writeEnsemble } from "../shared/adapters/ensemble.js";
+import { writeEnsemble } from "../shared/adapters/ensemble-folder.js";
 import type { JobContext } from "../shared/base/command.js";
 import { KindredError } from "../shared/base/errors.js";
 import type { RowFormat } from "../shared/config/format.js";
@@ -13,8 +13,8 @@ import { loadClient } from "./data/population.js";
 import { openModel } from "./models/open.js";
 import { runClient as runSession } from "./session/session.js";
 import { ClientWork, type ReceivedEnsemble } from "./tasks/runner.js";
+import { CompiledGraphs } from "./tuning/compiled-graphs.js";
 import { budgetOf } from "./tuning/memory.js";
-import { Programs } from "./tuning/programs.js";
 
 export interface ClientJob {
   readonly coordinator: string;
@@ -43,7 +43,7 @@ export async function runClient(job: ClientJob, context: JobContext): Promise<vo
   // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
   const dataset = encodeClient(rows, tokenizer, { maxTokens, renderChat });
   const runtime = await openRuntime(job.runtime);
-  const programs = new Programs(runtime, base, budgetOf(job.runtime.memory, base, log, { trains: true }));
+  const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(job.runtime.memory, base, log, { trains: true }));
   const { state } = job;
   if (state === undefined) log.warn("no --state given: the ensemble that this client is returned will not be kept");
   const keep = async (folder: string, { adapter, members }: ReceivedEnsemble): Promise<void> => {
@@ -59,7 +59,7 @@ export async function runClient(job: ClientJob, context: JobContext): Promise<vo
       name: job.name,
       modelHash: base.hash,
       rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
-      runner: new ClientWork({ programs, dataset: () => dataset, ...onEnsemble }),
+      runner: new ClientWork({ compiledGraphs, dataset: () => dataset, ...onEnsemble }),
       ...(state === undefined ? {} : { stateDir: state }),
       signal,
       log,

@@ -14,9 +14,9 @@ import type { OpenedModel } from "../client/models/open.js";
 import { runClient, type TaskRunner } from "../client/session/session.js";
 import { encodePopulation, openPopulation } from "../client/tasks/population.js";
 import { ClientWork } from "../client/tasks/runner.js";
+import { CompiledGraphs } from "../client/tuning/compiled-graphs.js";
 import { adapterLayout } from "../client/tuning/kinds.js";
 import { budgetOf } from "../client/tuning/memory.js";
-import { Programs } from "../client/tuning/programs.js";
 import { PipelineContext } from "../coordinator/pipeline/context.js";
 import { checkGrouping, checkSampling } from "../coordinator/pipeline/estimate.js";
 import { Journal } from "../coordinator/pipeline/journal.js";
@@ -199,7 +199,7 @@ async function federate(
   { base }: OpenedModel,
   runtime: Runtime,
 ): Promise<{ outcome: RunOutcome; ctx: PipelineContext }> {
-  const programs = new Programs(runtime, base, budgetOf(run.memory, base, run.log, { trains: true }));
+  const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(run.memory, base, run.log, { trains: true }));
   // Hundreds of clients come and go in one process: who enrolled is of interest only where something is wrong.
   const details = detailsOf(run.log);
   const coordinator = await startCoordinator({
@@ -215,7 +215,7 @@ async function federate(
   const gate = new Semaphore(plan.concurrency);
   let broken: unknown;
   const sessions = population.clients.map((rows, at) => {
-    const work = new ClientWork({ programs, dataset: () => datasets[at] as EncodedDataset, full: true });
+    const work = new ClientWork({ compiledGraphs, dataset: () => datasets[at] as EncodedDataset, full: true });
     const runner: TaskRunner = { run: (task, io) => gate.run(() => work.run(task, io)) };
     return runClient({
       coordinator: coordinator.address,
@@ -264,7 +264,7 @@ async function federate(
     stop.abort();
     await Promise.all(sessions);
     await coordinator.close();
-    await programs.close();
+    await compiledGraphs.close();
   }
 }
 

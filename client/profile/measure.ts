@@ -9,9 +9,9 @@ import { openBaseModel } from "../models/base.js";
 import { peftAdapter } from "../tasks/inputs.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter, isFresh } from "../tuning/adapter.js";
 import { trainingFeeds } from "../tuning/batches.js";
+import { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
 import { type LoraLayout, loraLayout } from "../tuning/lora.js";
 import { Forward } from "../tuning/mixing.js";
-import { Meter, Programs } from "../tuning/programs.js";
 import { sketchRows } from "../tuning/sketching.js";
 import { trainAdapter } from "../tuning/training.js";
 import { analyticFlops } from "./analytic.js";
@@ -46,10 +46,10 @@ export async function measure(setting: Setting, work: Work): Promise<Measured> {
   const { layout, values } = await openAdapter(architecture, setting);
   const rows = drawnRows(batch, architecture.vocabulary);
   const runtime = await openRuntime(setting.runtime);
-  const programs = new Programs(runtime, base);
+  const compiledGraphs = new CompiledGraphs(runtime, base);
   const meter = new Meter();
   try {
-    const times = await timesOf(programs, layout, values, rows, work, meter);
+    const times = await timesOf(compiledGraphs, layout, values, rows, work, meter);
     const seconds = median(times.slice(1)) / 1000;
     return {
       runtime: runtime.name,
@@ -78,7 +78,7 @@ export async function openAdapter(
 
 /** Milliseconds of each run, the one that warms up first. */
 async function timesOf(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   values: AdapterValues,
   rows: ReturnType<typeof drawnRows>,
@@ -95,8 +95,8 @@ async function timesOf(
   switch (work.kind) {
     case "forward": {
       const members = Array.from({ length: work.members }, () => values);
-      const forward = await Forward.open(programs, layout, members, meter);
-      const { weights: _, ...feeds } = trainingFeeds(rows, programs.model.architecture);
+      const forward = await Forward.open(compiledGraphs, layout, members, meter);
+      const { weights: _, ...feeds } = trainingFeeds(rows, compiledGraphs.model.architecture);
       for (let run = 0; run <= RUNS; run++) {
         await forward.nll(feeds);
         lap();
@@ -108,14 +108,14 @@ async function timesOf(
       // The rate is of no account, but a loss that is not finite would end the training.
       const schedule = { learningRate: 1e-6, warmupSteps: 0, totalSteps: RUNS + 1, firstStep: 0, steps: RUNS + 1 };
       const plan = { ...schedule, weightDecay: 0, clipNorm: 1, seed: SEED };
-      await trainAdapter(programs, layout, values, () => rows, plan, meter, { onStep: lap });
+      await trainAdapter(compiledGraphs, layout, values, () => rows, plan, meter, { onStep: lap });
       return times;
     }
     case "sketch": {
       const tokensPerBatch = Number.MAX_SAFE_INTEGER;
-      const plan = { dim: SKETCH_DIM, seed: SEED, rivals: 0, tokensPerBatch };
+      const plan = { dim: SKETCH_DIM, seed: SEED, negatives: 0, tokensPerBatch };
       for (let run = 0; run <= RUNS; run++) {
-        await sketchRows(programs, layout, values, rows, plan, meter);
+        await sketchRows(compiledGraphs, layout, values, rows, plan, meter);
         lap();
       }
       return times;

@@ -2,9 +2,9 @@
 import type { JobContext } from "../../shared/base/command.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
+import { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
 import { smallestLayout } from "../tuning/kinds.js";
 import { budgetOf } from "../tuning/memory.js";
-import { Meter, Programs } from "../tuning/programs.js";
 import { scoreMixtures } from "../tuning/scoring.js";
 import { type InputFiles, openInputs } from "./inputs.js";
 
@@ -33,7 +33,7 @@ export async function evaluateFile(job: EvaluateJob, context: JobContext): Promi
   try {
     const members = adapter === undefined ? [] : [adapter.values];
     const [score] = await scoreMixtures(
-      new Programs(runtime, base, budgetOf(job.runtime.memory, base, context.log, { trains: false })),
+      new CompiledGraphs(runtime, base, budgetOf(job.runtime.memory, base, context.log, { trains: false })),
       layout,
       members,
       [members.map(() => 1)],

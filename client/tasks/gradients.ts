@@ -10,7 +10,7 @@ import { canonicalJson } from "../../shared/base/json.js";
 import { Semaphore } from "../../shared/base/semaphore.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
-import { answerSets, type Beginning } from "../../shared/sketch/answers.js";
+import { type AnswerPrefix, answerSets } from "../../shared/sketch/answer-prefixes.js";
 import {
   readSketchIndex,
   SKETCH_INDEX,
@@ -19,11 +19,11 @@ import {
   writeSketchFile,
   writeSketchIndex,
 } from "../../shared/sketch/folder.js";
-import { rivalsOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
+import { negativesOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
 import { initialAdapter } from "../tuning/adapter.js";
+import { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
 import { budgetOf } from "../tuning/memory.js";
-import { Meter, Programs } from "../tuning/programs.js";
-import { beginningsOf } from "../tuning/rivals.js";
+import { answerPrefixesOf } from "../tuning/negatives.js";
 import { encodePopulation, openPopulation, rowsHash } from "./population.js";
 import { layoutOf, sketchDataset } from "./sketch.js";
 
@@ -73,28 +73,28 @@ export async function sketchPopulation(
     log.warn("a client is left out", { client: name, reason: error.message });
     leftOut.push({ name, reason: error.message });
   };
-  const told: Beginning[][] = [];
-  if (rivalsOf(plan.estimation.margin) > 1)
+  const told: AnswerPrefix[][] = [];
+  if (negativesOf(plan.estimation.margin) > 1)
     datasets.forEach(({ train, validation }, at) => {
       try {
-        told.push(beginningsOf([...train, ...validation]));
+        told.push(answerPrefixesOf([...train, ...validation]));
       } catch (error) {
         leaveOut(clients[at]!.name, error);
       }
     });
   const task = sketchTask(plan, answerSets(told));
   const { kind: _, ...sketching } = task;
-  // Once, not a client: with hundreds of sets of foreign answers it is megabytes.
+  // Once, not a client: with hundreds of sets of other clients' answers it is megabytes.
   const configuration = canonicalJson(sketching);
   await checkFolder(out, { model: base.hash, sketching: configuration }, force);
   await mkdir(out, { recursive: true });
   const runtime = await openRuntime({ ...plan.runtime, ...(memory === undefined ? {} : { memory }) });
-  const programs = new Programs(runtime, base, budgetOf(memory, base, log, { trains: false }));
+  const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(memory, base, log, { trains: false }));
   const stage = progress.stage("sketch gradients", clients.length);
   let kept = 0;
   let flops = 0;
   try {
-    const layout = layoutOf(programs, task.adapter);
+    const layout = layoutOf(compiledGraphs, task.adapter);
     const adapter = { layout, start: initialAdapter(layout, task.adapter.initSeed) };
     const gate = new Semaphore(plan.concurrency);
     const one = async (at: number): Promise<void> => {
@@ -118,7 +118,7 @@ export async function sketchPopulation(
       }
       const meter = new Meter(signal);
       try {
-        const sketches = await sketchDataset(programs, dataset, task, adapter, meter);
+        const sketches = await sketchDataset(compiledGraphs, dataset, task, adapter, meter);
         const counts = { trainExamples: String(dataset.train.length), flops: String(meter.flops) };
         await writeSketchFile(path, sketches, { ...marks, ...counts });
         flops += meter.flops;
@@ -146,7 +146,7 @@ export async function sketchPopulation(
     return { out, clients: sketched.map(({ name }) => name), kept, leftOut, dim, flops };
   } finally {
     stage.done();
-    await programs.close();
+    await compiledGraphs.close();
     await runtime.close();
   }
 }

@@ -2,7 +2,7 @@
  * `kindred predict`: what a model answers to rows, with an adapter, with a client's ensemble, or by itself. Rows with
  * choices get each choice's likelihood, others are continued.
  */
-import { readEnsemble } from "../../shared/adapters/ensemble.js";
+import { readEnsemble } from "../../shared/adapters/ensemble-folder.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { RowFormat } from "../../shared/config/format.js";
@@ -17,10 +17,10 @@ import { endTokens } from "../models/ends.js";
 import { openModel } from "../models/open.js";
 import type { ModelTokenizer } from "../models/tokenizer.js";
 import type { AdapterLayout, AdapterValues } from "../tuning/adapter.js";
+import { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
 import { type Continuation, generate } from "../tuning/generation.js";
 import { smallestLayout } from "../tuning/kinds.js";
 import { budgetOf } from "../tuning/memory.js";
-import { Meter, Programs } from "../tuning/programs.js";
 import type { SamplingPlan } from "../tuning/sampling.js";
 import { choiceNlls, likeliest } from "../tuning/scoring.js";
 import { openAdapter } from "./inputs.js";
@@ -98,7 +98,11 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
   const prompts = asked.text.map((question) => encoder.encodePrompt(question, job.maxNewTokens));
   const ends = await endTokens(base);
   const runtime = await openRuntime(job.runtime);
-  const programs = new Programs(runtime, base, budgetOf(job.runtime.memory, base, context.log, { trains: false }));
+  const compiledGraphs = new CompiledGraphs(
+    runtime,
+    base,
+    budgetOf(job.runtime.memory, base, context.log, { trains: false }),
+  );
   const meter = new Meter(context.signal);
   const stage = context.progress.stage("predict", questions.length);
   const tick = (count: number): void => stage.tick(count);
@@ -106,13 +110,13 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
   try {
     const made = new Map<Question, Prediction>();
     if (rows.length > 0) {
-      const nlls = await choiceNlls(programs, layout, members, weights, rows, meter, { onBatch: tick });
+      const nlls = await choiceNlls(compiledGraphs, layout, members, weights, rows, meter, { onBatch: tick });
       asked.choices.forEach((question, i) => void made.set(question, choicePrediction(question, nlls[i]!)));
     }
     if (prompts.length > 0) {
       const { sampling, maxNewTokens, seed } = job;
       const plan = { ...sampling, maxNewTokens, ends, seed };
-      const texts = await generate(programs, layout, members, weights, prompts, plan, meter, tick);
+      const texts = await generate(compiledGraphs, layout, members, weights, prompts, plan, meter, tick);
       asked.text.forEach(({ where }, i) => {
         made.set(asked.text[i]!, textPrediction(where, tokenizer, prompts[i]!, texts[i]!));
       });

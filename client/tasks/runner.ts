@@ -5,16 +5,16 @@
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
-import type { Beginning } from "../../shared/sketch/answers.js";
+import type { AnswerPrefix } from "../../shared/sketch/answer-prefixes.js";
 import { encodeSketches } from "../../shared/sketch/codec.js";
 import type {
   AdapterSpec,
   BlobRef,
-  Cost,
   Evaluate,
   FitWeights,
   ReceiveEnsemble,
   SketchGradients,
+  TaskCost,
   TaskResultWithBlobs,
   TaskSpec,
   TrainAdapter,
@@ -30,10 +30,10 @@ import {
   adapterTensors,
   initialAdapter,
 } from "../tuning/adapter.js";
-import { fitEnsembleWeights } from "../tuning/ensemble.js";
+import { type CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
+import { fitEnsembleWeights } from "../tuning/ensemble-weights.js";
 import type { Member } from "../tuning/mixing.js";
-import { Meter, type Programs } from "../tuning/programs.js";
-import { beginningsOf } from "../tuning/rivals.js";
+import { answerPrefixesOf } from "../tuning/negatives.js";
 import { scoreMixtures } from "../tuning/scoring.js";
 import { shuffledBatches, trainAdapter } from "../tuning/training.js";
 import { layoutOf, sampledRows, sketchDataset } from "./sketch.js";
@@ -49,7 +49,7 @@ export interface ReceivedEnsemble {
 }
 
 export interface ClientWorkOptions {
-  readonly programs: Programs;
+  readonly compiledGraphs: CompiledGraphs;
   /** The client's rows as tokens; called once, when the first task needs them. */
   readonly dataset: () => EncodedDataset;
   /** Keeps the ensemble that the coordinator returns; it is dropped unless given. */
@@ -66,7 +66,7 @@ export class ClientWork implements TaskRunner {
   async run(task: TaskSpec, io: TaskIo): Promise<TaskResultWithBlobs> {
     const meter = new Meter(io.signal);
     const layout = this.layout(task.adapter);
-    const cost = (): Cost => ({
+    const cost = (): TaskCost => ({
       flops: meter.flops,
       computeSeconds: meter.computeSeconds,
       peakRssBytes: peakRssBytes(),
@@ -75,7 +75,7 @@ export class ClientWork implements TaskRunner {
       case "sketchGradients":
         return { kind: task.kind, ...(await this.sketch(task, layout, meter, io)), cost: cost() };
       case "listChoices":
-        return { kind: task.kind, beginnings: this.beginnings(), cost: cost() };
+        return { kind: task.kind, answerPrefixes: this.answerPrefixes(), cost: cost() };
       case "trainAdapter":
         return { kind: task.kind, ...(await this.train(task, layout, meter, io)), cost: cost() };
       case "evaluate":
@@ -105,7 +105,7 @@ export class ClientWork implements TaskRunner {
         "this client trains adapters; all weights are trained in simulations alone",
       );
     }
-    return layoutOf(this.options.programs, spec);
+    return layoutOf(this.options.compiledGraphs, spec);
   }
 
   private async adapter(
@@ -134,20 +134,20 @@ export class ClientWork implements TaskRunner {
   private async sketch(task: SketchGradients, layout: AdapterLayout, meter: Meter, io: TaskIo) {
     const start = await this.adapter(layout, task.adapter, task.start, io);
     const dataset = this.dataset();
-    const { programs } = this.options;
-    const sketched = await sketchDataset(programs, dataset, task, { layout, start }, meter, (share) =>
+    const { compiledGraphs } = this.options;
+    const sketched = await sketchDataset(compiledGraphs, dataset, task, { layout, start }, meter, (share) =>
       io.progress(share),
     );
     return { rows: encodeSketches(sketched), trainExamples: dataset.train.length };
   }
 
   /** Of training and validation rows. */
-  private beginnings(): Beginning[] {
-    return beginningsOf([...this.rows("train"), ...this.rows("validation")]);
+  private answerPrefixes(): AnswerPrefix[] {
+    return answerPrefixesOf([...this.rows("train"), ...this.rows("validation")]);
   }
 
   private async train(task: TrainAdapter, layout: AdapterLayout, meter: Meter, io: TaskIo) {
-    const { programs } = this.options;
+    const { compiledGraphs } = this.options;
     const { training } = task;
     const rows = this.rows("train");
     const start = await this.adapter(layout, task.adapter, task.start, io);
@@ -160,14 +160,14 @@ export class ClientWork implements TaskRunner {
     const validate = async (step: number, values: AdapterValues): Promise<void> => {
       const members = [values, ...offset.map((member) => member.values)];
       const mixture = [1, ...offset.map((member) => member.weight)];
-      const [score] = await scoreMixtures(programs, layout, members, [mixture], this.rows("validation"), meter);
+      const [score] = await scoreMixtures(compiledGraphs, layout, members, [mixture], this.rows("validation"), meter);
       const { nllSum, tokens } = score!;
       validation.push({ step, nllSum, tokens });
       if (nllSum / tokens < best.loss) best = { step, loss: nllSum / tokens, values };
     };
     if (task.validateStart) await validate(0, start);
     const { values, losses } = await trainAdapter(
-      programs,
+      compiledGraphs,
       layout,
       start,
       shuffledBatches(rows, training.batch, training.seed),
@@ -197,7 +197,7 @@ export class ClientWork implements TaskRunner {
   private async evaluate(task: Evaluate, layout: AdapterLayout, meter: Meter, io: TaskIo) {
     const members = await this.adapters(layout, task.adapter, task.members, io);
     const rows = this.rows(task.split, task.examplesLimit);
-    const scores = await scoreMixtures(this.options.programs, layout, members, task.mixtures, rows, meter, {
+    const scores = await scoreMixtures(this.options.compiledGraphs, layout, members, task.mixtures, rows, meter, {
       onBatch: (_, done, of) => io.progress(done / of),
     });
     return { scores };
@@ -206,8 +206,8 @@ export class ClientWork implements TaskRunner {
   private async fit(task: FitWeights, layout: AdapterLayout, meter: Meter, io: TaskIo) {
     const members = await this.adapters(layout, task.adapter, task.members, io);
     const rows = this.rows("validation");
-    const { programs } = this.options;
-    return await fitEnsembleWeights(programs, layout, members, task.prior, task.strength, rows, meter);
+    const { compiledGraphs } = this.options;
+    return await fitEnsembleWeights(compiledGraphs, layout, members, task.prior, task.strength, rows, meter);
   }
 
   private async receive(task: ReceiveEnsemble, layout: AdapterLayout, io: TaskIo): Promise<void> {

@@ -3,9 +3,9 @@ import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
+import { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
 import { type Curvature, curvature, HessianProducts } from "../tuning/curvature.js";
 import { budgetOf } from "../tuning/memory.js";
-import { Meter, Programs } from "../tuning/programs.js";
 import { type InputFiles, openInputs } from "./inputs.js";
 
 export interface SharpnessJob extends InputFiles {
@@ -24,7 +24,7 @@ export async function sharpness(job: SharpnessJob, context: JobContext): Promise
   const stage = context.progress.stage("products with the Hessian", 0);
   try {
     const hessian = new HessianProducts(
-      new Programs(runtime, base, budgetOf(job.runtime.memory, base, context.log, { trains: false })),
+      new CompiledGraphs(runtime, base, budgetOf(job.runtime.memory, base, context.log, { trains: false })),
       layout,
       values,
       rows,

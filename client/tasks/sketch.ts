@@ -7,12 +7,12 @@ import type { SketchedSplits } from "../../shared/sketch/codec.js";
 import type { SketchGradients, TunedSpec } from "../../shared/wire/tasks.js";
 import type { EncodedDataset, EncodedRow, Split } from "../data/types.js";
 import type { AdapterLayout, AdapterValues } from "../tuning/adapter.js";
+import type { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
 import { adapterLayout } from "../tuning/kinds.js";
-import type { Meter, Programs } from "../tuning/programs.js";
 import { sketchRows } from "../tuning/sketching.js";
 
 /** The layout of an adapter without its seed: adapters that differ by it alone share their graphs. */
-export function layoutOf({ model }: Programs, { initSeed: _, ...settings }: TunedSpec): AdapterLayout {
+export function layoutOf({ model }: CompiledGraphs, { initSeed: _, ...settings }: TunedSpec): AdapterLayout {
   return adapterLayout(model, settings);
 }
 
@@ -26,7 +26,7 @@ export function sampledRows(dataset: EncodedDataset, split: Split, limit: number
 
 /** @param onShare called as rows are done, with the share of all, 0 .. 1 */
 export async function sketchDataset(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   dataset: EncodedDataset,
   task: SketchGradients,
   { layout, start }: { readonly layout: AdapterLayout; readonly start: AdapterValues },
@@ -37,15 +37,17 @@ export async function sketchDataset(
     dim: task.dim,
     projections: task.projections,
     seed: task.seed,
-    rivals: task.rivals,
-    foreign: task.foreign,
-    foreignLimit: task.foreignLimit,
+    negatives: task.negatives,
+    otherClientAnswers: task.otherClientAnswers,
+    otherClientAnswersLimit: task.otherClientAnswersLimit,
   };
   const train = sampledRows(dataset, "train", task.examplesLimit, task.seed);
   const validation = sampledRows(dataset, "validation", task.examplesLimit, task.seed);
   const total = train.length + validation.length;
   const sketched = (rows: readonly EncodedRow[], before: number, labels: boolean) =>
-    sketchRows(programs, layout, start, rows, { ...plan, labels }, meter, (done) => onShare?.((before + done) / total));
+    sketchRows(compiledGraphs, layout, start, rows, { ...plan, labels }, meter, (done) =>
+      onShare?.((before + done) / total),
+    );
   return {
     train: await sketched(train, 0, false),
     validation: await sketched(validation, train.length, task.labels),

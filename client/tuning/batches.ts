@@ -135,8 +135,8 @@ export interface Place {
   /** How many of them are the row's choices. */
   readonly own: number;
   /** Of each set of the comparison, its tokens here. */
-  readonly foreign: readonly (readonly number[])[];
-  readonly rivals: readonly (readonly number[])[];
+  readonly otherClientAnswers: readonly (readonly number[])[];
+  readonly negatives: readonly (readonly number[])[];
 }
 
 /** What the answer of a row with choices is compared with. */
@@ -144,17 +144,17 @@ export interface Comparison {
   /** One a scored token. */
   readonly places: readonly Place[];
   /** Sets of other clients' answers: the choices together have a margin against each, and one against the rest of the vocabulary. */
-  readonly foreign: number;
+  readonly otherClientAnswers: number;
   /** How many sets each of them stands for. */
   readonly standsFor: number;
   /** Sets of choices: the right one has a margin against each. */
-  readonly rivals: number;
+  readonly negatives: number;
 }
 
 /**
  * Feeds of the margins. Without comparisons `average` [B, S] makes an example's margin the mean over its scored tokens; with them
  * the row's own choices at each of them are judged as a set.
- * @param comparisons of each row or of none, with as many foreign sets and rivals in each
+ * @param comparisons of each row or of none, with as many sets of other clients' answers and negatives in each
  */
 export function marginFeeds(
   rows: readonly EncodedRow[],
@@ -170,14 +170,14 @@ export function marginFeeds(
   const members = new Int32Array(count * width);
   const repeats = masked();
   const sets = {
-    foreign: Array.from({ length: comparisons[0]?.foreign ?? 0 }, masked),
-    rivals: Array.from({ length: comparisons[0]?.rivals ?? 0 }, masked),
+    otherClientAnswers: Array.from({ length: comparisons[0]?.otherClientAnswers ?? 0 }, masked),
+    negatives: Array.from({ length: comparisons[0]?.negatives ?? 0 }, masked),
   };
   asks.forEach(({ target }, at) => {
     const place = places[at];
     for (let k = 0; k < width; k++) members[at * width + k] = place?.tokens[k] ?? target;
     repeats.fill(0, at * width, at * width + (place?.own ?? 1));
-    for (const kind of ["foreign", "rivals"] as const)
+    for (const kind of ["otherClientAnswers", "negatives"] as const)
       place?.[kind].forEach((set, r) => {
         for (const k of set) sets[kind][r]![at * width + k] = 0;
       });
@@ -189,10 +189,10 @@ export function marginFeeds(
     repeats: { shape: [count, width], data: repeats },
     ...(comparisons.length > 0 ? answerFeeds(rows) : averageFeed(rows)),
   };
-  sets.foreign.forEach((data, r) => {
+  sets.otherClientAnswers.forEach((data, r) => {
     feeds[`format.${r}`] = { shape: [count, width], data };
   });
-  sets.rivals.forEach((data, r) => {
+  sets.negatives.forEach((data, r) => {
     feeds[`choice.${r}`] = { shape: [count, width], data };
   });
   return feeds;

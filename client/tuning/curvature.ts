@@ -9,8 +9,8 @@ import { SeededRng } from "../../shared/base/random.js";
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout, AdapterValues } from "./adapter.js";
 import { batchesOf, type Feeds, scoredTokens, trainingFeeds } from "./batches.js";
+import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { hessianProductGraph } from "./graphs.js";
-import type { Meter, Programs } from "./programs.js";
 
 export interface CurvaturePlan {
   /** Rademacher vectors of the trace's estimate. @minimum 2 */
@@ -45,7 +45,7 @@ export class HessianProducts {
   loss = Number.NaN;
 
   constructor(
-    private readonly programs: Programs,
+    private readonly compiledGraphs: CompiledGraphs,
     private readonly layout: AdapterLayout,
     private readonly values: AdapterValues,
     rows: readonly EncodedRow[],
@@ -57,14 +57,14 @@ export class HessianProducts {
     const sorted = [...rows].sort((a, b) => a.tokens.length - b.tokens.length);
     const most = tokensPerBatch ?? this.tokensThatFit(sorted);
     this.batches = batchesOf(sorted, ({ tokens }) => tokens.length, most).map((batch) =>
-      trainingFeeds(batch, programs.model.architecture, share),
+      trainingFeeds(batch, compiledGraphs.model.architecture, share),
     );
   }
 
   /** Tokens of a batch where nothing was said. @param rows by length */
   private tokensThatFit(rows: readonly EncodedRow[]): number {
-    const { layout, programs } = this;
-    const { budget, model } = programs;
+    const { layout, compiledGraphs } = this;
+    const { budget, model } = compiledGraphs;
     if (budget === undefined) return 512;
     const graph = budget.graph("hessian", layout, () => hessianProductGraph(model, layout));
     return budget.tokensOfRows("curvature", layout, graph, rows, 512);
@@ -72,19 +72,21 @@ export class HessianProducts {
 
   /** @throws {KindredError} `task_failed` where the product is not finite */
   async times(vector: Float32Array): Promise<Float64Array> {
-    const { programs, layout, values } = this;
-    const program = await programs.get("hessian", layout, () => hessianProductGraph(programs.model, layout));
+    const { compiledGraphs, layout, values } = this;
+    const program = await compiledGraphs.get("hessian", layout, () =>
+      hessianProductGraph(compiledGraphs.model, layout),
+    );
     const product = new Float64Array(layout.trainedSize);
     const held = {
       trained: values.trained,
       probe: vector,
       ...(layout.frozenSize > 0 ? { frozen: values.frozen } : {}),
     };
-    const uploaded: Record<string, Awaited<ReturnType<typeof programs.runtime.upload>>> = {};
+    const uploaded: Record<string, Awaited<ReturnType<typeof compiledGraphs.runtime.upload>>> = {};
     let loss = 0;
     try {
       for (const [name, data] of Object.entries(held)) {
-        uploaded[name] = await programs.runtime.upload({ shape: [data.length], data });
+        uploaded[name] = await compiledGraphs.runtime.upload({ shape: [data.length], data });
       }
       for (const feeds of this.batches) {
         const { tensors } = await this.meter.run(program, { ...feeds, ...uploaded });
@@ -93,7 +95,7 @@ export class HessianProducts {
         for (let i = 0; i < product.length; i++) product[i]! += part[i] as number;
       }
     } finally {
-      programs.free(...Object.values(uploaded));
+      compiledGraphs.free(...Object.values(uploaded));
     }
     if (!product.every(Number.isFinite)) {
       throw new KindredError("task_failed", "a product with the Hessian is not finite at the adapter's values");

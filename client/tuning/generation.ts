@@ -10,9 +10,9 @@ import type { Feed, ResidentTensor } from "../../shared/runtimes/types.js";
 import type { Sequence } from "../models/places.js";
 import type { AdapterLayout, AdapterValues } from "./adapter.js";
 import { sequenceFeeds } from "./batches.js";
+import type { CompiledGraph, CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { cacheNames, continueGraph } from "./graphs.js";
 import { ADAPTER_INPUTS, mixFactors, mixLogits, neededAdapters, uploadAdapters } from "./mixing.js";
-import type { Meter, Program, Programs } from "./programs.js";
 import { type SamplingPlan, sampleToken } from "./sampling.js";
 
 export interface GenerationPlan extends SamplingPlan {
@@ -51,7 +51,7 @@ interface Row {
  * @throws {KindredError} `task_failed` where logits are not finite
  */
 export async function generate(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   members: readonly AdapterValues[],
   weights: readonly number[],
@@ -61,8 +61,8 @@ export async function generate(
   onRows?: (rows: number) => void,
 ): Promise<Continuation[]> {
   const { adapters, sums } = neededAdapters(layout, members, [mixFactors(weights)]);
-  const { model } = programs;
-  const program = await programs.get("continue", layout, () => {
+  const { model } = compiledGraphs;
+  const program = await compiledGraphs.get("continue", layout, () => {
     const names = cacheNames(model.architecture);
     return stackGraph(continueGraph(model, layout), [...ADAPTER_INPUTS, ...names], "M");
   });
@@ -70,15 +70,15 @@ export async function generate(
     const rng = new SeededRng(plan.seed, "continuation", index);
     return { index, prompt, made: [], rng, ended: false };
   });
-  const uploaded = await uploadAdapters(programs, layout, adapters);
-  const decoder = new Decoder(programs, program, meter, uploaded, sums[0] as number[]);
+  const uploaded = await uploadAdapters(compiledGraphs, layout, adapters);
+  const decoder = new Decoder(compiledGraphs, program, meter, uploaded, sums[0] as number[]);
   try {
     for (const batch of batches(rows, plan.maxNewTokens, adapters.length, decoder.keptPerToken)) {
       await decoder.continueAll(batch, plan);
       onRows?.(batch.length);
     }
   } finally {
-    programs.free(...Object.values(uploaded));
+    compiledGraphs.free(...Object.values(uploaded));
   }
   return rows.map(({ made, ended }) => ({ tokens: Int32Array.from(made), ended }));
 }
@@ -102,13 +102,13 @@ class Decoder {
   private readonly names: readonly string[];
 
   constructor(
-    private readonly programs: Programs,
-    private readonly program: Program,
+    private readonly compiledGraphs: CompiledGraphs,
+    private readonly program: CompiledGraph,
     private readonly meter: Meter,
     private readonly adapters: Readonly<Record<string, ResidentTensor>>,
     private readonly factors: readonly number[],
   ) {
-    this.names = cacheNames(programs.model.architecture);
+    this.names = cacheNames(compiledGraphs.model.architecture);
   }
 
   /** Shape of what is kept before the first token, [M, B, heads, 0, width]. */
@@ -127,7 +127,7 @@ class Decoder {
 
   /** Adds tokens to all rows until each has ended or has as many as the plan allows. */
   async continueAll(rows: readonly Row[], plan: GenerationPlan): Promise<void> {
-    const { model } = this.programs;
+    const { model } = this.compiledGraphs;
     const longest = Math.max(...rows.map(({ prompt }) => prompt.length));
     const fillers = rows.map(({ prompt }) => new Int32Array(longest - prompt.length));
     let kept: Record<string, Feed> = Object.fromEntries(
@@ -161,14 +161,14 @@ class Decoder {
   }
 
   private free(kept: Readonly<Record<string, Feed>>): void {
-    this.programs.free(...Object.values(kept).filter((feed): feed is ResidentTensor => "id" in feed));
+    this.compiledGraphs.free(...Object.values(kept).filter((feed): feed is ResidentTensor => "id" in feed));
   }
 
   /** Gives every row that goes on its next token. @param logits [M, rows, V], freed here */
   private async choose(rows: readonly Row[], logits: ResidentTensor, plan: GenerationPlan): Promise<void> {
-    const mixed = await mixLogits(this.programs, this.meter, logits, this.factors);
-    const { data, shape } = await this.programs.runtime.download(mixed);
-    this.programs.free(logits, mixed);
+    const mixed = await mixLogits(this.compiledGraphs, this.meter, logits, this.factors);
+    const { data, shape } = await this.compiledGraphs.runtime.download(mixed);
+    this.compiledGraphs.free(logits, mixed);
     const width = shape[1] as number;
     for (const [i, row] of rows.entries()) {
       if (row.ended) continue;

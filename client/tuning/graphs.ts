@@ -203,8 +203,8 @@ export interface SketchPlan {
 }
 
 /**
- * Margins and sketches of a batch, one backward pass a margin: `margin` [B, 1], `sketch` [B, projections * dim], for each foreign
- * set r from 0 `format<r>Margin`, `format<r>Sketch`, and for each rival `choice<r>Margin`, `choice<r>Sketch`. Examples do not
+ * Margins and sketches of a batch, one backward pass a margin: `margin` [B, 1], `sketch` [B, projections * dim], for each
+ * other clients' set r from 0 `format<r>Margin`, `format<r>Sketch`, and for each negative `choice<r>Margin`, `choice<r>Sketch`. Examples do not
  * interact, so the gradient of the summed margins where an adapter's output is added holds every example's own:
  * dB_i = e_i^T (x_i A^T). Only second factors are sketched: while they are zero, the first ones' gradients are.
  */
@@ -236,10 +236,10 @@ export function perExampleGraph(model: BaseModel, layout: AdapterLayout, options
 
 export interface MarginOptions {
   /**
-   * The rows have choices. `rivals`: margins of the right one, each against another, or some together; `foreign`: margins of the
+   * The rows have choices. `negatives`: margins of the right one, each against another, or some together; `otherClientAnswers`: margins of the
    * choices, each against a set of answers that other clients' rows have. The first margin is then the whole answer's.
    */
-  readonly compared?: { readonly rivals: number; readonly foreign: number } | undefined;
+  readonly compared?: { readonly negatives: number; readonly otherClientAnswers: number } | undefined;
   /** Every second factor is zero, as in a fresh adapter: its products are left out. */
   readonly fresh?: boolean;
 }
@@ -289,8 +289,8 @@ function marginGraph(
     }
   };
   // What no margin needs is left out of the graph.
-  versus("format", compared.foreign, setLogits(g, logits, members, repeats));
-  versus("choice", compared.rivals, g.pick(logits, targetsAsked(g)));
+  versus("format", compared.otherClientAnswers, setLogits(g, logits, members, repeats));
+  versus("choice", compared.negatives, g.pick(logits, targetsAsked(g)));
   return g.build(outputs);
 }
 

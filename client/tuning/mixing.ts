@@ -7,9 +7,9 @@ import { stackGraph } from "../../shared/graph/stack.js";
 import type { Feed, HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
 import type { BaseModel } from "../models/base.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./adapter.js";
+import type { CompiledGraph, CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { forwardGraph } from "./graphs.js";
 import { negativeLogLikelihood } from "./objective.js";
-import type { Meter, Program, Programs } from "./programs.js";
 
 export interface Member {
   readonly values: AdapterValues;
@@ -23,7 +23,7 @@ export const ADAPTER_INPUTS = ["frozen", "trained"] as const;
 
 /** Adapters' values with the runtime, for graphs stacked along `ADAPTER_INPUTS`; the caller frees them. */
 export async function uploadAdapters(
-  { runtime }: Programs,
+  { runtime }: CompiledGraphs,
   layout: AdapterLayout,
   adapters: readonly AdapterValues[],
 ): Promise<Record<string, ResidentTensor>> {
@@ -46,20 +46,20 @@ export const membersGraph = (model: BaseModel, layout: AdapterLayout): Graph =>
 /** One pass for several adapters, their values uploaded once. The base model is the adapter whose values are zero. */
 export class Forward {
   private constructor(
-    private readonly programs: Programs,
-    private readonly program: Program,
+    private readonly compiledGraphs: CompiledGraphs,
+    private readonly program: CompiledGraph,
     private readonly meter: Meter,
     private readonly adapters: Readonly<Record<string, ResidentTensor>>,
   ) {}
 
   static async open(
-    programs: Programs,
+    compiledGraphs: CompiledGraphs,
     layout: AdapterLayout,
     adapters: readonly AdapterValues[],
     meter: Meter,
   ): Promise<Forward> {
-    const program = await programs.get("forward", layout, () => membersGraph(programs.model, layout));
-    return new Forward(programs, program, meter, await uploadAdapters(programs, layout, adapters));
+    const program = await compiledGraphs.get("forward", layout, () => membersGraph(compiledGraphs.model, layout));
+    return new Forward(compiledGraphs, program, meter, await uploadAdapters(compiledGraphs, layout, adapters));
   }
 
   /** Logits [M, S, V] of each adapter, with the runtime: the caller frees them. */
@@ -80,7 +80,7 @@ export class Forward {
   }
 
   close(): void {
-    this.programs.free(...Object.values(this.adapters));
+    this.compiledGraphs.free(...Object.values(this.adapters));
   }
 }
 
@@ -129,25 +129,25 @@ const factorFeed = (factors: readonly number[]): HostTensor => ({
 
 /** The sum of logits [M, S, V], each times its factor: [S, V], with the runtime; the caller frees it. */
 export async function mixLogits(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   meter: Meter,
   logits: ResidentTensor,
   factors: readonly number[],
 ): Promise<ResidentTensor> {
-  const program = await programs.get("mix", undefined, mixGraph);
+  const program = await compiledGraphs.get("mix", undefined, mixGraph);
   const options = { fetch: [], keep: ["mixed"] };
   return (await meter.run(program, { logits, factors: factorFeed(factors) }, options)).resident.mixed!;
 }
 
 /** -log p of the targets under such a sum, [S]. */
 export async function mixedNll(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   meter: Meter,
   logits: ResidentTensor,
   factors: readonly number[],
   targets: HostTensor,
 ): Promise<Float32Array> {
-  const program = await programs.get("mixed-nll", undefined, mixedNllGraph);
+  const program = await compiledGraphs.get("mixed-nll", undefined, mixedNllGraph);
   return (await meter.run(program, { logits, factors: factorFeed(factors), targets })).tensors.nll!
     .data as Float32Array;
 }
@@ -155,7 +155,7 @@ export async function mixedNll(
 /** What a fixed mixture adds to the base's logits. */
 export class MixedLogits {
   private constructor(
-    private readonly programs: Programs,
+    private readonly compiledGraphs: CompiledGraphs,
     private readonly forward: Forward,
     private readonly factors: readonly number[],
     private readonly meter: Meter,
@@ -163,7 +163,7 @@ export class MixedLogits {
 
   /** @param members at least one with a weight other than 0 */
   static async open(
-    programs: Programs,
+    compiledGraphs: CompiledGraphs,
     layout: AdapterLayout,
     members: readonly Member[],
     meter: Meter,
@@ -171,15 +171,15 @@ export class MixedLogits {
     const [base = 1, ...weights] = mixFactors(members.map(({ weight }) => weight));
     const values = members.map((member) => member.values);
     const { adapters, sums } = neededAdapters(layout, values, [[base - 1, ...weights]]);
-    const forward = await Forward.open(programs, layout, adapters, meter);
-    return new MixedLogits(programs, forward, sums[0] as number[], meter);
+    const forward = await Forward.open(compiledGraphs, layout, adapters, meter);
+    return new MixedLogits(compiledGraphs, forward, sums[0] as number[], meter);
   }
 
   /** sum of w_j (z_j - z_0), [S, V], with the runtime: the caller frees it. */
   async offset(feeds: Feeds): Promise<ResidentTensor> {
     const logits = await this.forward.logits(feeds);
-    const mixed = await mixLogits(this.programs, this.meter, logits, this.factors);
-    this.programs.free(logits);
+    const mixed = await mixLogits(this.compiledGraphs, this.meter, logits, this.factors);
+    this.compiledGraphs.free(logits);
     return mixed;
   }
 

@@ -14,8 +14,8 @@ import { lengthOf, type Segment, type Sequence, text } from "../models/places.js
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./adapter.js";
 import { type Ask, askFeeds, type Feeds, looked, sequenceFeeds } from "./batches.js";
 import { choiceClasses } from "./classes.js";
+import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { Forward, membersGraph, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
-import type { Meter, Programs } from "./programs.js";
 
 /** A row laid out for scoring: the sequence to run, tokens to ask of them, and which answer each belongs to. */
 interface Layout {
@@ -124,7 +124,7 @@ function batches(
 
 /** The limits that were given, or those that fit the memory that there is. */
 function limitsFor(
-  { budget, model }: Programs,
+  { budget, model }: CompiledGraphs,
   layout: AdapterLayout,
   rows: readonly EncodedRow[],
   adapters: number,
@@ -176,7 +176,7 @@ interface ScoredRow {
 
 /** Scores rows under each mixture, batch by batch: in an order of its own. */
 async function* scoreRows(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   members: readonly AdapterValues[],
   mixtures: readonly (readonly number[])[],
@@ -187,9 +187,9 @@ async function* scoreRows(
   const { adapters, sums } = neededAdapters(layout, members, mixtures.map(mixFactors));
   // One adapter alone, or the base, needs no logits outside its graph.
   const alone = sums.map((factors) => (factors.every((x) => x === 0 || x === 1) ? factors.indexOf(1) : undefined));
-  const chosen = limitsFor(programs, layout, rows, adapters.length, limits);
-  const plan = batches(rows, programs.model.architecture, chosen, adapters.length);
-  const forward = await Forward.open(programs, layout, adapters, meter);
+  const chosen = limitsFor(compiledGraphs, layout, rows, adapters.length, limits);
+  const plan = batches(rows, compiledGraphs.model.architecture, chosen, adapters.length);
+  const forward = await Forward.open(compiledGraphs, layout, adapters, meter);
   try {
     for (const [at, batch] of plan.entries()) {
       const nlls: Float32Array[] = [];
@@ -199,8 +199,8 @@ async function* scoreRows(
       } else {
         const logits = await forward.logits(batch.feeds);
         const { targets } = batch.feeds as { targets: HostTensor };
-        for (const factors of sums) nlls.push(await mixedNll(programs, meter, logits, factors, targets));
-        programs.free(logits);
+        for (const factors of sums) nlls.push(await mixedNll(compiledGraphs, meter, logits, factors, targets));
+        compiledGraphs.free(logits);
       }
       for (const { row, layout, firstAsk } of batch.rows) {
         yield { row, layout, nlls: nlls.map((nll) => candidateNlls(layout, nll, firstAsk)) };
@@ -217,7 +217,7 @@ async function* scoreRows(
  * @param mixtures one weight a member, or empty for the base model
  */
 export async function scoreMixtures(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   members: readonly AdapterValues[],
   mixtures: readonly (readonly number[])[],
@@ -229,7 +229,7 @@ export async function scoreMixtures(
   const classes = choiceClasses(rows);
   const labels: number[] = [];
   const guesses: number[][] = mixtures.map(() => []);
-  for await (const scored of scoreRows(programs, layout, members, mixtures, rows, meter, options)) {
+  for await (const scored of scoreRows(compiledGraphs, layout, members, mixtures, rows, meter, options)) {
     const { answer, scored: tokens } = scored.layout;
     const own = classes[scored.row];
     if (own !== undefined) labels.push(own[answer]!);
@@ -261,7 +261,7 @@ export function likeliest(nlls: Float64Array): number {
  * @param weights one a member
  */
 export async function choiceNlls(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   members: readonly AdapterValues[],
   weights: readonly number[],
@@ -270,7 +270,7 @@ export async function choiceNlls(
   options: ScoringOptions = {},
 ): Promise<Float64Array[]> {
   const out: Float64Array[] = [];
-  for await (const { row, nlls } of scoreRows(programs, layout, members, [weights], rows, meter, options)) {
+  for await (const { row, nlls } of scoreRows(compiledGraphs, layout, members, [weights], rows, meter, options)) {
     out[row] = nlls[0] as Float64Array;
   }
   return out;
@@ -287,7 +287,7 @@ export interface KeptLogits {
 
 /** Runs base and members once over rows (their own completions alone) and keeps the logits; the caller frees them. */
 export async function keepLogits(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   members: readonly AdapterValues[],
   rows: readonly EncodedRow[],
@@ -296,9 +296,9 @@ export async function keepLogits(
 ): Promise<KeptLogits[]> {
   const adapters = [emptyAdapter(layout), ...members];
   const plain = rows.map(({ tokens, scored }) => ({ tokens, scored }));
-  const chosen = limitsFor(programs, layout, plain, adapters.length, limits);
-  const plan = batches(plain, programs.model.architecture, chosen, adapters.length);
-  const forward = await Forward.open(programs, layout, adapters, meter);
+  const chosen = limitsFor(compiledGraphs, layout, plain, adapters.length, limits);
+  const plan = batches(plain, compiledGraphs.model.architecture, chosen, adapters.length);
+  const forward = await Forward.open(compiledGraphs, layout, adapters, meter);
   const kept: KeptLogits[] = [];
   try {
     for (const { feeds } of plan) {

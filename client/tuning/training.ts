@@ -5,9 +5,9 @@ import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js"
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout, AdapterValues } from "./adapter.js";
 import { type Feeds, packRows, type Start, scoredTokens, trainingFeeds } from "./batches.js";
+import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { adamwGraph, sumGraph, trainingGraph } from "./graphs.js";
 import { type Member, MixedLogits } from "./mixing.js";
-import type { Meter, Programs } from "./programs.js";
 
 export interface Schedule {
   readonly learningRate: number;
@@ -68,7 +68,7 @@ export function shuffledBatches<T>(rows: readonly T[], batch: number, seed: numb
  * @throws {KindredError} `task_failed` where the loss or the gradient is not finite
  */
 export async function trainAdapter(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   start: AdapterValues,
   batchAt: (step: number) => readonly EncodedRow[],
@@ -76,16 +76,18 @@ export async function trainAdapter(
   meter: Meter,
   { onStep, every = 0, onValues, offset = [] }: TrainingHooks & { readonly offset?: readonly Member[] } = {},
 ): Promise<TrainingOutcome> {
-  const { runtime, model } = programs;
+  const { runtime, model } = compiledGraphs;
   const boosting = offset.some(({ weight }) => weight !== 0);
-  const cut = cutFor(programs, layout, batchAt, plan, boosting);
+  const cut = cutFor(compiledGraphs, layout, batchAt, plan, boosting);
   const { checkpoint } = cut;
   const name = `train${boosting ? "-offset" : ""}${checkpoint ? "-checkpoint" : ""}`;
-  const step = await programs.get(name, layout, () => trainingGraph(model, layout, { offset: boosting, checkpoint }));
-  const optimizer = await AdamW.start(programs, start.trained, meter);
+  const step = await compiledGraphs.get(name, layout, () =>
+    trainingGraph(model, layout, { offset: boosting, checkpoint }),
+  );
+  const optimizer = await AdamW.start(compiledGraphs, start.trained, meter);
   const frozen =
     layout.frozenSize > 0 ? await runtime.upload({ shape: [layout.frozenSize], data: start.frozen }) : undefined;
-  const mixer = boosting ? await MixedLogits.open(programs, layout, offset, meter) : undefined;
+  const mixer = boosting ? await MixedLogits.open(compiledGraphs, layout, offset, meter) : undefined;
   const losses: number[] = [];
   try {
     for (let s = plan.firstStep; s < plan.firstStep + plan.steps; s++) {
@@ -114,7 +116,7 @@ export async function trainAdapter(
           },
           { fetch: ["loss"], keep: ["grad"] },
         );
-        programs.free(added);
+        compiledGraphs.free(added);
         loss += run.tensors.loss!.data[0] as number;
         sum = sum === undefined ? run.resident.grad! : await optimizer.add(sum, run.resident.grad!);
       }
@@ -143,7 +145,7 @@ export async function trainAdapter(
     return { values: { frozen: start.frozen, trained }, losses };
   } finally {
     optimizer.free();
-    programs.free(frozen);
+    compiledGraphs.free(frozen);
     mixer?.close();
   }
 }
@@ -164,7 +166,7 @@ const SEEN_STEPS = 8;
  * @throws {KindredError} `invalid_option` where no row fits, saying how much memory would do
  */
 function cutFor(
-  { budget, model }: Programs,
+  { budget, model }: CompiledGraphs,
   layout: AdapterLayout,
   batchAt: (step: number) => readonly EncodedRow[],
   plan: TrainingPlan,
@@ -263,20 +265,20 @@ export class AdamW {
   private taken = 0;
 
   private constructor(
-    private readonly programs: Programs,
-    private readonly program: Awaited<ReturnType<Programs["get"]>>,
+    private readonly compiledGraphs: CompiledGraphs,
+    private readonly program: Awaited<ReturnType<CompiledGraphs["get"]>>,
     private readonly meter: Meter,
     public values: ResidentTensor,
     private moment1: ResidentTensor,
     private moment2: ResidentTensor,
   ) {}
 
-  static async start(programs: Programs, values: Float32Array, meter: Meter): Promise<AdamW> {
+  static async start(compiledGraphs: CompiledGraphs, values: Float32Array, meter: Meter): Promise<AdamW> {
     const size = values.length;
-    const program = await programs.get(`adamw-${size}`, undefined, () => adamwGraph(size));
-    const up = (data: Float32Array): Promise<ResidentTensor> => programs.runtime.upload({ shape: [size], data });
+    const program = await compiledGraphs.get(`adamw-${size}`, undefined, () => adamwGraph(size));
+    const up = (data: Float32Array): Promise<ResidentTensor> => compiledGraphs.runtime.upload({ shape: [size], data });
     const zeros = new Float32Array(size);
-    return new AdamW(programs, program, meter, await up(values), await up(zeros), await up(zeros));
+    return new AdamW(compiledGraphs, program, meter, await up(values), await up(zeros), await up(zeros));
   }
 
   /** One update by a gradient, which is freed. @param clipNorm 0 for none */
@@ -298,7 +300,7 @@ export class AdamW {
       },
       { fetch: [], keep: ["values", "moment1", "moment2"] },
     );
-    this.programs.free(grad, this.values, this.moment1, this.moment2);
+    this.compiledGraphs.free(grad, this.values, this.moment1, this.moment2);
     this.values = resident.values!;
     this.moment1 = resident.moment1!;
     this.moment2 = resident.moment2!;
@@ -307,17 +309,17 @@ export class AdamW {
   /** The sum of two gradients, both freed. */
   async add(a: ResidentTensor, b: ResidentTensor): Promise<ResidentTensor> {
     const size = a.shape[0] as number;
-    const program = await this.programs.get(`sum-${size}`, undefined, () => sumGraph(size));
+    const program = await this.compiledGraphs.get(`sum-${size}`, undefined, () => sumGraph(size));
     const { resident } = await this.meter.run(program, { a, b }, { fetch: [], keep: ["sum"] });
-    this.programs.free(a, b);
+    this.compiledGraphs.free(a, b);
     return resident.sum!;
   }
 
   async download(): Promise<Float32Array> {
-    return (await this.programs.runtime.download(this.values)).data as Float32Array;
+    return (await this.compiledGraphs.runtime.download(this.values)).data as Float32Array;
   }
 
   free(): void {
-    this.programs.free(this.values, this.moment1, this.moment2);
+    this.compiledGraphs.free(this.values, this.moment1, this.moment2);
   }
 }

@@ -6,9 +6,9 @@
  * [clients, columns, dim] by membership, and per-pair results are gathered back to [subsets, members, dim] and summed there.
  * Nothing of size subsets x rows x dim ever exists. Symbolic sizes: N clients, K subsets, C columns a client, S members a subset.
  *
- * Of a client's rows those that are a term by themselves come first, then the terms of several rivals, each padded to the most.
+ * Of a client's rows those that are a term by themselves come first, then the terms of several negatives, each padded to the most.
  * Such a term is a logistic loss of -s, s = log sum exp(-z), and is kept as what its Hessian is made of: q = softmax(-z), the
- * probability of being wrong (times the covariance of the rivals' gradients under q) and the curvature (along their mean).
+ * probability of being wrong (times the covariance of the negatives' gradients under q) and the curvature (along their mean).
  */
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 
@@ -63,25 +63,25 @@ export function relocate(clients: number, from: Layout, kept: readonly number[],
 
 export interface Sizes {
   readonly clients: number;
-  /** Rows a client, padded: `single` + `several` x `rivals`. */
+  /** Rows a client, padded: `single` + `several` x `negatives`. */
   readonly rows: number;
   /** Terms of one row. */
   readonly single: number;
   /** Terms of more than one, and the most rows of one. */
   readonly several: number;
-  readonly rivals: number;
+  readonly negatives: number;
   readonly dim: number;
 }
 
 /** Numbers that are kept of each pair's rows for `productGraph`. */
 const keptWidth = ({ rows, several }: Sizes): number => rows + 2 * several;
 
-/** The rows of terms that have one, and those of terms that have several as [.., several, rivals], of a [clients, C or 1, rows]. */
-function byTerm(g: GraphBuilder, rows: Value, { single, several, rivals }: Sizes): { one: Value; many: Value } {
-  const many = g.slice(rows, 2, single, several * rivals);
+/** The rows of terms that have one, and those of terms that have several as [.., several, negatives], of a [clients, C or 1, rows]. */
+function byTerm(g: GraphBuilder, rows: Value, { single, several, negatives }: Sizes): { one: Value; many: Value } {
+  const many = g.slice(rows, 2, single, several * negatives);
   return {
     one: g.slice(rows, 2, 0, single),
-    many: g.reshape(many, [...many.shape.slice(0, 2), several, rivals]),
+    many: g.reshape(many, [...many.shape.slice(0, 2), several, negatives]),
   };
 }
 
@@ -171,7 +171,7 @@ function logisticTerms(
 
 /** Hessian-vector products of every subset at once, from the kept curvature. */
 export function productGraph(sizes: Sizes): Graph {
-  const { rows, dim, single, several, rivals } = sizes;
+  const { rows, dim, single, several, negatives } = sizes;
   const g = new GraphBuilder();
   const sketch = g.input("sketch", ["N", rows, dim]);
   const kept = g.input("curvature", ["N", "C", keptWidth(sizes)]);
@@ -181,7 +181,7 @@ export function productGraph(sizes: Sizes): Graph {
   const curved = (): Value => {
     if (several === 0) return g.mul(along, kept);
     const { one, many } = byTerm(g, along, sizes);
-    const share = g.reshape(g.slice(kept, 2, single, several * rivals), ["N", "C", several, rivals]);
+    const share = g.reshape(g.slice(kept, 2, single, several * negatives), ["N", "C", several, negatives]);
     const ofTerm = (start: number): Value => g.reshape(g.slice(kept, 2, start, several), ["N", "C", several, 1]);
     const mean = g.sum(g.mul(share, many), [3], true);
     const spread = g.add(g.mul(ofTerm(rows), g.sub(many, mean)), g.mul(ofTerm(rows + several), mean));

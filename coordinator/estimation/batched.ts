@@ -11,10 +11,10 @@
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { Executable, FeedData, ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
 import type { LogisticRows } from "../../shared/sketch/types.js";
-import { turns } from "../algebra/turn.js";
+import { eventLoopYield } from "../algebra/yield.js";
 import { type Basis, principalAxes } from "./axes.js";
 import { gradientGraph, lossGraph, productGraph, relocateGraph, rotationGraph, selectGraph } from "./batch.js";
-import { type Programs, solveBatch, type TrainRows } from "./lockstep.js";
+import { type CompiledGraphs, solveBatch, type TrainRows } from "./lockstep.js";
 import { type Placement, placeRows } from "./placement.js";
 import { type EstimationProblem, rowWeights } from "./problem.js";
 import { fitExactly, gatherRows } from "./reference.js";
@@ -39,7 +39,7 @@ import {
 const BATCH_NUMBERS = 24_000_000;
 /** Above this width the axes would take longer to find (dim^3: 3 s at 800) than they save. */
 const MOST_ROTATED = 1024;
-/** Margin against a rival that is not there: e^-1e9 is 0. */
+/** Margin against a negative that is not there: e^-1e9 is 0. */
 const NO_RIVAL = 1e9;
 
 export interface BatchedOptions extends SurrogateOptions {
@@ -112,11 +112,11 @@ async function uploadRows(
 ): Promise<Rows> {
   const placement = placeRows(parts, dim);
   const { clients, rows, single } = placement.sizes;
-  const turn = turns();
+  const yieldToEventLoop = eventLoopYield();
   const sketch = new Float32Array(clients * rows * dim);
   const margin = new Float32Array(clients * rows);
   for (const [i, part] of parts.entries()) {
-    await turn();
+    await yieldToEventLoop();
     margin.fill(NO_RIVAL, i * rows + single, (i + 1) * rows);
     placement.row[i]!.forEach((place, r) => {
       const to = (i * rows + place) * dim;
@@ -168,7 +168,7 @@ export class BatchedSolver implements SurrogateSolver {
     private readonly basis: Basis | undefined,
     private readonly train: TrainRows,
     private readonly validation: Rows,
-    private readonly programs: Programs,
+    private readonly compiledGraphs: CompiledGraphs,
     private readonly loss: Executable,
     private readonly select: { readonly train: Executable; readonly validation: Executable },
     private readonly batchNumbers: number,
@@ -199,7 +199,7 @@ export class BatchedSolver implements SurrogateSolver {
         folds: some.map((_, k) => folds?.[from + k] ?? 0),
       };
       const fits = await this.withMembers(some, this.train, (subsets, rows) =>
-        solveBatch(this.runtime, rows, this.programs, { ...task, subsets }),
+        solveBatch(this.runtime, rows, this.compiledGraphs, { ...task, subsets }),
       );
       steps = Math.max(steps, fits.steps);
       products += fits.products;
@@ -207,14 +207,14 @@ export class BatchedSolver implements SurrogateSolver {
       gradientNorm.set(fits.gradientNorm, from);
       weights.set(await this.turned(fits.weights, 1 / problem.scale, this.basis?.columns), from * dim);
     }
-    const turn = turns(plan.signal);
+    const yieldToEventLoop = eventLoopYield(plan.signal);
     for (let k = 0; k < subsets.length; k++) {
       if (gradientNorm[k]! <= tolerance) continue;
       const own = weights.subarray(k * dim, (k + 1) * dim);
       const exact = await fitExactly(
         gatherRows(problem, plan, subsets[k]!, lambda[k]!, folds?.[k]),
         { tolerance, maxSteps: plan.maxSteps },
-        turn,
+        yieldToEventLoop,
         own.map((w) => w * problem.scale),
       );
       own.set(exact.weights.map((w) => w / problem.scale));
@@ -295,9 +295,9 @@ export class BatchedSolver implements SurrogateSolver {
     const { dim } = this.problem;
     const out = new Float64Array(vectors.length);
     const count = vectors.length / dim;
-    const turn = turns(this.plan.signal);
+    const yieldToEventLoop = eventLoopYield(this.plan.signal);
     for (let k = 0; k < count; k += 4) {
-      await turn();
+      await yieldToEventLoop();
       // Four at a time, the last one again where fewer are left: four sums do not wait for each other, and an axis is read once.
       const [a, b, c, d] = [0, 1, 2, 3].map((more) => Math.min(k + more, count - 1) * dim) as [
         number,
@@ -354,7 +354,7 @@ export class BatchedSolver implements SurrogateSolver {
     const chosen = someOf([pairs.client], all) ?? Int32Array.from({ length: all }, (_, i) => i);
     const clients = chosen.length;
     const mostColumns = Math.max(1, Math.floor(this.batchNumbers / (clients * Math.max(rows, dim))));
-    const turn = turns(this.plan.signal);
+    const yieldToEventLoop = eventLoopYield(this.plan.signal);
     const result: Float64Array[] = new Array(pairs.client.length);
     const at = { shape: [weights.length / dim, dim], data: Float32Array.from(weights) };
     // Pairs by client; a round takes at most `mostColumns` of each.
@@ -393,7 +393,7 @@ export class BatchedSolver implements SurrogateSolver {
             const base = (i * columns + c) * width;
             result[list[taken + c]!] = take(chosen[i]!, found.subarray(base, base + width));
           }
-          await turn();
+          await yieldToEventLoop();
         }
       }
     } finally {
@@ -403,10 +403,14 @@ export class BatchedSolver implements SurrogateSolver {
   }
 
   async close(): Promise<void> {
-    const { train, validation, programs } = this;
+    const { train, validation, compiledGraphs } = this;
     this.runtime.free(train.sketch, train.margin, train.weight);
     this.runtime.free(validation.sketch, validation.margin);
-    for (const program of [this.loss, ...Object.values(this.select), ...(Object.values(programs) as Executable[])])
+    for (const program of [
+      this.loss,
+      ...Object.values(this.select),
+      ...(Object.values(compiledGraphs) as Executable[]),
+    ])
       await program.release();
   }
 }

@@ -9,19 +9,19 @@
  *
  * Surrogates are solved to their optimum and cannot see that a client alone is left half trained after its few steps. It shows where the
  * adapter for all does better for i than even the least b_i allows: what is left of the difference is c_i, at most 0, the gain by the
- * others' steps, of which a subset gives the share s_i(S) (`companyShare`).
+ * others' steps, of which a subset gives the share s_i(S) (`transferShare`).
  *
  * Measured against real losses of the rows that the estimate is of (a model of 3 million parameters, sketches of 3,200 numbers in 400 axes,
  * ten sets, 49 subsets of three, two tunings each): mean error 22 % as it is, 18 % with one b for all, 14 % with one each; Spearman's
  * correlation of what company changes 0.51, 0.35, 0.62; on test rows 30, 29 and 21 %. A second real tuning, rows in another order, is off by 12 %.
  * Adding the difference in place of the ratio errs more (13 % against 11, eight sets, own adapters alone). How affinities rank within a
- * row hardly changes. That is of margins against rivals: over the whole vocabulary the surrogates foresee next to no loss, and there is
+ * row hardly changes. That is of margins against negatives: over the whole vocabulary the surrogates foresee next to no loss, and there is
  * nothing to bring to a level. It knows nothing of how the real losses were got.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { mean } from "./evaluate.js";
 import { fitHeldOut, type HeldOutFits } from "./held-out.js";
-import type { Level } from "./problem.js";
+import type { AffineCalibration } from "./problem.js";
 import type { SurrogateSolver } from "./surrogate.js";
 
 /** Losses of really trained adapters, nats an example of what each client holds out, by the client's name. */
@@ -67,12 +67,12 @@ export async function calibrated(solver: SurrogateSolver, real: RealLosses): Pro
     common.size > 0
       ? await effectsOf(solver, real, { alone, factors })
       : factors.map((): Effect => ({ slope: 1, steps: 0 }));
-  const levels = factors.map((factor, i): Level => {
+  const affineCalibrations = factors.map((factor, i): AffineCalibration => {
     const { slope, steps } = effects[i]!;
     return { scale: factor * slope, offset: factor * alone[i]! * (1 - slope), steps };
   });
   return {
-    problem: { ...solver.problem, levels },
+    problem: { ...solver.problem, affineCalibrations },
     plan: solver.plan,
     fit: (...given) => solver.fit(...given),
     exampleLosses: (...given) => solver.exampleLosses(...given),

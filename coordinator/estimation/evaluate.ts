@@ -6,7 +6,7 @@
  *
  * Convention: higher is better, so f is minus the mean loss, nats an example.
  */
-import { companyShare, type EstimationProblem } from "./problem.js";
+import { type EstimationProblem, transferShare } from "./problem.js";
 import { type Pairs, type SurrogateSolver, subsetExamples } from "./surrogate.js";
 
 /** f_i(S) for i in S: one array a subset, in its order. @param half sees that half of the held-out examples alone */
@@ -31,7 +31,8 @@ export async function heldOutLosses(
 ): Promise<Float64Array[]> {
   const { problem } = solver;
   const { folds } = problem;
-  if (folds === undefined) return atLevel(problem, pairs, subsets, await solver.exampleLosses(weights[0]!, pairs));
+  if (folds === undefined)
+    return atCalibratedLevel(problem, pairs, subsets, await solver.exampleLosses(weights[0]!, pairs));
   const result = Array.from(pairs.client, (i) => new Float64Array(folds.of[i]!.length));
   for (let fold = 0; fold < folds.count; fold++) {
     const losses = await solver.exampleLosses(weights[fold]!, pairs);
@@ -40,22 +41,22 @@ export async function heldOutLosses(
       for (let e = 0; e < of.length; e++) if (of[e] === fold) result[p]![e] = examples[e]!;
     });
   }
-  return atLevel(problem, pairs, subsets, result);
+  return atCalibratedLevel(problem, pairs, subsets, result);
 }
 
 /** Losses of pairs' examples, at the level the problem is calibrated to; as they are where it is not. @param subsets as for `heldOutLosses` */
-export function atLevel(
+export function atCalibratedLevel(
   problem: EstimationProblem,
   { client, weight }: Pairs,
   subsets: readonly ArrayLike<number>[],
   losses: Float64Array[],
 ): Float64Array[] {
-  const { levels } = problem;
-  if (levels === undefined) return losses;
+  const { affineCalibrations } = problem;
+  if (affineCalibrations === undefined) return losses;
   const examples = subsets.map((subset) => subsetExamples(problem, subset));
   return losses.map((of, p) => {
-    const { scale, offset, steps } = levels[client[p]!]!;
-    const share = companyShare(problem, client[p]!, examples[weight[p]!]!);
+    const { scale, offset, steps } = affineCalibrations[client[p]!]!;
+    const share = transferShare(problem, client[p]!, examples[weight[p]!]!);
     return of.map((loss) => scale * loss + offset + steps * share);
   });
 }

@@ -163,7 +163,7 @@ export class EstimatorJudge {
   }
 
   /** How each client would fare under each group's weights as they are: [clients][groups] of f. What moves are proposed by. */
-  async outlook(partition: Groups): Promise<Float64Array[]> {
+  async forecast(partition: Groups): Promise<Float64Array[]> {
     await this.solve(partition);
     const { dim, clients } = this.solver.problem;
     const folds = this.solver.problem.folds?.count ?? 1;

@@ -1,6 +1,6 @@
 /**
  * Where the rows of clients lie in one padded tensor [clients, rows]: rows that are a term by themselves first, then the terms of
- * several rivals, beside each other and padded to the most. It knows nothing of what is computed with them.
+ * several negatives, beside each other and padded to the most. It knows nothing of what is computed with them.
  */
 import type { LogisticRows } from "../../shared/sketch/types.js";
 import type { Sizes } from "./batch.js";
@@ -19,13 +19,13 @@ export function placeRows(parts: readonly LogisticRows[], dim: number): Placemen
   // One at least, of weight zero, where no client has any: no tensor is empty.
   let single = 1;
   let several = 0;
-  let rivals = 0;
+  let negatives = 0;
   for (const of of starts) {
     let alone = 0;
     for (let t = 0; t + 1 < of.length; t++) {
       const length = of[t + 1]! - of[t]!;
       if (length === 1) alone++;
-      else rivals = Math.max(rivals, length);
+      else negatives = Math.max(negatives, length);
     }
     single = Math.max(single, alone);
     several = Math.max(several, of.length - 1 - alone);
@@ -45,14 +45,14 @@ export function placeRows(parts: readonly LogisticRows[], dim: number): Placemen
         place[t] = alone++;
         continue;
       }
-      for (let r = from; r < of[t + 1]!; r++) rows[r] = single + together * rivals + (r - from);
+      for (let r = from; r < of[t + 1]!; r++) rows[r] = single + together * negatives + (r - from);
       place[t] = single + together++;
     }
     row.push(rows);
     term.push({ place, example: Int32Array.from(place, (_, t) => example[of[t]!]!) });
   });
   return {
-    sizes: { clients: parts.length, rows: single + several * rivals, single, several, rivals, dim },
+    sizes: { clients: parts.length, rows: single + several * negatives, single, several, negatives, dim },
     row,
     term,
   };

@@ -11,7 +11,7 @@ import { SeededRng } from "../../shared/base/random.js";
 import {
   type ClientSketch,
   type LogisticRows,
-  MOST_RIVALS,
+  MOST_NEGATIVES,
   ROW_TERMS,
   type RowLabels,
 } from "../../shared/sketch/types.js";
@@ -19,7 +19,7 @@ import {
 export interface EstimationProblem {
   readonly clients: readonly string[];
   readonly dim: number;
-  /** Set by `narrowed`: width of the sketches as sent. */
+  /** Set by `principalAxes`: width of the sketches as sent. */
   readonly sentDim?: number;
   /**
    * Root mean squared norm of the training sketches, each example counted with its client's weight (see LARGEST_SHARE for one that
@@ -35,18 +35,18 @@ export interface EstimationProblem {
   /** Set by `crossFit`: train and validation are then the same rows, and each example is held out in one fold. */
   readonly folds?: Folds;
   /** [clients] what a held-out example's loss becomes, where estimates are brought to the level of real losses (calibration.ts). */
-  readonly levels?: readonly Level[];
+  readonly affineCalibrations?: readonly AffineCalibration[];
 }
 
 /** loss -> scale * loss + offset + steps * share, `share` how much of what all clients' rows add to its own it is tuned on: 0 to 1. */
-export interface Level {
+export interface AffineCalibration {
   readonly scale: number;
   readonly offset: number;
   readonly steps: number;
 }
 
 /** Share of all other clients' training examples that are in a subset with one client's own. @param examples those of the subset */
-export function companyShare(problem: EstimationProblem, client: number, examples: number): number {
+export function transferShare(problem: EstimationProblem, client: number, examples: number): number {
   const { trainExamples } = problem;
   const own = trainExamples[client]!;
   const all = trainExamples.reduce((sum, count) => sum + count, 0);
@@ -125,7 +125,7 @@ function joined(a: LogisticRows, b: LogisticRows): LogisticRows {
   const [first, second] = [labelsOf(a), labelsOf(b)];
   const labels = {
     answer: joinedIndices(first.answer, second.answer),
-    rival: joinedIndices(first.rival, second.rival),
+    negative: joinedIndices(first.negative, second.negative),
   };
   return { ...found, labels };
 }
@@ -140,7 +140,7 @@ function joinedIndices(a: Int32Array, b: Int32Array): Int32Array {
 /** Of a split whose labels were not asked for, nothing is known. */
 function labelsOf({ labels, examples, margin }: LogisticRows): RowLabels {
   const unknown = (length: number) => new Int32Array(length).fill(-1);
-  return labels ?? { answer: unknown(examples), rival: unknown(margin.length) };
+  return labels ?? { answer: unknown(examples), negative: unknown(margin.length) };
 }
 
 /**
@@ -204,7 +204,7 @@ function checkRows(client: string, split: string, rows: LogisticRows, dim: numbe
   if (!Number.isInteger(rows.examples) || rows.examples < 1)
     throw wrongValue(`needs at least one example, got ${rows.examples}`);
   let previous = -1;
-  let rivals = 0;
+  let negatives = 0;
   for (let row = 0; row < count; row++) {
     const example = rows.example[row]!;
     if (example !== previous && example !== previous + 1)
@@ -215,9 +215,9 @@ function checkRows(client: string, split: string, rows: LogisticRows, dim: numbe
       throw wrongValue(
         `row ${row} has term ${rows.term[row]} after ${rows.term[row - 1]}; the terms of an example ascend`,
       );
-    rivals = example === previous && rows.term[row] === rows.term[row - 1] ? rivals + 1 : 1;
-    if (rivals > MOST_RIVALS)
-      throw wrongValue(`example ${example} has more than ${MOST_RIVALS} rows of term ${rows.term[row]}`);
+    negatives = example === previous && rows.term[row] === rows.term[row - 1] ? negatives + 1 : 1;
+    if (negatives > MOST_NEGATIVES)
+      throw wrongValue(`example ${example} has more than ${MOST_NEGATIVES} rows of term ${rows.term[row]}`);
     previous = example;
     if (rows.term[row]! > ROW_TERMS.choice) throw wrongValue(`row ${row} has unknown term ${rows.term[row]}`);
     const margin = rows.margin[row]!;

@@ -8,11 +8,11 @@
  * logistic loss (weaker and simpler than Jaakkola and Jordan's tanh(z / 2) / (2 z)), which makes the step a majorisation step
  * that cannot increase the objective.
  *
- * A term of several rivals is a logistic loss of -s, s = log sum exp(-z): its Hessian is that of the logistic loss along the
- * rivals' mean gradient, each weighted by exp(-z - s), plus their weighted covariance, which needs no such care.
+ * A term of several negatives is a logistic loss of -s, s = log sum exp(-z): its Hessian is that of the logistic loss along the
+ * negatives' mean gradient, each weighted by exp(-z - s), plus their weighted covariance, which needs no such care.
  */
 import { throwIfAborted } from "../../shared/base/errors.js";
-import { type Turn, turns } from "../algebra/turn.js";
+import { type EventLoopYield, eventLoopYield } from "../algebra/yield.js";
 import { type EstimationProblem, rowWeights, termStarts } from "./problem.js";
 import {
   checkFolds,
@@ -88,7 +88,7 @@ interface Evaluation {
   readonly gradient: Float64Array;
   readonly norm: number;
   readonly z: Float64Array;
-  /** Probability of each row's rival among its term's and the right one. */
+  /** Probability of each row's negative among its term's and the right one. */
   readonly share: Float64Array;
 }
 
@@ -117,7 +117,12 @@ function evaluate(data: SubsetRows, w: Float64Array): Evaluation {
 }
 
 /** Solves (H + 2 lambda I) step = -gradient by Cholesky, H the Hessian of the mean loss or, to majorise, more than that. */
-async function newtonStep(data: SubsetRows, at: Evaluation, majorise: boolean, turn: Turn): Promise<Float64Array> {
+async function newtonStep(
+  data: SubsetRows,
+  at: Evaluation,
+  majorise: boolean,
+  yieldToEventLoop: EventLoopYield,
+): Promise<Float64Array> {
   const { dim, sketch, terms, weight, lambda } = data;
   const hessian = new Float64Array(dim * dim);
   const add = (c: number, vector: Float64Array): void => {
@@ -130,7 +135,7 @@ async function newtonStep(data: SubsetRows, at: Evaluation, majorise: boolean, t
   };
   const curvature = (z: number): number => (majorise ? 1 / (2 * Math.max(2, Math.abs(z))) : sigmoid(z) * sigmoid(-z));
   for (let t = 0; t + 1 < terms.length; t++) {
-    await turn();
+    await yieldToEventLoop();
     const from = terms[t]!;
     const to = terms[t + 1]!;
     if (weight[from] === 0) continue;
@@ -160,7 +165,7 @@ async function newtonStep(data: SubsetRows, at: Evaluation, majorise: boolean, t
   for (let i = 0; i < dim; i++) hessian[i * dim + i]! += 2 * lambda;
   // In place: the lower triangle becomes L. 2 lambda on the diagonal keeps every pivot positive.
   for (let i = 0; i < dim; i++) {
-    await turn();
+    await yieldToEventLoop();
     for (let j = 0; j <= i; j++) {
       let sum = hessian[i * dim + j]!;
       for (let k = 0; k < j; k++) sum -= hessian[i * dim + k]! * hessian[j * dim + k]!;
@@ -193,7 +198,7 @@ export interface ExactFit {
 export async function fitExactly(
   data: SubsetRows,
   { tolerance, maxSteps }: Pick<SurrogatePlan, "tolerance" | "maxSteps">,
-  turn: Turn,
+  yieldToEventLoop: EventLoopYield,
   start?: Float64Array,
 ): Promise<ExactFit> {
   const { dim } = data;
@@ -203,7 +208,7 @@ export async function fitExactly(
   let steps = 0;
   while (now.norm > tolerance && steps < maxSteps) {
     steps++;
-    const step = await newtonStep(data, now, majorise, turn);
+    const step = await newtonStep(data, now, majorise, yieldToEventLoop);
     let slope = 0;
     for (let d = 0; d < dim; d++) slope += step[d]! * now.gradient[d]!;
     let length = 1;
@@ -249,12 +254,12 @@ export function createReferenceSolver(problem: EstimationProblem, options: Surro
       const gradientNorm = new Float64Array(subsets.length);
       let steps = 0;
       let products = 0;
-      const turn = turns(plan.signal);
+      const yieldToEventLoop = eventLoopYield(plan.signal);
       for (const [k, subset] of subsets.entries()) {
         throwIfAborted(plan.signal);
         const rows = gatherRows(problem, plan, subset, lambda?.[k] ?? plan.path[0]!, folds?.[k]);
         const from = start?.slice(k * dim, (k + 1) * dim).map((w) => w * scale);
-        const fit = await fitExactly(rows, { tolerance, maxSteps: plan.maxSteps }, turn, from);
+        const fit = await fitExactly(rows, { tolerance, maxSteps: plan.maxSteps }, yieldToEventLoop, from);
         for (let d = 0; d < dim; d++) weights[k * dim + d] = fit.weights[d]! / scale;
         objective[k] = fit.objective;
         gradientNorm[k] = fit.gradientNorm;

@@ -172,7 +172,7 @@ export function sigmoid(z: number): number {
 
 /**
  * log(1 + sum of exp(-z)) over the margins of one term, stable.
- * @param share receives the probability of each rival, exp(-z) / (1 + sum), from index `from`
+ * @param share receives the probability of each negative, exp(-z) / (1 + sum), from index `from`
  */
 export function termLoss(z: ArrayLike<number>, from: number, to: number, share?: Float64Array): number {
   if (to === from + 1) {

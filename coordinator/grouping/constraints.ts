@@ -2,8 +2,9 @@
  * Constraints on a partition: sizes, clients that must and clients that must not share a group. Says whether a partition keeps them,
  * and makes one that does of one that does not, by moves and swaps that break ever fewer of them. It knows nothing of judges.
  */
-import { type Company, companies, contradiction } from "../../shared/base/company.js";
+
 import { KindredError } from "../../shared/base/errors.js";
+import { contradiction, type GroupConstraints, mergedLists } from "../../shared/base/group-constraints.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { SquareMatrix } from "./density.js";
 import { labelsOf, type Partition, partitionOf } from "./partition.js";
@@ -18,8 +19,8 @@ const STARTS = 8;
 /** Steps of a walk, for each client. */
 const STEPS = 4;
 
-export class GroupConstraints {
-  /** The numbers of groups that sizes and company leave open. */
+export class PartitionConstraints {
+  /** The numbers of groups that sizes and constraints leave open. */
   readonly counts: GroupCounts;
   /** Whether anything is asked at all. */
   readonly any: boolean;
@@ -34,20 +35,20 @@ export class GroupConstraints {
    * @param names the clients, in the order of the affinity's rows; wishes on clients that are not among them are void
    * @throws {KindredError} `invalid_option` where the constraints contradict each other or leave no number of groups
    */
-  constructor(names: readonly string[], company: Company) {
+  constructor(names: readonly string[], constraints: GroupConstraints) {
     const n = names.length;
     const index = new Map(names.map((name, i) => [name, i]));
     const known = (lists: readonly (readonly string[])[]) =>
       lists.map((list) => list.filter((name) => index.has(name)));
-    const { minSize = 1, maxSize = n } = company;
-    const here = { together: known(company.together), apart: known(company.apart) };
+    const { minSize = 1, maxSize = n } = constraints;
+    const here = { together: known(constraints.together), apart: known(constraints.apart) };
     const refuse = (message: string) => new KindredError("invalid_option", `grouping: ${message}`, { clients: n });
-    const fault = contradiction({ ...company, together: here.together, apart: here.apart });
+    const fault = contradiction({ ...constraints, together: here.together, apart: here.apart });
     if (fault !== undefined) throw refuse(fault);
     this.minSize = minSize;
     this.maxSize = Math.min(maxSize, n);
     const blockOf: (readonly number[])[] = names.map((_, i) => [i]);
-    for (const block of companies(here.together)) {
+    for (const block of mergedLists(here.together)) {
       const members = block.map((name) => index.get(name)!);
       for (const i of members) blockOf[i] = members;
     }

@@ -19,9 +19,9 @@
  * It knows nothing of how affinities or values are estimated.
  */
 import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
-import { type Turn, turns } from "../algebra/turn.js";
+import { type EventLoopYield, eventLoopYield } from "../algebra/yield.js";
 import { agglomerativeGroups, coClusterGroups } from "./baselines.js";
-import { GroupConstraints } from "./constraints.js";
+import { PartitionConstraints } from "./constraints.js";
 import { density, type SquareMatrix, standardiseAffinity } from "./density.js";
 import type { PartitionJudge } from "./judge.js";
 import { checkPartition, type Partition, partitionKey, randomPartition } from "./partition.js";
@@ -65,7 +65,7 @@ export interface GroupingOptions {
   /** "sdp" proposes what the relaxation and spectral clustering find, any other its own groups alone. @default "sdp" */
   method?: "sdp" | Baseline | undefined;
   /** What every candidate keeps. @default nothing */
-  constraints?: GroupConstraints | undefined;
+  constraints?: PartitionConstraints | undefined;
   /** Standard errors by which more groups must be better than fewer. @default 1.5 */
   margin?: number | undefined;
   /** Standard errors by which any split must be better than one group. @default sqrt(2 ln of the partitions it was picked among), at least 2 */
@@ -133,7 +133,7 @@ export async function groupClients(
     );
 
   const names = affinity.map((_, i) => String(i));
-  const constraints = options.constraints ?? new GroupConstraints(names, { together: [], apart: [] });
+  const constraints = options.constraints ?? new PartitionConstraints(names, { together: [], apart: [] });
   const { fewest, most } = constraints.counts;
   if (groups !== "auto" && (groups < fewest || groups > most))
     throw new KindredError(
@@ -142,7 +142,7 @@ export async function groupClients(
       { groups, fewest, most },
     );
 
-  const turn = turns(signal);
+  const yieldToEventLoop = eventLoopYield(signal);
   const standardised = standardiseAffinity(affinity);
   const spectral = new SpectralClustering(standardised, seed);
   const one: Partition = [Array.from({ length: n }, (_, i) => i)];
@@ -172,7 +172,7 @@ export async function groupClients(
     if (m === n) return [{ partition: one[0]!.map((i) => [i]), source: "apart" }];
     const first = relaxes && everywhere ? [await relaxed(m)] : [];
     const source = method === "sdp" ? "spectral" : method;
-    const partition = await baselineGroups(source, affinity, standardised, spectral, m, seed, turn);
+    const partition = await baselineGroups(source, affinity, standardised, spectral, m, seed, yieldToEventLoop);
     return [...first, { partition, source }];
   };
   /** Has what is proposed of m groups judged, where it is new. */
@@ -211,7 +211,7 @@ export async function groupClients(
   if (groups === "auto") mergeFrom.push(bestOf(values));
   else if (groups > 1)
     for (let finer = groups + 1; finer <= Math.min(n - 1, groups + FINER); finer++) {
-      const start = constraints.honoured(await spectral.groups(finer, turn), standardised, seed);
+      const start = constraints.honoured(await spectral.groups(finer, yieldToEventLoop), standardised, seed);
       if (start !== undefined) mergeFrom.push(start);
     }
   for (const start of mergeFrom) {
@@ -257,11 +257,11 @@ async function baselineGroups(
   spectral: SpectralClustering,
   groups: number,
   seed: number,
-  turn: Turn,
+  yieldToEventLoop: EventLoopYield,
 ): Promise<Partition> {
   switch (method) {
     case "spectral":
-      return spectral.groups(groups, turn);
+      return spectral.groups(groups, yieldToEventLoop);
     case "cocluster":
       return coClusterGroups(affinity, groups, seed);
     case "agglomerative":
@@ -305,7 +305,7 @@ async function mergeDown(
   judge: PartitionJudge,
   start: Partition,
   groups: number,
-  constraints: GroupConstraints,
+  constraints: PartitionConstraints,
 ): Promise<Partition[]> {
   const levels: Partition[] = [];
   let partition = start;

@@ -16,7 +16,7 @@ export interface PartitionJudge {
     reference: Partition,
   ): Promise<{ readonly gain: number; readonly standardError: number }>;
   /** How each client would fare in each group as it is: [clients][groups]. Proposes moves; all are tried where it is absent. */
-  outlook?(partition: Partition): Promise<readonly ArrayLike<number>[]>;
+  forecast?(partition: Partition): Promise<readonly ArrayLike<number>[]>;
 }
 
 /** A judge from a plain function, taken to be exact. Each partition is asked about once. */

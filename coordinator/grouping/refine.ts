@@ -2,12 +2,12 @@
  * Betters a partition by what a judge says: moves of one client to another group (or to one of its own), swaps of two clients,
  * merges of two groups. Knows nothing of what the judge looks at.
  *
- * Only changes that promise something are put to the judge: by its outlook (how a client would fare in the other groups as
+ * Only changes that promise something are put to the judge: by its forecast (how a client would fare in the other groups as
  * they are), or all of them for small n. What a round approves is applied together where the groups are distinct, and the whole
  * is judged again before it is kept, so the value never falls.
  */
 import { throwIfAborted } from "../../shared/base/errors.js";
-import type { GroupConstraints } from "./constraints.js";
+import type { PartitionConstraints } from "./constraints.js";
 import type { PartitionJudge } from "./judge.js";
 import { labelsOf, type Partition, partitionKey, partitionOf } from "./partition.js";
 
@@ -22,7 +22,7 @@ export interface RefineOptions {
    */
   readonly margin: number;
   /** What every proposal keeps; `start` must. */
-  readonly constraints: GroupConstraints;
+  readonly constraints: PartitionConstraints;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -42,7 +42,7 @@ interface Change {
   readonly edit: (labels: Int32Array) => void;
   /** Groups that it touches. */
   readonly groups: readonly number[];
-  /** What the outlook promises. */
+  /** What the forecast promises. */
   readonly promise: number;
 }
 
@@ -96,11 +96,11 @@ export async function refinePartition(
       else refused.add(partitionKey(after));
     }
     if (approved.length === 0) {
-      // A local optimum where everything there is was asked about. Where an outlook ranks the proposals, the next ones promise
+      // A local optimum where everything there is was asked about. Where an forecast ranks the proposals, the next ones promise
       // less than these: two rounds in vain are enough, and one whose last promised nothing.
       barren++;
       const promising = proposals.at(-1)!.change.promise > 0;
-      if (proposals.length < A_ROUND || (judge.outlook !== undefined && (barren === BARREN_ROUNDS || !promising)))
+      if (proposals.length < A_ROUND || (judge.forecast !== undefined && (barren === BARREN_ROUNDS || !promising)))
         break;
       continue;
     }
@@ -155,13 +155,14 @@ async function propose(
   partition: Partition,
   clients: number,
   fixedGroups: boolean,
-  constraints: GroupConstraints,
+  constraints: PartitionConstraints,
 ): Promise<Change[]> {
   const labels = labelsOf(partition, clients);
   const m = partition.length;
-  const outlook = await judge.outlook?.(partition);
+  const forecast = await judge.forecast?.(partition);
   const changes: Change[] = [];
-  const promised = (i: number, to: number) => (outlook === undefined ? 0 : outlook[i]![to]! - outlook[i]![labels[i]!]!);
+  const promised = (i: number, to: number) =>
+    forecast === undefined ? 0 : forecast[i]![to]! - forecast[i]![labels[i]!]!;
   const promisedAll = (block: readonly number[], to: number) => block.reduce((sum, i) => sum + promised(i, to), 0);
   const add = (promise: number, groups: readonly number[], edit: Change["edit"]) => {
     changes.push({ edit, groups, promise });
@@ -180,13 +181,13 @@ async function propose(
         if (to !== from) add(promisedAll(block, to), [from, to], (after) => move(after, to));
     }
     // On its own: for small n alone, where everything is tried. A larger population's lone clients come from the candidates.
-    if (!alone && !fixedGroups && outlook === undefined) add(0, [from, m], (after) => move(after, m));
+    if (!alone && !fixedGroups && forecast === undefined) add(0, [from, m], (after) => move(after, m));
     for (let j = 0; j < i; j++) {
       const to = labels[j]!;
       const other = constraints.block(j);
       if (to === from || other[0] !== j) continue;
       const promise = promisedAll(block, to) + promisedAll(other, from);
-      if (outlook === undefined || promise > 0)
+      if (forecast === undefined || promise > 0)
         add(promise, [from, to], (after) => {
           move(after, to);
           for (const member of other) after[member] = from;
@@ -198,7 +199,7 @@ async function propose(
       for (let b = 0; b < a; b++) {
         // What both groups' members would gain in the other as it is; the larger group has little to gain, so halves count.
         let promise = 0;
-        if (outlook !== undefined)
+        if (forecast !== undefined)
           for (let i = 0; i < clients; i++)
             if (labels[i] === a) promise += promised(i, b);
             else if (labels[i] === b) promise += promised(i, a);

@@ -20,7 +20,7 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
-import { type Turn, turns } from "../algebra/turn.js";
+import { type EventLoopYield, eventLoopYield } from "../algebra/yield.js";
 import { density, type SquareMatrix } from "./density.js";
 import type { Partition } from "./partition.js";
 import { roundPoints } from "./spectral.js";
@@ -86,18 +86,18 @@ export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptio
     throw new KindredError("invalid_option", "give the SDP either lambda or groups", {});
   if (groups !== undefined && !(groups >= 1 && groups <= n))
     throw new KindredError("invalid_option", `groups must be 1..${n}, got ${groups}`, { groups });
-  const turn = turns(signal);
+  const yieldToEventLoop = eventLoopYield(signal);
   const matrix = new Float64Array(n * n);
   for (let i = 0; i < n; i++)
     for (let j = 0; j < n; j++)
       matrix[i * n + j] = (affinity[i]![j]! + affinity[j]![i]!) / 2 - (i === j ? (lambda ?? 0) : 0);
   if (!Number.isFinite(matrix.reduce((sum, entry) => sum + entry ** 2, 0)))
     throw new KindredError("invalid_data", "the affinities are not finite, or too large to be squared");
-  const relaxation = new Relaxation(matrix, n, groups, new SeededRng(seed, "sdp"), turn);
+  const relaxation = new Relaxation(matrix, n, groups, new SeededRng(seed, "sdp"), yieldToEventLoop);
   const rows = Array.from({ length: n }, (_, i) => matrix.subarray(i * n, (i + 1) * n));
   // A single point is feasible.
   if (n === 1 || groups === 1 || groups === n) {
-    const partition = await roundPoints([], rows, n === 1 ? 1 : groups!, seed, turn);
+    const partition = await roundPoints([], rows, n === 1 ? 1 : groups!, seed, yieldToEventLoop);
     const objective = density(rows, partition);
     return { ...ofPartition(partition, n), objective, bound: objective, gap: 0, partition, iterations: 0 };
   }
@@ -113,7 +113,7 @@ export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptio
       // Roundings cost as much as some iterations, and change ever less.
       nextRounding = 2 * iteration;
       const wanted = Math.min(n, Math.max(1, Math.round(point.trace)));
-      const rounded = await roundPoints(relaxation.embedding(wanted), rows, wanted, seed, turn);
+      const rounded = await roundPoints(relaxation.embedding(wanted), rows, wanted, seed, yieldToEventLoop);
       const rounding = density(rows, rounded);
       if (rounding > value) {
         partition = rounded;
@@ -173,7 +173,7 @@ class Relaxation {
     private readonly n: number,
     private readonly groups: number | undefined,
     rng: SeededRng,
-    private readonly turn: Turn,
+    private readonly yieldToEventLoop: EventLoopYield,
   ) {
     let total = 0;
     let diagonal = 0;
@@ -199,7 +199,7 @@ class Relaxation {
   /** One iteration. @param renew whether the lower end of the spectrum is looked at anew */
   async step(renew: boolean): Promise<void> {
     const { pairs, n, groups } = this;
-    await pairs.follow(this.target, renew, this.turn);
+    await pairs.follow(this.target, renew, this.yieldToEventLoop);
     const values =
       groups === undefined ? pairs.values.map((value) => Math.max(value, 0)) : onSimplex(pairs.values, groups - 1);
     let rank = 0;
@@ -235,7 +235,7 @@ class Relaxation {
         u[at] = relaxed - next;
         target[i * n + j] = target[j * n + i] = next - u[at]! + c / rho;
       }
-      if (i % 16 === 0) await this.turn();
+      if (i % 16 === 0) await this.yieldToEventLoop();
     }
     this.primal = Math.sqrt(primal);
     this.dual = Math.sqrt(dual);
@@ -339,7 +339,7 @@ class Relaxation {
         else if (rest > 0) lower[row + i] = Math.sqrt(rest);
         else return false;
       }
-      await this.turn();
+      await this.yieldToEventLoop();
     }
     return true;
   }

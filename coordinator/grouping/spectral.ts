@@ -4,7 +4,7 @@
  */
 import { SeededRng } from "../../shared/base/random.js";
 import { decomposeApart, type EigenPairs } from "../algebra/eigen.js";
-import type { Turn } from "../algebra/turn.js";
+import type { EventLoopYield } from "../algebra/yield.js";
 import { density, improveDensity, type SquareMatrix } from "./density.js";
 import { type Partition, partitionOf } from "./partition.js";
 
@@ -42,16 +42,16 @@ export class SpectralClustering {
   ) {}
 
   /** A partition into exactly so many. */
-  async groups(count: number, turn: Turn): Promise<Partition> {
+  async groups(count: number, yieldToEventLoop: EventLoopYield): Promise<Partition> {
     const { standardised, seed } = this;
     const n = standardised.length;
-    if (count <= 1 || count >= n) return roundPoints([], standardised, count, seed, turn);
+    if (count <= 1 || count >= n) return roundPoints([], standardised, count, seed, yieldToEventLoop);
     this.pairs ??= decomposeApart(flat(standardised), n);
     const { values, vectors } = await this.pairs;
     const points = Array.from({ length: n }, (_, i) =>
       Float64Array.from({ length: count }, (_, c) => vectors[c * n + i]! * Math.sqrt(Math.max(values[c]!, 0))),
     );
-    return roundPoints(points, standardised, count, seed, turn);
+    return roundPoints(points, standardised, count, seed, yieldToEventLoop);
   }
 }
 
@@ -64,7 +64,7 @@ export async function roundPoints(
   objective: SquareMatrix,
   groups: number,
   seed: number,
-  turn: Turn,
+  yieldToEventLoop: EventLoopYield,
 ): Promise<Partition> {
   const n = objective.length;
   if (groups <= 1 || n === 1) return [Array.from({ length: n }, (_, i) => i)];
@@ -79,7 +79,7 @@ export async function roundPoints(
       most = value;
       best = partition;
     }
-    await turn();
+    await yieldToEventLoop();
   }
   return best!;
 }

@@ -9,7 +9,7 @@
  */
 import type { SeededRng } from "../../shared/base/random.js";
 import { decompose } from "../algebra/eigen.js";
-import type { Turn } from "../algebra/turn.js";
+import type { EventLoopYield } from "../algebra/yield.js";
 
 /** Multiplications between two questions whether the event loop is due: about 5 ms. */
 const A_STRETCH = 4_000_000;
@@ -29,13 +29,13 @@ export async function timesCentred(
   n: number,
   vectors: Float64Array,
   count: number,
-  turn: Turn,
+  yieldToEventLoop: EventLoopYield,
 ): Promise<Float64Array> {
   const out = new Float64Array(count * n);
   const stretch = Math.max(1, Math.floor(A_STRETCH / (n * count)));
   for (let from = 0; from < n; from += stretch) {
     product(matrix, n, vectors, count, out, from, Math.min(n, from + stretch));
-    await turn();
+    await yieldToEventLoop();
   }
   centreRows(out, count, n);
   return out;
@@ -124,7 +124,12 @@ function orthonormalise(rows: Float64Array, count: number, n: number, rng: Seede
 }
 
 /** A bound below all eigenvalues of P A P, by a few Lanczos steps and the norm of what they leave over (Zhou and Li 2011). */
-async function lowerEnd(matrix: Float64Array, n: number, rng: SeededRng, turn: Turn): Promise<number> {
+async function lowerEnd(
+  matrix: Float64Array,
+  n: number,
+  rng: SeededRng,
+  yieldToEventLoop: EventLoopYield,
+): Promise<number> {
   const most = Math.min(LANCZOS_STEPS, n - 1);
   const basis = new Float64Array(most * n);
   const inner = new Float64Array(most * most);
@@ -135,7 +140,7 @@ async function lowerEnd(matrix: Float64Array, n: number, rng: SeededRng, turn: T
     const at = size * n;
     for (let j = 0; j < n; j++) basis[at + j] = vector[j]! / norm;
     if (size > 0) inner[size * most + size - 1] = inner[(size - 1) * most + size] = norm;
-    vector = await timesCentred(matrix, n, basis.subarray(at, at + n), 1, turn);
+    vector = await timesCentred(matrix, n, basis.subarray(at, at + n), 1, yieldToEventLoop);
     inner[size * most + size] = dot(basis, at, vector, 0, n);
     for (let p = 0; p <= size; p++) axpy(-dot(basis, p * n, vector, 0, n), basis, p * n, vector, 0, n);
     norm = Math.sqrt(dot(vector, 0, vector, 0, n));
@@ -185,36 +190,36 @@ export class LeadingPairs {
   }
 
   /** One filtered step and a Rayleigh-Ritz projection towards a matrix a little different from the last one. */
-  async follow(matrix: Float64Array, renew: boolean, turn: Turn): Promise<void> {
+  async follow(matrix: Float64Array, renew: boolean, yieldToEventLoop: EventLoopYield): Promise<void> {
     const { n } = this;
     if (n <= FULL_SIZE || this.count > FULL_SHARE * n) {
       this.everything(matrix);
       return;
     }
     if (renew || this.fresh) {
-      const lowest = await lowerEnd(matrix, n, this.rng, turn);
+      const lowest = await lowerEnd(matrix, n, this.rng, yieldToEventLoop);
       this.lowest = lowest - 0.1 * Math.abs(lowest);
     }
-    if (this.fresh) this.rotate(await timesCentred(matrix, n, this.vectors, this.count, turn));
+    if (this.fresh) this.rotate(await timesCentred(matrix, n, this.vectors, this.count, yieldToEventLoop));
     for (let step = this.fresh ? FIRST_STEPS : 1; step > 0; step--) {
       const { lowest } = this;
       const cut = Math.max(this.values.at(-1)!, lowest + 1e-9 * Math.abs(lowest));
       const centre = (cut + lowest) / 2;
       const half = Math.max((cut - lowest) / 2, Number.MIN_VALUE);
-      const images = await timesCentred(matrix, n, this.vectors, this.count, turn);
+      const images = await timesCentred(matrix, n, this.vectors, this.count, yieldToEventLoop);
       let previous: Float64Array = this.vectors;
       for (let x = 0; x < images.length; x++) images[x] = (images[x]! - centre * previous[x]!) / half;
       let filtered = images;
       for (let degree = 2; degree <= DEGREE; degree++) {
-        const next = await timesCentred(matrix, n, filtered, this.count, turn);
+        const next = await timesCentred(matrix, n, filtered, this.count, yieldToEventLoop);
         for (let x = 0; x < next.length; x++) next[x] = (2 * (next[x]! - centre * filtered[x]!)) / half - previous[x]!;
         previous = filtered;
         filtered = next;
       }
       orthonormalise(filtered, this.count, n, this.rng);
       this.vectors = filtered;
-      await turn();
-      this.rotate(await timesCentred(matrix, n, this.vectors, this.count, turn));
+      await yieldToEventLoop();
+      this.rotate(await timesCentred(matrix, n, this.vectors, this.count, yieldToEventLoop));
     }
     this.fresh = false;
   }

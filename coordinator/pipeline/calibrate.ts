@@ -6,7 +6,7 @@ import type { BlobRef, Evaluate } from "../../shared/wire/tasks.js";
 import type { RealLosses } from "../estimation/calibration.js";
 import type { PipelineContext } from "./context.js";
 
-export interface Anchors {
+export interface CalibrationTargets {
   /** One adapter for all; absent where its training gave none. */
   readonly shared: BlobRef | undefined;
   /** Each client's own. */
@@ -14,7 +14,7 @@ export interface Anchors {
 }
 
 /** One task a client. Who does not answer, or holds no validation rows, is missing. */
-export async function realLosses(ctx: PipelineContext, { shared, local }: Anchors): Promise<RealLosses> {
+export async function realLosses(ctx: PipelineContext, { shared, local }: CalibrationTargets): Promise<RealLosses> {
   const names = ctx.clients.map(({ name }) => name).filter((name) => shared !== undefined || local.has(name));
   const membersOf = (client: string): BlobRef[] => [local.get(client), shared].filter((ref) => ref !== undefined);
   const results = await ctx.ask("calibrate", ["kindred"], "calibrate", names, (client): Evaluate => {

@@ -3,8 +3,8 @@
  * went wrong. Books are made from stored outcomes, so that a resumed run keeps the same ones.
  */
 import type { AdapterSettings, TunedSettings } from "../../shared/adapters/settings.js";
-import type { Company } from "../../shared/base/company.js";
 import { throwIfAborted } from "../../shared/base/errors.js";
+import type { GroupConstraints } from "../../shared/base/group-constraints.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { Progress } from "../../shared/base/progress.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
@@ -40,12 +40,12 @@ export interface PipelinePlan {
     readonly projections: number;
     readonly labels: boolean;
     readonly examplesPerClient: number;
-    readonly margin: "auto" | "answer" | "two-term" | "rivals";
+    readonly margin: "auto" | "answer" | "two-term" | "negatives";
     readonly calibrate: boolean;
   };
   readonly groups: "auto" | number;
   /** What every partition keeps; clients by name. */
-  readonly grouping: Company & {
+  readonly grouping: GroupConstraints & {
     readonly method: GroupingMethod;
   };
   readonly boosting: { readonly rounds: number };

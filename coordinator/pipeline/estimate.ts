@@ -1,21 +1,22 @@
 /**
- * From sketches to groups: how every client would fare in every sampled company, without training, and the partition that this
+ * From sketches to groups: how every client would fare in every sampled subset, without training, and the partition that this
  * suggests. The sketches are asked of the clients; the rest is computed once and kept in the journal.
  */
-import type { Company } from "../../shared/base/company.js";
+
 import { KindredError } from "../../shared/base/errors.js";
+import type { GroupConstraints } from "../../shared/base/group-constraints.js";
 import { MeteredRuntime } from "../../shared/runtimes/metered.js";
-import { answerSets, type Beginning } from "../../shared/sketch/answers.js";
+import { type AnswerPrefix, answerSets } from "../../shared/sketch/answer-prefixes.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
-import { type BlobRef, type ListChoices, rivalsOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
+import { type BlobRef, type ListChoices, negativesOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
 import type { RealLosses } from "../estimation/calibration.js";
 import type { Half } from "../estimation/evaluate.js";
+import { type Forecast, forecastOf } from "../estimation/forecast.js";
 import { EstimatorJudge } from "../estimation/judge.js";
-import { type Outlook, outlookOf } from "../estimation/outlook.js";
 import { firstSubsets } from "../estimation/precision.js";
 import { checkClientSketch } from "../estimation/problem.js";
-import { GroupConstraints } from "../grouping/constraints.js";
+import { PartitionConstraints } from "../grouping/constraints.js";
 import {
   type EstimationFacts,
   type EstimationSettings,
@@ -39,7 +40,7 @@ export interface EstimateOutcome {
   readonly reason: string;
   readonly facts: EstimationFacts & {
     /** Of the partition. */
-    readonly outlook: Outlook;
+    readonly forecast: Forecast;
   };
   /** Operations of the coordinator's own solves. */
   readonly flops: number;
@@ -49,7 +50,7 @@ export interface EstimateOutcome {
 export async function estimateAndGroup(ctx: PipelineContext, real?: RealLosses): Promise<EstimateOutcome> {
   const { plan } = ctx;
   const all = ctx.clients.map(({ name }) => name);
-  const choices = rivalsOf(plan.estimation.margin) > 1 ? await choicesOf(ctx, all) : undefined;
+  const choices = negativesOf(plan.estimation.margin) > 1 ? await choicesOf(ctx, all) : undefined;
   // Who did not say what its answers are is not asked for sketches: it would be waited for twice.
   const names = choices === undefined ? all : all.filter((name) => choices.has(name));
   const task = sketchTask(plan, choices === undefined ? [] : answerSets([...choices.values()]));
@@ -77,10 +78,10 @@ export async function estimateAndGroup(ctx: PipelineContext, real?: RealLosses):
 async function choicesOf(
   ctx: PipelineContext,
   names: readonly string[],
-): Promise<ReadonlyMap<string, readonly Beginning[]>> {
+): Promise<ReadonlyMap<string, readonly AnswerPrefix[]>> {
   const task: ListChoices = { kind: "listChoices", adapter: ctx.adapterSpec() };
   const results = await ctx.ask("estimate", ["kindred"], "choices", names, () => task);
-  return new Map([...results].map(([name, { beginnings }]) => [name, beginnings]));
+  return new Map([...results].map(([name, { answerPrefixes }]) => [name, answerPrefixes]));
 }
 
 /** What the journal keeps under `ESTIMATE`. */
@@ -102,7 +103,7 @@ export interface StoredEstimate extends EstimateOutcome {
       readonly own: readonly (readonly [string, number])[];
       readonly common: readonly (readonly [string, number])[];
     };
-    readonly company: Company;
+    readonly constraints: GroupConstraints;
     /** Standard errors of the affinities, nats, four digits; null where each pair was seen once of many times. */
     readonly errors: readonly (readonly number[])[] | null;
   };
@@ -156,7 +157,7 @@ async function solve(
         groups,
         method: ctx.plan.grouping.method,
         // A client that dropped out takes its wishes along.
-        constraints: new GroupConstraints(clients, ctx.plan.grouping),
+        constraints: new PartitionConstraints(clients, ctx.plan.grouping),
         seed,
         signal: ctx.signal,
       },
@@ -170,7 +171,7 @@ async function solve(
       reason: grouping.why,
       facts: {
         ...factsOf(solver, sampled),
-        outlook: await outlookOf(solver, grouping.partition, seed),
+        forecast: await forecastOf(solver, grouping.partition, seed),
       },
       flops: runtime.flops,
       rejected,
@@ -182,7 +183,7 @@ async function solve(
         balance: estimation.balance,
         lambda: estimation.lambda,
         ...(real === undefined ? {} : { real: { own: [...real.own], common: [...real.common] } }),
-        company: companyOf(ctx.plan),
+        constraints: constraintsOf(ctx.plan),
         errors: sampled.errors.matrix.every((row) => row.every(Number.isFinite))
           ? sampled.errors.matrix.map((row) => Array.from(row, (error) => Number(error.toPrecision(4))))
           : null,
@@ -194,7 +195,7 @@ async function solve(
 }
 
 /** What the journal can keep of the constraints: fields that are undefined are left out. */
-const companyOf = ({ grouping: { minSize, maxSize, together, apart } }: PipelinePlan): Company => ({
+const constraintsOf = ({ grouping: { minSize, maxSize, together, apart } }: PipelinePlan): GroupConstraints => ({
   ...(minSize === undefined ? {} : { minSize }),
   ...(maxSize === undefined ? {} : { maxSize }),
   together: together.map((list) => [...list]),
@@ -217,7 +218,7 @@ export function checkGrouping({ groups, grouping }: PipelinePlan, clients: reado
             client: name,
           },
         );
-  const { fewest, most } = new GroupConstraints(clients, grouping).counts;
+  const { fewest, most } = new PartitionConstraints(clients, grouping).counts;
   if (groups !== "auto" && groups > clients.length)
     throw new KindredError("invalid_option", `groups is ${groups}, but there are only ${clients.length} clients`, {
       groups,

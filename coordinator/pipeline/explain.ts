@@ -10,7 +10,7 @@ import type { RuntimeChoice } from "../../shared/runtimes/types.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
 import { EstimatorJudge } from "../estimation/judge.js";
-import { GroupConstraints } from "../grouping/constraints.js";
+import { PartitionConstraints } from "../grouping/constraints.js";
 import { openEstimator } from "../stages/affinities.js";
 import { type Explanation, explainClient, type Question } from "../stages/explain.js";
 import { readStore, type StoreReader } from "../storage/sqlite.js";
@@ -52,14 +52,14 @@ export async function explainRun(job: ExplainJob, { progress, signal }: JobConte
       stage.tick();
     }
     stage.done();
-    const { seed, balance, lambda, company, projections = 1 } = evidence;
+    const { seed, balance, lambda, constraints, projections = 1 } = evidence;
     const real = evidence.real && { own: new Map(evidence.real.own), common: new Map(evidence.real.common) };
     const runtime = await openRuntime(job.runtime);
     try {
       const solver = await openEstimator(sketches, { balance, lambda, projections }, { seed, runtime, signal, real });
       try {
-        const constraints = new GroupConstraints(clients, company);
-        const run = { clients, affinity, errors: evidence.errors, partition, reason, constraints };
+        const rules = new PartitionConstraints(clients, constraints);
+        const run = { clients, affinity, errors: evidence.errors, partition, reason, constraints: rules };
         return await explainClient(new EstimatorJudge(solver), run, job);
       } finally {
         await solver.close();

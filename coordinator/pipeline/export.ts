@@ -1,6 +1,6 @@
 /** `kindred export`: a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights. */
 import { readdir } from "node:fs/promises";
-import { writeEnsemble } from "../../shared/adapters/ensemble.js";
+import { writeEnsemble } from "../../shared/adapters/ensemble-folder.js";
 import { parseSafetensors } from "../../shared/adapters/safetensors.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";

@@ -15,7 +15,7 @@ import type {
   WeightedAdapter,
 } from "../../shared/wire/tasks.js";
 import { type Aggregate, aggregate, type Update } from "../rounds/aggregate.js";
-import { type AdapterShapes, flaw, leap, specFlaw } from "../rounds/check.js";
+import { type AdapterShapes, shapeError, specError, updateBound } from "../rounds/check.js";
 import { roundSchedule } from "../rounds/schedule.js";
 import { MOMENTUM, meanSquare, type ServerPlan, type ServerState, serverStep } from "../rounds/server.js";
 import type { MethodName, PipelineContext } from "./context.js";
@@ -112,7 +112,7 @@ async function trainAlone(ctx: PipelineContext, job: TrainingJob): Promise<Train
   job.onRound?.(1, 1, undefined);
   if (result === undefined) return nothing("step");
   // It may become a member of everyone's ensemble: what is wrong with it must stay its client's own fault.
-  const reason = await soloFlaw(ctx, job, client, result.values, task.training);
+  const reason = await soloError(ctx, job, client, result.values, task.training);
   if (reason !== undefined) {
     ctx.fault(client, job.stage, reason);
     return nothing("step");
@@ -136,7 +136,7 @@ async function trainAlone(ctx: PipelineContext, job: TrainingJob): Promise<Train
 }
 
 /** Why a client's own adapter cannot be used. */
-async function soloFlaw(
+async function soloError(
   ctx: PipelineContext,
   job: TrainingJob,
   client: string,
@@ -146,9 +146,9 @@ async function soloFlaw(
   try {
     const { tensors } = parseSafetensors(await ctx.pool.getBlob(values), { source: `adapter of ${client}` });
     return (
-      specFlaw(tensors, job.adapter) ??
-      flaw(tensors, ctx.adapterShapes.get(job.adapter.kind) ?? tensors) ??
-      (job.adapter.kind === "full" ? undefined : leap(tensors, freshStart(tensors, job), training))
+      specError(tensors, job.adapter) ??
+      shapeError(tensors, ctx.adapterShapes.get(job.adapter.kind) ?? tensors) ??
+      (job.adapter.kind === "full" ? undefined : updateBound(tensors, freshStart(tensors, job), training))
     );
   } catch (error) {
     const { code, message } = asKindredError(error);
@@ -198,7 +198,7 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
     const { start, full } = end;
     const trainingAt = (client: string): TrainingSpec => {
       const at = job.clients.indexOf(client);
-      const { firstStep, steps } = plan.stretch(at, round);
+      const { firstStep, steps } = plan.localSteps(at, round);
       return trainingOf(ctx, job, plan.totalSteps[at] as number, firstStep, steps);
     };
     const validates = (job.validateRounds ?? true) && plan.validates(round);
@@ -244,11 +244,11 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
         try {
           const { tensors } = parseSafetensors(await ctx.pool.getBlob(values), { source: `update of ${client}` });
           const reason =
-            (start === undefined ? specFlaw(tensors, job.adapter) : undefined) ??
+            (start === undefined ? specError(tensors, job.adapter) : undefined) ??
             // A whole model starts from the base's weights, which the coordinator does not have.
             (start === undefined && job.adapter.kind === "full"
               ? undefined
-              : leap(tensors, start ?? freshStart(tensors, job), trainingAt(client)));
+              : updateBound(tensors, start ?? freshStart(tensors, job), trainingAt(client)));
           if (reason === undefined) updates.push({ client, examples: ctx.info(client).rows.train, tensors });
           else rejected.push({ client, reason });
         } catch (error) {

@@ -15,7 +15,7 @@ export interface Holder {
   readonly live: boolean;
 }
 
-export interface House {
+export interface EnrolmentPolicy {
   readonly protocolVersion: number;
   readonly modelHash: string;
   /** Clients enrolled. */
@@ -27,20 +27,20 @@ export type Verdict =
   | { readonly admit: true; readonly as: "new" | "returning" | "successor" }
   | { readonly admit: false; readonly error: KindredError };
 
-export function judgeEnrolment(candidate: Candidate, holder: Holder | undefined, house: House): Verdict {
+export function judgeEnrolment(candidate: Candidate, holder: Holder | undefined, policy: EnrolmentPolicy): Verdict {
   const refuse = (code: ErrorCode, message: string, facts: Record<string, string | number>): Verdict => ({
     admit: false,
     error: new KindredError(code, message, facts),
   });
   const { name } = candidate;
-  if (candidate.protocolVersion !== house.protocolVersion) {
-    const [theirs, ours] = [candidate.protocolVersion, house.protocolVersion];
+  if (candidate.protocolVersion !== policy.protocolVersion) {
+    const [theirs, ours] = [candidate.protocolVersion, policy.protocolVersion];
     const older = theirs < ours ? "client" : "coordinator";
     const message = `client ${name} speaks protocol version ${theirs}, the coordinator ${ours}: update the ${older}`;
     return refuse("protocol_mismatch", message, { client: name, theirs, ours });
   }
-  if (candidate.modelHash !== house.modelHash) {
-    const [theirs, ours] = [candidate.modelHash, house.modelHash];
+  if (candidate.modelHash !== policy.modelHash) {
+    const [theirs, ours] = [candidate.modelHash, policy.modelHash];
     const message = `client ${name} has base model ${theirs}, the coordinator ${ours}: give both the same model folder`;
     return refuse("model_mismatch", message, { client: name, theirs, ours });
   }
@@ -50,8 +50,8 @@ export function judgeEnrolment(candidate: Candidate, holder: Holder | undefined,
     return refuse("name_taken", message, { client: name });
   }
   if (holder) return { admit: true, as: "successor" };
-  if (house.members >= house.maxMembers) {
-    return refuse("too_large", `the run has ${house.members} clients, its limit`, { limit: house.maxMembers });
+  if (policy.members >= policy.maxMembers) {
+    return refuse("too_large", `the run has ${policy.members} clients, its limit`, { limit: policy.maxMembers });
   }
   return { admit: true, as: "new" };
 }

@@ -5,7 +5,7 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import type { FloatTensor, NamedTensors } from "../../shared/base/tensors.js";
-import { type AdapterShapes, flaw } from "./check.js";
+import { type AdapterShapes, shapeError } from "./check.js";
 
 export interface Update {
   readonly client: string;
@@ -38,7 +38,7 @@ export function aggregate(updates: readonly Update[], expected?: AdapterShapes):
   const template = expected ?? mostCommon(updates);
   const rejected: Rejection[] = [];
   const good = updates.filter((update) => {
-    const reason = template === undefined ? "there is no update" : flaw(update.tensors, template);
+    const reason = template === undefined ? "there is no update" : shapeError(update.tensors, template);
     if (reason !== undefined) rejected.push({ client: update.client, reason });
     return reason === undefined;
   });

@@ -3,7 +3,7 @@
  * the start than its steps can have taken it. The coordinator knows no model; what it knows of an adapter is its specification,
  * and the names and shapes that a run has seen.
  */
-import { bottleneckFlaw } from "../../shared/adapters/bottleneck.js";
+import { bottleneckError } from "../../shared/adapters/bottleneck.js";
 import { isBottleneck, type LoraSettings } from "../../shared/adapters/settings.js";
 import { isTarget } from "../../shared/adapters/targets.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
@@ -15,7 +15,7 @@ export type AdapterShapes = ReadonlyMap<string, { readonly shape: readonly numbe
 const shown = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
 
 /** Why tensors are not those of `expected`, or hold a number that is none; nothing where they are sound. */
-export function flaw(tensors: NamedTensors, expected: AdapterShapes): string | undefined {
+export function shapeError(tensors: NamedTensors, expected: AdapterShapes): string | undefined {
   for (const [name, { shape }] of expected) {
     const tensor = tensors.get(name);
     if (tensor === undefined) return `the update lacks the tensor ${name}`;
@@ -35,14 +35,14 @@ export function flaw(tensors: NamedTensors, expected: AdapterShapes): string | u
  * Why tensors cannot be a whole adapter of this specification, as far as it tells: names, pairs, the rank or the bottleneck's
  * width. For the first values of a run, when nothing is there to compare with.
  */
-export function specFlaw(tensors: NamedTensors, spec: TunedSpec): string | undefined {
+export function specError(tensors: NamedTensors, spec: TunedSpec): string | undefined {
   if (tensors.size === 0) return "the update holds no tensors";
   // Of all weights it tells nothing: what most clients send is right.
   if (spec.kind === "full") return undefined;
-  return isBottleneck(spec) ? bottleneckFlaw(tensors, spec) : loraFlaw(tensors, spec);
+  return isBottleneck(spec) ? bottleneckError(tensors, spec) : loraError(tensors, spec);
 }
 
-function loraFlaw(tensors: NamedTensors, { modules, rank }: LoraSettings): string | undefined {
+function loraError(tensors: NamedTensors, { modules, rank }: LoraSettings): string | undefined {
   for (const [name, { shape }] of tensors) {
     const [, linear, factor] = /^(.+)\.lora_([AB])\.weight$/.exec(name) ?? [];
     if (linear === undefined || (modules.length > 0 && !isTarget(linear, modules))) {
@@ -66,9 +66,9 @@ const LONGEST_STEP = 7.3;
 /**
  * Why tensors cannot be what so many steps made of `start`; nothing where they can. Without it one client could carry the others'
  * average as far off as it likes. A tensor that the start lacks began with fresh values, none of which is larger than 1. Numbers
- * that are not finite are `flaw`'s.
+ * that are not finite are `shapeError`'s.
  */
-export function leap(
+export function updateBound(
   tensors: NamedTensors,
   start: NamedTensors,
   { learningRate, weightDecay, steps }: Pick<TrainingSpec, "learningRate" | "weightDecay" | "steps">,

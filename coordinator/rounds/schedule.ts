@@ -19,7 +19,7 @@ export interface RoundSchedule {
   /** Steps of each client over all rounds, at least 1. */
   readonly totalSteps: readonly number[];
   /** First step and number of steps of a client in a round, from 0. */
-  stretch(client: number, round: number): { readonly firstStep: number; readonly steps: number };
+  localSteps(client: number, round: number): { readonly firstStep: number; readonly steps: number };
   /** Whether the clients validate what a round starts from: the first, and some up to the end, evenly. */
   validates(round: number): boolean;
 }
@@ -42,7 +42,7 @@ export function roundSchedule({ rows, epochs, batch, localSteps }: ScheduleOptio
   return {
     rounds,
     totalSteps,
-    stretch(client, round) {
+    localSteps(client, round) {
       const total = totalSteps[client] as number;
       const firstStep = Math.ceil((total * round) / rounds);
       return { firstStep, steps: Math.ceil((total * (round + 1)) / rounds) - firstStep };

@@ -13,7 +13,7 @@ import {
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import { toStatus, type WireError } from "../../shared/wire/errors.js";
-import { onWeighed, SESSION_KEY, weigh } from "../../shared/wire/services.js";
+import { messageSize, onMessageSize, SESSION_KEY } from "../../shared/wire/services.js";
 import type { Traffic } from "./traffic.js";
 
 export interface CallContext {
@@ -57,7 +57,7 @@ function statusOf(context: CallContext, error: unknown): WireError {
 
 /** Counts an outgoing message for the client. */
 export function counted<T extends object>(context: CallContext, client: string, message: T): T {
-  return onWeighed(message, (bytes) => context.traffic.add(client, "down", bytes));
+  return onMessageSize(message, (bytes) => context.traffic.add(client, "down", bytes));
 }
 
 /** A unary handler of an enrolled client. */
@@ -69,7 +69,7 @@ export function unary<Q extends object, R extends object>(
     const answer = async () => {
       if (context.isClosing()) throw new KindredError("unavailable", "the coordinator is closing");
       const caller = callerOf(context, call);
-      context.traffic.add(caller.client, "up", weigh(call.request));
+      context.traffic.add(caller.client, "up", messageSize(call.request));
       return counted(context, caller.client, await handle(call.request, caller));
     };
     answer().then(
@@ -90,7 +90,7 @@ export function open<Q extends object, R extends object>(
       if (context.isClosing()) throw new KindredError("unavailable", "the coordinator is closing");
       const reply = await handle(call.request);
       const client = nameOf(call.request);
-      context.traffic.add(client, "up", weigh(call.request));
+      context.traffic.add(client, "up", messageSize(call.request));
       return counted(context, client, reply);
     };
     answer().then(
@@ -113,7 +113,7 @@ export function reading<Q extends object, R extends object>(
       caller.signal.addEventListener("abort", () => call.destroy(), { once: true });
       const messages = async function* (): AsyncGenerator<Q> {
         for await (const message of call) {
-          context.traffic.add(caller.client, "up", weigh(message));
+          context.traffic.add(caller.client, "up", messageSize(message));
           yield message;
         }
       };
@@ -155,7 +155,7 @@ export function writing<Q extends object, R extends object>(
     const send = async () => {
       if (context.isClosing()) throw new KindredError("unavailable", "the coordinator is closing");
       const caller = callerOf(context, call);
-      context.traffic.add(caller.client, "up", weigh(call.request));
+      context.traffic.add(caller.client, "up", messageSize(call.request));
       for await (const message of handle(call.request, caller)) {
         if (caller.signal.aborted) return;
         if (!call.write(counted(context, caller.client, message))) await drained(call, caller.signal);

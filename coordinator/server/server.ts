@@ -29,7 +29,7 @@ import {
   PROTOCOL_VERSION,
 } from "../../shared/wire/limits.js";
 import { parseAddress, type SecurityOptions, serverCredentials } from "../../shared/wire/security.js";
-import { services, weigh } from "../../shared/wire/services.js";
+import { messageSize, services } from "../../shared/wire/services.js";
 import { Hub, type Receipt } from "../roster/hub.js";
 import type { ClientPool } from "../roster/pool.js";
 import { openStore } from "../storage/sqlite.js";
@@ -187,7 +187,7 @@ function tasks(context: CallContext, hub: Hub): TasksHandlers {
 async function takeResult(hub: Hub, client: string, message: TaskResult__Output): Promise<Receipt> {
   const taskId = hash("task_id", message.taskId);
   try {
-    return await hub.report(client, taskId, decodeResult(message), weigh(message));
+    return await hub.report(client, taskId, decodeResult(message), messageSize(message));
   } catch (error) {
     const { code, message: reason } = asKindredError(error);
     if (code !== "invalid_message") throw error;

@@ -4,14 +4,14 @@
  */
 import type { Runtime } from "../../shared/runtimes/types.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
-import { turns } from "../algebra/turn.js";
+import { eventLoopYield } from "../algebra/yield.js";
 import { affinityMatrix } from "../estimation/affinity.js";
 import { createAveragedSolver } from "../estimation/averaged.js";
 import { createBatchedSolver } from "../estimation/batched.js";
 import { calibrated, type RealLosses } from "../estimation/calibration.js";
 import { type Half, memberValues } from "../estimation/evaluate.js";
-import { narrowed } from "../estimation/narrow.js";
 import { type PrecisionOptions, type SampledAffinity, sampleAffinity } from "../estimation/precision.js";
+import { principalAxes } from "../estimation/principal-axes.js";
 import { type Balance, buildProblem, crossFit } from "../estimation/problem.js";
 import type { Design } from "../estimation/sampler.js";
 import type { SurrogateSolver } from "../estimation/surrogate.js";
@@ -80,14 +80,14 @@ export async function openEstimator(
     readonly real?: RealLosses | undefined;
   },
 ): Promise<SurrogateSolver> {
-  const turn = turns(signal);
+  const yieldToEventLoop = eventLoopYield(signal);
   const problem = buildProblem(sketches, balance);
   // Checking and joining the rows of 500 clients hold the event loop for 0.1 s each.
-  await turn();
+  await yieldToEventLoop();
   // Several projections are each as wide as their user wants them.
-  const narrow = projections === 1 ? await narrowed(problem, runtime, { signal }) : problem;
+  const narrow = projections === 1 ? await principalAxes(problem, runtime, { signal }) : problem;
   const folded = crossFit(narrow, undefined, seed);
-  await turn();
+  await yieldToEventLoop();
   const solver = await createAveragedSolver(folded, projections, (part) =>
     createBatchedSolver(part, runtime, { lambda: chosen(lambda), signal }),
   );

@@ -5,7 +5,7 @@
 import { KindredError } from "../../shared/base/errors.js";
 import type { EstimationProblem } from "../estimation/problem.js";
 import { cosineAffinity, groupsByEigengap } from "../grouping/baselines.js";
-import type { GroupConstraints } from "../grouping/constraints.js";
+import type { PartitionConstraints } from "../grouping/constraints.js";
 import { standardiseAffinity } from "../grouping/density.js";
 import { type Baseline, type Grouping, groupClients } from "../grouping/group.js";
 import { groupsByPath } from "../grouping/path.js";
@@ -15,7 +15,7 @@ export interface BaselineSearch {
   readonly number?: "eigengap" | "path" | undefined;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
-  readonly constraints: GroupConstraints;
+  readonly constraints: PartitionConstraints;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** How many groups hold on rows that had no part in finding them. */
 import type { Half } from "../estimation/evaluate.js";
 import type { EstimatorJudge } from "../estimation/judge.js";
-import type { GroupConstraints } from "../grouping/constraints.js";
+import type { PartitionConstraints } from "../grouping/constraints.js";
 import { type Candidate, type Grouping, groupClients } from "../grouping/group.js";
 import type { Partition } from "../grouping/partition.js";
 
@@ -32,7 +32,7 @@ export async function confirmed(
   found: Grouping,
   halves: (half: Half) => readonly ArrayLike<number>[],
   judge: EstimatorJudge,
-  search: { seed: number; signal: AbortSignal | undefined; constraints?: GroupConstraints },
+  search: { seed: number; signal: AbortSignal | undefined; constraints?: PartitionConstraints },
 ): Promise<Grouping> {
   if (found.partition.length === 1) return found;
   const searched: { partitions: Map<number, Partition>; other: EstimatorJudge }[] = [];

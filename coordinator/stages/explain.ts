@@ -8,7 +8,7 @@
 import { KindredError } from "../../shared/base/errors.js";
 import { brief } from "../../shared/base/json.js";
 import type { Comparison, EstimatorJudge } from "../estimation/judge.js";
-import type { GroupConstraints } from "../grouping/constraints.js";
+import type { PartitionConstraints } from "../grouping/constraints.js";
 import type { Partition } from "../grouping/partition.js";
 
 /** What a run found. */
@@ -21,7 +21,7 @@ export interface GroupedClients {
   readonly partition: Partition;
   /** Of the grouping, in a sentence. */
   readonly reason: string;
-  readonly constraints: GroupConstraints;
+  readonly constraints: PartitionConstraints;
 }
 
 export interface Question {

@@ -7,18 +7,18 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../shared/base/atomic.js";
 import type { JobContext } from "../../shared/base/command.js";
-import type { Company } from "../../shared/base/company.js";
 import { KindredError } from "../../shared/base/errors.js";
+import type { GroupConstraints } from "../../shared/base/group-constraints.js";
 import { brief, isObject, readJsonObject } from "../../shared/base/json.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
 import { readSketches, readSketchIndex } from "../../shared/sketch/folder.js";
 import { affinityMatrix } from "../estimation/affinity.js";
 import type { Half } from "../estimation/evaluate.js";
+import { type Forecast, forecastOf } from "../estimation/forecast.js";
 import { EstimatorJudge } from "../estimation/judge.js";
-import { type Outlook, outlookOf } from "../estimation/outlook.js";
 import { BALANCES, type Balance } from "../estimation/problem.js";
-import { GroupConstraints } from "../grouping/constraints.js";
+import { PartitionConstraints } from "../grouping/constraints.js";
 import type { Grouping } from "../grouping/group.js";
 import { type EstimationSettings, openEstimator } from "./affinities.js";
 import { seedOf } from "./estimate.js";
@@ -39,7 +39,7 @@ export interface GroupJob {
   readonly method: GroupingMethod;
   /** As `GroupSearch` has it. */
   readonly number?: "eigengap" | "path";
-  readonly company: Company;
+  readonly constraints: GroupConstraints;
   /** That of the sketches unless given, else 0. */
   readonly seed?: number | undefined;
   readonly runtime: RuntimeChoice;
@@ -57,12 +57,12 @@ export interface GroupsFile {
   readonly judged: boolean;
   readonly candidates: readonly GroupingCandidateNote[];
   /** How clients would fare in the groups, by estimate; where there are sketches. */
-  readonly outlook?: Outlook;
+  readonly forecast?: Forecast;
   readonly settings: {
     readonly method: GroupingMethod;
     readonly groups: "auto" | number;
     readonly seed: number;
-  } & Company;
+  } & GroupConstraints;
 }
 
 /**
@@ -70,7 +70,7 @@ export interface GroupsFile {
  *   `invalid_option` for constraints that contradict each other or name nobody
  */
 export async function groupFiles(job: GroupJob, context: JobContext): Promise<GroupsFile> {
-  const { out, groups, method, company } = job;
+  const { out, groups, method, constraints } = job;
   if (existsSync(out) && !job.force)
     throw new KindredError(
       "already_exists",
@@ -82,11 +82,11 @@ export async function groupFiles(job: GroupJob, context: JobContext): Promise<Gr
   const folder = (await stat(job.affinity).catch(() => undefined))?.isDirectory() ? job.affinity : undefined;
   const named = await readMatrix(folder === undefined ? job.affinity : join(folder, FILES.affinity));
   const { clients } = named;
-  const constraints = constrained(clients, job);
-  const { seed, grouping, outlook } =
+  const rules = constrained(clients, job);
+  const { seed, grouping, forecast } =
     job.sketches === undefined
-      ? await byAffinity(named, job, constraints, context)
-      : await bySketches(named, folder, job.sketches, job, constraints, context);
+      ? await byAffinity(named, job, rules, context)
+      : await bySketches(named, folder, job.sketches, job, rules, context);
   const file: GroupsFile = {
     format: "kindred-groups",
     version: 1,
@@ -95,8 +95,8 @@ export async function groupFiles(job: GroupJob, context: JobContext): Promise<Gr
     reason: grouping.why,
     judged: grouping.candidates.some(({ gainOverOne }) => gainOverOne !== null),
     candidates: candidateNotes(grouping),
-    ...(outlook === undefined ? {} : { outlook }),
-    settings: { method, groups, seed, ...company },
+    ...(forecast === undefined ? {} : { forecast }),
+    settings: { method, groups, seed, ...constraints },
   };
   await writeAtomically(out, `${JSON.stringify(file, null, 1)}\n`);
   context.log.info("groups written", { out, groups: file.groups.length });
@@ -106,12 +106,12 @@ export async function groupFiles(job: GroupJob, context: JobContext): Promise<Gr
 interface Found {
   readonly seed: number;
   readonly grouping: Grouping;
-  readonly outlook?: Outlook;
+  readonly forecast?: Forecast;
 }
 
 /** Refused before anything is solved: a client or a number of groups that cannot be. */
-function constrained(clients: readonly string[], { groups, company }: GroupJob): GroupConstraints {
-  for (const name of [...company.together, ...company.apart].flat())
+function constrained(clients: readonly string[], { groups, constraints }: GroupJob): PartitionConstraints {
+  for (const name of [...constraints.together, ...constraints.apart].flat())
     if (!clients.includes(name))
       throw new KindredError(
         "invalid_option",
@@ -120,21 +120,21 @@ function constrained(clients: readonly string[], { groups, company }: GroupJob):
           client: name,
         },
       );
-  const constraints = new GroupConstraints(clients, company);
-  const { fewest, most } = constraints.counts;
+  const rules = new PartitionConstraints(clients, constraints);
+  const { fewest, most } = rules.counts;
   if (groups !== "auto" && (groups < fewest || groups > most))
     throw new KindredError(
       "invalid_option",
       `--groups is ${groups}; ${clients.length} clients with these constraints can be in ${fewest} to ${most} groups`,
       { groups, fewest, most },
     );
-  return constraints;
+  return rules;
 }
 
 async function byAffinity(
   { matrix }: NamedMatrix,
   { seed = 0, groups, method, number }: GroupJob,
-  constraints: GroupConstraints,
+  constraints: PartitionConstraints,
   { signal }: JobContext,
 ): Promise<Found> {
   return { seed, grouping: await findGroups(matrix, undefined, { groups, method, number, constraints, seed, signal }) };
@@ -145,7 +145,7 @@ async function bySketches(
   folder: string | undefined,
   path: string,
   { groups, method, number, ...job }: GroupJob,
-  constraints: GroupConstraints,
+  constraints: PartitionConstraints,
   { progress, signal }: JobContext,
 ): Promise<Found> {
   const index = await readSketchIndex(path);
@@ -178,7 +178,7 @@ async function bySketches(
       const evidence = { judge, problem: solver.problem, halves };
       const search = { groups, method, number, constraints, seed, signal };
       const grouping = await findGroups(matrix, evidence, search);
-      return { seed, grouping, outlook: await outlookOf(solver, grouping.partition, seed) };
+      return { seed, grouping, forecast: await forecastOf(solver, grouping.partition, seed) };
     } finally {
       await solver.close();
     }

@@ -5,7 +5,7 @@
 import type { Half } from "../estimation/evaluate.js";
 import type { EstimatorJudge } from "../estimation/judge.js";
 import type { EstimationProblem } from "../estimation/problem.js";
-import type { GroupConstraints } from "../grouping/constraints.js";
+import type { PartitionConstraints } from "../grouping/constraints.js";
 import { type Grouping, groupClients } from "../grouping/group.js";
 import { baselineGrouping } from "./baseline.js";
 import { confirmed } from "./confirm.js";
@@ -16,7 +16,7 @@ export interface GroupSearch {
   readonly method: GroupingMethod;
   /** How their number is found where it is not given and the estimator does not judge. @default "eigengap" */
   readonly number?: "eigengap" | "path" | undefined;
-  readonly constraints: GroupConstraints;
+  readonly constraints: PartitionConstraints;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
 }

@@ -12,7 +12,7 @@ import { writeAtomically } from "../base/atomic.js";
 import { type Facts, KindredError } from "../base/errors.js";
 import { brief, isObject, readJsonObject } from "../base/json.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
-import { bottleneckFlaw } from "./bottleneck.js";
+import { bottleneckError } from "./bottleneck.js";
 import { adapterFiles, checkFinite, invalid, isOff } from "./checks.js";
 import { readSafetensorsHeader, readTensor, writeSafetensors } from "./safetensors.js";
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, type BottleneckSettings } from "./settings.js";
@@ -198,8 +198,8 @@ export async function readBottleneckAdapter(folder: string): Promise<ReadBottlen
   }
   const shapes = new Map([...stored].map(([name, there]) => [name, file.tensors.get(there)!]));
   // Shapes first: nothing is read of a file that does not hold what its configuration says.
-  const flaw = bottleneckFlaw(shapes, settings);
-  if (flaw !== undefined) throw invalid(`${file.path}: ${flaw}`, { file: file.path });
+  const problem = bottleneckError(shapes, settings);
+  if (problem !== undefined) throw invalid(`${file.path}: ${problem}`, { file: file.path });
   const tensors = new Map<string, FloatTensor>();
   for (const [name, { shape }] of shapes) {
     const tensor = { shape, data: await readTensor(file, stored.get(name) as string) };
@@ -226,8 +226,8 @@ export async function writeBottleneckAdapter(
   { kind, reduction, activation, dropout, tensors }: BottleneckAdapter,
   { name, baseModel }: WriteBottleneckOptions,
 ): Promise<void> {
-  const flaw = bottleneckFlaw(tensors, { kind, reduction });
-  if (flaw !== undefined) throw invalid(`${folder}: ${flaw}`, { folder });
+  const problem = bottleneckError(tensors, { kind, reduction });
+  if (problem !== undefined) throw invalid(`${folder}: ${problem}`, { folder });
   // A module's name in PyTorch, which may not have dots.
   const own = name.replaceAll(".", "_");
   const named = new Map<string, FloatTensor>();

@@ -41,7 +41,7 @@ export function isWayDown(name: string): boolean {
 }
 
 /** Why tensors cannot be a whole adapter of these settings, on any model; undefined where they can. */
-export function bottleneckFlaw(
+export function bottleneckError(
   shapes: ReadonlyMap<string, { readonly shape: readonly number[] }>,
   settings: Pick<BottleneckSettings, "kind" | "reduction">,
 ): string | undefined {

@@ -7,7 +7,7 @@ import type { JobContext } from "./command.js";
 import { exitCodeOf, KindredError } from "./errors.js";
 import { createProgress } from "./progress.js";
 
-export interface Manners {
+export interface OutputOptions {
   readonly debug?: boolean;
   readonly quiet?: boolean;
   readonly json?: boolean;
@@ -49,21 +49,21 @@ export function wantsColour(stream: { readonly isTTY?: boolean }): boolean {
  * @throws {KindredError} `cancelled`, saying how to resume, where the job did not end because it was stopped
  */
 export async function runJob<T>(
-  manners: Manners,
+  output: OutputOptions,
   job: (context: JobContext) => Promise<T>,
   { resumes = false }: { readonly resumes?: boolean } = {},
 ): Promise<T> {
   // Lines of a log would tear the bars that a terminal shows.
   const usual = process.stderr.isTTY ? "warn" : "info";
   const { createLog } = await import("./log.js"); // winston is slow to load, and mistakes come before jobs
-  const log = createLog({ level: manners.debug ? "debug" : manners.quiet ? "error" : usual });
-  const progress = createProgress({ quiet: manners.quiet === true });
+  const log = createLog({ level: output.debug ? "debug" : output.quiet ? "error" : usual });
+  const progress = createProgress({ quiet: output.quiet === true });
   const abort = new AbortController();
   setMaxListeners(0, abort.signal); // every task under way listens: node would take a run of many clients for a leak
   let firstMs = 0;
   const end = (): never => {
     progress.close();
-    process.stderr.write(`kindred: ${stopped(manners, resumes)}\n`);
+    process.stderr.write(`kindred: ${stopped(output, resumes)}\n`);
     process.exit(stopCode());
   };
   const stop = (signal: keyof typeof EXIT_CODES): void => {
@@ -83,14 +83,14 @@ export async function runJob<T>(
     return await job({ log, progress, signal: abort.signal });
   } catch (error) {
     // A stopped job fails in many ways: a closed channel, a worker that is gone. All of them mean that it stopped.
-    if (stoppedBy !== undefined) throw new KindredError("cancelled", stopped(manners, resumes), {}, error);
+    if (stoppedBy !== undefined) throw new KindredError("cancelled", stopped(output, resumes), {}, error);
     throw error;
   } finally {
     progress.close();
   }
 }
 
-function stopped({ command = "kindred" }: Manners, resumes: boolean): string {
+function stopped({ command = "kindred" }: OutputOptions, resumes: boolean): string {
   if (!resumes) return "stopped";
   const words = process.argv.slice(2).filter((word) => word !== "--force");
   const quoted = words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
@@ -98,7 +98,7 @@ function stopped({ command = "kindred" }: Manners, resumes: boolean): string {
 }
 
 /** Writes a result to stdout, all of it before the process ends. */
-export async function printResult(value: unknown, { json }: Manners, text: () => string): Promise<void> {
+export async function printResult(value: unknown, { json }: OutputOptions, text: () => string): Promise<void> {
   const output = json ? JSON.stringify(value, null, 2) : text();
   await new Promise<void>((done, fail) => {
     process.stdout.write(`${output.trimEnd()}\n`, (error) => (error ? fail(error) : done()));

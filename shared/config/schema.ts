@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../adapters/settings.js";
-import { contradiction } from "../base/company.js";
+import { contradiction } from "../base/group-constraints.js";
 import { QUANTIZATIONS } from "../quantization/layout.js";
 import { DEVICES, RUNTIME_KINDS } from "../runtimes/types.js";
 import { MOST_NUMBERS, MOST_PROJECTIONS } from "../sketch/types.js";
@@ -143,7 +143,7 @@ const estimation = block({
     .boolean()
     .default(false)
     .describe(
-      "Clients say which of their validation rows have the same right answer, and which rivals it has, for an estimate of macro-F1",
+      "Clients say which of their validation rows have the same right answer, and which negatives it has, for an estimate of macro-F1",
     ),
   examplesPerClient: whole(1, 100_000).default(200).describe("Most training rows a client sketches"),
   design: z
@@ -178,10 +178,10 @@ const estimation = block({
       "Each client's own adapter and one for all are trained first, and estimated losses are brought to the level of their real ones",
     ),
   margin: z
-    .enum(["auto", "answer", "two-term", "rivals"])
+    .enum(["auto", "answer", "two-term", "negatives"])
     .default("auto")
     .describe(
-      "answer: over the whole vocabulary; two-term: format and choice apart; rivals: choice against each strong rival, format against what other clients answer; auto: rivals where rows have choices",
+      "answer: over the whole vocabulary; two-term: format and choice apart; negatives: choice against each strong negative, format against what other clients answer; auto: negatives where rows have choices",
     ),
 }).superRefine(({ dim, projections }, context) => {
   const most = Math.floor(MOST_NUMBERS / dim);
@@ -207,8 +207,8 @@ const grouping = block({
   maxSize: whole(1, 100_000).optional().describe("Most clients a group may have; no bound unless given"),
   together: clientLists.describe("Lists of clients, by name, that must share a group: [[a, b], [c, d, e]]"),
   apart: clientLists.describe("Lists of clients, by name, no two of which may share a group"),
-}).superRefine((company, context) => {
-  const message = contradiction(company);
+}).superRefine((constraints, context) => {
+  const message = contradiction(constraints);
   if (message !== undefined) context.addIssue({ code: "custom", message: `must be possible (${message})` });
 });
 const boosting = block({

@@ -8,15 +8,15 @@ import type { Reply, Request, Returned } from "./messages.js";
 import type { HostTensor } from "./types.js";
 
 /** What computes. Tensors that it returns belong to the caller until `dispose`. */
-export interface Engine<Plan, Program, Tensor> {
-  compile(plan: Plan): Promise<Program>;
+export interface Engine<Plan, CompiledGraph, Tensor> {
+  compile(plan: Plan): Promise<CompiledGraph>;
   /** @param outputs names, each once. @returns them by name */
   run(
-    program: Program,
+    program: CompiledGraph,
     feeds: Readonly<Record<string, Tensor>>,
     outputs: readonly string[],
   ): Promise<Readonly<Record<string, Tensor>>>;
-  release(program: Program): Promise<void>;
+  release(program: CompiledGraph): Promise<void>;
   tensor(value: HostTensor): Tensor;
   shape(tensor: Tensor): readonly number[];
   read(tensor: Tensor): Promise<HostTensor>;
@@ -24,14 +24,14 @@ export interface Engine<Plan, Program, Tensor> {
 }
 
 /** Does requests on an engine. */
-export class Service<Plan, Program, Tensor> {
-  private readonly programs = new Map<number, Program>();
+export class Service<Plan, CompiledGraph, Tensor> {
+  private readonly compiledGraphs = new Map<number, CompiledGraph>();
   private readonly tensors = new Map<number, Tensor>();
-  private loaded: Promise<Engine<Plan, Program, Tensor>> | undefined;
+  private loaded: Promise<Engine<Plan, CompiledGraph, Tensor>> | undefined;
   private next = 1;
 
   /** @param load called once, at the first request: an engine that cannot be loaded is the error of every request */
-  constructor(private readonly load: () => Promise<Engine<Plan, Program, Tensor>>) {}
+  constructor(private readonly load: () => Promise<Engine<Plan, CompiledGraph, Tensor>>) {}
 
   async handle(request: Request<Plan>): Promise<Reply> {
     const { id } = request;
@@ -45,13 +45,13 @@ export class Service<Plan, Program, Tensor> {
   }
 
   private async serve(
-    engine: Engine<Plan, Program, Tensor>,
+    engine: Engine<Plan, CompiledGraph, Tensor>,
     request: Request<Plan>,
   ): Promise<{ program?: number; tensors?: Record<string, Returned> }> {
     switch (request.kind) {
       case "compile": {
         const program = this.next++;
-        this.programs.set(program, await engine.compile(request.plan));
+        this.compiledGraphs.set(program, await engine.compile(request.plan));
         return { program };
       }
       case "run":
@@ -64,24 +64,24 @@ export class Service<Plan, Program, Tensor> {
         for (const number of request.tensors) this.free(engine, number);
         return {};
       case "release": {
-        const program = this.programs.get(request.program);
-        this.programs.delete(request.program);
+        const program = this.compiledGraphs.get(request.program);
+        this.compiledGraphs.delete(request.program);
         if (program !== undefined) await engine.release(program);
         return {};
       }
       case "close":
         for (const number of [...this.tensors.keys()]) this.free(engine, number);
-        for (const program of this.programs.values()) await engine.release(program);
-        this.programs.clear();
+        for (const program of this.compiledGraphs.values()) await engine.release(program);
+        this.compiledGraphs.clear();
         return {};
     }
   }
 
   private async run(
-    engine: Engine<Plan, Program, Tensor>,
+    engine: Engine<Plan, CompiledGraph, Tensor>,
     { program, feeds, fetch, keep }: Extract<Request<Plan>, { kind: "run" }>,
   ): Promise<Record<string, Returned>> {
-    const compiled = this.programs.get(program);
+    const compiled = this.compiledGraphs.get(program);
     if (compiled === undefined) throw new KindredError("internal", "the program was released");
     const mine: Tensor[] = [];
     try {
@@ -104,7 +104,7 @@ export class Service<Plan, Program, Tensor> {
     }
   }
 
-  private keep(engine: Engine<Plan, Program, Tensor>, tensor: Tensor): Returned {
+  private keep(engine: Engine<Plan, CompiledGraph, Tensor>, tensor: Tensor): Returned {
     const resident = this.next++;
     this.tensors.set(resident, tensor);
     return { shape: engine.shape(tensor), resident };
@@ -116,7 +116,7 @@ export class Service<Plan, Program, Tensor> {
     return tensor;
   }
 
-  private free(engine: Engine<Plan, Program, Tensor>, number: number): void {
+  private free(engine: Engine<Plan, CompiledGraph, Tensor>, number: number): void {
     const tensor = this.tensors.get(number);
     this.tensors.delete(number);
     if (tensor !== undefined) engine.dispose(tensor);
@@ -124,7 +124,7 @@ export class Service<Plan, Program, Tensor> {
 }
 
 /** Answers the thread's parent until it says close. */
-export function serve<Plan, Program, Tensor>(load: () => Promise<Engine<Plan, Program, Tensor>>): void {
+export function serve<Plan, CompiledGraph, Tensor>(load: () => Promise<Engine<Plan, CompiledGraph, Tensor>>): void {
   const port = parentPort;
   if (port === null) throw new Error("not a worker thread");
   const service = new Service(load);

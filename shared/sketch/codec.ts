@@ -24,7 +24,7 @@ export function encodeSketches(sketches: SketchedSplits, metadata: Readonly<Reco
     tensors.set(`${split}.term`, { shape: [rows], data: Float32Array.from(term) });
     if (labels === undefined) continue;
     tensors.set(`${split}.label`, { shape: [examples], data: Float32Array.from(labels.answer) });
-    tensors.set(`${split}.rival`, { shape: [rows], data: Float32Array.from(labels.rival) });
+    tensors.set(`${split}.negative`, { shape: [rows], data: Float32Array.from(labels.negative) });
   }
   return encodeSafetensors(tensors, { metadata });
 }
@@ -75,12 +75,14 @@ function decodeSplit(tensors: NamedTensors, split: (typeof SPLITS)[number], dim:
     return Int32Array.from(data);
   };
   const found = { dim, examples, margin: margin.data, sketch: sketch.data, example, term };
-  if (!tensors.has(`${split}.label`) && !tensors.has(`${split}.rival`)) return found;
-  const labels: RowLabels = { answer: indices("label", examples), rival: indices("rival", rows) };
-  labels.rival.forEach((rival, row) => {
+  if (!tensors.has(`${split}.label`) && !tensors.has(`${split}.negative`)) return found;
+  const labels: RowLabels = { answer: indices("label", examples), negative: indices("negative", rows) };
+  labels.negative.forEach((negative, row) => {
     const answer = labels.answer[example[row] as number];
-    if (rival >= 0 && (term[row] !== ROW_TERMS.choice || answer === -1 || answer === rival))
-      fail(`${split}.rival[${row}] is ${rival}: only a choice row whose example has another label has a rival`);
+    if (negative >= 0 && (term[row] !== ROW_TERMS.choice || answer === -1 || answer === negative))
+      fail(
+        `${split}.negative[${row}] is ${negative}: only a choice row whose example has another label has a negative`,
+      );
   });
   return { ...found, labels };
 }

@@ -5,14 +5,14 @@
  * terms of `log(1 + sum over the term's rows of exp(-(h + g.w)))`. An example has one row (the mean margin of its answer's
  * tokens over the full vocabulary), or two terms where it has choices: `format` (are the choices likely at all: a row against
  * the rest of the vocabulary, and rows against what other clients answer) and `choice` (which of them: one row against all other
- * choices, or one a rival). Where an answer parts from all that it is compared with at one token, the terms are its likelihood.
+ * choices, or one a negative). Where an answer parts from all that it is compared with at one token, the terms are its likelihood.
  */
 
 /** Which margin a row is. */
 export const ROW_TERMS = { answer: 0, format: 1, choice: 2 } as const;
 
 /** Rows a term of an example may have: far more than pays, and a bound on what one client's rows cost the others, which are padded to the longest. */
-export const MOST_RIVALS = 16;
+export const MOST_NEGATIVES = 16;
 
 /** Numbers of a sketch, all its projections together: what a row costs to send and to keep. */
 export const MOST_NUMBERS = 65_536;
@@ -27,8 +27,8 @@ export const MOST_CLASSES = 2 ** 24;
 export interface RowLabels {
   /** [examples] the right answer; -1: not told. */
   readonly answer: Int32Array;
-  /** [rows] the rival of a choice row; -1: several together, another term, or not told. */
-  readonly rival: Int32Array;
+  /** [rows] the negative of a choice row; -1: several together, another term, or not told. */
+  readonly negative: Int32Array;
 }
 
 export interface LogisticRows {

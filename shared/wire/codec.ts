@@ -3,11 +3,11 @@
  * proto/kindred/v1/work.proto documents; what it returns needs no further check of its numbers. It knows no transport.
  */
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../adapters/settings.js";
-import { type Beginning, compareBeginnings, MOST_TOKENS } from "../sketch/answers.js";
-import { MOST_NUMBERS, MOST_PROJECTIONS, MOST_RIVALS } from "../sketch/types.js";
+import { type AnswerPrefix, compareAnswerPrefixes, MOST_TOKENS } from "../sketch/answer-prefixes.js";
+import { MOST_NEGATIVES, MOST_NUMBERS, MOST_PROJECTIONS } from "../sketch/types.js";
 import { blobRef, finite, hash, list, present, refuse, share, text, uint53, whole } from "./checks.js";
 import type { AdapterSpec as AdapterMessage, AdapterSpec__Output } from "./gen/kindred/v1/AdapterSpec.js";
-import type { Beginnings__Output } from "./gen/kindred/v1/Beginnings.js";
+import type { AnswerPrefixes__Output } from "./gen/kindred/v1/AnswerPrefixes.js";
 import type { BlobRef__Output, BlobRef as BlobRefMessage } from "./gen/kindred/v1/BlobRef.js";
 import type { Cost__Output } from "./gen/kindred/v1/Cost.js";
 import type { Score__Output, Score as ScoreMessage } from "./gen/kindred/v1/Score.js";
@@ -31,11 +31,11 @@ import {
 import {
   type AdapterSpec,
   type BlobRef,
-  type Cost,
   type Score,
   type SketchGradients,
   type SplitName,
   sketchWidth,
+  type TaskCost,
   type TaskResult,
   type TaskSpec,
   type TrainAdapter,
@@ -62,9 +62,9 @@ function encodeAdapter(adapter: TunedSpec): AdapterMessage {
   return { ...adapter, ...modules, initSeed: String(adapter.initSeed) } as AdapterMessage;
 }
 
-const encodeBeginnings = (beginnings: readonly Beginning[]) => ({
-  lengths: beginnings.map(({ length }) => length),
-  tokens: beginnings.flat(),
+const encodeAnswerPrefixes = (answerPrefixes: readonly AnswerPrefix[]) => ({
+  lengths: answerPrefixes.map(({ length }) => length),
+  tokens: answerPrefixes.flat(),
 });
 
 export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
@@ -79,9 +79,9 @@ export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
           dim: task.dim,
           seed: String(task.seed),
           examplesLimit: task.examplesLimit,
-          rivals: task.rivals,
-          foreign: task.foreign.map(encodeBeginnings),
-          foreignLimit: task.foreignLimit,
+          negatives: task.negatives,
+          otherClientAnswers: task.otherClientAnswers.map(encodeAnswerPrefixes),
+          otherClientAnswersLimit: task.otherClientAnswersLimit,
           labels: task.labels,
           projections: task.projections,
         },
@@ -158,7 +158,7 @@ export function encodeResult(taskId: string, result: TaskResult): TaskResultMess
         },
       };
     case "listChoices":
-      return { taskId, cost, listChoices: { beginnings: encodeBeginnings(result.beginnings) } };
+      return { taskId, cost, listChoices: { answerPrefixes: encodeAnswerPrefixes(result.answerPrefixes) } };
     case "evaluate":
       return { taskId, cost, evaluate: { scores: result.scores.map(encodeScore) } };
     case "fitWeights":
@@ -286,9 +286,14 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
       projections: whole("sketch_gradients.projections", m.projections, 1, MOST_PROJECTIONS),
       seed: uint53("sketch_gradients.seed", m.seed),
       examplesLimit: m.examplesLimit,
-      rivals: whole("sketch_gradients.rivals", m.rivals, 0, MOST_RIVALS),
-      foreign: decodeForeign("sketch_gradients.foreign", m.foreign),
-      foreignLimit: whole("sketch_gradients.foreign_limit", m.foreignLimit, 0, MOST_RIVALS - 1),
+      negatives: whole("sketch_gradients.negatives", m.negatives, 0, MOST_NEGATIVES),
+      otherClientAnswers: decodeOtherClientAnswers("sketch_gradients.other_client_answers", m.otherClientAnswers),
+      otherClientAnswersLimit: whole(
+        "sketch_gradients.other_client_answers_limit",
+        m.otherClientAnswersLimit,
+        0,
+        MOST_NEGATIVES - 1,
+      ),
       labels: m.labels,
     };
     whole("sketch_gradients.dim x projections", sketchWidth(task), 1, MOST_NUMBERS);
@@ -351,26 +356,26 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
 }
 
 /** Each once, ascending. */
-function decodeBeginnings(field: string, message: Beginnings__Output | null): Beginning[] {
+function decodeAnswerPrefixes(field: string, message: AnswerPrefixes__Output | null): AnswerPrefix[] {
   const { lengths, tokens } = present(field, message);
   const ids = list(`${field}.tokens`, tokens, 0, MAX_CHOICE_TOKENS, (name, token) => whole(name, token, 0, INT32));
   let at = 0;
-  let last: Beginning = [];
-  const beginnings = list(`${field}.lengths`, lengths, 0, ids.length, (name, length) => {
+  let last: AnswerPrefix = [];
+  const answerPrefixes = list(`${field}.lengths`, lengths, 0, ids.length, (name, length) => {
     whole(name, length, 1, ids.length - at);
-    const beginning = ids.slice(at, at + length);
-    if (compareBeginnings(last, beginning) >= 0) refuse(name, "of a beginning behind the one before", length);
+    const prefix = ids.slice(at, at + length);
+    if (compareAnswerPrefixes(last, prefix) >= 0) refuse(name, "of a prefix behind the one before", length);
     at += length;
-    last = beginning;
-    return beginning;
+    last = prefix;
+    return prefix;
   });
-  return at === ids.length ? beginnings : refuse(`sum of ${field}.lengths`, `${ids.length} tokens`, at);
+  return at === ids.length ? answerPrefixes : refuse(`sum of ${field}.lengths`, `${ids.length} tokens`, at);
 }
 
-function decodeForeign(field: string, sets: readonly Beginnings__Output[]): Beginning[][] {
+function decodeOtherClientAnswers(field: string, sets: readonly AnswerPrefixes__Output[]): AnswerPrefix[][] {
   const tokens = sets.reduce((sum, set) => sum + set.tokens.length, 0);
   if (tokens > MOST_TOKENS) refuse(`tokens of ${field}`, `at most ${MOST_TOKENS}`, tokens);
-  return list(field, sets, 0, MOST_TOKENS, decodeBeginnings);
+  return list(field, sets, 0, MOST_TOKENS, decodeAnswerPrefixes);
 }
 
 /** A name that a client uses for a folder: nothing that leads elsewhere. */
@@ -379,7 +384,7 @@ function memberName(field: string, value: string): string {
   return /^\w[\w.-]*$/.test(name) ? name : refuse(field, "letters, digits, dots, hyphens and underscores", name);
 }
 
-function decodeCost(message: Cost__Output | null): Cost {
+function decodeCost(message: Cost__Output | null): TaskCost {
   if (!message) return { flops: 0, computeSeconds: 0, peakRssBytes: 0 };
   return {
     flops: finite("cost.flops", message.flops, 0),
@@ -407,7 +412,7 @@ function decodeScore(field: string, message: Score__Output | null): Score {
   };
 }
 
-function decodeTrainResult(m: TrainResult__Output, cost: Cost): TrainResult<BlobRef> {
+function decodeTrainResult(m: TrainResult__Output, cost: TaskCost): TrainResult<BlobRef> {
   return {
     kind: "trainAdapter",
     values: blobRef("train_adapter.values", m.values),
@@ -438,7 +443,7 @@ export function decodeResult(message: TaskResult__Output): TaskResult {
   if (message.listChoices)
     return {
       kind: "listChoices",
-      beginnings: decodeBeginnings("list_choices.beginnings", message.listChoices.beginnings),
+      answerPrefixes: decodeAnswerPrefixes("list_choices.answerPrefixes", message.listChoices.answerPrefixes),
       cost,
     };
   if (message.trainAdapter) return decodeTrainResult(message.trainAdapter, cost);

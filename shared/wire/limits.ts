@@ -50,7 +50,7 @@ export const MAX_MODULES = 64;
 /** Rank of an adapter: above it, full fine-tuning is cheaper. */
 export const MAX_RANK = 4_096;
 
-/** Tokens of the beginnings of one client's answers: 151 labels, spelt out by a vocabulary of 4,096 tokens, take 800. */
+/** Tokens of the prefixes of one client's answers: 151 labels, spelt out by a vocabulary of 4,096 tokens, take 800. */
 export const MAX_CHOICE_TOKENS = 4_096;
 
 /** Examples in one step. */

@@ -1,6 +1,6 @@
 /**
  * Loads proto/kindred/v1 and gives the three services typed clients and definitions. Every message that passes is weighed:
- * `weigh` tells how many bytes a decoded message took, `onWeighed` how many an outgoing one will. It knows no addresses.
+ * `messageSize` tells how many bytes a decoded message took, `onMessageSize` how many an outgoing one will. It knows no addresses.
  */
 import { readdirSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
@@ -27,12 +27,12 @@ const received = new WeakMap<object, number>();
 const outgoing = new WeakMap<object, (bytes: number) => void>();
 
 /** Bytes that a received message took on the wire: the message and its gRPC frame, without HTTP/2 and TLS. */
-export function weigh(message: object): number {
+export function messageSize(message: object): number {
   return received.get(message) ?? 0;
 }
 
 /** Calls back with the bytes a message takes when it is sent. Returns the message. */
-export function onWeighed<T extends object>(message: T, callback: (bytes: number) => void): T {
+export function onMessageSize<T extends object>(message: T, callback: (bytes: number) => void): T {
   outgoing.set(message, callback);
   return message;
 }
@@ -50,7 +50,7 @@ type Types = {
   };
 };
 
-function weighed(service: loader.ServiceDefinition): loader.ServiceDefinition {
+function sized(service: loader.ServiceDefinition): loader.ServiceDefinition {
   const incoming = (read: (bytes: Buffer) => object) => (bytes: Buffer) => {
     const message = read(bytes);
     received.set(message, bytes.length + FRAME_BYTES);
@@ -88,7 +88,7 @@ function load(): Types["kindred"]["v1"] {
     oneofs: true,
   });
   for (const name of ["kindred.v1.Enrolment", "kindred.v1.Tasks", "kindred.v1.Blobs"]) {
-    definition[name] = weighed(definition[name] as loader.ServiceDefinition);
+    definition[name] = sized(definition[name] as loader.ServiceDefinition);
   }
   return (grpc.loadPackageDefinition(definition) as unknown as Types).kindred.v1;
 }

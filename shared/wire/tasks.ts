@@ -3,7 +3,7 @@
  * protobuf; shared/wire/codec.ts translates. Units and ranges are documented in proto/kindred/v1/work.proto.
  */
 import type { AdapterSettings, FullSettings } from "../adapters/settings.js";
-import type { Beginning } from "../sketch/answers.js";
+import type { AnswerPrefix } from "../sketch/answer-prefixes.js";
 
 /** Names bytes by their content. */
 export interface BlobRef {
@@ -23,7 +23,7 @@ export interface RowCounts {
 }
 
 /** What a piece of work took on the client. */
-export interface Cost {
+export interface TaskCost {
   /** Floating-point operations, a multiply-add counted as 2. */
   readonly flops: number;
   readonly computeSeconds: number;
@@ -54,18 +54,18 @@ export interface SketchGradients {
   /** At most so many rows a split; 0: all. */
   readonly examplesLimit: number;
   /**
-   * Choice margins an example gives at most, beside that of format, where it has choices: one against each of the strongest rivals,
+   * Choice margins an example gives at most, beside that of format, where it has choices: one against each of the strongest negatives,
    * the last against the rest together. 0: one margin over the vocabulary.
    */
-  readonly rivals: number;
+  readonly negatives: number;
   /**
-   * How rows of some clients begin their answers, in sets: format margins against them, where `rivals` is above 0. A row's own
+   * How rows of some clients begin their answers, in sets: format margins against them, where `negatives` is above 0. A row's own
    * choices among them do not count.
    */
-  readonly foreign: readonly (readonly Beginning[])[];
+  readonly otherClientAnswers: readonly (readonly AnswerPrefix[])[];
   /** Format margins an example gives at most against sets; where more concern it, drawn ones stand for all. */
-  readonly foreignLimit: number;
-  /** Validation rows say which answer is right and which are its rivals. */
+  readonly otherClientAnswersLimit: number;
+  /** Validation rows say which answer is right and which are its negatives. */
   readonly labels: boolean;
 }
 
@@ -80,17 +80,17 @@ export interface ListChoices {
 }
 
 /** Choice margins of an example at most, by `estimation.margin`. */
-const RIVALS = { auto: 4, rivals: 4, "two-term": 1, answer: 0 } as const;
+const NEGATIVES = { auto: 4, negatives: 4, "two-term": 1, answer: 0 } as const;
 
-/** Format margins of an example at most against sets of other clients' answers: what that costs and keeps, client/tuning/rivals.ts. */
-const FOREIGN = 3;
+/** Format margins of an example at most against sets of other clients' answers: what that costs and keeps, client/tuning/negatives.ts. */
+const OTHER_CLIENT_ANSWERS = 3;
 
-export const rivalsOf = (margin: keyof typeof RIVALS): number => RIVALS[margin];
+export const negativesOf = (margin: keyof typeof NEGATIVES): number => NEGATIVES[margin];
 
 /**
  * What every client is asked to sketch, in a federation as from files. The plan's seed draws the adapter's start values and the
  * projection.
- * @param foreign how clients' answers begin, in sets, where there is more than one rival
+ * @param otherClientAnswers how clients' answers begin, in sets, where there is more than one negative
  */
 export function sketchTask(
   plan: {
@@ -100,11 +100,11 @@ export function sketchTask(
       readonly projections: number;
       readonly labels: boolean;
       readonly examplesPerClient: number;
-      readonly margin: keyof typeof RIVALS;
+      readonly margin: keyof typeof NEGATIVES;
     };
     readonly seed: number;
   },
-  foreign: readonly (readonly Beginning[])[],
+  otherClientAnswers: readonly (readonly AnswerPrefix[])[],
 ): SketchGradients {
   const { adapter, estimation, seed } = plan;
   return {
@@ -114,9 +114,9 @@ export function sketchTask(
     projections: estimation.projections,
     seed,
     examplesLimit: estimation.examplesPerClient,
-    rivals: rivalsOf(estimation.margin),
-    foreign,
-    foreignLimit: FOREIGN,
+    negatives: negativesOf(estimation.margin),
+    otherClientAnswers,
+    otherClientAnswersLimit: OTHER_CLIENT_ANSWERS,
     labels: estimation.labels,
   };
 }
@@ -220,14 +220,14 @@ export interface SketchResult<B> {
   readonly rows: B;
   /** Training rows the client holds. */
   readonly trainExamples: number;
-  readonly cost: Cost;
+  readonly cost: TaskCost;
 }
 
 export interface ListChoicesResult {
   readonly kind: "listChoices";
   /** Each once, ascending; none where no rows have choices. */
-  readonly beginnings: readonly Beginning[];
-  readonly cost: Cost;
+  readonly answerPrefixes: readonly AnswerPrefix[];
+  readonly cost: TaskCost;
 }
 
 export interface TrainResult<B> {
@@ -240,14 +240,14 @@ export interface TrainResult<B> {
   /** Step whose values are returned; absent: the last. */
   readonly bestStep?: number;
   readonly validation: readonly ValidationPoint[];
-  readonly cost: Cost;
+  readonly cost: TaskCost;
 }
 
 export interface EvaluateResult {
   readonly kind: "evaluate";
   /** One a mixture. */
   readonly scores: readonly Score[];
-  readonly cost: Cost;
+  readonly cost: TaskCost;
 }
 
 export interface FitWeightsResult {
@@ -258,7 +258,7 @@ export interface FitWeightsResult {
   readonly tokens: number;
   /** Their summed negative log-likelihood under each of `weightAlternatives`, nats. */
   readonly nllSums: readonly number[];
-  readonly cost: Cost;
+  readonly cost: TaskCost;
 }
 
 /** What fitted weights are compared with: themselves, the prior, equal weights, and each member alone. */
@@ -270,7 +270,7 @@ export function weightAlternatives(weights: readonly number[], prior: readonly n
 
 export interface ReceiveEnsembleResult {
   readonly kind: "receiveEnsemble";
-  readonly cost: Cost;
+  readonly cost: TaskCost;
 }
 
 export type ResultOf<B> =

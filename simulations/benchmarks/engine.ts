@@ -7,9 +7,9 @@ import { moduleNames } from "../../client/models/architecture.js";
 import type { BaseModel } from "../../client/models/base.js";
 import { type AdapterLayout, initialAdapter } from "../../client/tuning/adapter.js";
 import { type Feeds, marginFeeds } from "../../client/tuning/batches.js";
+import { CompiledGraph, Meter } from "../../client/tuning/compiled-graphs.js";
 import { perExampleGraph, sketchGraph } from "../../client/tuning/graphs.js";
 import { loraLayout } from "../../client/tuning/lora.js";
-import { Meter, Program } from "../../client/tuning/programs.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { GraphBuilder } from "../../shared/graph/graph.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
@@ -29,7 +29,7 @@ export function benchEngine(runtime: Runtime, print: (line: string) => void): Pr
   return withRandomModel(async (model) => {
     const layout = benchLayout(model);
     const start = performance.now();
-    const program = new Program(await runtime.compile(perExampleGraph(model, layout, { fresh: true })));
+    const program = new CompiledGraph(await runtime.compile(perExampleGraph(model, layout, { fresh: true })));
     print(`  session created in ${((performance.now() - start) / 1000).toFixed(2)} s`);
     const feeds = marginFeeds(randomRows(model, BATCH, LENGTH, LENGTH), model.architecture);
     const keep = Object.keys(program.executable.graph.outputs).filter((name) => name !== "margin");
@@ -53,7 +53,7 @@ export function benchEngine(runtime: Runtime, print: (line: string) => void): Pr
 export function benchSketching(runtime: Runtime, print: (line: string) => void): Promise<void> {
   return withRandomModel(async (model) => {
     const layout = benchLayout(model);
-    const program = new Program(
+    const program = new CompiledGraph(
       await runtime.compile(sketchGraph(model, layout, { dim: DIM, seed: 5 }, { fresh: true })),
     );
     const feeds = marginFeeds(randomRows(model, BATCH, LENGTH, ANSWER), model.architecture);
@@ -82,7 +82,7 @@ const benchLayout = (model: BaseModel): AdapterLayout =>
 /** Median of the runs of a program at a fresh adapter, and the longest gap of the event loop meanwhile. */
 async function timed(
   runtime: Runtime,
-  program: Program,
+  program: CompiledGraph,
   layout: AdapterLayout,
   feeds: Feeds,
   keep: readonly string[],

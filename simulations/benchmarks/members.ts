@@ -4,11 +4,11 @@ import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { text } from "../../client/models/places.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../client/tuning/adapter.js";
 import { askFeeds, asksOf, type Feeds, sequenceFeeds } from "../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
 import { generate } from "../../client/tuning/generation.js";
 import { forwardGraph } from "../../client/tuning/graphs.js";
 import { loraLayout } from "../../client/tuning/lora.js";
 import { Forward } from "../../client/tuning/mixing.js";
-import { Meter, Programs } from "../../client/tuning/programs.js";
 import { asset } from "../../shared/base/assets.js";
 import type { ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
 import { median } from "./engine.js";
@@ -33,7 +33,7 @@ export async function benchMembers(runtime: Runtime, print: (line: string) => vo
 async function compareMembers(runtime: Runtime, model: BaseModel, print: (line: string) => void): Promise<void> {
   const modules = moduleNames(model.architecture);
   const layout = loraLayout(model.architecture, { rank: RANK, alpha: 2 * RANK, modules, dropout: 0, freezeA: false });
-  const programs = new Programs(runtime, model);
+  const compiledGraphs = new CompiledGraphs(runtime, model);
   const members = Array.from({ length: MEMBERS }, (_, seed) => initialAdapter(layout, seed));
   const ratio = async (what: string, together: () => Promise<unknown>, apart: () => Promise<unknown>) => {
     const [one, several] = await timed(together, apart);
@@ -41,8 +41,8 @@ async function compareMembers(runtime: Runtime, model: BaseModel, print: (line: 
     print(`  ${what}: ${ms(one)} in one pass, ${ms(several)} in ${MEMBERS}, ratio ${(several / one).toFixed(2)}`);
   };
   print(`  ${MEMBERS} adapters of rank ${RANK} on all linears`);
-  const forward = await Forward.open(programs, layout, members, new Meter());
-  const passes = await onePassEach(programs, layout, members);
+  const forward = await Forward.open(compiledGraphs, layout, members, new Meter());
+  const passes = await onePassEach(compiledGraphs, layout, members);
   for (const batch of BATCHES) {
     const feeds = classificationFeeds(model, batch);
     await ratio(
@@ -55,7 +55,7 @@ async function compareMembers(runtime: Runtime, model: BaseModel, print: (line: 
   const prompts = randomRows(model, 1, LENGTH, 1).map(({ tokens }) => tokens.subarray(0, LENGTH));
   const plan = { maxNewTokens: NEW_TOKENS, ends: new Set<number>(), temperature: 0, topK: 0, topP: 1, seed: 0 };
   const write = (some: readonly AdapterValues[]): Promise<unknown> =>
-    generate(programs, layout, some, Array(some.length).fill(1 / some.length), prompts, plan, new Meter());
+    generate(compiledGraphs, layout, some, Array(some.length).fill(1 / some.length), prompts, plan, new Meter());
   await ratio(
     `${NEW_TOKENS} tokens written behind ${LENGTH}`,
     () => write(members),
@@ -63,17 +63,17 @@ async function compareMembers(runtime: Runtime, model: BaseModel, print: (line: 
       for (const member of members) await write([member]);
     },
   );
-  await programs.close();
+  await compiledGraphs.close();
 }
 
 /** The same without stacking: a graph of one adapter, run once for each. */
 async function onePassEach(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   members: readonly AdapterValues[],
 ): Promise<(feeds: Feeds) => Promise<void>> {
-  const { runtime, model } = programs;
-  const program = await programs.get("one-adapter", layout, () => forwardGraph(model, layout));
+  const { runtime, model } = compiledGraphs;
+  const program = await compiledGraphs.get("one-adapter", layout, () => forwardGraph(model, layout));
   const trained: ResidentTensor[] = [];
   for (const values of members) {
     trained.push(await runtime.upload({ shape: [layout.trainedSize], data: values.trained }));

@@ -2,11 +2,11 @@
 import { moduleNames } from "../../client/models/architecture.js";
 import { openBaseModel } from "../../client/models/base.js";
 import { initialAdapter } from "../../client/tuning/adapter.js";
+import { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
 import { sketchGraph, trainingGraph } from "../../client/tuning/graphs.js";
 import { loraLayout } from "../../client/tuning/lora.js";
 import { GraphMemory, idleBytes, optimizerBytes } from "../../client/tuning/memory.js";
 import { membersGraph } from "../../client/tuning/mixing.js";
-import { Meter, Programs } from "../../client/tuning/programs.js";
 import { scoreMixtures } from "../../client/tuning/scoring.js";
 import { sketchRows } from "../../client/tuning/sketching.js";
 import { trainAdapter } from "../../client/tuning/training.js";
@@ -41,18 +41,18 @@ const values = initialAdapter(layout, 3);
 const rows = randomRows(model, batch, length, trains ? length : ANSWER);
 const sketch = { dim: 400, seed: 5 };
 const runtime = new OnnxRuntime({ lean: true });
-const programs = new Programs(runtime, model);
+const compiledGraphs = new CompiledGraphs(runtime, model);
 const meter = new Meter();
 if (trains) {
   const schedule = { learningRate: 1e-3, warmupSteps: 0, totalSteps: STEPS, firstStep: 0, steps: STEPS };
   const plan = { ...schedule, weightDecay: 0.01, clipNorm: 1, seed: 3, checkpoint: work === "checkpointed" };
-  await trainAdapter(programs, layout, values, () => rows, plan, meter);
+  await trainAdapter(compiledGraphs, layout, values, () => rows, plan, meter);
 } else if (work === "scoring") {
   const limits = { tokens: batch * length, logits: Number.POSITIVE_INFINITY };
-  await scoreMixtures(programs, layout, [values], [[1]], rows, meter, { limits });
+  await scoreMixtures(compiledGraphs, layout, [values], [[1]], rows, meter, { limits });
 } else {
-  const plan = { ...sketch, rivals: 0, tokensPerBatch: batch * (length + 1) };
-  await sketchRows(programs, layout, values, rows, plan, meter);
+  const plan = { ...sketch, negatives: 0, tokensPerBatch: batch * (length + 1) };
+  await sketchRows(compiledGraphs, layout, values, rows, plan, meter);
 }
 const measured = peakRssBytes();
 await runtime.close();

@@ -7,7 +7,7 @@
  * same inputs, which is that of their optimal weights; clients of two groups have none in common.
  */
 import { EstimatorJudge } from "../../coordinator/estimation/judge.js";
-import { GroupConstraints } from "../../coordinator/grouping/constraints.js";
+import { PartitionConstraints } from "../../coordinator/grouping/constraints.js";
 import { groupClients } from "../../coordinator/grouping/group.js";
 import { labelsOf, type Partition } from "../../coordinator/grouping/partition.js";
 import { adjustedRandIndex } from "../../coordinator/grouping/rand-index.js";
@@ -130,7 +130,7 @@ export async function measurePlantedGroups(
   const { solver, sampled } = estimate.value;
   try {
     const { matrix } = sampled.affinity;
-    const constraints = new GroupConstraints(solver.problem.clients, { together: [], apart: [] });
+    const constraints = new PartitionConstraints(solver.problem.clients, { together: [], apart: [] });
     const judge = new EstimatorJudge(solver);
     const options = { seed, signal: undefined, constraints };
     // As `findGroups`, step by step.

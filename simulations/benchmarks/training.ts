@@ -5,8 +5,8 @@
 import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { initialAdapter } from "../../client/tuning/adapter.js";
+import { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
 import { loraLayout } from "../../client/tuning/lora.js";
-import { Meter, Programs } from "../../client/tuning/programs.js";
 import { trainAdapter } from "../../client/tuning/training.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
 import { CANDIDATES } from "../../shared/runtimes/choose.js";
@@ -68,12 +68,12 @@ async function timeSteps(runtime: Runtime, model: BaseModel): Promise<{ seconds:
   const steps = WARM_UP + REPEATS;
   const plan = { learningRate: 1e-3, warmupSteps: 0, totalSteps: steps, weightDecay: 0.01, clipNorm: 1, seed: 3 };
   const ends: number[] = [];
-  const programs = new Programs(runtime, model);
+  const compiledGraphs = new CompiledGraphs(runtime, model);
   const adapter = initialAdapter(layout, 3);
-  await trainAdapter(programs, layout, adapter, () => rows, { ...plan, firstStep: 0, steps }, new Meter(), {
+  await trainAdapter(compiledGraphs, layout, adapter, () => rows, { ...plan, firstStep: 0, steps }, new Meter(), {
     onStep: () => ends.push(performance.now()),
   });
-  await programs.close();
+  await compiledGraphs.close();
   const seconds = median(ends.slice(WARM_UP).map((end, i) => (end - (ends[WARM_UP + i - 1] as number)) / 1000));
   return { seconds, first: ((ends[0] as number) - start) / 1000 };
 }

@@ -2,7 +2,7 @@
 
 import type { Population } from "../../client/data/population.js";
 import type { BaseModel } from "../../client/models/base.js";
-import type { Outlook } from "../../coordinator/estimation/outlook.js";
+import type { Forecast } from "../../coordinator/estimation/forecast.js";
 import { adjustedRandIndex } from "../../coordinator/grouping/rand-index.js";
 import type { PipelineContext } from "../../coordinator/pipeline/context.js";
 import type { RunOutcome } from "../../coordinator/pipeline/run.js";
@@ -81,7 +81,7 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
         lambda: estimate.facts.lambda,
         folds: estimate.facts.folds,
         "standard error of an affinity, by the choice of subsets": estimate.facts.standardError,
-        ...outlookFacts(estimate.facts.outlook),
+        ...forecastFacts(estimate.facts.forecast),
         "largest gradient norm": estimate.facts.largestGradientNorm,
       },
     },
@@ -93,7 +93,7 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
   };
 }
 
-function outlookFacts({ loss, accuracy, macroF1 }: Outlook): Readonly<Record<string, number | null>> {
+function forecastFacts({ loss, accuracy, macroF1 }: Forecast): Readonly<Record<string, number | null>> {
   return {
     "estimated loss in the groups": loss.value,
     "its standard error": loss.standardError,

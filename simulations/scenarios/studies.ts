@@ -60,7 +60,7 @@ export const STUDIES: Readonly<Record<string, Study>> = {
             plain: wordFor(own),
           }),
         options: { maxTokens: 48, estimation: { examplesPerClient: 100 } },
-        forms: ["answer", "two-term", "rivals"],
+        forms: ["answer", "two-term", "negatives"],
         subsets: 50,
         size: 3,
       },

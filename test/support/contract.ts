@@ -10,9 +10,9 @@ import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { type AdapterValues, initialAdapter } from "../../client/tuning/adapter.js";
 import { trainingFeeds } from "../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
 import { trainingGraph } from "../../client/tuning/graphs.js";
 import { adapterLayout } from "../../client/tuning/kinds.js";
-import { Meter, Programs } from "../../client/tuning/programs.js";
 import { sketchRows } from "../../client/tuning/sketching.js";
 import { trainAdapter } from "../../client/tuning/training.js";
 import { type BottleneckSettings, FULL, type TunedSettings } from "../../shared/adapters/settings.js";
@@ -111,14 +111,14 @@ async function runAdapter(
     const choices = { promptLength: length - 1, tokens: [tokens.slice(-1), other], answer: 0 };
     return { tokens, scored: Int32Array.of(length - 1), choices };
   });
-  const programs = new Programs(runtime, model);
+  const compiledGraphs = new CompiledGraphs(runtime, model);
   const meter = new Meter();
   const tokens = {
     shape: [2, 6] as const,
     data: Int32Array.from({ length: 12 }, () => rng.int(architecture.vocabulary)),
   };
-  const logits = await allLogits(programs, layout, values, tokens, meter);
-  const training = await programs.get("train", layout, () => trainingGraph(model, layout));
+  const logits = await allLogits(compiledGraphs, layout, values, tokens, meter);
+  const training = await compiledGraphs.get("train", layout, () => trainingGraph(model, layout));
   const { tensors } = await training.executable.run({
     ...trainingFeeds(rows, architecture),
     trained: { shape: [values.trained.length], data: values.trained },
@@ -126,14 +126,14 @@ async function runAdapter(
   });
   const schedule = { learningRate: 0.01, warmupSteps: 1, totalSteps: 4, firstStep: 0, steps: 4 };
   const plan = { ...schedule, weightDecay: 0.01, clipNorm: 1, seed: 5 };
-  const { losses } = await trainAdapter(programs, layout, values, () => rows, plan, meter);
+  const { losses } = await trainAdapter(compiledGraphs, layout, values, () => rows, plan, meter);
   const tuned = { logits, gradient: tensors.grad!.data, loss: tensors.loss!.data, losses: Float32Array.from(losses) };
   if (settings.kind === "full") {
-    await programs.close();
+    await compiledGraphs.close();
     return tuned;
   }
-  const sketched = await sketchRows(programs, layout, values, rows, { dim: 8, seed: 9, rivals: 1 }, meter);
-  await programs.close();
+  const sketched = await sketchRows(compiledGraphs, layout, values, rows, { dim: 8, seed: 9, negatives: 1 }, meter);
+  await compiledGraphs.close();
   return { ...tuned, margins: sketched.margin, sketches: sketched.sketch };
 }
 

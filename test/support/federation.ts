@@ -90,7 +90,7 @@ export async function count(task: TaskSpec, io: TaskIo): Promise<TaskResultWithB
     case "sketchGradients":
       return { kind: task.kind, rows: bytesOf(task.dim * 4, "rows"), trainExamples: ROWS.train, cost: NO_COST };
     case "listChoices":
-      return { kind: task.kind, beginnings: [[3], [3, 70_000]], cost: NO_COST };
+      return { kind: task.kind, answerPrefixes: [[3], [3, 70_000]], cost: NO_COST };
     case "trainAdapter": {
       const start = task.start ? await io.download(task.start) : bytesOf(1_000, "fresh");
       const losses = Array.from({ length: task.training.steps }, (_, i) => 1 / (i + 1));

@@ -2,12 +2,12 @@
 import { text } from "../../client/models/places.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../client/tuning/adapter.js";
 import { askFeeds, sequenceFeeds } from "../../client/tuning/batches.js";
+import type { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
 import { Forward } from "../../client/tuning/mixing.js";
-import type { Meter, Programs } from "../../client/tuning/programs.js";
 
 /** @param tokens [B, T]. @returns row-major [B, T, V] */
 export async function allLogits(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   values: AdapterValues | undefined,
   tokens: { shape: readonly [number, number]; data: Int32Array },
@@ -18,14 +18,14 @@ export async function allLogits(
   const asks = sequences.flatMap((_, sequence) =>
     Array.from({ length }, (_, position) => ({ sequence, position, target: 0 })),
   );
-  const forward = await Forward.open(programs, layout, [values ?? emptyAdapter(layout)], meter);
+  const forward = await Forward.open(compiledGraphs, layout, [values ?? emptyAdapter(layout)], meter);
   const feeds = {
-    ...sequenceFeeds(sequences.map(text), programs.model.architecture),
+    ...sequenceFeeds(sequences.map(text), compiledGraphs.model.architecture),
     ...askFeeds(asks, length),
   };
   const logits = await forward.logits(feeds);
-  const host = await programs.runtime.download(logits);
-  programs.free(logits);
+  const host = await compiledGraphs.runtime.download(logits);
+  compiledGraphs.free(logits);
   forward.close();
   return host.data as Float32Array;
 }

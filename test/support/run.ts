@@ -7,7 +7,7 @@ import { loadPopulation } from "../../client/data/population.js";
 import { openModel } from "../../client/models/open.js";
 import { runClient, type TaskRunner } from "../../client/session/session.js";
 import { ClientWork } from "../../client/tasks/runner.js";
-import { Programs } from "../../client/tuning/programs.js";
+import { CompiledGraphs } from "../../client/tuning/compiled-graphs.js";
 import { type FaultNote, PipelineContext, type PipelinePlan } from "../../coordinator/pipeline/context.js";
 import { Journal } from "../../coordinator/pipeline/journal.js";
 import { type RunOutcome, runPipeline } from "../../coordinator/pipeline/run.js";
@@ -47,7 +47,7 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
   const population = await loadPopulation(plan.population as string, { seed: plan.seed });
   const { base, tokenizer } = await openModel(TINY_MODEL, { progress: silentProgress, signal: stop.signal });
   const runtime = new OnnxRuntime({ threads: 1 });
-  const programs = new Programs(runtime, base);
+  const compiledGraphs = new CompiledGraphs(runtime, base);
   const coordinator = await startCoordinator({
     listen: "127.0.0.1:0",
     stateDir: `${folder.path}/state`,
@@ -58,7 +58,7 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
     const played = run.played?.[rows.name];
     if (played) return played(coordinator.address, base.hash, stop.signal);
     const data = encodeClient(rows, tokenizer, { maxTokens: base.architecture.context, renderChat: undefined });
-    const honest = new ClientWork({ programs, dataset: () => data, full: true });
+    const honest = new ClientWork({ compiledGraphs, dataset: () => data, full: true });
     return runClient({
       coordinator: coordinator.address,
       name: rows.name,
@@ -88,7 +88,7 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
     stop.abort();
     await Promise.allSettled(sessions);
     await coordinator.close();
-    await programs.close();
+    await compiledGraphs.close();
     await runtime.close();
     folder.remove();
   }

@@ -49,13 +49,13 @@ test("gradients, estimate and group come to the affinities and groups of a simul
   );
   const text = await done("group", at("estimate"), "--sketches", at("sketches"), "--out", at("groups.json"));
   const report = read<Report>(join(at("run"), "report.json"));
-  const { groups, reason, outlook } = read<GroupsFile>(at("groups.json"));
+  const { groups, reason, forecast } = read<GroupsFile>(at("groups.json"));
   assert.deepEqual(groups, report.groups);
   assert.equal(groups.length, 2);
   const { facts } = report.estimation;
-  for (const [name, estimate] of Object.entries({ loss: outlook?.loss, "macro-F1": outlook?.macroF1 }))
+  for (const [name, estimate] of Object.entries({ loss: forecast?.loss, "macro-F1": forecast?.macroF1 }))
     assert.equal(estimate?.value, facts?.[`estimated ${name} in the groups`]);
-  assert.ok((outlook?.macroF1?.value as number) > 0.9);
+  assert.ok((forecast?.macroF1?.value as number) > 0.9);
   assert.ok(text.includes(`group 2: ${groups[1]!.join(", ")}`) && text.trimEnd().endsWith(reason));
   // From the simulation's own matrix, without the sketches.
   await done("group", join(at("run"), "affinity.csv"), "--out", at("alone.json"));

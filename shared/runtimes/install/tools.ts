@@ -1,4 +1,4 @@
-/** Programs of the machine that an installation calls: npm and the C++ compiler. */
+/** CompiledGraphs of the machine that an installation calls: npm and the C++ compiler. */
 import { spawn } from "node:child_process";
 import { KindredError } from "../../base/errors.js";
 

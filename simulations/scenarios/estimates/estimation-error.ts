@@ -36,14 +36,14 @@ export interface ErrorCase extends Subject {
   readonly repeated: number;
 }
 
-const FORMS = ["answer", "two-term", "rivals"] as const;
+const FORMS = ["answer", "two-term", "negatives"] as const;
 type Form = (typeof FORMS)[number];
 
 /** What real validation losses the estimate is brought to the level of: none, or those of own adapters and of the common one. */
 const CALIBRATIONS = ["none", "own + common"] as const;
 type Calibration = (typeof CALIBRATIONS)[number];
 /** What the findings lead with. */
-const LEAD = { form: "rivals", calibration: "own + common" } as const;
+const LEAD = { form: "negatives", calibration: "own + common" } as const;
 
 /** Losses of a subset's members, in its order. */
 interface Truth {
@@ -341,7 +341,7 @@ function agreementFinding(
   const { title, text } = SPLITS[split];
   return {
     title,
-    text: `${text} At d = ${width}, rivals calibrated by each dataset's own adapter and a common one are off by ${lead[0]} % (mean of |estimate - real| / real over datasets and subsets), with an R² of ${lead[3]}; affinities are ranked with ${lead[7]}. Real is the mean of two tunings, rows in another order, of the ${repeated} subsets that were tuned twice. The last rows say how far the two of them agree, and how far losses on other rows of the same sets.`,
+    text: `${text} At d = ${width}, negatives calibrated by each dataset's own adapter and a common one are off by ${lead[0]} % (mean of |estimate - real| / real over datasets and subsets), with an R² of ${lead[3]}; affinities are ranked with ${lead[7]}. Real is the mean of two tunings, rows in another order, of the ${repeated} subsets that were tuned twice. The last rows say how far the two of them agree, and how far losses on other rows of the same sets.`,
     table: {
       head: [
         "margin",
@@ -371,7 +371,7 @@ function agreementFinding(
           label: "Real against estimated loss",
           percent: false,
         }),
-        caption: `A point a dataset and subset, rivals at d = ${width}, calibrated; on the line the estimate is the truth.`,
+        caption: `A point a dataset and subset, negatives at d = ${width}, calibrated; on the line the estimate is the truth.`,
       },
       {
         figure: seriesPlot(lines, {

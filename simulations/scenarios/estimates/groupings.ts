@@ -9,7 +9,7 @@ import { memberValues } from "../../../coordinator/estimation/evaluate.js";
 import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
 import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
 import type { SurrogateSolver } from "../../../coordinator/estimation/surrogate.js";
-import { GroupConstraints } from "../../../coordinator/grouping/constraints.js";
+import { PartitionConstraints } from "../../../coordinator/grouping/constraints.js";
 import { estimateAffinities, halfAffinity, openEstimator } from "../../../coordinator/stages/affinities.js";
 import { findGroups } from "../../../coordinator/stages/groups.js";
 import type { GroupingMethod } from "../../../coordinator/stages/methods.js";
@@ -158,7 +158,7 @@ async function partitionsOf(
     { way: "shared", groups: [everyone] },
     { way: "local", groups: everyone.map((i) => [i]) },
   ];
-  const constraints = new GroupConstraints(lab.names, plan.grouping);
+  const constraints = new PartitionConstraints(lab.names, plan.grouping);
   const found = async (solver: SurrogateSolver, first: Way, besides: readonly Other[]) => {
     const sampled = await estimateAffinities(solver, estimation, seed);
     const halves = (half: 0 | 1) => halfAffinity(sampled, half);

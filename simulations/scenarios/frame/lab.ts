@@ -9,8 +9,8 @@ import { encodePopulation, openPopulation, rowsHash } from "../../../client/task
 import { layoutOf } from "../../../client/tasks/sketch.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../../client/tuning/adapter.js";
 import { packRows, scoredTokens } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { adamwGraph, trainingGraph } from "../../../client/tuning/graphs.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { scoreMixtures } from "../../../client/tuning/scoring.js";
 import { shuffledBatches, trainAdapter } from "../../../client/tuning/training.js";
 import type { JobContext } from "../../../shared/base/command.js";
@@ -58,7 +58,7 @@ export class Lab {
     readonly datasets: readonly EncodedDataset[],
     readonly base: BaseModel,
     readonly runtime: Runtime,
-    readonly programs: Programs,
+    readonly compiledGraphs: CompiledGraphs,
     readonly layout: AdapterLayout,
     /** A fresh adapter, where the estimate linearises and every tuning begins. */
     readonly start: AdapterValues,
@@ -77,8 +77,8 @@ export class Lab {
     const { base } = opened.model;
     const datasets = encodePopulation(plan, opened);
     const runtime = await openRuntime(plan.runtime);
-    const programs = new Programs(runtime, base);
-    const layout = layoutOf(programs, { ...plan.adapter, initSeed: plan.seed });
+    const compiledGraphs = new CompiledGraphs(runtime, base);
+    const layout = layoutOf(compiledGraphs, { ...plan.adapter, initSeed: plan.seed });
     const setting = {
       model: base.hash,
       // As tokens: where they are read from, and how they are cut, says nothing more.
@@ -88,7 +88,7 @@ export class Lab {
     };
     const names = clients.map(({ name }) => name);
     const start = initialAdapter(layout, plan.seed);
-    return new Lab(names, datasets, base, runtime, programs, layout, start, setting, context.signal);
+    return new Lab(names, datasets, base, runtime, compiledGraphs, layout, start, setting, context.signal);
   }
 
   /** Training rows of a subset, in one list. */
@@ -116,7 +116,7 @@ export class Lab {
       steps,
     };
     const batches = shuffledBatches(rows, batch, seed);
-    const { values } = await trainAdapter(this.programs, this.layout, start, batches, plan, meter);
+    const { values } = await trainAdapter(this.compiledGraphs, this.layout, start, batches, plan, meter);
     return { values, flops: meter.flops, seconds: meter.computeSeconds };
   }
 
@@ -150,7 +150,7 @@ export class Lab {
     for (const i of clients) {
       const rows = this.datasets[i]![split];
       const meter = new Meter(this.signal);
-      const [score] = await scoreMixtures(this.programs, this.layout, members, [weights], rows, meter);
+      const [score] = await scoreMixtures(this.compiledGraphs, this.layout, members, [weights], rows, meter);
       const { nllSum, tokens, correct, choiceRows } = score!;
       scores.push({
         loss: nllSum / (choiceRows > 0 ? rows.length : tokens),
@@ -161,7 +161,7 @@ export class Lab {
   }
 
   async close(): Promise<void> {
-    await this.programs.close();
+    await this.compiledGraphs.close();
     await this.runtime.close();
   }
 }

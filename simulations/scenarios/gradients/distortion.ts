@@ -3,7 +3,7 @@
  * Rademacher projection of the same gradients, and what averaging over seeds gains.
  */
 import { join } from "node:path";
-import { Meter } from "../../../client/tuning/programs.js";
+import { Meter } from "../../../client/tuning/compiled-graphs.js";
 import type { JobContext } from "../../../shared/base/command.js";
 import { throwIfAborted } from "../../../shared/base/errors.js";
 import { count, fixed, significant } from "../../../shared/base/format.js";
@@ -103,14 +103,14 @@ async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob
 
 /** Of every margin of every training row. */
 async function gradientsOf(
-  { programs, layout, start, names, ...lab }: Lab,
+  { compiledGraphs, layout, start, names, ...lab }: Lab,
   signal: AbortSignal,
 ): Promise<Float32Array[]> {
   const rows = names.flatMap((_, i) => lab.datasets[i]!.train);
   const gradients: Float32Array[] = [];
   for (const margin of MARGINS) {
     const own = rows.filter((row) => hasMargin(row, margin));
-    await eachGradient(programs, layout, start, own, margin, new Meter(signal), (_, __, gradient) => {
+    await eachGradient(compiledGraphs, layout, start, own, margin, new Meter(signal), (_, __, gradient) => {
       gradients.push(gradient);
     });
   }

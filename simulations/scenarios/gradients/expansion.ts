@@ -4,8 +4,8 @@
  */
 import type { EncodedRow } from "../../../client/data/types.js";
 import { type AdapterLayout, type AdapterValues, adapterTensors } from "../../../client/tuning/adapter.js";
+import type { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import type { LoraLayout } from "../../../client/tuning/lora.js";
-import type { Meter, Programs } from "../../../client/tuning/programs.js";
 import { scaleOf } from "../../../shared/adapters/scale.js";
 import { sizeOf } from "../../../shared/base/tensors.js";
 import { addSketch, tensorProjection } from "../../../shared/sketch/projection.js";
@@ -59,18 +59,18 @@ export function alongWay({ start, tuned }: Pick<Way, "start" | "tuned">, share: 
 
 /** The expansions of every margin that rows have. */
 export async function expandAlong(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   way: Way,
   rows: readonly EncodedRow[],
   meter: Meter,
 ): Promise<Expansion[]> {
   const { start, tuned, shares, probe } = way;
-  const { vocabulary } = programs.model.architecture;
+  const { vocabulary } = compiledGraphs.model.architecture;
   const seen = new Map<string, Pick<Expansion, "start" | "differenceSlope" | "values" | "ofLinearLogits">>();
   const places = [0, probe, -probe, ...shares];
   const adapters = places.map((share) => alongWay(way, share));
-  await eachLogits(programs, layout, adapters, rows, meter, (at, logits) => {
+  await eachLogits(compiledGraphs, layout, adapters, rows, meter, (at, logits) => {
     const row = rows[at]!;
     const [here, ahead, behind, ...there] = logits as [Float32Array, Float32Array, Float32Array, ...Float32Array[]];
     const slope = Float64Array.from(ahead, (value, k) => (value - behind[k]!) / (2 * probe));
@@ -94,7 +94,7 @@ export async function expandAlong(
   for (const margin of MARGINS) {
     const having = rows.flatMap((row, at) => (hasMargin(row, margin) ? [at] : []));
     const own = having.map((at) => rows[at]!);
-    await eachGradient(programs, layout, start, own, margin, meter, (i, _, gradient) => {
+    await eachGradient(compiledGraphs, layout, start, own, margin, meter, (i, _, gradient) => {
       const row = having[i]!;
       const slope = dot(gradient, delta);
       const sketchedSlope = dot(sketchOf(gradient), deltaSketch);

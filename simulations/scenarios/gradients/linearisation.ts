@@ -5,10 +5,10 @@
 import type { EncodedRow } from "../../../client/data/types.js";
 import type { AdapterLayout, AdapterTensor, AdapterValues } from "../../../client/tuning/adapter.js";
 import { askFeeds, asksOf, batchesOf, looked, marginFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
+import type { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { perExampleGraph } from "../../../client/tuning/graphs.js";
 import { Forward } from "../../../client/tuning/mixing.js";
-import type { Meter, Programs } from "../../../client/tuning/programs.js";
-import { comparisonsOf } from "../../../client/tuning/rivals.js";
+import { comparisonsOf } from "../../../client/tuning/negatives.js";
 import { sizeOf } from "../../../shared/base/tensors.js";
 
 /**
@@ -47,10 +47,10 @@ function rivalLeads({ choices }: EncodedRow, logits: Float32Array | Float64Array
   const leads = new Map<number, number>();
   for (const other of tokens) {
     const place = right.findIndex((token, k) => token !== other[k]);
-    const rival = place < 0 ? undefined : other[place];
-    if (rival === undefined) continue;
+    const negative = place < 0 ? undefined : other[place];
+    if (negative === undefined) continue;
     const from = place * vocabulary;
-    leads.set(from + rival, logits[from + rival]! - logits[from + right[place]!]!);
+    leads.set(from + negative, logits[from + negative]! - logits[from + right[place]!]!);
   }
   return Float64Array.from(leads.values());
 }
@@ -80,16 +80,16 @@ const FORWARD_TOKENS = 4096;
  * @param visit gets each row's place and its logits [scored tokens, vocabulary] under each adapter
  */
 export async function eachLogits(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   adapters: readonly AdapterValues[],
   rows: readonly EncodedRow[],
   meter: Meter,
   visit: (at: number, logits: readonly Float32Array[]) => void,
 ): Promise<void> {
-  const { runtime, model } = programs;
+  const { runtime, model } = compiledGraphs;
   const { vocabulary } = model.architecture;
-  const forward = await Forward.open(programs, layout, adapters, meter);
+  const forward = await Forward.open(compiledGraphs, layout, adapters, meter);
   try {
     for (const batch of batched(rows, FORWARD_TOKENS / adapters.length)) {
       const own = batch.map(({ row }) => row);
@@ -97,7 +97,7 @@ export async function eachLogits(
       const asks = asksOf(own);
       const logits = await forward.logits({ ...sequences, ...askFeeds(asks, sequences.tokens!.shape[1] as number) });
       const data = (await runtime.download(logits)).data as Float32Array;
-      programs.free(logits);
+      compiledGraphs.free(logits);
       let first = 0;
       for (const { row, at } of batch) {
         const of = (adapter: number) => {
@@ -138,7 +138,7 @@ const GRADIENT_TOKENS = 512;
  * @param visit gets each row's place, its margin and its gradient: `gradientTensors` one behind the other
  */
 export async function eachGradient(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   start: AdapterValues,
   rows: readonly EncodedRow[],
@@ -146,21 +146,24 @@ export async function eachGradient(
   meter: Meter,
   visit: (at: number, margin: number, gradient: Float32Array) => void,
 ): Promise<void> {
-  const { model } = programs;
+  const { model } = compiledGraphs;
   const adapter = {
     trained: { shape: [layout.trainedSize], data: start.trained },
     ...(layout.frozenSize > 0 ? { frozen: { shape: [layout.frozenSize], data: start.frozen } } : {}),
   };
-  const rivals = margin === "choice" ? 1 : 0;
+  const negatives = margin === "choice" ? 1 : 0;
   const output = margin === "choice" ? { h: "choice0Margin", g: "choice0Grad" } : { h: "margin", g: "grad" };
   const tensors = gradientTensors(layout);
   const size = tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  const program = await programs.get(`per-example-${margin}`, layout, () =>
-    perExampleGraph(model, layout, { ...(rivals > 0 && { compared: { rivals, foreign: 0 } }), fresh: true }),
+  const program = await compiledGraphs.get(`per-example-${margin}`, layout, () =>
+    perExampleGraph(model, layout, {
+      ...(negatives > 0 && { compared: { negatives, otherClientAnswers: 0 } }),
+      fresh: true,
+    }),
   );
   for (const batch of batched(rows, GRADIENT_TOKENS)) {
     const own = batch.map(({ row }) => row);
-    const comparisons = await comparisonsOf(programs, layout, adapter, own, { rivals, seed: 0 }, meter);
+    const comparisons = await comparisonsOf(compiledGraphs, layout, adapter, own, { negatives, seed: 0 }, meter);
     const feeds = marginFeeds(
       own,
       model.architecture,

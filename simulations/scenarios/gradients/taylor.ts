@@ -5,8 +5,8 @@
 import { join } from "node:path";
 import { storedName } from "../../../client/models/base.js";
 import type { AdapterValues } from "../../../client/tuning/adapter.js";
+import { Meter } from "../../../client/tuning/compiled-graphs.js";
 import type { LoraLayout } from "../../../client/tuning/lora.js";
-import { Meter } from "../../../client/tuning/programs.js";
 import type { JobContext } from "../../../shared/base/command.js";
 import { readModelTensor } from "../../../shared/models/files.js";
 import { Lab, type Tuning } from "../frame/lab.js";
@@ -101,7 +101,7 @@ async function oneWay(
   { group, norms, tuning, sketch }: Tuned,
   { signal }: JobContext,
 ): Promise<Omit<WayResult, "group">> {
-  const { layout, programs, start } = lab;
+  const { layout, compiledGraphs, start } = lab;
   const { all } = norms;
   const lossOf = async (values: AdapterValues) =>
     mean((await lab.score(values, group, "validation")).map(({ loss }) => loss));
@@ -111,7 +111,7 @@ async function oneWay(
   const rows = lab.rows(group, "validation");
   const places = group.flatMap((i) => lab.datasets[i]!.validation.map((_, row) => ({ client: lab.names[i]!, row })));
   const way = { start, tuned, shares, probe: PROBE / length, sketch };
-  const expansions = await expandAlong(programs, layout, way, rows, new Meter(signal));
+  const expansions = await expandAlong(compiledGraphs, layout, way, rows, new Meter(signal));
   return {
     loss: { before: await lossOf(start), after: await lossOf(tuned) },
     shares,

@@ -11,9 +11,9 @@ import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { adapterFromTensors } from "../../../client/tuning/adapter.js";
 import { trainingFeeds } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { trainAdapter } from "../../../client/tuning/training.js";
 import { adaptedModules, readPeftAdapter, writePeftAdapter } from "../../../shared/adapters/peft.js";
 import { readIntTensor, readSafetensorsHeader, readTensor, readTensors } from "../../../shared/adapters/safetensors.js";
@@ -75,19 +75,19 @@ const names = (await readdir(fixtures, { withFileTypes: true })).filter((entry) 
 for (const { name } of names.sort((a, b) => a.name.localeCompare(b.name))) {
   test(`a ${name} model has transformers' logits, and PEFT's with an adapter on all linears and its gradients`, async () => {
     const model = await openBaseModel(join(fixtures, name));
-    const programs = new Programs(runtime, model);
+    const compiledGraphs = new CompiledGraphs(runtime, model);
     const { tokens, logits, adapted, values, gradients } = await expectedOf(name);
     const layout = loraLayout(model.architecture, { ...spec, modules: [...new Set(adaptedModules(values))] });
     assert.equal(layout.linears.length, model.architecture.linears.length, "PEFT adapts all linears but the head");
-    const base = await allLogits(programs, layout, undefined, tokens, new Meter());
+    const base = await allLogits(compiledGraphs, layout, undefined, tokens, new Meter());
     assert.ok(off(base, logits) <= 1e-4, `logits are off by ${off(base, logits)} of the largest`);
 
     const adapter = adapterFromTensors(layout, values, name);
-    const moved = await allLogits(programs, layout, adapter, tokens, new Meter());
+    const moved = await allLogits(compiledGraphs, layout, adapter, tokens, new Meter());
     assert.ok(off(moved, adapted) <= 1e-4, `adapted logits are off by ${off(moved, adapted)} of the largest`);
     assert.ok(off(base, adapted) > 1e-2, "the adapter changes nothing");
 
-    const program = await programs.get("train", layout, () => trainingGraph(model, layout));
+    const program = await compiledGraphs.get("train", layout, () => trainingGraph(model, layout));
     const { tensors } = await new Meter().run(program, {
       ...trainingFeeds(rowsOf(tokens), model.architecture),
       frozen: { shape: [layout.frozenSize], data: adapter.frozen },
@@ -100,25 +100,25 @@ for (const { name } of names.sort((a, b) => a.name.localeCompare(b.name))) {
       const mine = (tensors.grad!.data as Float32Array).subarray(offset, offset + sizeOf(shape));
       assert.ok(off(mine, data) <= 1e-4, `the gradient of ${tensor} is off by ${off(mine, data)} of the largest`);
     }
-    await programs.close();
+    await compiledGraphs.close();
   });
 }
 
 for (const name of Object.keys(curves).filter((key) => key !== "settings")) {
   test(`twenty training steps of an adapter on a ${name} model have PEFT's losses`, async () => {
     const model = await openBaseModel(join(fixtures, name));
-    const programs = new Programs(runtime, model);
+    const compiledGraphs = new CompiledGraphs(runtime, model);
     const { tokens, values } = await expectedOf(name);
     const layout = loraLayout(model.architecture, { ...spec, freezeA: false, modules: adaptedModules(values) });
     const start = adapterFromTensors(layout, values, name);
     const steps: number = curves[name].length;
     const plan = { ...curves.settings, totalSteps: steps, seed: 0, firstStep: 0, steps };
-    const { losses } = await trainAdapter(programs, layout, start, () => rowsOf(tokens), plan, new Meter());
+    const { losses } = await trainAdapter(compiledGraphs, layout, start, () => rowsOf(tokens), plan, new Meter());
     for (const [step, loss] of losses.entries()) {
       const expected: number = curves[name][step];
       assert.ok(Math.abs(loss - expected) <= 1e-3 * expected, `step ${step}: ${loss}, PEFT has ${expected}`);
     }
-    await programs.close();
+    await compiledGraphs.close();
   });
 }
 
@@ -132,14 +132,14 @@ test("an adapter on GPT-2's attention is read as PEFT wrote it, and written so t
     loraLayout(model.architecture, { ...spec, modules: [] }).linears.map((linear) => linear.name),
   );
   const { tokens } = await expectedOf("gpt2");
-  const programs = new Programs(runtime, model);
+  const compiledGraphs = new CompiledGraphs(runtime, model);
   const values = adapterFromTensors(layout, adapter.tensors, source);
-  const logits = await allLogits(programs, layout, values, tokens, new Meter());
+  const logits = await allLogits(compiledGraphs, layout, values, tokens, new Meter());
   const { adapted } = Object.fromEntries(
     await readTensors(await readSafetensorsHeader(join(source, "expected.safetensors"))),
   );
   assert.ok(off(logits, adapted!.data) <= 1e-4, `off by ${off(logits, adapted!.data)} of the largest`);
-  await programs.close();
+  await compiledGraphs.close();
 
   const folder = await mkdtemp(join(tmpdir(), "kindred-test-"));
   try {

@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { type OpenedModel, openModel } from "../../../client/models/open.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { readIntTensor, readSafetensorsHeader, readTensor } from "../../../shared/adapters/safetensors.js";
 import { asset } from "../../../shared/base/assets.js";
 import { silentProgress } from "../../../shared/base/progress.js";
@@ -33,15 +33,15 @@ async function logitsOf(
   shape: readonly [number, number],
   data: Int32Array,
 ): Promise<Float32Array> {
-  const programs = new Programs(runtime, base);
+  const compiledGraphs = new CompiledGraphs(runtime, base);
   const logits = await allLogits(
-    programs,
+    compiledGraphs,
     loraLayout(base.architecture, SPEC),
     undefined,
     { shape, data },
     new Meter(),
   );
-  await programs.close();
+  await compiledGraphs.close();
   return logits;
 }
 

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { openBaseModel } from "../../../client/models/base.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { readIntTensor, readSafetensorsHeader, readTensor } from "../../../shared/adapters/safetensors.js";
 import { asset } from "../../../shared/base/assets.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
@@ -29,12 +29,18 @@ for (const name of MODELS) {
     const folder = asset("test", "fixtures", "llama", name);
     const model = await openBaseModel(folder);
     const layout = loraLayout(model.architecture, SPEC);
-    const programs = new Programs(runtime, model);
+    const compiledGraphs = new CompiledGraphs(runtime, model);
     const file = await readSafetensorsHeader(`${folder}/expected.safetensors`);
     const [rows, length] = file.tensors.get("tokens")!.shape as [number, number];
     const tokens = await readIntTensor(file, "tokens");
     const expected = await readTensor(file, "logits");
-    const logits = await allLogits(programs, layout, undefined, { shape: [rows, length], data: tokens }, new Meter());
+    const logits = await allLogits(
+      compiledGraphs,
+      layout,
+      undefined,
+      { shape: [rows, length], data: tokens },
+      new Meter(),
+    );
     assert.equal(logits.length, expected.length);
     const largest = expected.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
     let worst = 0;
@@ -42,6 +48,6 @@ for (const name of MODELS) {
       worst = Math.max(worst, Math.abs(x - logits[i]!));
     });
     assert.ok(worst <= 1e-4 * largest, `off by ${worst} where the largest is ${largest}`);
-    await programs.close();
+    await compiledGraphs.close();
   });
 }

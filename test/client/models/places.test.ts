@@ -7,9 +7,9 @@ import { openBaseModel } from "../../../client/models/base.js";
 import { Places, type Segment, type Sequence, text } from "../../../client/models/places.js";
 import { initialAdapter } from "../../../client/tuning/adapter.js";
 import { askFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
 import { Forward } from "../../../client/tuning/mixing.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { asset } from "../../../shared/base/assets.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 
@@ -64,10 +64,10 @@ for (const [name, model] of [
   ["Mistral with a window", asset("test", "fixtures", "families", "mistral-window")],
 ] as const) {
   test(`${name}: answers that share a prompt have the logits that each has by itself`, async () => {
-    const programs = new Programs(runtime, await openBaseModel(model));
-    const { architecture } = programs.model;
+    const compiledGraphs = new CompiledGraphs(runtime, await openBaseModel(model));
+    const { architecture } = compiledGraphs.model;
     const layout = loraLayout(architecture, { rank: 2, alpha: 4, modules: [], dropout: 0, freezeA: true });
-    const forward = await Forward.open(programs, layout, [initialAdapter(layout, 1)], new Meter());
+    const forward = await Forward.open(compiledGraphs, layout, [initialAdapter(layout, 1)], new Meter());
     const tokens = (...list: number[]): Int32Array => Int32Array.from(list);
     const [prompt, yes, no, other] = [tokens(3, 9, 4, 12), tokens(7, 5), tokens(8), tokens(2, 6, 6)];
     const nll = async (sequences: readonly Sequence[], positions: readonly (readonly [number, number])[]) => {
@@ -98,6 +98,6 @@ for (const [name, model] of [
       assert.ok(Math.abs(shared[i]! - value) < 1e-4, `answer ${i}: ${shared[i]}, alone ${value}`);
     });
     forward.close();
-    await programs.close();
+    await compiledGraphs.close();
   });
 }

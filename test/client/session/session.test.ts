@@ -53,9 +53,9 @@ describe("a client and a coordinator over gRPC", () => {
       projections: 2,
       seed: 2 ** 52 + 1,
       examplesLimit: 200,
-      rivals: 4,
-      foreign: [[[3], [3, 70_000]], [[5]]],
-      foreignLimit: 3,
+      negatives: 4,
+      otherClientAnswers: [[[3], [3, 70_000]], [[5]]],
+      otherClientAnswersLimit: 3,
       labels: true,
     } as const;
     const sketched = await pool.run("sketch", "alice", sketch);

@@ -6,8 +6,8 @@ import { describe, it } from "node:test";
 import { openBaseModel } from "../../../client/models/base.js";
 import { loadTokenizer } from "../../../client/models/tokenizer.js";
 import { type Evaluation, evaluateFile } from "../../../client/tasks/evaluate.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { asset } from "../../../shared/base/assets.js";
 import { silentLog } from "../../../shared/base/log.js";
 import { silentProgress } from "../../../shared/base/progress.js";
@@ -88,18 +88,24 @@ describe("stories260K", { skip: STORIES === undefined && "KINDRED_DATA is not se
     );
     const model = await openBaseModel(STORIES as string);
     const runtime = new OnnxRuntime();
-    const programs = new Programs(runtime, model);
+    const compiledGraphs = new CompiledGraphs(runtime, model);
     const layout = loraLayout(model.architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
     const tokens = [1];
     try {
       while (tokens.length < greedy.tokens.length) {
         const data = Int32Array.from(tokens);
-        const logits = await allLogits(programs, layout, undefined, { shape: [1, data.length], data }, new Meter());
+        const logits = await allLogits(
+          compiledGraphs,
+          layout,
+          undefined,
+          { shape: [1, data.length], data },
+          new Meter(),
+        );
         const last = logits.subarray(-model.architecture.vocabulary);
         tokens.push(last.reduce((best, x, id) => (x > last[best]! ? id : best), 0));
       }
     } finally {
-      await programs.close();
+      await compiledGraphs.close();
       await runtime.close();
     }
     assert.deepEqual(tokens, greedy.tokens);

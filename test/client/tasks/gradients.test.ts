@@ -68,12 +68,12 @@ test("labels are those of validation rows alone, and several projections are one
   for (const { client, train, validation } of await readSketches(out, index)) {
     assert.equal(train.labels, undefined);
     const own = clients.find((one) => one.client === client)!.validation.map(({ completion }) => completion);
-    const { answer, rival } = validation.labels!;
+    const { answer, negative } = validation.labels!;
     // Two rows are of one class where they have one completion.
     for (const [a, first] of own.entries())
       for (const [b, second] of own.entries()) assert.equal(answer[a] === answer[b], first === second);
     assert.deepEqual(
-      [...rival],
+      [...negative],
       Array.from(validation.example, (e, r) => (validation.term[r] === ROW_TERMS.choice ? 1 - answer[e]! : -1)),
     );
   }

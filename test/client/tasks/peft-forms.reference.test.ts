@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { openBaseModel } from "../../../client/models/base.js";
 import { peftAdapter } from "../../../client/tasks/inputs.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { readPeftAdapter, writePeftAdapter } from "../../../shared/adapters/peft.js";
 import { readIntTensor, readSafetensorsHeader, readTensor } from "../../../shared/adapters/safetensors.js";
 import { asset } from "../../../shared/base/assets.js";
@@ -26,7 +26,7 @@ for (const { name: form } of forms) {
   test(`an adapter saved by PEFT with ${form} gives PEFT's logits, and so does what is written of it`, async () => {
     const base = form.startsWith("gpt2") ? ["families", "gpt2"] : ["llama", "tied"];
     const model = await openBaseModel(asset("test", "fixtures", ...base));
-    const programs = new Programs(runtime, model);
+    const compiledGraphs = new CompiledGraphs(runtime, model);
     const file = await readSafetensorsHeader(join(fixtures, "expected.safetensors"));
     const shape = file.tensors.get(`${form}.tokens`)!.shape as [number, number];
     const tokens = { shape, data: await readIntTensor(file, `${form}.tokens`) };
@@ -34,7 +34,7 @@ for (const { name: form } of forms) {
     const largest = Math.max(...expected.map(Math.abs));
     const check = async (folder: string): Promise<void> => {
       const { layout, values } = await peftAdapter(model.architecture, folder);
-      const logits = await allLogits(programs, layout, values, tokens, new Meter());
+      const logits = await allLogits(compiledGraphs, layout, values, tokens, new Meter());
       const off = Math.max(...expected.map((value, i) => Math.abs(logits[i]! - value))) / largest;
       assert.ok(off <= 1e-4, `off by ${off} of the largest`);
     };
@@ -46,6 +46,6 @@ for (const { name: form } of forms) {
     } finally {
       await rm(folder, { recursive: true });
     }
-    await programs.close();
+    await compiledGraphs.close();
   });
 }

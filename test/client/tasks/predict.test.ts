@@ -10,10 +10,10 @@ import { after, test } from "node:test";
 import { openModel } from "../../../client/models/open.js";
 import { type Evaluation, evaluateFile } from "../../../client/tasks/evaluate.js";
 import { type ChoicePrediction, type PredictJob, predict, type TextPrediction } from "../../../client/tasks/predict.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { likeliestToken } from "../../../client/tuning/sampling.js";
-import { writeEnsemble } from "../../../shared/adapters/ensemble.js";
+import { writeEnsemble } from "../../../shared/adapters/ensemble-folder.js";
 import { readPeftAdapter } from "../../../shared/adapters/peft.js";
 import { asset } from "../../../shared/base/assets.js";
 import { silentLog } from "../../../shared/base/log.js";
@@ -127,7 +127,7 @@ test("prompts and conversations are continued, their own completions unseen; row
 
   const { base, tokenizer, renderChat } = await openModel(model, context);
   const runtime = new OnnxRuntime({ threads: 1 });
-  const programs = new Programs(runtime, base);
+  const compiledGraphs = new CompiledGraphs(runtime, base);
   const layout = loraLayout(base.architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
   const end = base.folder.config.eos_token_id as number;
   for (const [prediction, start] of [
@@ -138,7 +138,7 @@ test("prompts and conversations are continued, their own completions unseen; row
     let ended = false;
     while (!ended && tokens.length < start.length + common.maxNewTokens) {
       const feed = { shape: [1, tokens.length] as const, data: Int32Array.from(tokens) };
-      const logits = await allLogits(programs, layout, undefined, feed, new Meter());
+      const logits = await allLogits(compiledGraphs, layout, undefined, feed, new Meter());
       const next = likeliestToken(logits.subarray(-base.architecture.vocabulary));
       ended = next === end;
       if (!ended) tokens.push(next);

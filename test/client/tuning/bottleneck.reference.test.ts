@@ -10,8 +10,8 @@ import { openBaseModel } from "../../../client/models/base.js";
 import { openAdapter } from "../../../client/tasks/inputs.js";
 import { type AdapterLayout, type AdapterValues, adapterTensors } from "../../../client/tuning/adapter.js";
 import { trainingFeeds } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { trainAdapter } from "../../../client/tuning/training.js";
 import { readBottleneckAdapter, writeBottleneckAdapter } from "../../../shared/adapters/adapterhub.js";
 import { readIntTensor, readSafetensorsHeader, readTensor } from "../../../shared/adapters/safetensors.js";
@@ -35,12 +35,12 @@ for (const name of readdirSync(ROOT)) {
     const { model_name } = JSON.parse(await readFile(join(folder, "adapter_config.json"), "utf8"));
     const model = await openBaseModel(asset("test", "fixtures", ...model_name.split("/")));
     const { layout, values } = await openAdapter(model.architecture, folder);
-    const programs = new Programs(runtime, model);
+    const compiledGraphs = new CompiledGraphs(runtime, model);
     const file = await readSafetensorsHeader(join(folder, "expected.safetensors"));
     const shape = file.tensors.get("tokens")!.shape as [number, number];
     const data = await readIntTensor(file, "tokens");
 
-    const logits = await allLogits(programs, layout, values, { shape, data }, new Meter());
+    const logits = await allLogits(compiledGraphs, layout, values, { shape, data }, new Meter());
     assert.ok(off(logits, await readTensor(file, "logits")) <= 1e-4, "logits");
 
     const [count, length] = shape;
@@ -48,7 +48,7 @@ for (const name of readdirSync(ROOT)) {
       const tokens = data.slice(i * length, (i + 1) * length);
       return { tokens, scored: Int32Array.from({ length: length - 1 }, (_, at) => at + 1) };
     });
-    const gradients = await gradientsOf(programs, layout, values, rows);
+    const gradients = await gradientsOf(compiledGraphs, layout, values, rows);
     const named = [...file.tensors.keys()].filter((key) => key.startsWith("grad:"));
     assert.equal(named.length, layout.tensors.length);
     for (const key of named) {
@@ -59,12 +59,19 @@ for (const name of readdirSync(ROOT)) {
 
     const plan = { learningRate: 0.01, warmupSteps: 2, totalSteps: 20, firstStep: 0, steps: 20 };
     const rest = { weightDecay: 0.01, clipNorm: 1, seed: 1 };
-    const { losses } = await trainAdapter(programs, layout, values, () => rows, { ...plan, ...rest }, new Meter());
+    const { losses } = await trainAdapter(
+      compiledGraphs,
+      layout,
+      values,
+      () => rows,
+      { ...plan, ...rest },
+      new Meter(),
+    );
     const expected = await readTensor(file, "losses");
     losses.forEach((loss, step) => {
       assert.ok(Math.abs(loss - expected[step]!) <= 1e-3 * expected[step]!, `step ${step}: ${loss}`);
     });
-    await programs.close();
+    await compiledGraphs.close();
 
     const read = await readBottleneckAdapter(folder);
     const again = join(written, name);
@@ -79,14 +86,14 @@ for (const name of readdirSync(ROOT)) {
 }
 
 async function gradientsOf(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   { trained }: AdapterValues,
   rows: readonly EncodedRow[],
 ): Promise<Map<string, Float32Array>> {
-  const program = await programs.get("train", layout, () => trainingGraph(programs.model, layout));
+  const program = await compiledGraphs.get("train", layout, () => trainingGraph(compiledGraphs.model, layout));
   const { tensors } = await new Meter().run(program, {
-    ...trainingFeeds(rows, programs.model.architecture),
+    ...trainingFeeds(rows, compiledGraphs.model.architecture),
     trained: { shape: [trained.length], data: trained },
   });
   const all = tensors.grad!.data as Float32Array;

@@ -12,10 +12,10 @@ import {
   isFresh,
 } from "../../../client/tuning/adapter.js";
 import { marginFeeds } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { generate } from "../../../client/tuning/generation.js";
 import { perExampleGraph } from "../../../client/tuning/graphs.js";
 import { adapterLayout } from "../../../client/tuning/kinds.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { likeliestToken } from "../../../client/tuning/sampling.js";
 import { scoreMixtures } from "../../../client/tuning/scoring.js";
 import { sketchRows } from "../../../client/tuning/sketching.js";
@@ -37,7 +37,7 @@ const HOULSBY: BottleneckSettings = { kind: "houlsby", reduction: 4, activation:
 const PFEIFFER: BottleneckSettings = { ...HOULSBY, kind: "pfeiffer", freezeA: false };
 
 function opened(model: BaseModel, settings: BottleneckSettings) {
-  return { programs: new Programs(runtime, model), layout: adapterLayout(model, settings) };
+  return { compiledGraphs: new CompiledGraphs(runtime, model), layout: adapterLayout(model, settings) };
 }
 
 /** Values that all take part. */
@@ -58,7 +58,7 @@ const rows = [6, 9, 9].map((length, i): EncodedRow => {
 });
 
 test("a fresh adapter draws its way down by seed and name, and does nothing", async () => {
-  const { programs, layout } = opened(llama, HOULSBY);
+  const { compiledGraphs, layout } = opened(llama, HOULSBY);
   const values = initialAdapter(layout, 5);
   const zero = (data: Float32Array): boolean => data.every((x) => x === 0);
   for (const [name, { shape, data }] of adapterTensors(layout, values)) {
@@ -69,8 +69,8 @@ test("a fresh adapter draws its way down by seed and name, and does nothing", as
   assert.deepEqual(initialAdapter(layout, 5), values);
   assert.notDeepEqual(initialAdapter(layout, 6), values);
   const tokens = { shape: [1, 9] as const, data: rows[1]!.tokens };
-  const base = await allLogits(programs, layout, undefined, tokens, new Meter());
-  assert.deepEqual(await allLogits(programs, layout, values, tokens, new Meter()), base);
+  const base = await allLogits(compiledGraphs, layout, undefined, tokens, new Meter());
+  assert.deepEqual(await allLogits(compiledGraphs, layout, values, tokens, new Meter()), base);
 });
 
 test("what is frozen is the way down, whole; a Pfeiffer adapter has half the places of Houlsby's", () => {
@@ -105,9 +105,9 @@ for (const [model, settings] of [
   const name = `${settings.kind} on ${model === llama ? "llama" : "pythia"}`;
 
   test(`${name}: gradients of the examples' margins are those of finite differences`, async () => {
-    const { programs, layout } = opened(model, settings);
+    const { compiledGraphs, layout } = opened(model, settings);
     const values = drawn(layout, 1);
-    const program = await programs.get("per-example", layout, () => perExampleGraph(model, layout));
+    const program = await compiledGraphs.get("per-example", layout, () => perExampleGraph(model, layout));
     const run = async (trained: Float32Array) => {
       const frozen = layout.frozenSize > 0 ? { frozen: { shape: [layout.frozenSize], data: values.frozen } } : {};
       const fed = { ...frozen, trained: { shape: [trained.length], data: trained } };
@@ -140,11 +140,11 @@ for (const [model, settings] of [
   });
 
   test(`${name}: sketches are the projections of those gradients, fresh or not`, async () => {
-    const { programs, layout } = opened(model, settings);
+    const { compiledGraphs, layout } = opened(model, settings);
     const start = initialAdapter(layout, 3);
-    const plan = { dim: 24, seed: 11, rivals: 0 };
-    const sketched = await sketchRows(programs, layout, start, rows, plan, new Meter());
-    const program = await programs.get("per-example", layout, () => perExampleGraph(model, layout));
+    const plan = { dim: 24, seed: 11, negatives: 0 };
+    const sketched = await sketchRows(compiledGraphs, layout, start, rows, plan, new Meter());
+    const program = await compiledGraphs.get("per-example", layout, () => perExampleGraph(model, layout));
     const frozen = layout.frozenSize > 0 ? { frozen: { shape: [layout.frozenSize], data: start.frozen } } : {};
     const { tensors } = await new Meter().run(program, {
       ...marginFeeds(rows, model.architecture),
@@ -167,31 +167,31 @@ for (const [model, settings] of [
   });
 
   test(`${name}: members in one pass are scored as one by one, and none of them is the base`, async () => {
-    const { programs, layout } = opened(model, settings);
+    const { compiledGraphs, layout } = opened(model, settings);
     const members = [1, 2, 3].map((seed) => drawn(layout, seed));
     const mixtures = [[], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.3, 0.4]];
-    const together = await scoreMixtures(programs, layout, members, mixtures, rows, new Meter());
+    const together = await scoreMixtures(compiledGraphs, layout, members, mixtures, rows, new Meter());
     for (const [j, member] of members.entries()) {
-      const [alone] = await scoreMixtures(programs, layout, [member], [[1]], rows, new Meter());
+      const [alone] = await scoreMixtures(compiledGraphs, layout, [member], [[1]], rows, new Meter());
       assert.ok(Math.abs(together[j + 1]!.nllSum - alone!.nllSum) < 1e-4 * alone!.nllSum);
     }
     const zeros = [emptyAdapter(layout)];
-    const [base] = await scoreMixtures(programs, layout, zeros, [[1]], rows, new Meter());
+    const [base] = await scoreMixtures(compiledGraphs, layout, zeros, [[1]], rows, new Meter());
     assert.ok(Math.abs(together[0]!.nllSum - base!.nllSum) < 1e-5 * base!.nllSum);
     assert.ok(Math.abs(together[1]!.nllSum - base!.nllSum) > 1e-2, "the adapter changes nothing");
   });
 
   test(`${name}: text is continued as by running all of it anew for every token`, async () => {
-    const { programs, layout } = opened(model, settings);
+    const { compiledGraphs, layout } = opened(model, settings);
     const member = drawn(layout, 4);
     const plan = { maxNewTokens: 4, ends: new Set<number>(), temperature: 0, topK: 0, topP: 1, seed: 0 };
     const prompts = [Int32Array.of(1, 9, 4, 7), Int32Array.of(1, 5)];
-    const made = await generate(programs, layout, [member], [1], prompts, plan, new Meter());
+    const made = await generate(compiledGraphs, layout, [member], [1], prompts, plan, new Meter());
     for (const [i, { tokens }] of made.entries()) {
       const text = [...prompts[i]!];
       for (const token of tokens) {
         const data = { shape: [1, text.length] as const, data: Int32Array.from(text) };
-        const logits = await allLogits(programs, layout, member, data, new Meter());
+        const logits = await allLogits(compiledGraphs, layout, member, data, new Meter());
         assert.equal(token, likeliestToken(logits.subarray(-model.architecture.vocabulary)));
         text.push(token);
       }
@@ -201,11 +201,11 @@ for (const [model, settings] of [
 
 test("dropout falls on what an adapter gives, in training alone and by the seed", async () => {
   const losses = async (settings: BottleneckSettings, seed: number): Promise<readonly number[]> => {
-    const { programs, layout } = opened(llama, settings);
+    const { compiledGraphs, layout } = opened(llama, settings);
     const schedule = { learningRate: 0.02, warmupSteps: 0, totalSteps: 6, firstStep: 0, steps: 6 };
     const plan = { ...schedule, weightDecay: 0, clipNorm: 1, seed };
     const start = initialAdapter(layout, 3);
-    return (await trainAdapter(programs, layout, start, () => rows, plan, new Meter())).losses;
+    return (await trainAdapter(compiledGraphs, layout, start, () => rows, plan, new Meter())).losses;
   };
   const plain = await losses(HOULSBY, 1);
   const dropped = await losses({ ...HOULSBY, dropout: 0.3 }, 1);

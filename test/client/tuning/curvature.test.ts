@@ -6,16 +6,16 @@ import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../../client/tuning/adapter.js";
 import { scoredTokens, trainingFeeds } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { curvature, HessianProducts } from "../../../client/tuning/curvature.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { TINY_MODEL } from "../../support/tiny.js";
 
 const runtime = new OnnxRuntime();
-let programs: Programs;
+let compiledGraphs: CompiledGraphs;
 let layout: AdapterLayout;
 let values: AdapterValues;
 const rng = new SeededRng(5, "rows");
@@ -25,8 +25,8 @@ const rows: EncodedRow[] = Array.from({ length: 6 }, (_, i) => ({
 }));
 
 before(async () => {
-  programs = new Programs(runtime, await openBaseModel(TINY_MODEL));
-  layout = loraLayout(programs.model.architecture, {
+  compiledGraphs = new CompiledGraphs(runtime, await openBaseModel(TINY_MODEL));
+  layout = loraLayout(compiledGraphs.model.architecture, {
     rank: 1,
     alpha: 4,
     modules: ["v_proj", "down_proj"],
@@ -40,8 +40,8 @@ before(async () => {
 after(() => runtime.close());
 
 async function exactHessian(): Promise<Matrix> {
-  const program = await programs.get("exact", layout, () => trainingGraph(programs.model, layout));
-  const feeds = trainingFeeds(rows, programs.model.architecture, 1 / scoredTokens(rows));
+  const program = await compiledGraphs.get("exact", layout, () => trainingGraph(compiledGraphs.model, layout));
+  const feeds = trainingFeeds(rows, compiledGraphs.model.architecture, 1 / scoredTokens(rows));
   const gradientAt = async (trained: Float32Array): Promise<Float32Array> => {
     const { tensors } = await new Meter().run(program, {
       ...feeds,
@@ -68,7 +68,7 @@ async function exactHessian(): Promise<Matrix> {
 test("products, trace and largest eigenvalue are those of the exact Hessian", async () => {
   const exact = await exactHessian();
   const size = layout.trainedSize;
-  const hessian = new HessianProducts(programs, layout, values, rows, new Meter());
+  const hessian = new HessianProducts(compiledGraphs, layout, values, rows, new Meter());
   const found = await curvature(hessian, size, { probes: 200, seed: 3, tolerance: 1e-4 });
 
   const probe = Float32Array.from({ length: size }, () => rng.normal());
@@ -91,6 +91,6 @@ test("products, trace and largest eigenvalue are those of the exact Hessian", as
 });
 
 test("an estimate of one probe is refused: it has no standard error", async () => {
-  const hessian = new HessianProducts(programs, layout, values, rows, new Meter());
+  const hessian = new HessianProducts(compiledGraphs, layout, values, rows, new Meter());
   await assert.rejects(curvature(hessian, layout.trainedSize, { probes: 1, seed: 0 }), /probes is 1/);
 });

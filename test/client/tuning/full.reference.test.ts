@@ -5,11 +5,11 @@ import type { EncodedRow } from "../../../client/data/types.js";
 import { type BaseModel, openBaseModel } from "../../../client/models/base.js";
 import { type AdapterValues, emptyAdapter } from "../../../client/tuning/adapter.js";
 import { trainingFeeds } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { fullLayout, MAX_FULL_PARAMETERS } from "../../../client/tuning/full.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
 import { adapterLayout } from "../../../client/tuning/kinds.js";
 import { Forward } from "../../../client/tuning/mixing.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { scoreMixtures } from "../../../client/tuning/scoring.js";
 import { trainAdapter } from "../../../client/tuning/training.js";
 import { readIntTensor, readSafetensorsHeader, readTensor } from "../../../shared/adapters/safetensors.js";
@@ -30,7 +30,7 @@ for (const path of ["llama/tied", "families/gpt2", "families/gptj", "families/py
     const model = await open(path);
     const layout = adapterLayout(model, FULL);
     assert.equal(layout.trainedSize, model.parameters);
-    const programs = new Programs(runtime, model);
+    const compiledGraphs = new CompiledGraphs(runtime, model);
     const file = await readSafetensorsHeader(
       asset("test", "fixtures", "full", `${path.split("/").at(-1)}.safetensors`),
     );
@@ -42,7 +42,7 @@ for (const path of ["llama/tied", "families/gpt2", "families/gptj", "families/py
     });
     const start = emptyAdapter(layout);
 
-    const program = await programs.get("train", layout, () => trainingGraph(model, layout));
+    const program = await compiledGraphs.get("train", layout, () => trainingGraph(model, layout));
     const { tensors } = await new Meter().run(program, {
       ...trainingFeeds(rows, model.architecture),
       trained: { shape: [layout.trainedSize], data: start.trained },
@@ -58,7 +58,7 @@ for (const path of ["llama/tied", "families/gpt2", "families/gptj", "families/py
     const plan = { learningRate: 0.003, warmupSteps: 2, totalSteps: 20, firstStep: 0, steps: 20 };
     const rest = { weightDecay: 0, clipNorm: 1, seed: 1 };
     const { losses, values } = await trainAdapter(
-      programs,
+      compiledGraphs,
       layout,
       start,
       () => rows,
@@ -70,25 +70,25 @@ for (const path of ["llama/tied", "families/gpt2", "families/gptj", "families/py
     losses.forEach((loss, step) => {
       assert.ok(Math.abs(loss - expected[step]!) <= 1e-3 * expected[step]!, `step ${step}: ${loss}`);
     });
-    const logits = await allLogits(programs, layout, values, { shape: [count, length], data }, new Meter());
+    const logits = await allLogits(compiledGraphs, layout, values, { shape: [count, length], data }, new Meter());
     const wrong = off(logits, await readTensor(file, "logits"));
     assert.ok(wrong <= 1e-3, `the trained model's logits are off by ${wrong}`);
-    await severalAtOnce(programs, layout, [start, values], rows);
-    await programs.close();
+    await severalAtOnce(compiledGraphs, layout, [start, values], rows);
+    await compiledGraphs.close();
   });
 }
 
 /** All weights of several models in one pass are those of one after another, and zeros are the base. */
 async function severalAtOnce(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: ReturnType<typeof fullLayout>,
   [zeros, trained]: readonly [AdapterValues, AdapterValues],
   rows: readonly EncodedRow[],
 ): Promise<void> {
-  const feeds = trainingFeeds(rows, programs.model.architecture);
+  const feeds = trainingFeeds(rows, compiledGraphs.model.architecture);
   const { weights: _, ...asked } = feeds;
   const nll = async (members: readonly AdapterValues[]): Promise<Float32Array[]> => {
-    const forward = await Forward.open(programs, layout, members, new Meter());
+    const forward = await Forward.open(compiledGraphs, layout, members, new Meter());
     const each = await forward.nll(asked);
     forward.close();
     return each;
@@ -97,7 +97,7 @@ async function severalAtOnce(
   assert.ok(off(first!, (await nll([zeros]))[0]!) <= 1e-5);
   assert.ok(off(second!, (await nll([trained]))[0]!) <= 1e-5);
   assert.ok(off(first!, second!) > 0.1);
-  const [mixed, base] = await scoreMixtures(programs, layout, [zeros, trained], [[1, 0], []], rows, new Meter());
+  const [mixed, base] = await scoreMixtures(compiledGraphs, layout, [zeros, trained], [[1, 0], []], rows, new Meter());
   assert.ok(Math.abs(mixed!.nllSum - base!.nllSum) <= 1e-5 * base!.nllSum);
 }
 

@@ -6,10 +6,10 @@ import { after, test } from "node:test";
 import { moduleNames } from "../../../client/models/architecture.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../../client/tuning/adapter.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { type GenerationPlan, generate } from "../../../client/tuning/generation.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
 import { mixFactors } from "../../../client/tuning/mixing.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { likeliestToken, sampleToken } from "../../../client/tuning/sampling.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
@@ -33,23 +33,23 @@ async function opened(...path: string[]) {
       for (let i = 0; i < part.length; i++) part[i] = 0.2 * rng.normal();
     return values;
   });
-  return { programs: new Programs(runtime, model), layout, members };
+  return { compiledGraphs: new CompiledGraphs(runtime, model), layout, members };
 }
 
 /** The logits [V] behind a text, from a run of all of it. */
 async function logitsAfter(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   members: readonly AdapterValues[],
   weights: readonly number[],
   tokens: readonly number[],
 ): Promise<Float32Array> {
-  const width = programs.model.architecture.vocabulary;
+  const width = compiledGraphs.model.architecture.vocabulary;
   const sum = new Float32Array(width);
   const factors = mixFactors(weights);
   for (const [j, values] of [undefined, ...members].entries()) {
     const data = { shape: [1, tokens.length] as const, data: Int32Array.from(tokens) };
-    const all = await allLogits(programs, layout, values, data, new Meter());
+    const all = await allLogits(compiledGraphs, layout, values, data, new Meter());
     all.subarray(-width).forEach((x, i) => {
       sum[i]! += (factors[j] ?? 0) * x;
     });
@@ -80,24 +80,24 @@ for (const [path, weights] of [
   ],
 ] as const) {
   test(`${path.at(-1)}, weights ${JSON.stringify(weights)}: each token is the likeliest after those before it`, async () => {
-    const { programs, layout, members } = await opened(...path);
-    const got = await generate(programs, layout, members, weights, prompts, GREEDY, new Meter());
+    const { compiledGraphs, layout, members } = await opened(...path);
+    const got = await generate(compiledGraphs, layout, members, weights, prompts, GREEDY, new Meter());
     for (const [i, prompt] of prompts.entries()) {
       const tokens = [...prompt];
       while (tokens.length < prompt.length + GREEDY.maxNewTokens) {
-        tokens.push(likeliestToken(await logitsAfter(programs, layout, members, weights, tokens)));
+        tokens.push(likeliestToken(await logitsAfter(compiledGraphs, layout, members, weights, tokens)));
       }
       assert.deepEqual([...got[i]!.tokens], tokens.slice(prompt.length), `prompt ${i}`);
       assert.equal(got[i]!.ended, false);
     }
-    await programs.close();
+    await compiledGraphs.close();
   });
 }
 
 test("an end ends its own row, is not part of it, and the prompts beside it change nothing", async () => {
-  const { programs, layout, members } = await opened("llama", "tied");
+  const { compiledGraphs, layout, members } = await opened("llama", "tied");
   const run = (which: readonly Int32Array[], plan: Partial<GenerationPlan>) =>
-    generate(programs, layout, members, [1, 0, 0], which, { ...GREEDY, ...plan }, new Meter());
+    generate(compiledGraphs, layout, members, [1, 0, 0], which, { ...GREEDY, ...plan }, new Meter());
   const free = await run(prompts, {});
   const end = free[0]!.tokens[4]!;
   const first = free.map(({ tokens }) => tokens.indexOf(end));
@@ -108,18 +108,20 @@ test("an end ends its own row, is not part of it, and the prompts beside it chan
   }
   const alone = await run(prompts.slice(0, 1), { ends: new Set([end]) });
   assert.deepEqual(alone[0], stopped[0]);
-  await programs.close();
+  await compiledGraphs.close();
 });
 
 test("drawn tokens come from the seed, and another seed draws others", async () => {
-  const { programs, layout, members } = await opened("llama", "tied");
+  const { compiledGraphs, layout, members } = await opened("llama", "tied");
   const draw = async (seed: number) => {
     const plan = { ...GREEDY, temperature: 1, topK: 50, topP: 0.95, seed };
-    return (await generate(programs, layout, members, [], prompts, plan, new Meter())).map(({ tokens }) => [...tokens]);
+    return (await generate(compiledGraphs, layout, members, [], prompts, plan, new Meter())).map(({ tokens }) => [
+      ...tokens,
+    ]);
   };
   assert.deepEqual(await draw(1), await draw(1));
   assert.notDeepEqual(await draw(1), await draw(2));
-  await programs.close();
+  await compiledGraphs.close();
 });
 
 test("draws follow temperature, k and p", () => {
@@ -151,10 +153,10 @@ test("stories260K tells its public story", { skip: DATA === undefined && "KINDRE
   const path = asset("test", "fixtures", "stories260K", "greedy.json");
   const { tokens } = JSON.parse(readFileSync(path, "utf8")) as { tokens: number[] };
   const model = await openBaseModel(join(DATA as string, "models", "stories260K"));
-  const programs = new Programs(runtime, model);
+  const compiledGraphs = new CompiledGraphs(runtime, model);
   const layout = loraLayout(model.architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
   const plan = { ...GREEDY, maxNewTokens: tokens.length - 1 };
-  const [story] = await generate(programs, layout, [], [], [Int32Array.of(1)], plan, new Meter());
+  const [story] = await generate(compiledGraphs, layout, [], [], [Int32Array.of(1)], plan, new Meter());
   assert.deepEqual([1, ...story!.tokens], tokens);
-  await programs.close();
+  await compiledGraphs.close();
 });

@@ -6,10 +6,10 @@ import { openBaseModel } from "../../../client/models/base.js";
 import { text } from "../../../client/models/places.js";
 import { type AdapterValues, emptyAdapter } from "../../../client/tuning/adapter.js";
 import { askFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { forwardGraph } from "../../../client/tuning/graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
 import { ADAPTER_INPUTS, Forward } from "../../../client/tuning/mixing.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { flops } from "../../../shared/graph/cost.js";
@@ -47,7 +47,7 @@ const CASES: readonly (readonly [path: readonly string[], freezeA: boolean, modu
 for (const [path, freezeA, modules] of CASES) {
   test(`one pass gives each adapter its own logits: ${path.at(-1)}, ${modules ?? "all linears"}`, async () => {
     const { model, layout, members } = await opened(path, { freezeA, ...(modules ? { modules } : {}) });
-    const programs = new Programs(runtime, model);
+    const compiledGraphs = new CompiledGraphs(runtime, model);
     const sequences = [
       [1, 5, 9, 2, 7],
       [1, 8, 3],
@@ -58,7 +58,7 @@ for (const [path, freezeA, modules] of CASES) {
       { sequence: 1, position: 2, target: 4 },
     ];
     const feeds = { ...sequenceFeeds(sequences.map(text), model.architecture), ...askFeeds(asks, 5) };
-    const forward = await Forward.open(programs, layout, members, new Meter());
+    const forward = await Forward.open(compiledGraphs, layout, members, new Meter());
     const kept = await forward.logits(feeds);
     const together = await runtime.download(kept);
     const nlls = await forward.nll(feeds);
@@ -81,7 +81,7 @@ for (const [path, freezeA, modules] of CASES) {
     }
     assert.ok(apart > 0.01, "adapters that do nothing would prove nothing");
     forward.close();
-    await programs.close();
+    await compiledGraphs.close();
   });
 }
 

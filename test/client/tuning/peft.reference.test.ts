@@ -17,9 +17,9 @@ import {
   initialAdapter,
 } from "../../../client/tuning/adapter.js";
 import { type Comparison, marginFeeds, trainingFeeds } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { perExampleGraph, trainingGraph } from "../../../client/tuning/graphs.js";
 import { type LoraLayout, loraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { sketchRows } from "../../../client/tuning/sketching.js";
 import { trainAdapter } from "../../../client/tuning/training.js";
 import { readIntTensor, readSafetensorsHeader, readTensor, readTensors } from "../../../shared/adapters/safetensors.js";
@@ -33,14 +33,14 @@ const peft = (...parts: string[]): string => asset("test", "fixtures", "peft", .
 const MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 
 const runtime = new OnnxRuntime();
-let programs: Programs;
+let compiledGraphs: CompiledGraphs;
 before(async () => {
-  programs = new Programs(runtime, await openBaseModel(asset("test", "fixtures", "llama", "tied")));
+  compiledGraphs = new CompiledGraphs(runtime, await openBaseModel(asset("test", "fixtures", "llama", "tied")));
 });
 after(() => runtime.close());
 
 function layoutFor(freezeA: boolean, modules: readonly string[] = MODULES, rslora = false): LoraLayout {
-  return loraLayout(programs.model.architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA, rslora });
+  return loraLayout(compiledGraphs.model.architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA, rslora });
 }
 
 /** PEFT's tensors without the prefix that it puts before the model's own names. */
@@ -89,26 +89,26 @@ for (const [name, modules] of [
     const shape = file.tensors.get("tokens")!.shape as [number, number];
     const tokens = { shape, data: await readIntTensor(file, "tokens") };
     const expected = await readTensor(file, "logits");
-    const logits = await allLogits(programs, layout, values, tokens, new Meter());
+    const logits = await allLogits(compiledGraphs, layout, values, tokens, new Meter());
     assert.ok(relative(logits, expected) < 1e-5, `off by ${relative(logits, expected)}`);
-    const base = await allLogits(programs, layout, undefined, tokens, new Meter());
+    const base = await allLogits(compiledGraphs, layout, undefined, tokens, new Meter());
     assert.ok(relative(base, expected) > 1e-2, "the adapter changes nothing");
   });
 }
 
 test("a rank-stabilised adapter gives PEFT's logits and gradient, read from its folder as commands read it", async () => {
   const folder = peft("adapters", "rslora");
-  const { architecture } = programs.model;
+  const { architecture } = compiledGraphs.model;
   const { layout, values } = await peftAdapter(architecture, folder);
   assert.equal(layout.spec.rslora, true);
   const file = await readSafetensorsHeader(join(folder, "expected.safetensors"));
   const [rows, length] = file.tensors.get("tokens")!.shape as [number, number];
   const tokens = await readIntTensor(file, "tokens");
-  const logits = await allLogits(programs, layout, values, { shape: [rows, length], data: tokens }, new Meter());
+  const logits = await allLogits(compiledGraphs, layout, values, { shape: [rows, length], data: tokens }, new Meter());
   const expected = await readTensor(file, "logits");
   assert.ok(relative(logits, expected) < 1e-5, `logits are off by ${relative(logits, expected)}`);
   const plain = loraLayout(architecture, { ...layout.spec, rslora: false });
-  const wrong = await allLogits(programs, plain, values, { shape: [rows, length], data: tokens }, new Meter());
+  const wrong = await allLogits(compiledGraphs, plain, values, { shape: [rows, length], data: tokens }, new Meter());
   assert.ok(relative(wrong, expected) > 1e-2, "the scale makes no difference");
 
   const scored = Int32Array.from({ length: length - 1 }, (_, i) => i + 1);
@@ -116,7 +116,7 @@ test("a rank-stabilised adapter gives PEFT's logits and gradient, read from its 
     tokens: tokens.subarray(i * length, (i + 1) * length),
     scored,
   }));
-  const program = await programs.get("train", layout, () => trainingGraph(programs.model, layout));
+  const program = await compiledGraphs.get("train", layout, () => trainingGraph(compiledGraphs.model, layout));
   const { tensors } = await new Meter().run(program, {
     ...trainingFeeds(batch, architecture),
     trained: { shape: [layout.trainedSize], data: values.trained },
@@ -135,7 +135,7 @@ for (const run of ["both", "frozen-a", "accumulated", "strong-decay", "rslora"])
     const layout = layoutFor(run === "frozen-a", MODULES, run === "rslora");
     const batches: EncodedRow[][] = fixture.batches.map((rows: JsonRow[]) => rows.map(encoded));
     const outcome = await trainAdapter(
-      programs,
+      compiledGraphs,
       layout,
       await valuesOf(layout, peft("init", "adapter_model.safetensors")),
       (step) => batches.slice(step * accumulation, (step + 1) * accumulation).flat(),
@@ -177,16 +177,16 @@ for (const point of ["zero", "random"] as const) {
 
     for (const twoTerms of [false, true]) {
       const chosen = rows.map((row, at) => ({ row, at })).filter(({ row }) => !twoTerms || row.choices !== undefined);
-      const program = await programs.get(`per-example-${point}-${twoTerms}`, layout, () =>
-        perExampleGraph(programs.model, layout, {
-          compared: twoTerms ? { rivals: 1, foreign: 0 } : undefined,
+      const program = await compiledGraphs.get(`per-example-${point}-${twoTerms}`, layout, () =>
+        perExampleGraph(compiledGraphs.model, layout, {
+          compared: twoTerms ? { negatives: 1, otherClientAnswers: 0 } : undefined,
           fresh: point === "zero" && twoTerms,
         }),
       );
       const feeds = marginFeeds(
         // The fixture's format margin is the first answer token's alone, so rows are cut to it.
         chosen.map(({ row }) => (twoTerms ? { ...row, scored: row.scored.slice(0, 1) } : row)),
-        programs.model.architecture,
+        compiledGraphs.model.architecture,
         twoTerms ? chosen.map(({ row }) => comparison(row)) : undefined,
       );
       const { tensors } = await new Meter().run(program, { ...feeds, ...feedsOf(values) });
@@ -223,8 +223,13 @@ for (const point of ["zero", "random"] as const) {
 const comparison = ({ choices }: EncodedRow): Comparison => {
   const { tokens, answer } = choices!;
   const others = tokens.flatMap((_, k) => (k === answer ? [] : [k]));
-  const place = { tokens: tokens.map(([first]) => first!), own: tokens.length, foreign: [], rivals: [others] };
-  return { places: [place], foreign: 0, standsFor: 1, rivals: 1 };
+  const place = {
+    tokens: tokens.map(([first]) => first!),
+    own: tokens.length,
+    otherClientAnswers: [],
+    negatives: [others],
+  };
+  return { places: [place], otherClientAnswers: 0, standsFor: 1, negatives: 1 };
 };
 
 test("the sketch inside the graph is the projection of the per-example gradients", async () => {
@@ -232,11 +237,11 @@ test("the sketch inside the graph is the projection of the per-example gradients
   const rows: EncodedRow[] = fixture.rows.slice(0, 4).map(encoded);
   const layout = layoutFor(true);
   const start = initialAdapter(layout, 3);
-  const plan = { dim: 40, seed: 11, rivals: 0 };
-  const sketched = await sketchRows(programs, layout, start, rows, plan, new Meter());
-  const program = await programs.get("per-example", layout, () => perExampleGraph(programs.model, layout));
+  const plan = { dim: 40, seed: 11, negatives: 0 };
+  const sketched = await sketchRows(compiledGraphs, layout, start, rows, plan, new Meter());
+  const program = await compiledGraphs.get("per-example", layout, () => perExampleGraph(compiledGraphs.model, layout));
   const { tensors } = await new Meter().run(program, {
-    ...marginFeeds(rows, programs.model.architecture),
+    ...marginFeeds(rows, compiledGraphs.model.architecture),
     frozen: { shape: [layout.frozenSize], data: start.frozen },
     trained: { shape: [layout.trainedSize], data: start.trained },
   });

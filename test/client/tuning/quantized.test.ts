@@ -10,8 +10,8 @@ import { after, describe, it } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { type BaseModel, openBaseModel } from "../../../client/models/base.js";
 import { initialAdapter } from "../../../client/tuning/adapter.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { adapterLayout } from "../../../client/tuning/kinds.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { scoreMixtures } from "../../../client/tuning/scoring.js";
 import { trainAdapter } from "../../../client/tuning/training.js";
 import type { AdapterSettings } from "../../../shared/adapters/settings.js";
@@ -75,18 +75,18 @@ const PLAN = {
 };
 
 async function trained(model: BaseModel, settings = LORA): Promise<{ losses: readonly number[]; scored: number }> {
-  const programs = new Programs(runtime, model);
+  const compiledGraphs = new CompiledGraphs(runtime, model);
   const layout = adapterLayout(model, settings);
   const { losses, values } = await trainAdapter(
-    programs,
+    compiledGraphs,
     layout,
     initialAdapter(layout, 3),
     () => rows,
     PLAN,
     new Meter(),
   );
-  const [score] = await scoreMixtures(programs, layout, [values], [[1]], rows, new Meter());
-  await programs.close();
+  const [score] = await scoreMixtures(compiledGraphs, layout, [values], [[1]], rows, new Meter());
+  await compiledGraphs.close();
   return { losses, scored: score!.nllSum / score!.tokens };
 }
 

@@ -4,9 +4,9 @@ import { after, before, test } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../../client/tuning/adapter.js";
-import { fitEnsembleWeights } from "../../../client/tuning/ensemble.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
+import { fitEnsembleWeights } from "../../../client/tuning/ensemble-weights.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { scoreMixtures } from "../../../client/tuning/scoring.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
@@ -15,12 +15,12 @@ import { weightAlternatives } from "../../../shared/wire/tasks.js";
 import { allLogits } from "../../support/logits.js";
 
 const runtime = new OnnxRuntime();
-let programs: Programs;
+let compiledGraphs: CompiledGraphs;
 let layout: AdapterLayout;
 let members: AdapterValues[];
 before(async () => {
-  programs = new Programs(runtime, await openBaseModel(asset("test", "fixtures", "llama", "tied")));
-  layout = loraLayout(programs.model.architecture, { rank: 4, alpha: 8, modules: [], dropout: 0, freezeA: true });
+  compiledGraphs = new CompiledGraphs(runtime, await openBaseModel(asset("test", "fixtures", "llama", "tied")));
+  layout = loraLayout(compiledGraphs.model.architecture, { rank: 4, alpha: 8, modules: [], dropout: 0, freezeA: true });
   members = [1, 2, 3].map((seed) => {
     const rng = new SeededRng(seed, "member");
     const values = emptyAdapter(layout);
@@ -49,8 +49,8 @@ const row = (seed: number, choices?: readonly (readonly number[])[]): EncodedRow
 async function logProbabilities(tokens: Int32Array, from: number, weights: readonly number[]): Promise<number> {
   const shape = [1, tokens.length] as const;
   const data = { shape, data: tokens };
-  const base = await allLogits(programs, layout, undefined, data, new Meter());
-  const parts = await Promise.all(members.map((m) => allLogits(programs, layout, m, data, new Meter())));
+  const base = await allLogits(compiledGraphs, layout, undefined, data, new Meter());
+  const parts = await Promise.all(members.map((m) => allLogits(compiledGraphs, layout, m, data, new Meter())));
   const vocabulary = base.length / tokens.length;
   let sum = 0;
   for (let at = from; at < tokens.length; at++) {
@@ -67,7 +67,7 @@ async function logProbabilities(tokens: Int32Array, from: number, weights: reado
 test("a mixture's loss is that of base + sum of w (member - base), for the base, a member and proper mixtures", async () => {
   const rows = [row(1), row(2), row(3)];
   const mixtures = [[], [0, 1, 0], [0.3, 0.5, 0], [1, 0.5, 0.25], [0, 0, 0]];
-  const scores = await scoreMixtures(programs, layout, members, mixtures, rows, new Meter());
+  const scores = await scoreMixtures(compiledGraphs, layout, members, mixtures, rows, new Meter());
   for (const [m, weights] of mixtures.entries()) {
     let expected = 0;
     for (const { tokens, scored } of rows) expected -= await logProbabilities(tokens, scored[0]!, weights);
@@ -89,7 +89,7 @@ test("the right choice is found by total log-likelihood, whatever the choices sh
     [[30, 31, 32], [30], [33, 34]],
   ];
   const rows = sets.flatMap((choices, s) => [0, 1, 2, 3].map((i) => row(10 * s + i, choices)));
-  const [score] = await scoreMixtures(programs, layout, members, [[1, 0, 0]], rows, new Meter());
+  const [score] = await scoreMixtures(compiledGraphs, layout, members, [[1, 0, 0]], rows, new Meter());
   let right = 0;
   for (const { tokens, choices } of rows) {
     const prompt = tokens.slice(0, choices!.promptLength);
@@ -108,15 +108,15 @@ test("fitted weights minimise the stated objective: no small step is better, non
   const rows = [1, 2, 3, 4, 5, 6].map((seed) => row(seed));
   const prior = [1, 0, 0];
   const strength = 2;
-  const fit = await fitEnsembleWeights(programs, layout, members, prior, strength, rows, new Meter());
+  const fit = await fitEnsembleWeights(compiledGraphs, layout, members, prior, strength, rows, new Meter());
   const objective = async (weights: readonly number[]): Promise<number> => {
-    const [score] = await scoreMixtures(programs, layout, members, [weights], rows, new Meter());
+    const [score] = await scoreMixtures(compiledGraphs, layout, members, [weights], rows, new Meter());
     const away = weights.reduce((sum, w, j) => sum + (w - prior[j]!) ** 2, 0);
     return score!.nllSum / score!.tokens + ((strength / rows.length) * away) / 2;
   };
   const here = await objective(fit.weights);
   const alternatives = weightAlternatives(fit.weights, prior);
-  const scores = await scoreMixtures(programs, layout, members, alternatives, rows, new Meter());
+  const scores = await scoreMixtures(compiledGraphs, layout, members, alternatives, rows, new Meter());
   scores.forEach(({ nllSum, tokens }, at) => {
     assert.equal(tokens, fit.tokens);
     assert.ok(
@@ -137,7 +137,15 @@ test("fitted weights minimise the stated objective: no small step is better, non
 test("strength draws the weights to the prior", async () => {
   const rows = [1, 2, 3].map((seed) => row(seed));
   const distance = async (strength: number): Promise<number> => {
-    const { weights } = await fitEnsembleWeights(programs, layout, members, [1, 0, 0], strength, rows, new Meter());
+    const { weights } = await fitEnsembleWeights(
+      compiledGraphs,
+      layout,
+      members,
+      [1, 0, 0],
+      strength,
+      rows,
+      new Meter(),
+    );
     return Math.hypot(...weights.map((w, j) => w - [1, 0, 0][j]!));
   };
   const [loose, tight] = [await distance(0.1), await distance(1e4)];

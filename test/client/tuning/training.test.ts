@@ -7,9 +7,9 @@ import { moduleNames } from "../../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../../client/models/base.js";
 import { type AdapterValues, initialAdapter } from "../../../client/tuning/adapter.js";
 import { type Feeds, pack, trainingFeeds } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { trainingGraph } from "../../../client/tuning/graphs.js";
 import { type LoraLayout, loraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
 import { trainAdapter } from "../../../client/tuning/training.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
@@ -110,7 +110,7 @@ test("parts of a step, in whatever number, train as the whole batch does, dropou
   const { layout: plain, values } = adapted(model);
   const layout = { ...plain, spec: { ...plain.spec, dropout: 0.3 } };
   const rows = mixedRows(model, [5, 14, 6, 3, 9, 4]);
-  const programs = new Programs(runtime, model);
+  const compiledGraphs = new CompiledGraphs(runtime, model);
   const plan = {
     learningRate: 1e-2,
     warmupSteps: 0,
@@ -122,12 +122,12 @@ test("parts of a step, in whatever number, train as the whole batch does, dropou
     steps: 2,
   };
   const train = async (more: object) =>
-    (await trainAdapter(programs, layout, values, () => rows, { ...plan, ...more }, new Meter())).losses;
+    (await trainAdapter(compiledGraphs, layout, values, () => rows, { ...plan, ...more }, new Meter())).losses;
   const whole = await train({});
   for (const more of [{ accumulate: 3 }, { accumulate: 6, checkpoint: true }]) {
     const parted = await train(more);
     assert.ok(difference(Float32Array.from(parted), Float32Array.from(whole)) < 1e-5);
   }
   assert.notDeepEqual(await train({ seed: 4 }), whole);
-  await programs.close();
+  await compiledGraphs.close();
 });

@@ -4,8 +4,8 @@ import { after, test } from "node:test";
 import { createAveragedSolver } from "../../../coordinator/estimation/averaged.js";
 import { createBatchedSolver } from "../../../coordinator/estimation/batched.js";
 import { memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { forecastOf } from "../../../coordinator/estimation/forecast.js";
 import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
-import { outlookOf } from "../../../coordinator/estimation/outlook.js";
 import { buildProblem, crossFit, type EstimationProblem } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
 import { KindredError } from "../../../shared/base/errors.js";
@@ -17,7 +17,7 @@ const runtime = new OnnxRuntime();
 after(() => runtime.close());
 
 const OPTIONS = { lambda: [1e-1, 1e-2] };
-const draw = (seed: number): ClientSketch[] => randomSketches(6, { dim: 5, twoTerm: true, rivals: 2 }, seed);
+const draw = (seed: number): ClientSketch[] => randomSketches(6, { dim: 5, twoTerm: true, negatives: 2 }, seed);
 const first = draw(0);
 /** The margins are the first's: what differs between projections is their sketches alone. */
 const second = draw(1);
@@ -55,8 +55,8 @@ for (const folds of [1, 3])
       });
     });
     assert.equal(
-      (await outlookOf(twice, PARTITION)).accuracy!.value,
-      (await outlookOf(one, PARTITION)).accuracy!.value,
+      (await forecastOf(twice, PARTITION)).accuracy!.value,
+      (await forecastOf(one, PARTITION)).accuracy!.value,
     );
   });
 

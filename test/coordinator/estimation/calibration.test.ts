@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { calibrated } from "../../../coordinator/estimation/calibration.js";
 import { memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { forecastOf } from "../../../coordinator/estimation/forecast.js";
 import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
 import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
-import { outlookOf } from "../../../coordinator/estimation/outlook.js";
 import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
 import { randomSketches } from "./sketches.js";
@@ -28,7 +28,7 @@ for (const folds of [1, 3])
     const together = [[0, 1, 2, 3]];
     const [[plain], [raised]] = [await values(solver, together), await values(level, together)];
     for (const [i, value] of plain!.entries()) close(raised![i]!, ((0.5 + i) * value) / -before[i]![0]!);
-    const { loss } = await outlookOf(level, together);
+    const { loss } = await forecastOf(level, together);
     close(loss.value, -raised!.reduce((sum, value) => sum + value, 0) / 4);
     const [judged] = await new EstimatorJudge(level).values([alone]);
     close(judged!, -2);
@@ -43,10 +43,10 @@ test("a client whose own loss is not known gets the others' factors' geometric m
     [a, 2 * first],
     [b, 1000 * second],
   ]);
-  const levels = (await calibrated(solver, { own, common: new Map() })).problem.levels!;
-  close(levels[0]!.scale, 2);
-  close(levels[1]!.scale, 100);
-  close(levels[2]!.scale, Math.sqrt(200));
+  const affineCalibrations = (await calibrated(solver, { own, common: new Map() })).problem.affineCalibrations!;
+  close(affineCalibrations[0]!.scale, 2);
+  close(affineCalibrations[1]!.scale, 100);
+  close(affineCalibrations[2]!.scale, Math.sqrt(200));
 });
 
 test("with the common adapter's real losses each client's changes by company are shrunk as they say, and levels stay", async () => {
@@ -75,7 +75,7 @@ test("with the common adapter's real losses each client's changes by company are
   for (const i of all) close((await losses(level, [i]))[0]!, 2 * alone[i]!);
   // What the common adapter changed of a client with no adapter of its own is not known.
   const [stranger, ...known] = clients;
-  const { levels } = (
+  const { affineCalibrations } = (
     await calibrated(solver, {
       own: new Map(known.map((client) => [client, own.get(client)!])),
       common: new Map([
@@ -87,9 +87,9 @@ test("with the common adapter's real losses each client's changes by company are
       ]),
     })
   ).problem;
-  for (const { scale } of levels!) close(scale, 2 * 0.4);
+  for (const { scale } of affineCalibrations!) close(scale, 2 * 0.4);
   // What the common adapter did the other way round is noise or another model: the company's effect is not turned.
-  const [flat, steep] = (await withSlopes([-1, 5, 1, 1])).problem.levels!;
+  const [flat, steep] = (await withSlopes([-1, 5, 1, 1])).problem.affineCalibrations!;
   close(flat!.scale, 2 * 0.1);
   close(steep!.scale, 2 * 2);
 });
@@ -109,7 +109,7 @@ test("a client whom the common adapter serves better than foreseen gains by comp
   const level = await calibrated(solver, { own, common: real });
   close((await losses(level, [1]))[0]!, alone[1]!);
   close((await losses(level, all))[1]!, alone[1]! - 0.3);
-  const { scale, steps } = level.problem.levels![1]!;
+  const { scale, steps } = level.problem.affineCalibrations![1]!;
   assert.ok(steps < 0 && new Set(trainExamples).size > 1);
   const pair = [1, 2];
   const [n1, n2] = [trainExamples[1]!, trainExamples[2]!];
@@ -119,10 +119,10 @@ test("a client whom the common adapter serves better than foreseen gains by comp
   const [after, other] = await losses(level, pair);
   close(after!, alone[1]! + scale * (before! - alone[1]!) + steps * share);
   close(other!, (await losses(solver, pair))[1]!);
-  // The judge, who looks at a client under other groups too, and the outlook say the same.
-  const outlook = await new EstimatorJudge(level).outlook([[1, 2], [0], [3]]);
-  close(-outlook[1]![0]!, after!);
-  const { loss } = await outlookOf(level, [[1, 2], [0], [3]]);
+  // The judge, who looks at a client under other groups too, and the forecast say the same.
+  const forecast = await new EstimatorJudge(level).forecast([[1, 2], [0], [3]]);
+  close(-forecast[1]![0]!, after!);
+  const { loss } = await forecastOf(level, [[1, 2], [0], [3]]);
   close(loss.value, (after! + other! + (await losses(level, [0]))[0]! + (await losses(level, [3]))[0]!) / 4);
 });
 

@@ -1,4 +1,4 @@
-/** Small random sketches for the estimation tests: ragged, with one row an example, two, or more where choices have rivals. */
+/** Small random sketches for the estimation tests: ragged, with one row an example, two, or more where choices have negatives. */
 import { SeededRng } from "../../../shared/base/random.js";
 import { type ClientSketch, type LogisticRows, ROW_TERMS } from "../../../shared/sketch/types.js";
 
@@ -7,7 +7,7 @@ export interface Draw {
   readonly dim: number;
   readonly twoTerm?: boolean;
   /** With two terms: every third example has one choice row, the others this many. */
-  readonly rivals?: number;
+  readonly negatives?: number;
   /** Mean of the margins. */
   readonly margin?: number;
   /** Size of a sketch's entries. */
@@ -16,12 +16,12 @@ export interface Draw {
 
 export function randomRows(
   rng: SeededRng,
-  { examples, dim, twoTerm = false, rivals = 1, margin = 0, size = 1 }: Draw,
+  { examples, dim, twoTerm = false, negatives = 1, margin = 0, size = 1 }: Draw,
 ): LogisticRows {
   const example: number[] = [];
   const term: number[] = [];
   for (let e = 0; e < examples; e++) {
-    const choices = new Array(e % 3 === 2 ? 1 : rivals).fill(ROW_TERMS.choice);
+    const choices = new Array(e % 3 === 2 ? 1 : negatives).fill(ROW_TERMS.choice);
     for (const each of twoTerm ? [ROW_TERMS.format, ...choices] : [ROW_TERMS.answer]) {
       example.push(e);
       term.push(each);

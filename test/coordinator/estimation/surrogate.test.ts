@@ -55,9 +55,9 @@ function objective(
   return sum / examples + ((lambda0 * 120) / examples) * meanSquare * squares;
 }
 
-for (const rivals of [1, 4])
-  test(`the float64 solver ends where the formula's objective is least: ${rivals} choice rows`, async () => {
-    const sketches = randomSketches(6, { dim: 7, twoTerm: true, rivals, size: 3 });
+for (const negatives of [1, 4])
+  test(`the float64 solver ends where the formula's objective is least: ${negatives} choice rows`, async () => {
+    const sketches = randomSketches(6, { dim: 7, twoTerm: true, negatives, size: 3 });
     const solver = createReferenceSolver(buildProblem(sketches));
     const subsets = [[0], [1, 2, 4], [0, 1, 2, 3, 4, 5]];
     const fits = await solver.fit(subsets);
@@ -134,8 +134,8 @@ async function compare(
 const regimes: Record<string, Omit<Draw, "examples">> = {
   "ordinary margins": { dim: 40 },
   "two terms": { dim: 40, twoTerm: true },
-  "up to five rivals": { dim: 40, twoTerm: true, rivals: 5 },
-  "rivals that all lead by far": { dim: 40, twoTerm: true, rivals: 3, margin: -10 },
+  "up to five negatives": { dim: 40, twoTerm: true, negatives: 5 },
+  "negatives that all lead by far": { dim: 40, twoTerm: true, negatives: 3, margin: -10 },
   "the untuned model's format margins, where the curvature is next to nothing": { dim: 40, margin: -10 },
   "confident margins": { dim: 40, margin: 9 },
   "tiny sketches": { dim: 40, size: 1e-6 },
@@ -151,8 +151,8 @@ for (const [name, draw] of Object.entries(regimes))
 
 test("both solvers hold out each subset's fold of a cross-fitted problem, a subset several times at once", async () => {
   const pair = [0, 1];
-  const rivals = { twoTerm: true, rivals: 4 };
-  for (const terms of [{}, rivals]) {
+  const negatives = { twoTerm: true, negatives: 4 };
+  for (const terms of [{}, negatives]) {
     const several = crossFit(buildProblem(randomSketches(6, { dim: 20, ...terms })), 3);
     const { objective } = await compare(several, [pair, [2, 3, 4, 5], pair, pair], {}, [0, 2, 1, 2]);
     assert.equal(new Set([objective[0], objective[2], objective[3]]).size, 3);
@@ -244,8 +244,8 @@ test("margins of -100 at a lambda of 1e-6, where the gradient rises before it fa
   await compare(problem, [[0, 1, 2], [3, 4, 5], [1]], { lambda: 1e-6 });
 });
 
-test("groups of few of the clients are solved on their rows alone, with folds and rivals, as among all", async () => {
-  const problem = crossFit(buildProblem(randomSketches(9, { dim: 20, twoTerm: true, rivals: 4 })), 2);
+test("groups of few of the clients are solved on their rows alone, with folds and negatives, as among all", async () => {
+  const problem = crossFit(buildProblem(randomSketches(9, { dim: 20, twoTerm: true, negatives: 4 })), 2);
   const few = [[1, 7], [7], [1, 4, 7]];
   const alone = await compare(problem, few, {}, [1, 1, 0]);
   const all = await compare(problem, [...few, [0, 1, 2, 3, 4, 5, 6, 7, 8]], {}, [1, 1, 0, 1]);

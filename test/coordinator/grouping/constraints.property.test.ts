@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { GroupConstraints } from "../../../coordinator/grouping/constraints.js";
+import { PartitionConstraints } from "../../../coordinator/grouping/constraints.js";
 import { groupClients } from "../../../coordinator/grouping/group.js";
 import { exactJudge } from "../../../coordinator/grouping/judge.js";
 import { checkPartition, labelsOf, type Partition } from "../../../coordinator/grouping/partition.js";
@@ -22,27 +22,27 @@ function satisfiable(n: number, groups: number, seed: number) {
     }
     return found;
   };
-  const company = {
+  const constraints = {
     minSize: Math.min(...sizes),
     maxSize: Math.max(...sizes),
     together: pairs(true),
     apart: pairs(false),
   };
   const affinity = Array.from({ length: n }, () => Float64Array.from({ length: n }, () => rng.normal()));
-  return { company, affinity, labels };
+  return { constraints, affinity, labels };
 }
 
-function keeps(partition: Partition, n: number, { company }: ReturnType<typeof satisfiable>): void {
+function keeps(partition: Partition, n: number, { constraints }: ReturnType<typeof satisfiable>): void {
   checkPartition(partition, n);
   const labels = labelsOf(partition, n);
   const of = (client: string) => labels[Number(client.slice("client-".length))];
   for (const group of partition)
-    assert.ok(group.length >= company.minSize && group.length <= company.maxSize, `a group of ${group.length}`);
-  for (const [a, b] of company.together) assert.equal(of(a!), of(b!), `${a} and ${b} share a group`);
-  for (const [a, b] of company.apart) assert.notEqual(of(a!), of(b!), `${a} and ${b} share no group`);
+    assert.ok(group.length >= constraints.minSize && group.length <= constraints.maxSize, `a group of ${group.length}`);
+  for (const [a, b] of constraints.together) assert.equal(of(a!), of(b!), `${a} and ${b} share a group`);
+  for (const [a, b] of constraints.apart) assert.notEqual(of(a!), of(b!), `${a} and ${b} share no group`);
 }
 
-test("every candidate keeps sizes, company and distance: roundings, merges, moves and swaps alike", async () => {
+test("every candidate keeps sizes, constraints and distance: roundings, merges, moves and swaps alike", async () => {
   let judged = 0;
   await fc.assert(
     fc.asyncProperty(
@@ -52,9 +52,9 @@ test("every candidate keeps sizes, company and distance: roundings, merges, move
       async (n, m, seed) => {
         const groups = Math.min(n, m);
         const problem = satisfiable(n, groups, seed);
-        const constraints = new GroupConstraints(
+        const constraints = new PartitionConstraints(
           Array.from({ length: n }, (_, i) => name(i)),
-          problem.company,
+          problem.constraints,
         );
         const value = (partition: Partition) => {
           judged++;
@@ -89,7 +89,7 @@ test("a partition that breaks constraints is mended near where it was, at n = 20
   const matrix = Array.from({ length: n }, (_, i) =>
     Float64Array.from({ length: n }, (_, j) => (labels[i] === labels[j] ? 1 : 0)),
   );
-  const constraints = new GroupConstraints(
+  const constraints = new PartitionConstraints(
     Array.from({ length: n }, (_, i) => name(i)),
     {
       minSize: 20,
@@ -112,7 +112,8 @@ test("a partition that breaks constraints is mended near where it was, at n = 20
 
 test("constraints that contradict each other are refused by name, before anything is computed", () => {
   const names = ["ann", "bo", "cy", "di"];
-  const make = (company: object) => () => new GroupConstraints(names, { together: [], apart: [], ...company });
+  const make = (constraints: object) => () =>
+    new PartitionConstraints(names, { together: [], apart: [], ...constraints });
   assert.throws(
     make({
       together: [
@@ -138,7 +139,7 @@ test("constraints that contradict each other are refused by name, before anythin
 
 test("a number of groups that the constraints rule out is refused", async () => {
   const affinity = Array.from({ length: 4 }, () => new Float64Array(4));
-  const constraints = new GroupConstraints(["a", "b", "c", "d"], { minSize: 2, together: [], apart: [] });
+  const constraints = new PartitionConstraints(["a", "b", "c", "d"], { minSize: 2, together: [], apart: [] });
   await assert.rejects(
     groupClients(affinity, { groups: 3, constraints }),
     /groups is 3, but the constraints .* leave 1 to 2/,

@@ -1,47 +1,53 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Candidate, type Holder, type House, judgeEnrolment } from "../../../coordinator/roster/enrolment.js";
+import {
+  type Candidate,
+  type EnrolmentPolicy,
+  type Holder,
+  judgeEnrolment,
+} from "../../../coordinator/roster/enrolment.js";
 
 const CANDIDATE: Candidate = { protocolVersion: 3, name: "ada", instanceHash: "one", modelHash: "m" };
-const HOUSE: House = { protocolVersion: 3, modelHash: "m", members: 4, maxMembers: 5 };
+const POLICY: EnrolmentPolicy = { protocolVersion: 3, modelHash: "m", members: 4, maxMembers: 5 };
 
-const TABLE: readonly (readonly [string, Partial<Candidate>, Holder | undefined, Partial<House>, string])[] = [
-  ["a newcomer is admitted", {}, undefined, {}, "new"],
-  ["who presents the same identity is welcome again", {}, { instanceHash: "one", live: true }, {}, "returning"],
-  ["also where the run is full", {}, { instanceHash: "one", live: false }, { members: 5 }, "returning"],
-  ["another one is refused while the holder lives", {}, { instanceHash: "two", live: true }, {}, "name_taken"],
-  ["and takes the name over once the holder is given up", {}, { instanceHash: "two", live: false }, {}, "successor"],
-  ["a full run takes nobody new", {}, undefined, { members: 5 }, "too_large"],
-  ["an older client is refused", { protocolVersion: 2 }, undefined, {}, "protocol_mismatch"],
-  ["a newer client is refused", { protocolVersion: 4 }, undefined, {}, "protocol_mismatch"],
-  ["another base model is refused", { modelHash: "n" }, undefined, {}, "model_mismatch"],
+const TABLE: readonly (readonly [string, Partial<Candidate>, Holder | undefined, Partial<EnrolmentPolicy>, string])[] =
   [
-    "the version counts before all else",
-    { protocolVersion: 2, modelHash: "n" },
-    { instanceHash: "two", live: true },
-    {},
-    "protocol_mismatch",
-  ],
-  [
-    "a known identity does not excuse another base model",
-    { modelHash: "n" },
-    { instanceHash: "one", live: true },
-    {},
-    "model_mismatch",
-  ],
-];
+    ["a newcomer is admitted", {}, undefined, {}, "new"],
+    ["who presents the same identity is welcome again", {}, { instanceHash: "one", live: true }, {}, "returning"],
+    ["also where the run is full", {}, { instanceHash: "one", live: false }, { members: 5 }, "returning"],
+    ["another one is refused while the holder lives", {}, { instanceHash: "two", live: true }, {}, "name_taken"],
+    ["and takes the name over once the holder is given up", {}, { instanceHash: "two", live: false }, {}, "successor"],
+    ["a full run takes nobody new", {}, undefined, { members: 5 }, "too_large"],
+    ["an older client is refused", { protocolVersion: 2 }, undefined, {}, "protocol_mismatch"],
+    ["a newer client is refused", { protocolVersion: 4 }, undefined, {}, "protocol_mismatch"],
+    ["another base model is refused", { modelHash: "n" }, undefined, {}, "model_mismatch"],
+    [
+      "the version counts before all else",
+      { protocolVersion: 2, modelHash: "n" },
+      { instanceHash: "two", live: true },
+      {},
+      "protocol_mismatch",
+    ],
+    [
+      "a known identity does not excuse another base model",
+      { modelHash: "n" },
+      { instanceHash: "one", live: true },
+      {},
+      "model_mismatch",
+    ],
+  ];
 
 describe("enrolment", () => {
-  for (const [sentence, candidate, holder, house, expected] of TABLE) {
+  for (const [sentence, candidate, holder, policy, expected] of TABLE) {
     it(sentence, () => {
-      const verdict = judgeEnrolment({ ...CANDIDATE, ...candidate }, holder, { ...HOUSE, ...house });
+      const verdict = judgeEnrolment({ ...CANDIDATE, ...candidate }, holder, { ...POLICY, ...policy });
       assert.equal(verdict.admit ? verdict.as : verdict.error.code, expected);
     });
   }
 
   it("names both versions and says which side to update", () => {
     const messages = [2, 4].map((protocolVersion) => {
-      const verdict = judgeEnrolment({ ...CANDIDATE, protocolVersion }, undefined, HOUSE);
+      const verdict = judgeEnrolment({ ...CANDIDATE, protocolVersion }, undefined, POLICY);
       return verdict.admit ? "" : verdict.error.message;
     });
     assert.deepEqual(messages, [

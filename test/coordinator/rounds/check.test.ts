@@ -1,7 +1,7 @@
 /** What clients send, held against an adapter's specification and against what their steps can have done. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { leap, specFlaw } from "../../../coordinator/rounds/check.js";
+import { specError, updateBound } from "../../../coordinator/rounds/check.js";
 import type { FloatTensor } from "../../../shared/base/tensors.js";
 
 const spec = {
@@ -20,11 +20,11 @@ const pair = (linear: string, rank = 2): [string, FloatTensor][] => [
 ];
 
 test("a module of the specification is a linear's name or its end after a dot, as PEFT has it", () => {
-  assert.equal(specFlaw(new Map(pair("transformer.h.0.attn.c_proj")), spec), undefined);
+  assert.equal(specError(new Map(pair("transformer.h.0.attn.c_proj")), spec), undefined);
   for (const linear of ["transformer.h.0.mlp.c_proj", "transformer.h.0.crossattn.c_proj", "c_proj"]) {
-    assert.match(specFlaw(new Map(pair(linear)), spec) ?? "", /c_proj\.lora_A\.weight is not part of the adapter/);
+    assert.match(specError(new Map(pair(linear)), spec) ?? "", /c_proj\.lora_A\.weight is not part of the adapter/);
   }
-  assert.equal(specFlaw(new Map(pair("transformer.h.0.mlp.c_fc")), { ...spec, modules: [] }), undefined);
+  assert.equal(specError(new Map(pair("transformer.h.0.mlp.c_fc")), { ...spec, modules: [] }), undefined);
 });
 
 test("a bottleneck adapter is whole, of its kind's places and of its width", () => {
@@ -47,25 +47,25 @@ test("a bottleneck adapter is whole, of its kind's places and of its width", () 
     [`${block}.${site}_adapters.adapter_up.bias`, tensor(7)],
   ];
   const whole = new Map([...of("h.0"), ...of("h.1")]);
-  assert.equal(specFlaw(whole, settings), undefined);
-  assert.match(specFlaw(whole, { ...settings, kind: "houlsby" }) ?? "", /h\.0\.attention_adapters.* is missing/);
-  assert.match(specFlaw(whole, { ...settings, reduction: 2 }) ?? "", /has shape \[2, 7\], should be \[3, 7\]/);
-  assert.match(specFlaw(new Map(of("h.0", "attention")), settings) ?? "", /is not part of the adapter/);
-  assert.match(specFlaw(new Map(pair("h.0.attn.c_proj")), settings) ?? "", /is not part of the adapter/);
-  assert.match(specFlaw(whole, spec) ?? "", /adapter_down\.0\.weight is not part of the adapter/);
+  assert.equal(specError(whole, settings), undefined);
+  assert.match(specError(whole, { ...settings, kind: "houlsby" }) ?? "", /h\.0\.attention_adapters.* is missing/);
+  assert.match(specError(whole, { ...settings, reduction: 2 }) ?? "", /has shape \[2, 7\], should be \[3, 7\]/);
+  assert.match(specError(new Map(of("h.0", "attention")), settings) ?? "", /is not part of the adapter/);
+  assert.match(specError(new Map(pair("h.0.attn.c_proj")), settings) ?? "", /is not part of the adapter/);
+  assert.match(specError(whole, spec) ?? "", /adapter_down\.0\.weight is not part of the adapter/);
 });
 
 test("half a pair, another rank, and no tensors at all are flaws", () => {
   const [a] = pair("h.0.attn.c_proj");
-  assert.match(specFlaw(new Map([a!]), spec) ?? "", /lacks the tensor h\.0\.attn\.c_proj\.lora_B\.weight/);
-  assert.match(specFlaw(new Map(pair("h.0.attn.c_proj", 3)), spec) ?? "", /should have rank 2/);
-  assert.match(specFlaw(new Map(), spec) ?? "", /no tensors/);
+  assert.match(specError(new Map([a!]), spec) ?? "", /lacks the tensor h\.0\.attn\.c_proj\.lora_B\.weight/);
+  assert.match(specError(new Map(pair("h.0.attn.c_proj", 3)), spec) ?? "", /should have rank 2/);
+  assert.match(specError(new Map(), spec) ?? "", /no tensors/);
 });
 
 const b = (...values: number[]): Map<string, FloatTensor> =>
   new Map([["h.lora_B.weight", { shape: [values.length, 1], data: Float32Array.from(values) }]]);
 
-test("values that so many steps of AdamW cannot have reached are a flaw, those that gradients of any kind lead to are none", () => {
+test("values that so many steps of AdamW cannot have reached are a shapeError, those that gradients of any kind lead to are none", () => {
   const training = { learningRate: 0.01, weightDecay: 0, steps: 40 };
   // The worst gradients for the bound: small ones first, then ever larger ones, which the second moment lags behind.
   for (const growth of [1, 1.05, 1.2, 1.5, 3, 10]) {
@@ -76,19 +76,19 @@ test("values that so many steps of AdamW cannot have reached are a flaw, those t
       v = 0.999 * v + 0.001 * gradient ** 2;
       value += (training.learningRate * (m / (1 - 0.9 ** step))) / Math.sqrt(v / (1 - 0.999 ** step));
     }
-    assert.equal(leap(b(value, -0.5), b(0.5, -0.5), training), undefined, `gradients that grow by ${growth}`);
+    assert.equal(updateBound(b(value, -0.5), b(0.5, -0.5), training), undefined, `gradients that grow by ${growth}`);
   }
   assert.match(
-    leap(b(0.5, 2.6), b(0.5, -0.5), training) ?? "",
+    updateBound(b(0.5, 2.6), b(0.5, -0.5), training) ?? "",
     /h\.lora_B\.weight holds 2\.5\d* at element 1, farther from its start than 40 steps at a learning rate of 0\.01 can/,
   );
-  assert.equal(leap(b(0.9), new Map(), training), undefined, "a fresh value that is not known");
-  assert.match(leap(b(5), new Map(), training) ?? "", /holds 5 at element 0/);
-  assert.equal(leap(b(Number.NaN), b(0), training), undefined, "another check's");
+  assert.equal(updateBound(b(0.9), new Map(), training), undefined, "a fresh value that is not known");
+  assert.match(updateBound(b(5), new Map(), training) ?? "", /holds 5 at element 0/);
+  assert.equal(updateBound(b(Number.NaN), b(0), training), undefined, "another check's");
 });
 
 test("weight decay may take a value back to zero and no farther", () => {
   const training = { learningRate: 0.01, weightDecay: 1, steps: 10 };
-  assert.equal(leap(b(100 * 0.99 ** 10), b(100), training), undefined);
-  assert.match(leap(b(80), b(100), training) ?? "", /holds 80 at element 0/);
+  assert.equal(updateBound(b(100 * 0.99 ** 10), b(100), training), undefined);
+  assert.match(updateBound(b(80), b(100), training) ?? "", /holds 80 at element 0/);
 });

@@ -18,7 +18,7 @@ test("over all rounds every client makes the same number of passes, without a ga
         assert.equal(schedule.totalSteps[client], total);
         let next = 0;
         for (let round = 0; round < schedule.rounds; round++) {
-          const { firstStep, steps } = schedule.stretch(client, round);
+          const { firstStep, steps } = schedule.localSteps(client, round);
           assert.equal(firstStep, next);
           assert.ok(steps >= (round === 0 ? 1 : 0), `${steps} steps in round ${round}`);
           assert.ok(steps <= given.localSteps || given.rows.length === 1, `${steps} steps in round ${round}`);
@@ -38,10 +38,10 @@ test("there are as many averages as localSteps asks for, and not few, as far as 
 
 test("a client alone has one round; one with a single step has it in the first, and sits the others out", () => {
   assert.equal(roundSchedule({ rows: [1000], epochs: 3, batch: 8, localSteps: 20 }).rounds, 1);
-  const { rounds, stretch } = roundSchedule({ rows: [3, 1000], epochs: 1, batch: 8, localSteps: 20 });
+  const { rounds, localSteps } = roundSchedule({ rows: [3, 1000], epochs: 1, batch: 8, localSteps: 20 });
   assert.equal(rounds, 32);
   assert.deepEqual(
-    Array.from({ length: rounds }, (_, round) => stretch(0, round).steps),
+    Array.from({ length: rounds }, (_, round) => localSteps(0, round).steps),
     Array.from({ length: rounds }, (_, round) => (round === 0 ? 1 : 0)),
   );
 });

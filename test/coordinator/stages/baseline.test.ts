@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { buildProblem } from "../../../coordinator/estimation/problem.js";
-import { GroupConstraints } from "../../../coordinator/grouping/constraints.js";
+import { PartitionConstraints } from "../../../coordinator/grouping/constraints.js";
 import { labelsOf } from "../../../coordinator/grouping/partition.js";
 import { adjustedRandIndex } from "../../../coordinator/grouping/rand-index.js";
 import { baselineGrouping } from "../../../coordinator/stages/baseline.js";
@@ -10,10 +10,10 @@ import { plantedAffinity } from "../../../simulations/benchmarks/sdp.js";
 
 const { sketches, labels } = plantedSketches({ clients: 18, groups: 3, train: 60, validation: 4, dim: 30 });
 const problem = buildProblem(sketches);
-const search = (company: object = {}) => ({
+const search = (constraints: object = {}) => ({
   seed: 0,
   signal: undefined,
-  constraints: new GroupConstraints(problem.clients, { together: [], apart: [], ...company }),
+  constraints: new PartitionConstraints(problem.clients, { together: [], apart: [], ...constraints }),
 });
 
 test("the cosine of mean gradients finds groups whose rules differ, whatever the affinities say", async () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
 import type { SurrogateSolver } from "../../../coordinator/estimation/surrogate.js";
-import { GroupConstraints } from "../../../coordinator/grouping/constraints.js";
+import { PartitionConstraints } from "../../../coordinator/grouping/constraints.js";
 import { type Partition, partitionOf } from "../../../coordinator/grouping/partition.js";
 import { estimateAffinities, openEstimator } from "../../../coordinator/stages/affinities.js";
 import { type Explanation, explainClient, type GroupedClients } from "../../../coordinator/stages/explain.js";
@@ -34,7 +34,7 @@ before(async () => {
   solver = await openEstimator(sketches, SETTINGS, { seed: 0, runtime });
   judge = new EstimatorJudge(solver);
   const { affinity, errors } = await estimateAffinities(solver, SETTINGS, 0);
-  const constraints = new GroupConstraints(clients, { together: [], apart: [["client-0", "client-1"]] });
+  const constraints = new PartitionConstraints(clients, { together: [], apart: [["client-0", "client-1"]] });
   run = {
     clients,
     affinity: affinity.matrix,
@@ -120,7 +120,7 @@ test("a partner that leaves is missed, a stranger that joins does harm, and who 
 });
 
 test("one client alone has neither partners nor moves", async () => {
-  const constraints = new GroupConstraints(["client-0"], { together: [], apart: [] });
+  const constraints = new PartitionConstraints(["client-0"], { together: [], apart: [] });
   const own = await openEstimator(sketches.slice(0, 1), SETTINGS, { seed: 0, runtime });
   const only = {
     clients: ["client-0"],

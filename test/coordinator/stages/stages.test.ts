@@ -35,9 +35,9 @@ const estimate = (job: Partial<EstimateJob> = {}): Promise<EstimateFile> =>
   estimateFiles({ sketches: at("sketches"), out: at("estimate"), force: false, settings, runtime, ...job }, context);
 let count = 0;
 const group = (affinity: string, job: Partial<GroupJob> = {}): Promise<GroupsFile> => {
-  const company = { together: [], apart: [] };
+  const constraints = { together: [], apart: [] };
   const given = { out: at(`groups-${count++}.json`), force: false, groups: "auto", method: "kindred" } as const;
-  return groupFiles({ affinity, company, runtime, ...given, ...job }, context);
+  return groupFiles({ affinity, constraints, runtime, ...given, ...job }, context);
 };
 const agreement = ({ groups }: GroupsFile): number =>
   adjustedRandIndex(
@@ -88,7 +88,7 @@ test("with the sketches the estimator finds the planted groups and says what the
   const found = await group(at("estimate"), { sketches: at("sketches") });
   assert.equal(agreement(found), 1, found.reason);
   assert.ok(found.judged && found.candidates.some(({ chosen }) => chosen));
-  assert.ok(Math.abs(found.outlook!.loss.value + found.candidates.find(({ chosen }) => chosen)!.judged) < 1e-6);
+  assert.ok(Math.abs(found.forecast!.loss.value + found.candidates.find(({ chosen }) => chosen)!.judged) < 1e-6);
   assert.match(found.reason, /^3 groups: they gain .* on held-out rows that had no part/);
   assert.equal(found.settings.seed, 4);
 });
@@ -111,7 +111,7 @@ test("a matrix from elsewhere is grouped too: by itself, and judged where the sk
     assert.equal(agreement(await group(affinity, { method, groups: 3 })), 1, method);
   assert.equal(agreement(await group(affinity, { sketches: at("sketches") })), 1);
   const apart = { together: [], apart: [["client-0", "client-3"]], maxSize: 3 };
-  const kept = await group(affinity, { company: apart });
+  const kept = await group(affinity, { constraints: apart });
   const own = kept.groups.find((members) => members.includes("client-0"))!;
   assert.ok(!own.includes("client-3") && kept.groups.every((members) => members.length <= 3));
 });
@@ -124,7 +124,7 @@ test("what contradicts itself, or is not there, is the user's mistake and says w
   await assert.rejects(group(affinity, { method: "cosine" }), mistake(/give their sketches/));
   await assert.rejects(group(affinity, { groups: 10 }), mistake(/--groups is 10; 9 clients .* 1 to 9 groups/));
   const nobody = { together: [["client-0", "zoe"]], apart: [] };
-  await assert.rejects(group(affinity, { company: nobody }), mistake(/client "zoe" is to be together or apart/));
+  await assert.rejects(group(affinity, { constraints: nobody }), mistake(/client "zoe" is to be together or apart/));
   await assert.rejects(group(at("none.csv")), mistake(/none\.csv: no such file/));
   const settingsOf = { ...settings, subsetSize: 10 };
   await assert.rejects(

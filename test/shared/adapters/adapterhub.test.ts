@@ -10,7 +10,7 @@ import {
   readBottleneckAdapter,
   writeBottleneckAdapter,
 } from "../../../shared/adapters/adapterhub.js";
-import { bottleneckFlaw } from "../../../shared/adapters/bottleneck.js";
+import { bottleneckError } from "../../../shared/adapters/bottleneck.js";
 import { writeSafetensors } from "../../../shared/adapters/safetensors.js";
 import { asset } from "../../../shared/base/assets.js";
 import { KindredError } from "../../../shared/base/errors.js";
@@ -144,15 +144,15 @@ test("tensors that are not what the configuration says are refused, missing, for
 
 test("any tensor left out, or of any other shape, is a flaw", async () => {
   const { tensors, ...settings } = await readBottleneckAdapter(HOULSBY);
-  assert.equal(bottleneckFlaw(tensors, settings), undefined);
+  assert.equal(bottleneckError(tensors, settings), undefined);
   for (const name of tensors.keys()) {
-    assert.ok(bottleneckFlaw(new Map([...tensors].filter(([other]) => other !== name)), settings), `without ${name}`);
+    assert.ok(bottleneckError(new Map([...tensors].filter(([other]) => other !== name)), settings), `without ${name}`);
   }
   fc.assert(
     fc.property(fc.constantFrom(...tensors.keys()), fc.array(fc.nat(40), { maxLength: 3 }), (name, shape) => {
       fc.pre(JSON.stringify(shape) !== JSON.stringify(tensors.get(name)!.shape));
       const shapes = new Map<string, { readonly shape: readonly number[] }>(tensors).set(name, { shape });
-      assert.ok(bottleneckFlaw(shapes, settings));
+      assert.ok(bottleneckError(shapes, settings));
     }),
   );
 });

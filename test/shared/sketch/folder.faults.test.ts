@@ -41,7 +41,7 @@ before(async () => {
   });
 });
 
-type Labels = Record<"answer" | "rival", number[]>;
+type Labels = Record<"answer" | "negative", number[]>;
 /** Two examples of a format and a choice row each. */
 const labelled = sketches[1]!.validation;
 
@@ -49,7 +49,7 @@ const readAll = async (path: string) => await readSketches(path, await readSketc
 
 test("what was written is read again, labels too", async () => {
   assert.deepEqual(await readAll(good), sketches);
-  const labels = { answer: Int32Array.of(0, -1), rival: Int32Array.of(-1, 1, -1, -1) };
+  const labels = { answer: Int32Array.of(0, -1), negative: Int32Array.of(-1, 1, -1, -1) };
   const splits = { train: sketches[1]!.train, validation: { ...labelled, labels } };
   assert.deepEqual(decodeSketches(encodeSketches(splits), DIM, "client-1"), splits);
   assert.equal((await sketchMetadata(join(good, sketchFileName(1))))?.get("client"), "client-1");
@@ -139,16 +139,24 @@ for (const [what, damage, says] of FAULTS)
 
 const LABELS: readonly (readonly [what: string, change: (labels: Labels) => unknown, says: RegExp])[] = [
   ["half an index", ({ answer }) => Object.assign(answer, { 0: 0.5 }), /validation\.label\[0\] is 0\.5/],
-  ["an index below -1", ({ rival }) => Object.assign(rival, { 1: -2 }), /validation\.rival\[1\] is -2/],
+  ["an index below -1", ({ negative }) => Object.assign(negative, { 1: -2 }), /validation\.negative\[1\] is -2/],
   ["an index past 2^24", ({ answer }) => Object.assign(answer, { 0: 2 ** 24 }), /validation\.label\[0\] is 16777216/],
-  ["a rival of a format row", ({ rival }) => Object.assign(rival, { 0: 1 }), /validation\.rival\[0\] is 1/],
-  ["a rival that is the right answer", ({ rival }) => Object.assign(rival, { 1: 0 }), /validation\.rival\[1\] is 0/],
-  ["a rival and no right answer", ({ answer }) => Object.assign(answer, { 1: -1 }), /validation\.rival\[3\] is 0/],
+  ["a negative of a format row", ({ negative }) => Object.assign(negative, { 0: 1 }), /validation\.negative\[0\] is 1/],
+  [
+    "a negative that is the right answer",
+    ({ negative }) => Object.assign(negative, { 1: 0 }),
+    /validation\.negative\[1\] is 0/,
+  ],
+  [
+    "a negative and no right answer",
+    ({ answer }) => Object.assign(answer, { 1: -1 }),
+    /validation\.negative\[3\] is 0/,
+  ],
 ];
 
 for (const [what, change, says] of LABELS)
   test(`labels with ${what} are refused, naming the tensor and the place`, () => {
-    const labels: Labels = { answer: [0, 1], rival: [-1, 1, -1, 0] };
+    const labels: Labels = { answer: [0, 1], negative: [-1, 1, -1, 0] };
     change(labels);
     // What a hostile client can encode, our own types or not.
     const hostile = { ...labelled, labels: labels as unknown as RowLabels };

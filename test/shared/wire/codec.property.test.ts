@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../../../shared/adapters/settings.js";
 import { KindredError } from "../../../shared/base/errors.js";
-import { compareBeginnings } from "../../../shared/sketch/answers.js";
+import { compareAnswerPrefixes } from "../../../shared/sketch/answer-prefixes.js";
 import { checkAnswers, decodeResult, decodeTask, encodeResult, encodeTask } from "../../../shared/wire/codec.js";
 import { MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES, MAX_STEPS } from "../../../shared/wire/limits.js";
 import { checkTask, services, taskBytes, transferBytes } from "../../../shared/wire/services.js";
@@ -79,9 +79,9 @@ const optional = <T, K extends string>(key: K, value: fc.Arbitrary<T>) =>
   >;
 
 const tokenId = fc.integer({ min: 0, max: 2 ** 31 - 1 });
-const beginnings = fc
+const answerPrefixes = fc
   .uniqueArray(fc.array(tokenId, { minLength: 1, maxLength: 3 }), { maxLength: 5, selector: String })
-  .map((list) => list.sort(compareBeginnings));
+  .map((list) => list.sort(compareAnswerPrefixes));
 
 const members = fc.array(ref, { minLength: 1, maxLength: 5 });
 const task: fc.Arbitrary<TaskSpec> = fc.oneof(
@@ -95,12 +95,23 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
       seed,
       uint,
       fc.integer({ min: 0, max: 16 }),
-      fc.array(beginnings, { maxLength: 20 }),
+      fc.array(answerPrefixes, { maxLength: 20 }),
       fc.integer({ min: 0, max: 15 }),
       fc.boolean(),
     )
     .map(
-      ([a, start, dim, projections, s, limit, rivals, foreign, foreignLimit, labels]): TaskSpec => ({
+      ([
+        a,
+        start,
+        dim,
+        projections,
+        s,
+        limit,
+        negatives,
+        otherClientAnswers,
+        otherClientAnswersLimit,
+        labels,
+      ]): TaskSpec => ({
         kind: "sketchGradients",
         adapter: a,
         ...start,
@@ -108,9 +119,9 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
         projections,
         seed: s,
         examplesLimit: limit,
-        rivals,
-        foreign,
-        foreignLimit,
+        negatives,
+        otherClientAnswers,
+        otherClientAnswersLimit,
         labels,
       }),
     ),
@@ -222,7 +233,9 @@ const result: fc.Arbitrary<TaskResult> = fc.oneof(
       const nllSums = weightAlternatives(weights, weights).map((_, at) => nll + at);
       return { kind: "fitWeights", weights, tokens, nllSums, cost: c };
     }),
-  fc.tuple(beginnings, cost).map(([list, c]): TaskResult => ({ kind: "listChoices", beginnings: list, cost: c })),
+  fc
+    .tuple(answerPrefixes, cost)
+    .map(([list, c]): TaskResult => ({ kind: "listChoices", answerPrefixes: list, cost: c })),
   cost.map((c): TaskResult => ({ kind: "receiveEnsemble", cost: c })),
 );
 
@@ -287,9 +300,9 @@ describe("the codec", () => {
     projections: 1,
     seed: 1,
     examplesLimit: 0,
-    rivals: 0,
-    foreign: [],
-    foreignLimit: 0,
+    negatives: 0,
+    otherClientAnswers: [],
+    otherClientAnswersLimit: 0,
     labels: false,
   } as const;
   const evaluate = evaluateTask([{ sha256: "ab".repeat(32), size: 1 }]);
@@ -323,14 +336,17 @@ describe("the codec", () => {
     ["sketch_gradients.dim", { ...sketch, dim: 0 }],
     ["sketch_gradients.projections", { ...sketch, projections: 17 }],
     ["sketch_gradients.dim x projections", { ...sketch, dim: 40_000, projections: 2 }],
-    ["sketch_gradients.rivals", { ...sketch, rivals: 17 }],
-    ["sketch_gradients.foreign_limit", { ...sketch, foreignLimit: 16 }],
-    ["sketch_gradients.foreign[0].lengths[1]", { ...sketch, foreign: [[[7], [7]]] }],
-    ["sketch_gradients.foreign[1].lengths[2]", { ...sketch, foreign: [[], [[7], [7, 9], [7, 8]]] }],
-    ["sketch_gradients.foreign[0].lengths", { ...sketch, foreign: [[[]]] }],
-    ["sketch_gradients.foreign[0].tokens[1]", { ...sketch, foreign: [[[7, 2 ** 31]]] }],
-    ["sketch_gradients.foreign[0].tokens", { ...sketch, foreign: [[Array(5000).fill(7)]] }],
-    ["sketch_gradients.foreign", { ...sketch, foreign: Array(66).fill([Array(4000).fill(7)]) }],
+    ["sketch_gradients.negatives", { ...sketch, negatives: 17 }],
+    ["sketch_gradients.other_client_answers_limit", { ...sketch, otherClientAnswersLimit: 16 }],
+    ["sketch_gradients.other_client_answers[0].lengths[1]", { ...sketch, otherClientAnswers: [[[7], [7]]] }],
+    [
+      "sketch_gradients.other_client_answers[1].lengths[2]",
+      { ...sketch, otherClientAnswers: [[], [[7], [7, 9], [7, 8]]] },
+    ],
+    ["sketch_gradients.other_client_answers[0].lengths", { ...sketch, otherClientAnswers: [[[]]] }],
+    ["sketch_gradients.other_client_answers[0].tokens[1]", { ...sketch, otherClientAnswers: [[[7, 2 ** 31]]] }],
+    ["sketch_gradients.other_client_answers[0].tokens", { ...sketch, otherClientAnswers: [[Array(5000).fill(7)]] }],
+    ["sketch_gradients.other_client_answers", { ...sketch, otherClientAnswers: Array(66).fill([Array(4000).fill(7)]) }],
     [
       "members[0].name",
       {

@@ -66,14 +66,14 @@ describe("TLS", () => {
     const state = temporaryFolder();
     const coordinator = await coordinatorAt(state.path, { security: { cert, key } });
     const trusted = clientOf(byName(coordinator.address), "trusted", { security: { ca: cert } });
-    const foreign = temporaryFolder();
-    const other = certificateIn(foreign.path);
+    const otherClientAnswers = temporaryFolder();
+    const other = certificateIn(otherClientAnswers.path);
     const stranger = clientOf(byName(coordinator.address), "stranger", { security: { ca: other.cert } });
     const plain = clientOf(coordinator.address, "plain");
     t.after(async () => {
       await Promise.all([trusted, stranger, plain].map((client) => client.stop()));
       await coordinator.close();
-      for (const { remove } of [state, foreign, folder]) remove();
+      for (const { remove } of [state, otherClientAnswers, folder]) remove();
     });
     await arrived(coordinator.pool, "trusted");
     assert.ok((await coordinator.pool.run("t", "trusted", evaluateTask())).ok);

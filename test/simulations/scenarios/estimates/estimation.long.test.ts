@@ -47,7 +47,7 @@ test("a study of estimation errors tunes subsets, sees that company counts, and 
       }
   // Clients of one planted house help each other, others harm: whatever else, that is seen.
   const lead = result.agreement.find(
-    (row) => row.form === "rivals" && row.width === 128 && row.calibration === "none",
+    (row) => row.form === "negatives" && row.width === 128 && row.calibration === "none",
   )!;
   assert.ok(lead.agreement.validation.rankOfChange > 0.2, String(lead.agreement.validation.rankOfChange));
   const path = join(out, "seed-0", MEASUREMENTS);

@@ -9,9 +9,9 @@ import {
   adapterTensors,
   initialAdapter,
 } from "../../../../client/tuning/adapter.js";
+import { CompiledGraphs, Meter } from "../../../../client/tuning/compiled-graphs.js";
 import { adapterLayout } from "../../../../client/tuning/kinds.js";
 import type { LoraLayout } from "../../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../../client/tuning/programs.js";
 import { scoreMixtures } from "../../../../client/tuning/scoring.js";
 import { sketchRows } from "../../../../client/tuning/sketching.js";
 import type { AdapterSettings } from "../../../../shared/adapters/settings.js";
@@ -29,9 +29,9 @@ import { eachGradient, hasMargin } from "../../../../simulations/scenarios/gradi
 import { TINY_MODEL } from "../../../support/tiny.js";
 
 const runtime = new OnnxRuntime({ threads: 1 });
-const programs = new Programs(runtime, await openBaseModel(TINY_MODEL));
+const compiledGraphs = new CompiledGraphs(runtime, await openBaseModel(TINY_MODEL));
 after(async () => {
-  await programs.close();
+  await compiledGraphs.close();
   await runtime.close();
 });
 
@@ -70,12 +70,12 @@ function way(layout: AdapterLayout, size: number) {
 
 const expand = (layout: AdapterLayout, size: number, shares: number[]): Promise<Expansion[]> => {
   const given = { ...way(layout, size), shares, probe: 0.05, sketch: { dim: 64, seed: 1 } };
-  return expandAlong(programs, layout, given, rows, new Meter());
+  return expandAlong(compiledGraphs, layout, given, rows, new Meter());
 };
 
 for (const [name, settings] of Object.entries(SETTINGS)) {
   test(`${name}: the slope is the finite difference's, and half the step leaves a quarter of the error`, async () => {
-    const layout = adapterLayout(programs.model, settings);
+    const layout = adapterLayout(compiledGraphs.model, settings);
     const expansions = await expand(layout, 0.03, [0.5, 1]);
     assert.deepEqual(expansions.map(({ row, margin }) => `${row} ${margin}`).sort(), [
       "0 answer",
@@ -105,31 +105,31 @@ for (const [name, settings] of Object.entries(SETTINGS)) {
 }
 
 test("margins are those whose logistic losses are the scores: -log p of the answer where it is one token", async () => {
-  const layout = adapterLayout(programs.model, LORA);
+  const layout = adapterLayout(compiledGraphs.model, LORA);
   const given = way(layout, 0.1);
   const expansions = await expand(layout, 0.1, [1]);
   for (const [at, row] of rows.slice(0, 3).entries()) {
     const { choices: _, ...plain } = row;
-    const [score] = await scoreMixtures(programs, layout, [alongWay(given, 1)], [[1]], [plain], new Meter());
+    const [score] = await scoreMixtures(compiledGraphs, layout, [alongWay(given, 1)], [[1]], [plain], new Meter());
     const [h] = expansions.find((one) => one.row === at && one.margin === "answer")!.values;
     assert.ok(Math.abs(Math.log1p(Math.exp(-h!)) - score!.nllSum) < 1e-4);
   }
 });
 
 test("gradients sketched here are the sketches that a client makes", async () => {
-  const layout = adapterLayout(programs.model, LORA);
+  const layout = adapterLayout(compiledGraphs.model, LORA);
   const { start } = way(layout, 0);
   const sketch = sketcher(layout, { dim: 64, seed: 1 });
   const meter = new Meter();
-  for (const [margin, rivals, term] of [
+  for (const [margin, negatives, term] of [
     ["answer", 0, ROW_TERMS.answer],
     ["choice", 1, ROW_TERMS.choice],
   ] as const) {
     const own = rows.filter((row) => hasMargin(row, margin));
-    const made = await sketchRows(programs, layout, start, own, { dim: 64, seed: 1, rivals }, meter);
+    const made = await sketchRows(compiledGraphs, layout, start, own, { dim: 64, seed: 1, negatives }, meter);
     const places = [...made.term.keys()].filter((at) => made.term[at] === term);
     assert.equal(places.length, own.length);
-    await eachGradient(programs, layout, start, own, margin, meter, (i, h, gradient) => {
+    await eachGradient(compiledGraphs, layout, start, own, margin, meter, (i, h, gradient) => {
       const at = places[i]!;
       assert.ok(Math.abs(h - made.margin[at]!) < 1e-5);
       const theirs = made.sketch.subarray(at * 64, (at + 1) * 64);
@@ -143,7 +143,7 @@ test("gradients sketched here are the sketches that a client makes", async () =>
 });
 
 test("a LoRA's change of the weights is the norm of s B A", () => {
-  const layout = adapterLayout(programs.model, LORA) as LoraLayout;
+  const layout = adapterLayout(compiledGraphs.model, LORA) as LoraLayout;
   const { tuned } = way(layout, 0.1);
   const tensors = adapterTensors(layout, tuned);
   let sum = 0;

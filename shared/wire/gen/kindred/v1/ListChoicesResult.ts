@@ -1,11 +1,11 @@
 // Original file: proto/kindred/v1/work.proto
 
-import type { Beginnings as _kindred_v1_Beginnings, Beginnings__Output as _kindred_v1_Beginnings__Output } from '../../kindred/v1/Beginnings.js';
+import type { AnswerPrefixes as _kindred_v1_AnswerPrefixes, AnswerPrefixes__Output as _kindred_v1_AnswerPrefixes__Output } from '../../kindred/v1/AnswerPrefixes.js';
 
 export interface ListChoicesResult {
-  'beginnings'?: (_kindred_v1_Beginnings | null);
+  'answerPrefixes'?: (_kindred_v1_AnswerPrefixes | null);
 }
 
 export interface ListChoicesResult__Output {
-  'beginnings': (_kindred_v1_Beginnings__Output | null);
+  'answerPrefixes': (_kindred_v1_AnswerPrefixes__Output | null);
 }

@@ -2,7 +2,7 @@
 
 import type { AdapterSpec as _kindred_v1_AdapterSpec, AdapterSpec__Output as _kindred_v1_AdapterSpec__Output } from '../../kindred/v1/AdapterSpec.js';
 import type { BlobRef as _kindred_v1_BlobRef, BlobRef__Output as _kindred_v1_BlobRef__Output } from '../../kindred/v1/BlobRef.js';
-import type { Beginnings as _kindred_v1_Beginnings, Beginnings__Output as _kindred_v1_Beginnings__Output } from '../../kindred/v1/Beginnings.js';
+import type { AnswerPrefixes as _kindred_v1_AnswerPrefixes, AnswerPrefixes__Output as _kindred_v1_AnswerPrefixes__Output } from '../../kindred/v1/AnswerPrefixes.js';
 import type { Long } from '@grpc/proto-loader';
 
 export interface SketchGradients {
@@ -11,9 +11,9 @@ export interface SketchGradients {
   'dim'?: (number);
   'seed'?: (number | string | Long);
   'examplesLimit'?: (number);
-  'rivals'?: (number);
-  'foreign'?: (_kindred_v1_Beginnings)[];
-  'foreignLimit'?: (number);
+  'negatives'?: (number);
+  'otherClientAnswers'?: (_kindred_v1_AnswerPrefixes)[];
+  'otherClientAnswersLimit'?: (number);
   'labels'?: (boolean);
   'projections'?: (number);
 }
@@ -24,9 +24,9 @@ export interface SketchGradients__Output {
   'dim': (number);
   'seed': (string);
   'examplesLimit': (number);
-  'rivals': (number);
-  'foreign': (_kindred_v1_Beginnings__Output)[];
-  'foreignLimit': (number);
+  'negatives': (number);
+  'otherClientAnswers': (_kindred_v1_AnswerPrefixes__Output)[];
+  'otherClientAnswersLimit': (number);
   'labels': (boolean);
   'projections': (number);
 }

@@ -1,14 +1,14 @@
-/** Margins against rivals and foreign answers, from downloaded logits, and how the sketches of the forms hang together. */
+/** Margins against negatives and other clients' answers, from downloaded logits, and how the sketches of the forms hang together. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../../client/tuning/adapter.js";
 import { type Comparison, marginFeeds } from "../../../client/tuning/batches.js";
+import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { perExampleGraph } from "../../../client/tuning/graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
-import { Meter, Programs } from "../../../client/tuning/programs.js";
-import { beginningsOf, comparisonsOf } from "../../../client/tuning/rivals.js";
+import { answerPrefixesOf, comparisonsOf } from "../../../client/tuning/negatives.js";
 import { type SketchingPlan, sketchRows } from "../../../client/tuning/sketching.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
@@ -17,12 +17,12 @@ import { type LogisticRows, ROW_TERMS } from "../../../shared/sketch/types.js";
 import { allLogits } from "../../support/logits.js";
 
 const runtime = new OnnxRuntime();
-let programs: Programs;
+let compiledGraphs: CompiledGraphs;
 let layout: AdapterLayout;
 let start: AdapterValues;
 before(async () => {
-  programs = new Programs(runtime, await openBaseModel(asset("test", "fixtures", "llama", "tied")));
-  layout = loraLayout(programs.model.architecture, { rank: 4, alpha: 8, modules: [], dropout: 0, freezeA: true });
+  compiledGraphs = new CompiledGraphs(runtime, await openBaseModel(asset("test", "fixtures", "llama", "tied")));
+  layout = loraLayout(compiledGraphs.model.architecture, { rank: 4, alpha: 8, modules: [], dropout: 0, freezeA: true });
   const rng = new SeededRng(1, "start");
   start = emptyAdapter(layout);
   for (const part of [start.frozen, start.trained]) for (let i = 0; i < part.length; i++) part[i] = 0.2 * rng.normal();
@@ -83,22 +83,33 @@ const OTHERS = [
 
 const sketchedOf = (
   rows: readonly EncodedRow[],
-  rivals: number,
-  foreign: readonly (readonly number[][])[] = [],
+  negatives: number,
+  otherClientAnswers: readonly (readonly number[][])[] = [],
   more: Partial<SketchingPlan> = {},
 ): Promise<LogisticRows> =>
-  sketchRows(programs, layout, start, rows, { dim: DIM, seed: 5, rivals, foreign, ...more }, new Meter());
-const sketched = (rivals: number, foreign: number[][] = [], more: Partial<SketchingPlan> = {}): Promise<LogisticRows> =>
+  sketchRows(
+    compiledGraphs,
+    layout,
+    start,
+    rows,
+    { dim: DIM, seed: 5, negatives, otherClientAnswers, ...more },
+    new Meter(),
+  );
+const sketched = (
+  negatives: number,
+  otherClientAnswers: number[][] = [],
+  more: Partial<SketchingPlan> = {},
+): Promise<LogisticRows> =>
   sketchedOf(
     ROWS,
-    rivals,
-    foreign.map((set) => set.map((token) => [token])),
+    negatives,
+    otherClientAnswers.map((set) => set.map((token) => [token])),
     more,
   );
 
 /** Logits before each token of the row's answer. */
 async function placeLogits({ tokens, scored }: EncodedRow): Promise<number[][]> {
-  const all = await allLogits(programs, layout, start, { shape: [1, tokens.length], data: tokens }, new Meter());
+  const all = await allLogits(compiledGraphs, layout, start, { shape: [1, tokens.length], data: tokens }, new Meter());
   const vocabulary = all.length / tokens.length;
   return Array.from(scored, (at) => Array.from(all.subarray((at - 1) * vocabulary, at * vocabulary)));
 }
@@ -114,21 +125,21 @@ async function choiceLogits(encoded: EncodedRow): Promise<number[]> {
 
 const logSumExp = (values: readonly number[]): number => Math.log(values.reduce((sum, x) => sum + Math.exp(x), 0));
 
-test("each of the strongest rivals has a margin of its own and the others share one", async () => {
+test("each of the strongest negatives has a margin of its own and the others share one", async () => {
   for (const most of [1, 3, 8]) {
     const { example, term, margin } = await sketched(most);
     for (const [e, encoded] of ROWS.entries()) {
       const logits = await choiceLogits(encoded);
       const { answer } = encoded.choices!;
-      const rivals = logits.filter((_, k) => k !== answer);
-      if (rivals.length > most) rivals.sort((a, b) => b - a);
-      const apart = rivals.length > most ? most - 1 : rivals.length;
-      const wanted = rivals.slice(0, apart).map((z) => logits[answer]! - z);
-      if (apart < rivals.length) wanted.push(logits[answer]! - logSumExp(rivals.slice(apart)));
+      const negatives = logits.filter((_, k) => k !== answer);
+      if (negatives.length > most) negatives.sort((a, b) => b - a);
+      const apart = negatives.length > most ? most - 1 : negatives.length;
+      const wanted = negatives.slice(0, apart).map((z) => logits[answer]! - z);
+      if (apart < negatives.length) wanted.push(logits[answer]! - logSumExp(negatives.slice(apart)));
       const got = margin.filter((_, r) => example[r] === e && term[r] === ROW_TERMS.choice);
       assert.equal(got.length, wanted.length);
       wanted.forEach((h, r) => {
-        assert.ok(Math.abs(got[r]! - h) < 1e-4, `at most ${most}, row ${e}, rival ${r}: ${got[r]}, not ${h}`);
+        assert.ok(Math.abs(got[r]! - h) < 1e-4, `at most ${most}, row ${e}, negative ${r}: ${got[r]}, not ${h}`);
       });
     }
   }
@@ -148,11 +159,11 @@ test("labels say which choice a margin is against, the same number for the same 
     const own = firsts(encoded)[answer]!;
     assert.equal(seen[labels!.answer[e]!], own);
     for (const [r, h] of margin.entries()) {
-      const rival = labels!.rival[r]!;
-      if (example[r] !== e || rival < 0) continue;
+      const negative = labels!.negative[r]!;
+      if (example[r] !== e || negative < 0) continue;
       named++;
       assert.equal(term[r], ROW_TERMS.choice);
-      assert.ok(Math.abs(h - (logits[own]! - logits[seen[rival]!]!)) < 1e-4);
+      assert.ok(Math.abs(h - (logits[own]! - logits[seen[negative]!]!)) < 1e-4);
     }
   }
   // One of two, two of three, three of four, and two of six that keep four together.
@@ -162,7 +173,7 @@ test("labels say which choice a margin is against, the same number for the same 
 test("a margin is against one choice where one alone goes on so, and against none that is named where several do", async () => {
   const { labels, example, term } = await sketchedOf(TREE, 8, [], { labels: true });
   const named = TREE.map((_, e) =>
-    Array.from(labels!.rival).filter((_, r) => example[r] === e && term[r] === ROW_TERMS.choice),
+    Array.from(labels!.negative).filter((_, r) => example[r] === e && term[r] === ROW_TERMS.choice),
   );
   assert.deepEqual([...labels!.answer], [0, 1, 2, 3, 4, 5]);
   // The label that ends first, those behind 30 and behind 60 (two each, at the place where all part), then at a place of their own.
@@ -194,15 +205,15 @@ test("several projections are one sketch behind the other, the first as it is al
   });
 });
 
-test("the sketch against all rivals together is the mean of their sketches, weighted as the softmax of their logits", async () => {
+test("the sketch against all negatives together is the mean of their sketches, weighted as the softmax of their logits", async () => {
   const [together, apart] = [await sketched(1), await sketched(8)];
   const choices = ({ example, term }: LogisticRows, e: number): number[] =>
     [...example.keys()].filter((r) => example[r] === e && term[r] === ROW_TERMS.choice);
   for (const e of ROWS.keys()) {
-    const rivals = choices(apart, e);
-    const total = logSumExp(rivals.map((r) => -apart.margin[r]!));
+    const negatives = choices(apart, e);
+    const total = logSumExp(negatives.map((r) => -apart.margin[r]!));
     const mean = new Float64Array(DIM);
-    for (const r of rivals)
+    for (const r of negatives)
       for (let d = 0; d < DIM; d++) mean[d]! += Math.exp(-apart.margin[r]! - total) * apart.sketch[r * DIM + d]!;
     const at = choices(together, e)[0]! * DIM;
     const size = Math.hypot(...mean);
@@ -213,14 +224,14 @@ test("the sketch against all rivals together is the mean of their sketches, weig
   }
 });
 
-test("the choices have a margin against each set of foreign answers, and all terms together are the answer's likelihood", async () => {
+test("the choices have a margin against each set of other clients' answers, and all terms together are the answer's likelihood", async () => {
   // The first set is partly the rows' own choices, the second is all the first row's own and left out there, the last has no tokens.
-  const foreign = [[...firsts(ROWS[2]!), 101, 102], firsts(ROWS[0]!), [103, 1e6], [1e9]];
-  const { example, term, margin } = await sketched(3, foreign);
+  const otherClientAnswers = [[...firsts(ROWS[2]!), 101, 102], firsts(ROWS[0]!), [103, 1e6], [1e9]];
+  const { example, term, margin } = await sketched(3, otherClientAnswers);
   for (const [e, encoded] of ROWS.entries()) {
     const logits = await answerLogits(encoded);
     const own = firsts(encoded);
-    const sets = foreign
+    const sets = otherClientAnswers
       .map((set) => set.filter((t) => t < logits.length && !own.includes(t)))
       .filter((set) => set.length > 0);
     const known = new Set([...own, ...sets.flat()]);
@@ -243,7 +254,7 @@ const beginsWith = (choice: readonly number[], beginning: readonly number[]): bo
   beginning.every((token, k) => choice[k] === token);
 
 /** By definition: probabilities at each token of the answer, of the own choices, of the right one, of each set, and of the rest. */
-async function chances(encoded: EncodedRow, foreign: readonly (readonly number[][])[]) {
+async function chances(encoded: EncodedRow, otherClientAnswers: readonly (readonly number[][])[]) {
   const labels = encoded.choices!.tokens.map((tokens) => [...tokens]);
   const answer = labels[encoded.choices!.answer]!;
   return (await placeLogits(encoded)).map((logits, k) => {
@@ -253,14 +264,14 @@ async function chances(encoded: EncodedRow, foreign: readonly (readonly number[]
       [...chance.keys()].filter((token) => list.some((one) => beginsWith(one, [...answer.slice(0, k), token])));
     const own = goesOn(labels);
     const sum = (tokens: readonly number[]): number => tokens.reduce((s, token) => s + chance[token]!, 0);
-    const sets = foreign.map((set) =>
+    const sets = otherClientAnswers.map((set) =>
       goesOn(set.filter(({ length }) => length === k + 1)).filter((token) => !own.includes(token)),
     );
     const known = new Set([...own, ...sets.flat()]);
     return {
       own: sum(own),
       right: chance[answer[k]!]!,
-      rivals: own.filter((token) => token !== answer[k]).map((token) => chance[token]!),
+      negatives: own.filter((token) => token !== answer[k]).map((token) => chance[token]!),
       sets: sets.map(sum),
       rest: sum([...chance.keys()].filter((token) => !known.has(token))),
     };
@@ -285,20 +296,20 @@ test("choices that begin alike are compared where they part, each with what goes
     met.forEach((odd, r) => {
       near(sets[r], -Math.log(odd), `row ${e}, set ${r}`);
     });
-    const rivals = places.flatMap((place) => place.rivals.map((rival) => place.right / rival));
+    const negatives = places.flatMap((place) => place.negatives.map((negative) => place.right / negative));
     const got = of({ example, term, margin }, ROW_TERMS.choice);
-    assert.equal(got.length, rivals.length);
-    rivals.forEach((odd, r) => {
-      near(got[r], Math.log(odd), `row ${e}, rival ${r}`);
+    assert.equal(got.length, negatives.length);
+    negatives.forEach((odd, r) => {
+      near(got[r], Math.log(odd), `row ${e}, negative ${r}`);
     });
     const together = of(one, ROW_TERMS.choice);
-    assert.equal(together.length, rivals.length > 0 ? 1 : 0);
-    if (rivals.length > 0)
-      near(together[0], -Math.log(rivals.reduce((sum, odd) => sum + 1 / odd, 0)), `row ${e}, all rivals`);
+    assert.equal(together.length, negatives.length > 0 ? 1 : 0);
+    if (negatives.length > 0)
+      near(together[0], -Math.log(negatives.reduce((sum, odd) => sum + 1 / odd, 0)), `row ${e}, all negatives`);
   }
 });
 
-test("without foreign answers the terms of a choice that parts from the others once are its likelihood, all tokens of it", async () => {
+test("without other clients' answers the terms of a choice that parts from the others once are its likelihood, all tokens of it", async () => {
   for (const e of [0, 3, 5]) {
     const { term, margin } = await sketchedOf([TREE[e]!], 2);
     const places = await chances(TREE[e]!, []);
@@ -313,18 +324,20 @@ test("without foreign answers the terms of a choice that parts from the others o
 
 test("the gradients of margins over several tokens are those of finite differences", async () => {
   const rows = TREE.slice(1, 3);
-  const plan = { rivals: 2, foreign: OTHERS, seed: 1 };
+  const plan = { negatives: 2, otherClientAnswers: OTHERS, seed: 1 };
   const adapter = (values: AdapterValues) => ({
     trained: { shape: [layout.trainedSize], data: values.trained },
     frozen: { shape: [layout.frozenSize], data: values.frozen },
   });
-  const comparisons = await comparisonsOf(programs, layout, adapter(start), rows, plan, new Meter());
+  const comparisons = await comparisonsOf(compiledGraphs, layout, adapter(start), rows, plan, new Meter());
   const compared = comparisons[0]!;
-  assert.deepEqual([compared.foreign, compared.rivals], [3, 2]);
-  const program = await programs.get("tree", layout, () => perExampleGraph(programs.model, layout, { compared }));
+  assert.deepEqual([compared.otherClientAnswers, compared.negatives], [3, 2]);
+  const program = await compiledGraphs.get("tree", layout, () =>
+    perExampleGraph(compiledGraphs.model, layout, { compared }),
+  );
   const feeds = marginFeeds(
     rows,
-    programs.model.architecture,
+    compiledGraphs.model.architecture,
     comparisons.map((one) => one!),
   );
   const rng = new SeededRng(2, "direction");
@@ -354,12 +367,12 @@ test("the gradients of margins over several tokens are those of finite differenc
   }
 });
 
-test("foreign sets drawn for a row stand for all: in the mean their odds are those of all, by seed and row", async () => {
+test("sets of other clients' answers drawn for a row stand for all: in the mean their odds are those of all, by seed and row", async () => {
   const rows = [TREE[1]!, TREE[1]!];
   const sets = [...OTHERS, [[9, 30, 5]], [[100]], [[9, 30, 41, 7]]];
   const draw = (seed: number, of = rows) => {
-    const plan = { rivals: 16, foreign: sets, foreignLimit: 2, seed };
-    return comparisonsOf(programs, layout, {}, of, plan, new Meter());
+    const plan = { negatives: 16, otherClientAnswers: sets, otherClientAnswersLimit: 2, seed };
+    return comparisonsOf(compiledGraphs, layout, {}, of, plan, new Meter());
   };
   const places = await chances(rows[0]!, sets);
   const odds = sets.map((_, f) => places.reduce((sum, place) => sum + place.sets[f]! / place.own, 0));
@@ -370,11 +383,11 @@ test("foreign sets drawn for a row stand for all: in the mean their odds are tho
   );
   const ofSet = new Map(sets.flatMap((set, f) => set.map((beginning) => [beginning.join(), f] as const)));
   const setsOf = (comparison: Comparison | undefined): number[] => {
-    const { places, foreign, standsFor } = comparison!;
-    assert.deepEqual([foreign, standsFor], [2, 5 / 2]);
+    const { places, otherClientAnswers, standsFor } = comparison!;
+    assert.deepEqual([otherClientAnswers, standsFor], [2, 5 / 2]);
     return [0, 1].map((r) => {
-      const found = places.flatMap(({ tokens, foreign }, k) =>
-        foreign[r]!.map((at) => ofSet.get([...[9, 30, 41].slice(0, k), tokens[at]!].join())!),
+      const found = places.flatMap(({ tokens, otherClientAnswers }, k) =>
+        otherClientAnswers[r]!.map((at) => ofSet.get([...[9, 30, 41].slice(0, k), tokens[at]!].join())!),
       );
       assert.equal(new Set(found).size, 1);
       return found[0]!;
@@ -402,11 +415,11 @@ test("foreign sets drawn for a row stand for all: in the mean their odds are tho
     often.set(f, (often.get(f) ?? 0) + 1);
   assert.deepEqual([...often.values()], [4, 4, 4, 4, 4]);
 
-  const plan = { dim: DIM, seed: 7, rivals: 16, foreign: sets };
-  const sketch = (more: { foreignLimit?: number }) =>
-    sketchRows(programs, layout, start, [rows[0]!], { ...plan, ...more }, new Meter());
+  const plan = { dim: DIM, seed: 7, negatives: 16, otherClientAnswers: sets };
+  const sketch = (more: { otherClientAnswersLimit?: number }) =>
+    sketchRows(compiledGraphs, layout, start, [rows[0]!], { ...plan, ...more }, new Meter());
   const format = ({ margin, term }: LogisticRows) => [...margin].filter((_, r) => term[r] === ROW_TERMS.format);
-  const [all, two] = [format(await sketch({})), format(await sketch({ foreignLimit: 2 }))];
+  const [all, two] = [format(await sketch({})), format(await sketch({ otherClientAnswersLimit: 2 }))];
   assert.deepEqual([all.length, two.length], [6, 3]);
   for (const h of two.slice(1)) assert.ok(all.slice(1).some((one) => Math.abs(one - Math.log(5 / 2) - h) < 1e-4));
 });
@@ -422,7 +435,7 @@ test("a client tells its labels as far as they part, and nothing that one row al
       0,
     ),
   ];
-  assert.deepEqual(beginningsOf(rows), [
+  assert.deepEqual(answerPrefixesOf(rows), [
     [9],
     [9, 20],
     [9, 30],
@@ -434,7 +447,7 @@ test("a client tells its labels as far as they part, and nothing that one row al
     [9, 70],
   ]);
   const many = Array.from({ length: 4097 }, (_, k) => [k]);
-  assert.throws(() => beginningsOf([rowOf(many, 0), rowOf(many, 1)]), {
+  assert.throws(() => answerPrefixesOf([rowOf(many, 0), rowOf(many, 1)]), {
     code: "task_failed",
     message: /4097.*two-term/,
   });

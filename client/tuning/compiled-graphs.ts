@@ -16,7 +16,7 @@ export class Meter {
   constructor(private readonly signal?: AbortSignal) {}
 
   /** Runs and counts. @throws {KindredError} `cancelled` once the signal is aborted */
-  async run(program: Program, feeds: Readonly<Record<string, Feed>>, options?: RunOptions): Promise<RunResult> {
+  async run(program: CompiledGraph, feeds: Readonly<Record<string, Feed>>, options?: RunOptions): Promise<RunResult> {
     throwIfAborted(this.signal);
     const start = performance.now();
     const result = await program.executable.run(feeds, options);
@@ -27,7 +27,7 @@ export class Meter {
 }
 
 /** An executable that knows what a run of it costs. */
-export class Program {
+export class CompiledGraph {
   private readonly counter: FlopCounter;
 
   constructor(readonly executable: Executable) {
@@ -40,8 +40,8 @@ export class Program {
 }
 
 /** The compiled graphs over one base model. */
-export class Programs {
-  private readonly compiled = new Map<string, Promise<Program>>();
+export class CompiledGraphs {
+  private readonly compiled = new Map<string, Promise<CompiledGraph>>();
 
   constructor(
     readonly runtime: Runtime,
@@ -51,11 +51,11 @@ export class Programs {
   ) {}
 
   /** The program of that name for that layout, compiled once. @param build makes its graph */
-  get(name: string, layout: AdapterLayout | undefined, build: () => Graph): Promise<Program> {
+  get(name: string, layout: AdapterLayout | undefined, build: () => Graph): Promise<CompiledGraph> {
     const key = JSON.stringify([name, layout?.spec]);
     let program = this.compiled.get(key);
     if (program === undefined) {
-      program = this.runtime.compile(build()).then((executable) => new Program(executable));
+      program = this.runtime.compile(build()).then((executable) => new CompiledGraph(executable));
       this.compiled.set(key, program);
     }
     return program;

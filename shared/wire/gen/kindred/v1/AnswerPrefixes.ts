@@ -1,12 +1,12 @@
 // Original file: proto/kindred/v1/work.proto
 
 
-export interface Beginnings {
+export interface AnswerPrefixes {
   'lengths'?: (number)[];
   'tokens'?: (number)[];
 }
 
-export interface Beginnings__Output {
+export interface AnswerPrefixes__Output {
   'lengths': (number)[];
   'tokens': (number)[];
 }

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { writeEnsemble } from "../../../shared/adapters/ensemble.js";
+import { writeEnsemble } from "../../../shared/adapters/ensemble-folder.js";
 import { readPeftAdapter } from "../../../shared/adapters/peft.js";
 
 test("members name the modules that the run was told, where it was told some layers alone", async () => {

@@ -1,10 +1,10 @@
 /**
  * What the right answer of a row is compared with, a margin and a backward pass each.
  *
- * - Rivals: the row's other choices. One linearised margin against all of them together cannot see that what raises the right
- *   choice also raises a rival, which other rows push up. The strongest at the start values are kept apart and the rest count as
+ * - Negatives: the row's other choices. One linearised margin against all of them together cannot see that what raises the right
+ *   choice also raises a negative, which other rows push up. The strongest at the start values are kept apart and the rest count as
  *   one.
- * - Foreign sets: what other clients' rows answer. Clients whose inputs look alike but whose answers differ take the odds from
+ * - sets of other clients' answers: what other clients' rows answer. Clients whose inputs look alike but whose answers differ take the odds from
  *   each other, and against the rest of the vocabulary, in which a few words count for nothing at the start, that cannot be seen.
  *
  * Answers are compared where they part: behind the tokens that both begin with, which are the same text, the next ones take
@@ -15,7 +15,7 @@
  *
  * A model of 3 million parameters, rank correlation of estimated with real f_i(S) / of f_i(S) - f_i({i}), margins a row:
  *
- * | foreign sets | eight sets of labels of one token, 56 real tunings | twelve, " label" after a token that all share, 50 tunings |
+ * | sets of other clients' answers | eight sets of labels of one token, 56 real tunings | twelve, " label" after a token that all share, 50 tunings |
  * | --- | --- | --- |
  * | none | 0.50 / -0.25, 3.4 | |
  * | all, 9 and 14 | 0.68 / 0.80, 10.8 | 0.69 / 0.41, 13.2 |
@@ -28,24 +28,24 @@
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { Feed } from "../../shared/runtimes/types.js";
-import { type Beginning, beginningKey, compareBeginnings } from "../../shared/sketch/answers.js";
+import { type AnswerPrefix, answerPrefixKey, compareAnswerPrefixes } from "../../shared/sketch/answer-prefixes.js";
 import { MAX_CHOICE_TOKENS } from "../../shared/wire/limits.js";
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout } from "./adapter.js";
 import { askFeeds, asksOf, batchesOf, type Comparison, looked, sequenceFeeds } from "./batches.js";
+import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { choicesGraph } from "./graphs.js";
-import type { Meter, Programs } from "./programs.js";
 
-export interface RivalsPlan {
-  /** Rivals of a row at most; 0 for no comparisons. */
-  readonly rivals: number;
+export interface NegativesPlan {
+  /** Negatives of a row at most; 0 for no comparisons. */
+  readonly negatives: number;
   /** How rows of some clients begin their answers, in sets; a row's own choices among them do not count. @default none */
-  readonly foreign?: readonly (readonly Beginning[])[];
+  readonly otherClientAnswers?: readonly (readonly AnswerPrefix[])[];
   /**
    * Sets that a row is compared with at most, drawn for each row by `seed`: their odds, times the sets that each stands for, are
    * in the mean those of all. @default all
    */
-  readonly foreignLimit?: number;
+  readonly otherClientAnswersLimit?: number;
   readonly seed: number | bigint;
   /** Tokens of a batch, padding included. @default 1024 */
   readonly tokensPerBatch?: number | undefined;
@@ -55,7 +55,7 @@ export interface RivalsPlan {
 interface Parting {
   /** The right one's first. */
   readonly own: readonly number[];
-  readonly foreign: readonly { readonly set: number; readonly token: number }[];
+  readonly otherClientAnswers: readonly { readonly set: number; readonly token: number }[];
 }
 
 /** Another choice, where it parts from the right one. */
@@ -66,83 +66,85 @@ interface Rival {
 }
 
 /**
- * The comparisons of each row; none where it has no choices. Costs a forward pass of the rows that have more rivals than are kept
+ * The comparisons of each row; none where it has no choices. Costs a forward pass of the rows that have more negatives than are kept
  * apart.
  * @param adapter the adapter's values as feeds
  */
 export async function comparisonsOf(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   adapter: Readonly<Record<string, Feed>>,
   rows: readonly EncodedRow[],
-  { rivals: most, foreign = [], foreignLimit, seed, tokensPerBatch = 1024 }: RivalsPlan,
+  { negatives: most, otherClientAnswers = [], otherClientAnswersLimit, seed, tokensPerBatch = 1024 }: NegativesPlan,
   meter: Meter,
 ): Promise<(Comparison | undefined)[]> {
-  const { vocabulary } = programs.model.architecture;
+  const { vocabulary } = compiledGraphs.model.architecture;
   const told = new Map<string, { set: number; token: number }[]>();
-  foreign.forEach((beginnings, set) => {
-    for (const beginning of beginnings) {
-      const token = beginning.at(-1)!;
+  otherClientAnswers.forEach((answerPrefixes, set) => {
+    for (const prefix of answerPrefixes) {
+      const token = prefix.at(-1)!;
       // What another client reports may be no token of the model at all.
       if (token >= vocabulary) continue;
-      const key = beginningKey(beginning.slice(0, -1));
+      const key = answerPrefixKey(prefix.slice(0, -1));
       const list = told.get(key) ?? [];
       list.push({ set, token });
       told.set(key, list);
     }
   });
   const partings = rows.map((row) => (most === 0 ? undefined : partingsOf(row, told)));
-  const rivals = partings.map((places) =>
+  const negatives = partings.map((places) =>
     (places ?? []).flatMap(({ own }, place) => own.slice(1).map((_, k): Rival => ({ place, at: k + 1 }))),
   );
   const ranked = rows
     .map((row, at) => ({ row, at, places: partings[at]! }))
-    .filter(({ at }) => most > 1 && rivals[at]!.length > most)
+    .filter(({ at }) => most > 1 && negatives[at]!.length > most)
     .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.at - b.at);
   for (const batch of batchesOf(ranked, ({ row }) => row.tokens.length, tokensPerBatch)) {
-    const leads = await ownLeads(programs, layout, adapter, batch, meter);
+    const leads = await ownLeads(compiledGraphs, layout, adapter, batch, meter);
     batch.forEach(({ at }, i) => {
-      const lead = (rival: Rival): number => leads[i]![rival.place]![rival.at]!;
-      rivals[at]!.sort((a, b) => lead(b) - lead(a) || a.place - b.place || a.at - b.at);
+      const lead = (negative: Rival): number => leads[i]![negative.place]![negative.at]!;
+      negatives[at]!.sort((a, b) => lead(b) - lead(a) || a.place - b.place || a.at - b.at);
     });
   }
   const draw = drawing(seed);
   return partings.map((places, row) => {
     if (places === undefined) return undefined;
-    const list = rivals[row]!;
+    const list = negatives[row]!;
     const apart = list.length > most ? most - 1 : list.length;
-    const groups = list.slice(0, apart).map((rival) => [rival]);
+    const groups = list.slice(0, apart).map((negative) => [negative]);
     if (apart < list.length) groups.push(list.slice(apart));
-    const met = [...new Set(places.flatMap(({ foreign }) => foreign.map(({ set }) => set)))];
-    const count = Math.min(foreignLimit ?? met.length, met.length);
+    const met = [...new Set(places.flatMap(({ otherClientAnswers }) => otherClientAnswers.map(({ set }) => set)))];
+    const count = Math.min(otherClientAnswersLimit ?? met.length, met.length);
     const drawn = count < met.length ? draw(met, count) : met;
     return {
-      places: places.map(({ own, foreign }, place) => {
-        const others = foreign.filter(({ set }) => drawn.includes(set));
+      places: places.map(({ own, otherClientAnswers }, place) => {
+        const others = otherClientAnswers.filter(({ set }) => drawn.includes(set));
         return {
           tokens: [...own, ...others.map(({ token }) => token)],
           own: own.length,
-          foreign: drawn.map((one) => others.flatMap(({ set }, k) => (set === one ? [own.length + k] : []))),
-          rivals: groups.map((group) => group.flatMap((rival) => (rival.place === place ? [rival.at] : []))),
+          otherClientAnswers: drawn.map((one) => others.flatMap(({ set }, k) => (set === one ? [own.length + k] : []))),
+          negatives: groups.map((group) =>
+            group.flatMap((negative) => (negative.place === place ? [negative.at] : [])),
+          ),
         };
       }),
-      foreign: count,
+      otherClientAnswers: count,
       standsFor: count === 0 ? 1 : met.length / count,
-      rivals: groups.length,
+      negatives: groups.length,
     };
   });
 }
 
 /** The choice that the right one's margin of this number is against; undefined where that is several together. */
-export function rivalChoice(
+export function negativeChoice(
   { choices, scored }: EncodedRow,
   { places }: Comparison,
-  rival: number,
+  negative: number,
 ): number | undefined {
   const { tokens: all, answer, promptLength } = choices!;
-  const met = places.flatMap(({ tokens, rivals }, place) => {
+  const met = places.flatMap(({ tokens, negatives }, place) => {
     const length = scored[place]! - promptLength;
-    return rivals[rival]!.flatMap((at) =>
+    return negatives[negative]!.flatMap((at) =>
       all.flatMap((choice, k) =>
         choice[length] === tokens[at] && beginsAlike(choice, all[answer]!, length) ? [k] : [],
       ),
@@ -179,8 +181,8 @@ function partingsOf(
     const length = at - choices.promptLength;
     const alike = choices.tokens.filter((choice) => beginsAlike(choice, answer, length));
     const own = new Set([tokens[at]!, ...alike.flatMap((choice) => [...choice.subarray(length, length + 1)])]);
-    const foreign = told.get(beginningKey(answer.subarray(0, length))) ?? [];
-    return { own: [...own], foreign: foreign.filter(({ token }) => !own.has(token)) };
+    const otherClientAnswers = told.get(answerPrefixKey(answer.subarray(0, length))) ?? [];
+    return { own: [...own], otherClientAnswers: otherClientAnswers.filter(({ token }) => !own.has(token)) };
   });
 }
 
@@ -194,8 +196,8 @@ function beginsAlike(a: Int32Array, b: Int32Array, length: number): boolean {
  * rows or more have: labels, and not what one row alone says. Each once, ascending.
  * @throws {KindredError} `task_failed` where they are too many
  */
-export function beginningsOf(rows: readonly EncodedRow[]): Beginning[] {
-  const seen = new Map<string, { beginning: Beginning; rows: number }>();
+export function answerPrefixesOf(rows: readonly EncodedRow[]): AnswerPrefix[] {
+  const seen = new Map<string, { prefix: AnswerPrefix; rows: number }>();
   for (const { choices } of rows) {
     const own = new Map<string, { choice: Int32Array; length: number; before: string; choices: number }>();
     for (const choice of choices?.tokens ?? []) {
@@ -212,29 +214,29 @@ export function beginningsOf(rows: readonly EncodedRow[]): Beginning[] {
       // Behind what one choice alone begins with nothing is left to tell apart.
       if (own.get(before)?.choices === 1) continue;
       const one = seen.get(key);
-      if (one === undefined) seen.set(key, { beginning: Array.from(choice.subarray(0, length)), rows: 1 });
+      if (one === undefined) seen.set(key, { prefix: Array.from(choice.subarray(0, length)), rows: 1 });
       else one.rows++;
     }
   }
-  const beginnings = [...seen.values()].filter(({ rows }) => rows > 1).map(({ beginning }) => beginning);
-  const tokens = beginnings.reduce((sum, { length }) => sum + length, 0);
-  if (tokens <= MAX_CHOICE_TOKENS) return beginnings.sort(compareBeginnings);
+  const answerPrefixes = [...seen.values()].filter(({ rows }) => rows > 1).map(({ prefix }) => prefix);
+  const tokens = answerPrefixes.reduce((sum, { length }) => sum + length, 0);
+  if (tokens <= MAX_CHOICE_TOKENS) return answerPrefixes.sort(compareAnswerPrefixes);
   throw new KindredError(
     "task_failed",
-    `the rows' choices begin in ${beginnings.length} ways of ${tokens} tokens, more than ${MAX_CHOICE_TOKENS}; set estimation.margin: two-term`,
+    `the rows' choices begin in ${answerPrefixes.length} ways of ${tokens} tokens, more than ${MAX_CHOICE_TOKENS}; set estimation.margin: two-term`,
   );
 }
 
 /** What each of the row's own tokens leads the right one by, at each scored token. */
 async function ownLeads(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   adapter: Readonly<Record<string, Feed>>,
   rows: readonly { readonly row: EncodedRow; readonly places: readonly Parting[] }[],
   meter: Meter,
 ): Promise<number[][][]> {
-  const { model } = programs;
-  const program = await programs.get("choices", layout, () => choicesGraph(model, layout));
+  const { model } = compiledGraphs;
+  const program = await compiledGraphs.get("choices", layout, () => choicesGraph(model, layout));
   const encoded = rows.map(({ row }) => row);
   const sequences = sequenceFeeds(encoded.map(looked), model.architecture);
   const places = rows.flatMap((row) => row.places);

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { createBatchedSolver } from "../../../coordinator/estimation/batched.js";
 import { mean, memberValues } from "../../../coordinator/estimation/evaluate.js";
+import { forecastOf, predictions } from "../../../coordinator/estimation/forecast.js";
 import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
-import { fates, outlookOf } from "../../../coordinator/estimation/outlook.js";
 import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
 import { Guesses } from "../../../shared/base/macro-f1.js";
@@ -15,14 +15,14 @@ import { randomRows, randomSketches } from "./sketches.js";
 const runtime = new OnnxRuntime();
 after(() => runtime.close());
 
-test("an example is right where the right answer leads every rival; one without choices is neither", () => {
+test("an example is right where the right answer leads every negative; one without choices is neither", () => {
   const { format, choice, answer } = ROW_TERMS;
   const rows = {
     examples: 4,
     example: Int32Array.of(0, 0, 1, 1, 2, 2, 2, 3),
     term: Uint8Array.of(format, choice, format, choice, choice, choice, choice, answer),
   };
-  const found = fates(rows, [-3, 0.5, 2, -0.1, 1, -1, 2, 4]);
+  const found = predictions(rows, [-3, 0.5, 2, -0.1, 1, -1, 2, 4]);
   assert.deepEqual(
     found.map(({ right }) => right),
     [true, false, false, undefined],
@@ -30,15 +30,15 @@ test("an example is right where the right answer leads every rival; one without 
   assert.ok(Math.abs(found[0]!.loss - (Math.log1p(Math.exp(3)) + Math.log1p(Math.exp(-0.5)))) < 1e-12);
 });
 
-test("an example is taken for the rival that leads by most, where its labels are told", () => {
+test("an example is taken for the negative that leads by most, where its labels are told", () => {
   const { format, choice } = ROW_TERMS;
   const rows = {
     examples: 4,
     example: Int32Array.of(0, 0, 0, 1, 1, 2, 2, 3),
     term: Uint8Array.of(format, choice, choice, choice, choice, choice, choice, choice),
-    labels: { answer: Int32Array.of(5, 2, 2, -1), rival: Int32Array.of(-1, 2, 7, 5, 7, 5, -1, -1) },
+    labels: { answer: Int32Array.of(5, 2, 2, -1), negative: Int32Array.of(-1, 2, 7, 5, 7, 5, -1, -1) },
   };
-  const found = fates(rows, [-9, -0.2, -0.1, 0.3, 0.1, -1, -2, -1]);
+  const found = predictions(rows, [-9, -0.2, -0.1, 0.3, 0.1, -1, -2, -1]);
   assert.deepEqual(
     found.map(({ label, guess }) => [label, guess]),
     [
@@ -54,13 +54,13 @@ test("macro-F1 is the clients' mean over examples with labels, and its standard 
   const sketches = randomSketches(4, { dim: 6, twoTerm: true }).map((sketch, i) => {
     const rows = randomRows(new SeededRng(3, i), { examples: 30, dim: 6, twoTerm: true });
     const answer = Int32Array.from({ length: 30 }, (_, e) => e % 2);
-    const rival = rows.example.map((e, r) => (rows.term[r] === ROW_TERMS.choice ? 1 - answer[e]! : -1));
+    const negative = rows.example.map((e, r) => (rows.term[r] === ROW_TERMS.choice ? 1 - answer[e]! : -1));
     // One client tells nothing.
-    return i === 3 ? sketch : { ...sketch, validation: { ...rows, labels: { answer, rival } } };
+    return i === 3 ? sketch : { ...sketch, validation: { ...rows, labels: { answer, negative } } };
   });
   const problem = crossFit(buildProblem(sketches), 2);
   const solver = createReferenceSolver(problem, { lambda: 1e-2 });
-  const { macroF1 } = await outlookOf(solver, [[0, 1, 2, 3]], 11);
+  const { macroF1 } = await forecastOf(solver, [[0, 1, 2, 3]], 11);
   const { weights } = await fitHeldOut(solver, [[0, 1, 2, 3]]);
   const told = await Promise.all(
     [0, 1, 2].map(async (i) => {
@@ -68,7 +68,7 @@ test("macro-F1 is the clients' mean over examples with labels, and its standard 
       const guesses: number[] = [];
       for (const [fold, all] of weights.entries()) {
         const [margins] = await solver.rowMargins(all, { client: Int32Array.of(i), weight: Int32Array.of(0) });
-        fates(problem.validation[i]!, margins!).forEach(({ label, guess }, e) => {
+        predictions(problem.validation[i]!, margins!).forEach(({ label, guess }, e) => {
           if (label < 0 || problem.folds!.of[i]![e] !== fold) return;
           labels.push(label);
           guesses.push(guess);
@@ -102,8 +102,8 @@ for (const folds of [1, 3])
     ];
     const exact = createReferenceSolver(problem, { lambda: 1e-2 });
     const batched = await createBatchedSolver(problem, runtime, { lambda: 1e-2 });
-    const theirs = await outlookOf(exact, partition);
-    const ours = await outlookOf(batched, partition);
+    const theirs = await forecastOf(exact, partition);
+    const ours = await forecastOf(batched, partition);
     const values = memberValues(await fitHeldOut(exact, partition)).flatMap((group) => [...group]);
     assert.ok(Math.abs(theirs.loss.value + mean(Float64Array.from(values))) < 1e-9);
     for (const key of ["value", "standardError"] as const) {
@@ -116,16 +116,16 @@ for (const folds of [1, 3])
 
 test("rows without choices have no accuracy, and no F1", async () => {
   const solver = createReferenceSolver(buildProblem(randomSketches(3, { dim: 4 })), { lambda: 1e-2 });
-  assert.deepEqual(Object.keys(await outlookOf(solver, [[0, 1, 2]])), ["loss"]);
+  assert.deepEqual(Object.keys(await forecastOf(solver, [[0, 1, 2]])), ["loss"]);
 });
 
-test("the standard error of an outlook is the bootstrap's over each client's examples", async () => {
+test("the standard error of an forecast is the bootstrap's over each client's examples", async () => {
   const sketches = randomSketches(5, { dim: 6, twoTerm: true }).map((sketch) => ({
     ...sketch,
     validation: sketch.train,
   }));
   const solver = createReferenceSolver(buildProblem(sketches.slice(1)), { lambda: 1e-2 });
-  const { loss } = await outlookOf(solver, [[0, 1, 2, 3]]);
+  const { loss } = await forecastOf(solver, [[0, 1, 2, 3]]);
   const { losses } = await fitHeldOut(solver, [[0, 1, 2, 3]]);
   const rng = new SeededRng(1, "bootstrap");
   const draws = Float64Array.from({ length: 4000 }, () => {

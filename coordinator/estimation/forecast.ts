@@ -2,9 +2,9 @@
  * How clients would fare in the groups of a partition, by estimate: loss, and where rows have choices accuracy and macro-F1, on
  * held-out examples under their group's surrogate; no forward pass. It knows nothing of how the partition was found.
  *
- * An example is answered rightly where the right answer leads its rivals: all its choice rows are above 0 after tuning. That is
- * exact where each rival has a row; a row against several of them together makes it a lower bound, since the right answer may lead
- * each with less than half of the probability. Otherwise the rival that leads by most is what it is taken for, which F1 counts;
+ * An example is answered rightly where the right answer leads its negatives: all its choice rows are above 0 after tuning. That is
+ * exact where each negative has a row; a row against several of them together makes it a lower bound, since the right answer may lead
+ * each with less than half of the probability. Otherwise the negative that leads by most is what it is taken for, which F1 counts;
  * several together are a wrong answer of no known class. F1 is over the examples whose labels clients sent.
  *
  * Standard errors are those of a bootstrap that resamples each client's held-out examples: in closed form, as the judge's, and of
@@ -13,8 +13,8 @@
 import { Guesses } from "../../shared/base/macro-f1.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
-import { type Turn, turns } from "../algebra/turn.js";
-import { atLevel, mean } from "./evaluate.js";
+import { type EventLoopYield, eventLoopYield } from "../algebra/yield.js";
+import { atCalibratedLevel, mean } from "./evaluate.js";
 import { fitHeldOut } from "./held-out.js";
 import { termStarts } from "./problem.js";
 import { type SurrogateSolver, termLoss } from "./surrogate.js";
@@ -28,7 +28,7 @@ export interface Estimate {
   readonly standardError: number | null;
 }
 
-export interface Outlook {
+export interface Forecast {
   /** Nats an example, mean over the clients. */
   readonly loss: Estimate;
   /** Share answered rightly, mean over the clients that have choices; absent where none has. */
@@ -38,7 +38,7 @@ export interface Outlook {
 }
 
 /** What became of one example: its loss, and whether it is answered rightly where it has choices. */
-interface Fate {
+interface Prediction {
   readonly loss: number;
   readonly right: boolean | undefined;
   /** Indices of the right answer and of what it is taken for (-1: not told). */
@@ -47,17 +47,17 @@ interface Fate {
 }
 
 /** @param margins [rows] after tuning. @returns one an example */
-export function fates(
+export function predictions(
   rows: Pick<LogisticRows, "examples" | "example" | "term" | "labels">,
   margins: ArrayLike<number>,
-): Fate[] {
+): Prediction[] {
   const loss = new Float64Array(rows.examples);
   const right = new Array<boolean | undefined>(rows.examples).fill(undefined);
   const terms = termStarts(rows);
   for (let t = 0; t + 1 < terms.length; t++)
     loss[rows.example[terms[t]!]!]! += termLoss(margins, terms[t]!, terms[t + 1]!);
   const least = new Float64Array(rows.examples).fill(Number.POSITIVE_INFINITY);
-  const { answer, rival } = rows.labels ?? {};
+  const { answer, negative } = rows.labels ?? {};
   const guess = answer?.slice();
   rows.example.forEach((e, r) => {
     if (rows.term[r] !== ROW_TERMS.choice) return;
@@ -65,7 +65,7 @@ export function fates(
     right[e] = right[e] !== false && leads;
     if (leads || margins[r]! >= least[e]!) return;
     least[e] = margins[r]!;
-    if (guess !== undefined) guess[e] = rival![r]!;
+    if (guess !== undefined) guess[e] = negative![r]!;
   });
   return right.map((answered, e) => ({
     loss: loss[e]!,
@@ -80,25 +80,27 @@ export function fates(
  * @param partition every client in one group
  * @param seed draws the resamples
  */
-export async function outlookOf(
+export async function forecastOf(
   solver: SurrogateSolver,
   partition: readonly (readonly number[])[],
   seed = 0,
-): Promise<Outlook> {
+): Promise<Forecast> {
   const { validation, folds } = solver.problem;
   const { weights } = await fitHeldOut(solver, partition);
   const client = Int32Array.from(partition.flat());
   const weight = Int32Array.from(partition.flatMap((group, c) => group.map(() => c)));
-  const held: Fate[][] = Array.from(client, () => []);
+  const held: Prediction[][] = Array.from(client, () => []);
   for (let fold = 0; fold < weights.length; fold++) {
     const margins = await solver.rowMargins(weights[fold]!, { client, weight });
     margins.forEach((after, p) => {
       const of = folds?.of[client[p]!];
-      held[p]!.push(...fates(validation[client[p]!]!, after).filter((_, e) => of === undefined || of[e] === fold));
+      held[p]!.push(
+        ...predictions(validation[client[p]!]!, after).filter((_, e) => of === undefined || of[e] === fold),
+      );
     });
   }
   const surrogates = held.map((examples) => Float64Array.from(examples, ({ loss }) => loss));
-  const losses = atLevel(solver.problem, { client, weight }, partition, surrogates);
+  const losses = atCalibratedLevel(solver.problem, { client, weight }, partition, surrogates);
   const answers = held
     .map((examples) => examples.flatMap(({ right }) => (right === undefined ? [] : [Number(right)])))
     .filter((right) => right.length > 0)
@@ -109,12 +111,16 @@ export async function outlookOf(
   return {
     loss: meanOverClients(losses),
     ...(answers.length > 0 && { accuracy: meanOverClients(answers) }),
-    ...(labelled.length > 0 && { macroF1: await meanF1(labelled, seed, turns(solver.plan.signal)) }),
+    ...(labelled.length > 0 && { macroF1: await meanF1(labelled, seed, eventLoopYield(solver.plan.signal)) }),
   };
 }
 
 /** @param held each client's examples with labels, at least one. @param seed draws the resamples */
-async function meanF1(held: readonly (readonly Fate[])[], seed: number, turn: Turn): Promise<Estimate> {
+async function meanF1(
+  held: readonly (readonly Prediction[])[],
+  seed: number,
+  yieldToEventLoop: EventLoopYield,
+): Promise<Estimate> {
   const told = held.map(
     (examples) =>
       new Guesses(
@@ -127,7 +133,7 @@ async function meanF1(held: readonly (readonly Fate[])[], seed: number, turn: Tu
   const rng = new SeededRng(seed, "bootstrap of macro-F1");
   const drawn = new Float64Array(RESAMPLES);
   for (let r = 0; r < RESAMPLES; r++) {
-    await turn();
+    await yieldToEventLoop();
     drawn[r] = mean(
       Float64Array.from(told, (guesses, i) => {
         const { length } = held[i]!;

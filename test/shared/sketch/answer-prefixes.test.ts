@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { answerSets } from "../../../shared/sketch/answers.js";
+import { answerSets } from "../../../shared/sketch/answer-prefixes.js";
 
-test("beginnings that the same clients answer with are one set, those of most clients first", () => {
+test("prefixes that the same clients answer with are one set, those of most clients first", () => {
   const clients = [[[2], [2, 5], [3]], [[9], [3], [2]], [], [[7], [2, 4], [9]], [[2], [3], [2, 5]]];
   assert.deepEqual(answerSets(clients), [[[2], [3]], [[2, 5]], [[9]], [[2, 4], [7]]]);
   assert.deepEqual(answerSets([[], []]), []);

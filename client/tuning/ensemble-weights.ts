@@ -9,9 +9,9 @@ import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.j
 import { weightAlternatives } from "../../shared/wire/tasks.js";
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout, AdapterValues } from "./adapter.js";
+import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { mixedNll, mixFactors } from "./mixing.js";
 import { negativeLogLikelihood } from "./objective.js";
-import type { Meter, Programs } from "./programs.js";
 import { keepLogits } from "./scoring.js";
 
 export interface EnsembleFit {
@@ -48,7 +48,7 @@ function weightsGraph(members: number): Graph {
 
 /** @param prior one weight a member. @param strength how many rows the prior is worth; at least a little above 0 */
 export async function fitEnsembleWeights(
-  programs: Programs,
+  compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
   members: readonly AdapterValues[],
   prior: readonly number[],
@@ -57,10 +57,10 @@ export async function fitEnsembleWeights(
   meter: Meter,
 ): Promise<EnsembleFit> {
   const count = members.length;
-  const kept = await keepLogits(programs, layout, members, rows, meter);
+  const kept = await keepLogits(compiledGraphs, layout, members, rows, meter);
   const tokens = kept.reduce((sum, batch) => sum + batch.tokens, 0);
   const penalty = strength / rows.length;
-  const program = await programs.get(`weights-${count}`, undefined, () => weightsGraph(count));
+  const program = await compiledGraphs.get(`weights-${count}`, undefined, () => weightsGraph(count));
   const evaluate = async (weights: readonly number[]) => {
     let value = 0;
     const gradient = new Float64Array(count);
@@ -112,11 +112,11 @@ export async function fitEnsembleWeights(
   for (const alternative of weightAlternatives(weights, prior)) {
     let sum = 0;
     for (const { logits, targets } of kept) {
-      for (const nll of await mixedNll(programs, meter, logits, mixFactors(alternative), targets)) sum += nll;
+      for (const nll of await mixedNll(compiledGraphs, meter, logits, mixFactors(alternative), targets)) sum += nll;
     }
     nllSums.push(sum);
   }
-  programs.free(...kept.map(({ logits }) => logits));
+  compiledGraphs.free(...kept.map(({ logits }) => logits));
   return { weights, tokens, nllSums };
 }
 

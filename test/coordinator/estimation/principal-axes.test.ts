@@ -3,7 +3,7 @@ import { after, test } from "node:test";
 import { decompose } from "../../../coordinator/algebra/eigen.js";
 import { memberValues } from "../../../coordinator/estimation/evaluate.js";
 import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
-import { narrowed } from "../../../coordinator/estimation/narrow.js";
+import { principalAxes } from "../../../coordinator/estimation/principal-axes.js";
 import { buildProblem, type EstimationProblem } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
 import { SeededRng } from "../../../shared/base/random.js";
@@ -34,8 +34,8 @@ const energy = ({ train }: EstimationProblem): number =>
   train.reduce((sum, { sketch, margin }) => sum + sketch.reduce((s, x) => s + x * x, 0) / margin.length, 0);
 
 test("sketches that lie in few directions are estimated from as many axes as from all numbers", async () => {
-  const problem = buildProblem(widened(randomSketches(6, { dim: 9, twoTerm: true, rivals: 3, size: 2 }), 80));
-  const few = await narrowed(problem, runtime, { axes: 12 });
+  const problem = buildProblem(widened(randomSketches(6, { dim: 9, twoTerm: true, negatives: 3, size: 2 }), 80));
+  const few = await principalAxes(problem, runtime, { axes: 12 });
   assert.deepEqual([few.dim, few.sentDim], [12, 80]);
   assert.equal(few.scale, problem.scale);
   assert.ok(few.train.every(({ dim, sketch, margin }) => dim === 12 && sketch.length === 12 * margin.length));
@@ -64,14 +64,14 @@ test("of full sketches the axes hold nearly what the best axes hold, at any size
     const best = decompose(moment, dim)
       .values.slice(0, 30)
       .reduce((sum, x) => sum + x, 0);
-    const held = energy(await narrowed(problem, runtime, { axes: 30 }));
+    const held = energy(await principalAxes(problem, runtime, { axes: 30 }));
     assert.ok(held > 0.93 * best && held <= 1.0001 * best, `${held / best}`);
   }
 });
 
 test("sketches of nothing but zeros stay zeros, and narrow ones are left alone", async () => {
   const problem = buildProblem(randomSketches(3, { dim: 16, size: 0 }));
-  const { train } = await narrowed(problem, runtime, { axes: 4 });
+  const { train } = await principalAxes(problem, runtime, { axes: 4 });
   assert.ok(train.every(({ sketch }) => sketch.every((x) => x === 0)));
-  assert.equal(await narrowed(problem, runtime, { axes: 16 }), problem);
+  assert.equal(await principalAxes(problem, runtime, { axes: 16 }), problem);
 });

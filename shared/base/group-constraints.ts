@@ -3,7 +3,7 @@
  * check of a configuration, which knows names alone, and the grouping. It knows nothing of how groups are found.
  */
 
-export interface Company {
+export interface GroupConstraints {
   /** Fewest and most clients a group may have; absent: no bound. */
   readonly minSize?: number | undefined;
   readonly maxSize?: number | undefined;
@@ -14,7 +14,7 @@ export interface Company {
 }
 
 /** Clients that must share a group, through others too: each list of two or more, in the order in which they are named. */
-export function companies(together: readonly (readonly string[])[]): string[][] {
+export function mergedLists(together: readonly (readonly string[])[]): string[][] {
   const of = new Map<string, string[]>();
   for (const names of together)
     for (const name of names) {
@@ -29,10 +29,10 @@ export function companies(together: readonly (readonly string[])[]): string[][] 
 }
 
 /** One sentence on what cannot be met whatever the clients' data, naming the wishes; nothing where there is none. */
-export function contradiction({ minSize, maxSize, together, apart }: Company): string | undefined {
+export function contradiction({ minSize, maxSize, together, apart }: GroupConstraints): string | undefined {
   if (minSize !== undefined && maxSize !== undefined && minSize > maxSize)
     return `minSize ${minSize} is above maxSize ${maxSize}`;
-  for (const block of companies(together)) {
+  for (const block of mergedLists(together)) {
     if (maxSize !== undefined && block.length > maxSize)
       return `together asks for ${block.length} clients in one group (${block.join(", ")}), maxSize allows ${maxSize}`;
     for (const names of apart) {
