@@ -249,3 +249,16 @@ test("a client calls no fetch, which would be a second way out", () => {
     [],
   );
 });
+
+test("a process is ended by programs alone, never by code that others import", () => {
+  const ends = /\bprocess\.exit\s*\(/;
+  assert.match("process.exit(1)", ends);
+  assert.doesNotMatch("process.exitCode = 1", ends);
+  // The command line, the processes that a command starts, and the programs of a clone.
+  const programs =
+    /^(kindred\.ts|client\/doctor\/trial\.ts|client\/profile\/child\.ts|simulations\/\w+\/(main|.*-child|growth-point)\.ts|test\/.*)$/;
+  assert.deepEqual(
+    sources().filter((file) => ends.test(readFileSync(asset(file), "utf8")) && !programs.test(file)),
+    [],
+  );
+});

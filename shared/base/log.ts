@@ -1,22 +1,45 @@
 /**
- * Logs are events: a short message and fields. They go to stderr always (stdout is for results). Libraries take a `Logger`
- * and stay silent unless the command line gives them one. No example text, gradient or key is ever logged.
+ * Logs are events: a short message and fields. Library code takes a `Logger` and is silent unless its caller gives it one.
+ * No example text, gradient or key is ever logged. winston writes the command line's log; it is loaded by `createLog` alone.
  */
-import winston from "winston";
 
-export type Logger = winston.Logger;
+/** Fields of an event. They must be serialisable as JSON. */
+export type LogFields = object;
 
-/** A logger that writes nothing. */
-export const silentLog: Logger = winston.createLogger({ silent: true, transports: [new winston.transports.Console()] });
-
-export interface LogOptions {
-  /** @default "info" */
-  level?: string;
-  /** One JSON object a line instead of text. @default false */
-  json?: boolean;
+/** What Kindred needs of a logger. Those of winston, pino (with a small adapter) and `console` can be given this form. */
+export interface Logger {
+  error(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  debug(message: string, fields?: LogFields): void;
+  /** A logger that adds these fields to each of its events. */
+  child(fields: LogFields): Logger;
 }
 
-export function createLog({ level = "info", json = false }: LogOptions = {}): Logger {
+const ignore = (): void => {};
+
+/** A logger that writes nothing. */
+export const silentLog: Logger = {
+  error: ignore,
+  warn: ignore,
+  info: ignore,
+  debug: ignore,
+  child: () => silentLog,
+};
+
+export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LogOptions {
+  /** The least severe level that is written. @default "info" */
+  readonly level?: LogLevel;
+  /** Whether each line is one JSON object. Otherwise each line is text. @default false */
+  readonly json?: boolean;
+}
+
+/** A logger that writes to stderr: stdout is for results. It loads winston, which takes 110 ms. */
+export async function createLog({ level = "info", json = false }: LogOptions = {}): Promise<Logger> {
+  const { default: winston } = await import("winston");
   const { combine, timestamp, printf } = winston.format;
   const text = printf(({ level, message, timestamp, ...fields }) => {
     const rest = Object.entries(fields)
@@ -33,8 +56,11 @@ export function createLog({ level = "info", json = false }: LogOptions = {}): Lo
 
 /** The same log for parts whose news are details here: their `info` becomes `debug`. */
 export function detailsOf(log: Logger): Logger {
-  return Object.create(log, {
-    info: { value: log.debug.bind(log) },
-    child: { value: (fields: object) => detailsOf(log.child(fields)) },
-  }) as Logger;
+  return {
+    error: (message, fields) => log.error(message, fields),
+    warn: (message, fields) => log.warn(message, fields),
+    info: (message, fields) => log.debug(message, fields),
+    debug: (message, fields) => log.debug(message, fields),
+    child: (fields) => detailsOf(log.child(fields)),
+  };
 }

@@ -5,6 +5,7 @@
 import { setMaxListeners } from "node:events";
 import type { JobContext } from "./command.js";
 import { exitCodeOf, KindredError } from "./errors.js";
+import { createLog } from "./log.js";
 import { createProgress } from "./progress.js";
 
 export interface OutputOptions {
@@ -44,9 +45,10 @@ export function wantsColour(stream: { readonly isTTY?: boolean }): boolean {
 }
 
 /**
- * Runs a job with what it needs from its process, and sees it stop on Ctrl-C. Once a process.
- * @param options `resumes`: the same command goes on where it was stopped
- * @throws {KindredError} `cancelled`, saying how to resume, where the job did not end because it was stopped
+ * Runs a job with what it needs from its process, and stops it on Ctrl-C. Call it once per process. It never ends the process:
+ * it rejects, also where a job that was stopped does not come to an end, and its caller then ends the process.
+ * @param options `resumes`: the same command continues where it was stopped
+ * @throws {KindredError} `cancelled`, saying how to resume, where the job was stopped
  */
 export async function runJob<T>(
   output: OutputOptions,
@@ -55,39 +57,53 @@ export async function runJob<T>(
 ): Promise<T> {
   // Lines of a log would tear the bars that a terminal shows.
   const usual = process.stderr.isTTY ? "warn" : "info";
-  const { createLog } = await import("./log.js"); // winston is slow to load, and mistakes come before jobs
-  const log = createLog({ level: output.debug ? "debug" : output.quiet ? "error" : usual });
+  const log = await createLog({ level: output.debug ? "debug" : output.quiet ? "error" : usual });
   const progress = createProgress({ quiet: output.quiet === true });
   const abort = new AbortController();
   setMaxListeners(0, abort.signal); // every task under way listens: node would take a run of many clients for a leak
-  let firstMs = 0;
-  const end = (): never => {
+  const stop = stopOnSignals(abort);
+  try {
+    return await Promise.race([job({ log, progress, signal: abort.signal }), stop.atOnce]);
+  } catch (error) {
+    // A stopped job fails in many ways: a closed channel, a worker that is gone. All of them mean that it stopped.
+    if (stoppedBy !== undefined) throw new KindredError("cancelled", stopped(output, resumes), {}, error);
+    throw error;
+  } finally {
+    stop.jobEnded();
     progress.close();
-    process.stderr.write(`kindred: ${stopped(output, resumes)}\n`);
-    process.exit(stopCode());
-  };
+  }
+}
+
+/** `atOnce` rejects when the job is not waited for any longer: after a second Ctrl-C, or `STOP_MS` after the first. */
+function stopOnSignals(abort: AbortController): { readonly atOnce: Promise<never>; jobEnded(): void } {
+  let running = true;
+  let firstMs = 0;
+  let giveUp = (): void => {};
+  const atOnce = new Promise<never>((_, fail) => {
+    giveUp = () => fail(new KindredError("cancelled", "stopped"));
+  });
   const stop = (signal: keyof typeof EXIT_CODES): void => {
     if (stoppedBy !== undefined) {
-      if (Date.now() - firstMs > SAME_KEY_MS) end();
+      if (Date.now() - firstMs <= SAME_KEY_MS) return;
+      giveUp();
+      // The result is being written, and its reader does not read: the signal has its usual effect.
+      if (!running) process.off(signal, stop).kill(process.pid, signal);
       return;
     }
     stoppedBy = signal;
     firstMs = Date.now();
     process.stderr.write(`stopping${signal === "SIGINT" ? "; Ctrl-C again stops at once" : ""}\n`);
     abort.abort(new KindredError("cancelled", "stopped"));
-    setTimeout(end, STOP_MS).unref();
+    setTimeout(giveUp, STOP_MS).unref();
   };
   // Never taken off: a signal that npm passes on late must not end a process that is printing its result.
   for (const signal of Object.keys(EXIT_CODES) as (keyof typeof EXIT_CODES)[]) process.on(signal, stop);
-  try {
-    return await job({ log, progress, signal: abort.signal });
-  } catch (error) {
-    // A stopped job fails in many ways: a closed channel, a worker that is gone. All of them mean that it stopped.
-    if (stoppedBy !== undefined) throw new KindredError("cancelled", stopped(output, resumes), {}, error);
-    throw error;
-  } finally {
-    progress.close();
-  }
+  return {
+    atOnce,
+    jobEnded: () => {
+      running = false;
+    },
+  };
 }
 
 function stopped({ command = "kindred" }: OutputOptions, resumes: boolean): string {

@@ -205,7 +205,7 @@ function mean(values: readonly number[]): number {
 if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const runtime = new OnnxRuntime();
   const start = performance.now();
-  const log = createLog();
+  const log = await createLog();
   const losses = await pretrain(process.argv[2] ?? DEMO_MODEL, PRETRAINING, runtime, log);
   log.info("pretrained", {
     steps: losses.length,

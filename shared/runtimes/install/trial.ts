@@ -19,5 +19,5 @@ const a = tf.tensor2d([
 const product = [...a.matMul(a).dataSync()].join();
 if (tf.getBackend() !== "tensorflow" || product !== "7,10,15,22") {
   process.stderr.write(`the backend ${tf.getBackend()} computes ${product}\n`);
-  process.exit(1);
+  process.exitCode = 1;
 }

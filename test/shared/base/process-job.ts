@@ -22,6 +22,7 @@ const job = runJob({ json: true }, work, { resumes: true });
 process.exit(
   await job.then(
     async (result) => {
+      if (behaviour === "unread") await sleep(60_000);
       await printResult(result, { json: true }, () => "");
       return 0;
     },

@@ -27,8 +27,8 @@ async function run(behaviour: string, ...signals: [NodeJS.Signals, number][]) {
     await sleep(pauseMs);
     child.kill(signal);
   }
-  const [code] = await ended;
-  return { code, stdout: stdout.replace("ready\n", ""), stderr };
+  const [code, signal] = await ended;
+  return { code, signal, stdout: stdout.replace("ready\n", ""), stderr };
 }
 
 const RESUME = /^kindred: stopped; to resume, run again: kindred .+'a b'$/m;
@@ -49,6 +49,11 @@ test("a second Ctrl-C ends a job at once, but not one that npm passes on with th
   assert.match(stderr, RESUME);
   const twin = await run("finish", ["SIGINT", 0], ["SIGINT", 20]);
   assert.equal(twin.code, 0);
+});
+
+test("where the reader of a result does not read, a later Ctrl-C ends the process", async () => {
+  const { code, signal } = await run("unread", ["SIGINT", 0], ["SIGINT", 600]);
+  assert.deepEqual({ code, signal }, { code: null, signal: "SIGINT" });
 });
 
 test("a job that ends well in spite of Ctrl-C is done", async () => {

@@ -1,0 +1,73 @@
+/** The logger of the library and of the command line. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { detailsOf, type Logger } from "../../../shared/base/log.js";
+
+const log = fileURLToPath(new URL("../../../shared/base/log.js", import.meta.url));
+
+/** Runs a module that has `log.js` at hand, and gives what it wrote. */
+function run(code: string): { stdout: string; stderr: string } {
+  const source = `const { createLog, silentLog } = await import(${JSON.stringify(log)});\n${code}`;
+  const { stdout, stderr, status } = spawnSync(process.execPath, ["--input-type=module", "--eval", source], {
+    encoding: "utf8",
+  });
+  assert.equal(status, 0, stderr);
+  return { stdout, stderr };
+}
+
+/** A logger that keeps what it is told. */
+function recording(said: unknown[], bound: object = {}): Logger {
+  const at = (level: string) => (message: string, fields?: object) =>
+    void said.push([level, message, { ...bound, ...fields }]);
+  const child = (fields: object): Logger => recording(said, { ...bound, ...fields });
+  return { error: at("error"), warn: at("warn"), info: at("info"), debug: at("debug"), child };
+}
+
+test("the command line's log goes to stderr, from its level on, with a child's fields", () => {
+  const { stdout, stderr } = run(`
+    const log = await createLog({ level: "info", json: true });
+    log.child({ client: "harbour" }).info("update accepted", { round: 3 });
+    log.debug("not said");
+    log.error("failed", { nested: { a: 1 } });`);
+  assert.equal(stdout, "");
+  const lines = stderr
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+  assert.deepEqual(
+    lines.map(({ timestamp, ...fields }) => fields),
+    [
+      { level: "info", message: "update accepted", client: "harbour", round: 3 },
+      { level: "error", message: "failed", nested: { a: 1 } },
+    ],
+  );
+});
+
+test("a line of text ends with the fields", () => {
+  const { stderr } = run(`(await createLog()).warn("late", { round: 3, who: ["a"] });`);
+  assert.match(stderr, /^\d{4}-\d\d-\d\dT\S+ warn late round=3 who=\["a"\]\n$/);
+});
+
+test("the silent log writes nothing and does not load winston, which createLog loads", () => {
+  const loaded = `console.log(Object.keys((await import("node:module")).createRequire(${JSON.stringify(log)}).cache).some((path) => path.includes("winston")));`;
+  const quiet = run(`silentLog.child({ a: 1 }).error("x", { b: 2 }); silentLog.info("y");\n${loaded}`);
+  assert.deepEqual(quiet, { stdout: "false\n", stderr: "" });
+  assert.equal(run(`await createLog();\n${loaded}`).stdout, "true\n");
+});
+
+test("for parts whose news are details, info becomes debug, in children too", () => {
+  const said: unknown[] = [];
+  const details = detailsOf(recording(said));
+  details.info("a", { x: 1 });
+  details.child({ client: "c" }).info("b");
+  details.warn("w");
+  details.child({ client: "c" }).error("e");
+  assert.deepEqual(said, [
+    ["debug", "a", { x: 1 }],
+    ["debug", "b", { client: "c" }],
+    ["warn", "w", {}],
+    ["error", "e", { client: "c" }],
+  ]);
+});
