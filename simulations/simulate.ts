@@ -6,7 +6,6 @@ import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Population } from "../client/data/population.js";
 import type { EncodedDataset } from "../client/data/types.js";
@@ -31,6 +30,7 @@ import { detailsOf } from "../shared/base/log.js";
 import { Semaphore } from "../shared/base/semaphore.js";
 import type { SimulationPlan } from "../shared/config/config.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
+import { onnxInstallation, tfjsVersion } from "../shared/runtimes/install/installed.js";
 import type { Runtime } from "../shared/runtimes/types.js";
 import { assembleReport } from "./report/assemble.js";
 import { checkReport } from "./report/check.js";
@@ -270,9 +270,8 @@ async function federate(
 
 function versions({ name }: Runtime): Record<string, string> {
   const own = JSON.parse(readFileSync(asset("package.json"), "utf8")) as { version: string };
-  const [engine, from] = name.startsWith("onnx-")
-    ? ["onnxruntime", "onnxruntime-node"]
-    : ["tfjs", "@tensorflow/tfjs-core"];
-  const { version } = createRequire(import.meta.url)(`${from}/package.json`) as { version: string };
-  return { kindred: own.version, node: process.versions.node, runtime: name, [engine]: version };
+  const [engine, version] = name.startsWith("onnx-")
+    ? ["onnxruntime", onnxInstallation().version]
+    : ["tfjs", tfjsVersion(name.startsWith("tfjs-node"))];
+  return { kindred: own.version, node: process.versions.node, runtime: name, [engine as string]: version ?? "unknown" };
 }

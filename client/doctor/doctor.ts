@@ -12,9 +12,12 @@ import { CANDIDATES, type Candidate } from "../../shared/runtimes/choose.js";
 import {
   hasCudaProvider,
   installedTfjs,
+  isInstalled,
   onnxInstallation,
   TFJS_PACKAGES,
+  tfjsInstallCommand,
 } from "../../shared/runtimes/install/installed.js";
+import { computeLibraries, type Library, librariesText } from "../../shared/runtimes/install/libraries.js";
 import { addedRuntimes, type RuntimeStatus } from "../../shared/runtimes/install/runtimes.js";
 import { describeMachine, type Machine } from "./machine.js";
 import type { StepResult } from "./step.js";
@@ -51,6 +54,8 @@ export interface Diagnosis {
   /** The way whose numbers the others are held against; null where nothing works. */
   readonly reference: string | null;
   readonly findings: readonly Finding[];
+  /** Libraries that compute, installed or not. */
+  readonly libraries: readonly Library[];
   /** What `kindred runtime add` has brought. */
   readonly added: readonly RuntimeStatus[];
 }
@@ -101,6 +106,7 @@ export async function diagnose({ progress, signal, log }: JobContext, timeoutMs 
     versions: { kindred: version, onnxruntime: onnxInstallation().version },
     reference: reference?.name ?? null,
     findings,
+    libraries: computeLibraries(),
     added: addedRuntimes(),
   };
 }
@@ -189,6 +195,10 @@ function remedyOf(name: string, { platform, arch, nvidia }: Machine): { advice?:
       return nvidia ? bringTfjs("gpu") : noGpu;
     case "tfjs-node":
       return linux ? bringTfjs("cpu") : {};
+    case "tfjs-wasm":
+      return bringTfjsBackend("@tensorflow/tfjs-backend-wasm");
+    case "tfjs-cpu":
+      return bringTfjsBackend("@tensorflow/tfjs-backend-cpu");
     case "onnx-webgpu":
       return linux
         ? {
@@ -199,6 +209,11 @@ function remedyOf(name: string, { platform, arch, nvidia }: Machine): { advice?:
     default:
       return {};
   }
+}
+
+/** Nothing where it is installed and fails: the reason says more than a command would. */
+function bringTfjsBackend(name: string): { command?: string } {
+  return isInstalled(name) ? {} : { command: tfjsInstallCommand(name) };
 }
 
 function bringTfjs(variant: "cpu" | "gpu"): { advice?: string; command?: string } {
@@ -245,5 +260,7 @@ export function diagnosisText(diagnosis: Diagnosis): string {
     "",
     ...lines,
     ...(notes.length === 0 ? [] : ["", ...notes]),
+    "",
+    ...librariesText(diagnosis.libraries),
   ].join("\n");
 }

@@ -14,6 +14,8 @@ export type Addable = (typeof ADDABLE)[number];
 /** The folder of an added runtime, whether it is there or not; it is there only once it is complete. */
 export const runtimeFolder = (name: Addable, cache = defaultCache()): string => join(cache, "runtimes", name);
 
+/** The version of all of TensorFlow.js that Kindred is tested with: that of `peerDependencies`. */
+export const TFJS_VERSION = "4.22.0";
 export const TFJS_PACKAGES = { cpu: "@tensorflow/tfjs-node", gpu: "@tensorflow/tfjs-node-gpu" } as const;
 /** The version of Node-API that the binding of tfjs is compiled for, and the binding in its package. */
 export const NAPI = 8;
@@ -27,6 +29,36 @@ export function installedTfjs(): string | undefined {
     .find((folder) => existsSync(join(folder, BINDING)));
 }
 
+/** The command that brings one of TensorFlow.js's optional backends, which npm does not bring with Kindred. */
+export const tfjsInstallCommand = (backend: string): string =>
+  `npm install @tensorflow/tfjs-core@${TFJS_VERSION} ${backend}@${TFJS_VERSION}`;
+
+/** Whether Kindred finds an npm package from where it is itself installed. */
+export function isInstalled(name: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(`${name}/package.json`);
+    return true;
+  } catch {
+    return false; // it cannot be resolved
+  }
+}
+
+/** Version of the TensorFlow.js that computes: the added one, or that which npm installed; undefined where there is none. */
+export function tfjsVersion(native: boolean): string | undefined {
+  const { resolve } = createRequire(import.meta.url);
+  const added = native ? installedTfjs() : undefined;
+  try {
+    const from = added === undefined ? {} : { paths: [added] };
+    const { version } = JSON.parse(readFileSync(resolve("@tensorflow/tfjs-core/package.json", from), "utf8")) as {
+      version: string;
+    };
+    return version;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND") return undefined;
+    throw error;
+  }
+}
+
 /** What ONNX Runtime looks for beside its own library. */
 export const PROVIDERS: readonly string[] = ["libonnxruntime_providers_shared.so", "libonnxruntime_providers_cuda.so"];
 
@@ -34,6 +66,8 @@ export interface OnnxInstallation {
   readonly version: string;
   /** The folder of libonnxruntime.so.1; undefined where the package has none for this machine. */
   readonly libraries: string | undefined;
+  /** The addon that node loads; undefined where the package has none for this machine. */
+  readonly binding?: string | undefined;
 }
 
 /** The onnxruntime-node that Kindred uses. */
@@ -41,10 +75,10 @@ export function onnxInstallation(): OnnxInstallation {
   const manifest = createRequire(import.meta.url).resolve("onnxruntime-node/package.json");
   const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
   const bin = join(dirname(manifest), "bin");
-  const libraries = readdirSync(bin)
-    .map((api) => join(bin, api, process.platform, process.arch))
-    .find((folder) => existsSync(join(folder, "libonnxruntime.so.1")));
-  return { version, libraries };
+  const folders = readdirSync(bin).map((api) => join(bin, api, process.platform, process.arch));
+  const libraries = folders.find((folder) => existsSync(join(folder, "libonnxruntime.so.1")));
+  const binding = folders.map((folder) => join(folder, "onnxruntime_binding.node")).find((file) => existsSync(file));
+  return { version, libraries, binding };
 }
 
 /** Whether the CUDA provider lies beside ONNX Runtime, whoever put it there. */

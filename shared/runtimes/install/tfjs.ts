@@ -13,15 +13,14 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JobContext } from "../../base/command.js";
 import { KindredError } from "../../base/errors.js";
-import { BINDING, NAPI, TFJS_PACKAGES } from "./installed.js";
+import { BINDING, NAPI, TFJS_PACKAGES, TFJS_VERSION } from "./installed.js";
 import { hostPlatform, type PackageIndex, type Platform } from "./package-index.js";
 import { downloadFolder, installFolder, type Manifest, readManifest } from "./store.js";
 import { runTool } from "./tools.js";
 import { fetchNvidiaWheels, fetchWheel, nvidiaLibrary, unpackWheel } from "./wheels.js";
 
-/** The versions that are known to work together; TensorFlow keeps its C API stable within 2.x. */
+/** The version that is known to work with `TFJS_VERSION`; TensorFlow keeps its C API stable within 2.x. */
 const TENSORFLOW = "2.21.0";
-const TFJS = "4.22.0";
 /** The headers of Node-API, which a machine with node need not have. */
 const NODE_HEADERS = "1.9.0";
 
@@ -44,7 +43,8 @@ export async function addTfjs(
   const platform = hostPlatform("tfjs on TensorFlow");
   const wheelName = wheelFor(variant, platform);
   const there = readManifest("tfjs", cache);
-  if (there?.versions[wheelName] === TENSORFLOW && there.versions[TFJS_PACKAGES[variant]] === TFJS) return there;
+  if (there?.versions[wheelName] === TENSORFLOW && there.versions[TFJS_PACKAGES[variant]] === TFJS_VERSION)
+    return there;
 
   const { signal } = context;
   const compiler = process.env.CXX || "g++";
@@ -76,7 +76,7 @@ export async function addTfjs(
     stage.tick();
     stage.done();
     const versions = Object.fromEntries([wheel, ...cuda].map(({ name, version }) => [name, version]));
-    return { variant, versions: { ...versions, [TFJS_PACKAGES[variant]]: TFJS }, links: [] };
+    return { variant, versions: { ...versions, [TFJS_PACKAGES[variant]]: TFJS_VERSION }, links: [] };
   });
 }
 
@@ -101,7 +101,7 @@ async function npmInstall(folder: string, name: string, signal: AbortSignal): Pr
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([key]) => !/^npm_(config_(local_prefix|prefix|global)|package_)/i.test(key)),
   );
-  const packages = [`${name}@${TFJS}`, `node-api-headers@${NODE_HEADERS}`];
+  const packages = [`${name}@${TFJS_VERSION}`, `node-api-headers@${NODE_HEADERS}`];
   const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--omit=dev", "--loglevel=error"];
   await runTool("npm", ["install", "--prefix", folder, ...flags, ...packages], { cwd: folder, env, signal });
 }

@@ -1,11 +1,11 @@
 /**
- * The backends of TensorFlow.js that Kindred can use. The native ones are optional: `kindred runtime add tfjs` brings them, or
- * whoever installs their npm packages, which fetch an old TensorFlow from outside the npm registry. They are loaded by name, and
- * only where they are asked for.
+ * The backends of TensorFlow.js that Kindred can use. All of them are optional and are loaded by name where they are asked for.
+ * npm brings `wasm` and `cpu` (65 MB, rarely used). `kindred runtime add tfjs` brings the native ones: their npm packages fetch
+ * an old TensorFlow from outside the npm registry.
  */
 import { createRequire } from "node:module";
 import { KindredError } from "../../base/errors.js";
-import { installedTfjs } from "../install/installed.js";
+import { installedTfjs, tfjsInstallCommand } from "../install/installed.js";
 import { restoreUtil } from "../install/shims.js";
 
 /** The operations; every backend computes the same. */
@@ -36,7 +36,7 @@ export async function loadBackend(backend: TfjsBackend): Promise<Tensorflow> {
   const native = isNative(backend);
   if (native) restoreUtil();
   const loaded = await load(backend);
-  // A native package holds the operations too, in the copy that it has registered itself with.
+  // A native package holds the operations too, in the copy that it has registered itself with. The others have loaded the core.
   const tf = native ? (loaded as Tensorflow) : await import("@tensorflow/tfjs-core");
   tf.enableProdMode(); // no warnings on the console
   if (!(await tf.setBackend(native ? "tensorflow" : backend))) {
@@ -75,11 +75,20 @@ async function load(backend: TfjsBackend): Promise<unknown> {
     const added = installedTfjs();
     return added?.endsWith(`/${name}`) ? createRequire(import.meta.url)(added) : await import(name);
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const why =
-      code === "ERR_MODULE_NOT_FOUND"
-        ? `${name} is not installed (on Linux: kindred runtime add tfjs${backend === "node-gpu" ? " --gpu" : ""})`
-        : `${name} is installed but cannot be loaded: ${message.split("\n")[0]}`;
-    throw new KindredError("unsupported", why, { backend }, cause);
+    throw notLoaded(backend, cause as NodeJS.ErrnoException);
   }
+}
+
+/** Why a backend's package could not be loaded, with the command that brings it where it is not there. */
+function notLoaded(backend: TfjsBackend, cause: NodeJS.ErrnoException): KindredError {
+  const name = TFJS_PACKAGES[backend];
+  // Of the second code: a package that is there requires one that is not, as the backends do with tfjs-core.
+  const missing = cause.code === "ERR_MODULE_NOT_FOUND" || cause.code === "MODULE_NOT_FOUND";
+  const command = isNative(backend)
+    ? `on Linux: kindred runtime add tfjs${backend === "node-gpu" ? " --gpu" : ""}`
+    : tfjsInstallCommand(name);
+  const why = missing
+    ? `${name} is not installed (${command})`
+    : `${name} is installed but cannot be loaded: ${cause.message.split("\n")[0]}`;
+  return new KindredError("unsupported", why, { backend }, cause);
 }

@@ -44,7 +44,7 @@ test("every way to compute is tried, and those that work give the same loss and 
   assert.deepEqual(diagnosis.findings.map(({ name }) => name).sort(), CANDIDATES.map(({ name }) => name).sort());
   assert.equal(diagnosis.reference, "onnx-cpu");
   assert.equal(finding(diagnosis, "onnx-cpu").state, "works");
-  // Bundled with the npm packages: these work everywhere.
+  // Of the npm packages: these work everywhere.
   for (const name of ["tfjs-wasm", "tfjs-cpu"]) {
     const { state, lossError, gradientError } = finding(diagnosis, name);
     assert.equal(state, "works", name);
