@@ -7,13 +7,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { BALANCES } from "./coordinator/estimation/problem.js";
-import { DESIGNS } from "./coordinator/estimation/sampler.js";
 import { METHODS } from "./coordinator/stages/methods.js";
 import { asset } from "./shared/base/assets.js";
 import { parseBytes } from "./shared/base/bytes.js";
 import { KindredError } from "./shared/base/errors.js";
 import { type OutputOptions, printResult, reportError, runJob, stopCode, wantsColour } from "./shared/base/process.js";
+import { BALANCES, DESIGNS } from "./shared/config/enumerations.js";
 import { QUANTIZATIONS, type Quantization } from "./shared/quantization/layout.js";
 import {
   DEFAULT_RUNTIME,

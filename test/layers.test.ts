@@ -63,7 +63,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   coordinator: ["coordinator/*", "shared/*"],
   "coordinator/algebra": ["shared/base"],
   "coordinator/ensemble": ["shared/base", "shared/wire"],
-  "coordinator/estimation": ["coordinator/algebra", "shared/base", "shared/graph", "shared/runtimes", "shared/sketch"],
+  "coordinator/estimation": [
+    "coordinator/algebra",
+    "shared/base",
+    "shared/config",
+    "shared/graph",
+    "shared/runtimes",
+    "shared/sketch",
+  ],
   "coordinator/grouping": ["coordinator/algebra", "shared/base", "shared/graph", "shared/runtimes"],
   "coordinator/pipeline": [
     "coordinator/ensemble",
@@ -77,7 +84,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   "coordinator/stages": ["coordinator/algebra", "coordinator/estimation", "coordinator/grouping", "shared/*"],
   "coordinator/roster": ["coordinator/storage", "shared/base", "shared/wire"],
-  "coordinator/rounds": ["shared/base", "shared/adapters", "shared/wire"],
+  "coordinator/rounds": ["shared/base", "shared/adapters", "shared/config", "shared/wire"],
   "coordinator/server": [
     "coordinator/roster",
     "coordinator/storage",

@@ -8,6 +8,7 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
+import type { Balance } from "../../shared/config/enumerations.js";
 import {
   type ClientSketch,
   type LogisticRows,
@@ -250,15 +251,6 @@ function robustMean(values: Float64Array, weights: Float64Array): number {
   });
   return sum / total;
 }
-
-/**
- * What a client counts for in a subset, so that large clients do not drown small ones:
- * - none: its examples, as in training.
- * - down: its examples, but no more than the median client has.
- * - up: as many examples as the largest client has, as if its rows were taken again and again. N_S grows, so lambda_S falls.
- */
-export const BALANCES = ["none", "down", "up"] as const;
-export type Balance = (typeof BALANCES)[number];
 
 function balanced(examples: Float64Array, balance: Balance): Float64Array {
   if (balance === "none") return examples;

@@ -9,6 +9,7 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
+import type { Design } from "../../shared/config/enumerations.js";
 
 export interface SubsetPlan {
   /** Clients of each subset, ascending. */
@@ -33,15 +34,6 @@ export interface SamplerOptions {
   /** @default 0 */
   seed?: number | undefined;
 }
-
-/**
- * - balanced: least covered pairs and least used clients first, ties by chance, so that all T_ij are means over about as many
- *   subsets.
- * - uniform: each subset drawn without regard to the others, as in the paper; where pairs are left out, a few balanced ones more.
- * - pairs: all pairs, each once. n (n - 1) / 2 subsets.
- */
-export const DESIGNS = ["balanced", "uniform", "pairs"] as const;
-export type Design = (typeof DESIGNS)[number];
 
 /** Coverage of a pair aimed at by default: the paper's 1000 x 10 at n = 100 gives 9. */
 export const DEFAULT_COVERAGE = 8;

@@ -2,56 +2,21 @@
  * What every stage of the pipeline has: the clients, the journal, the plan, and the books of what each method cost and what
  * went wrong. Books are made from stored outcomes, so that a resumed run keeps the same ones.
  */
-import type { AdapterSettings, TunedSettings } from "../../shared/adapters/settings.js";
+import type { TunedSettings } from "../../shared/adapters/settings.js";
 import { throwIfAborted } from "../../shared/base/errors.js";
-import type { GroupConstraints } from "../../shared/base/group-constraints.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { Progress } from "../../shared/base/progress.js";
+import type { RunPlan } from "../../shared/config/config.js";
+import type { MethodName } from "../../shared/config/enumerations.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import type { AdapterSpec, ResultFor, TaskSpec } from "../../shared/wire/tasks.js";
 import type { ClientInfo, ClientPool } from "../roster/pool.js";
 import type { AdapterShapes } from "../rounds/check.js";
-import type { EstimationSettings } from "../stages/affinities.js";
-import type { GroupingMethod } from "../stages/methods.js";
 import type { Journal } from "./journal.js";
 
-/** The methods whose costs are kept apart. */
-export type MethodName = "base" | "shared" | "local" | "full" | "kindred";
+export type { MethodName };
 
-/** What a run does; every "auto" that needs data is decided by the stages. */
-export interface PipelinePlan {
-  readonly adapter: AdapterSettings;
-  readonly training: {
-    readonly epochs: number;
-    readonly batch: number;
-    readonly learningRate: "auto" | number;
-    readonly localSteps: number;
-    readonly server: {
-      readonly optimizer: "fedavg" | "fedexp" | "fedadam" | "fedyogi";
-      readonly learningRate: "auto" | number;
-      readonly momentum: "auto" | number;
-    };
-    readonly weightDecay: number;
-    readonly warmup: number;
-    readonly clipNorm: number;
-  };
-  readonly estimation: EstimationSettings & {
-    readonly dim: number;
-    readonly projections: number;
-    readonly labels: boolean;
-    readonly examplesPerClient: number;
-    readonly margin: "auto" | "answer" | "two-term" | "negatives";
-    readonly calibrate: boolean;
-  };
-  readonly groups: "auto" | number;
-  /** What every partition keeps; clients by name. */
-  readonly grouping: GroupConstraints & {
-    readonly method: GroupingMethod;
-  };
-  readonly boosting: { readonly rounds: number };
-  readonly ensemble: { readonly strength: "auto" | number };
-  readonly seed: number;
-}
+export type PipelinePlan = RunPlan;
 
 export interface Cost {
   flops: number;

@@ -14,11 +14,13 @@
  *
  * Pure: what one round leaves for the next is its state. It knows neither clients nor models.
  */
+
 import type { FloatTensor, NamedTensors } from "../../shared/base/tensors.js";
+import type { ServerOptimizer } from "../../shared/config/enumerations.js";
 import type { Update } from "./aggregate.js";
 
 export interface ServerPlan {
-  readonly optimizer: "fedavg" | "fedexp" | "fedadam" | "fedyogi";
+  readonly optimizer: ServerOptimizer;
   /** A factor on the steps of fedavg and fedexp; what fedadam and fedyogi move a coordinate that keeps its direction. */
   readonly learningRate: number;
   /** Decay of the running mean of movements, from 0 (the last one alone) to below 1; Adam's beta1. */

@@ -2,6 +2,8 @@
  * The stage from sketches to affinities, as one function for the pipeline and for `kindred estimate`: options, the solver, the
  * sampled subsets, and what a report says of them. It knows nothing of where sketches come from.
  */
+
+import type { Balance, Design } from "../../shared/config/enumerations.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
 import { eventLoopYield } from "../algebra/yield.js";
@@ -12,8 +14,7 @@ import { calibrated, type RealLosses } from "../estimation/calibration.js";
 import { type Half, memberValues } from "../estimation/evaluate.js";
 import { type PrecisionOptions, type SampledAffinity, sampleAffinity } from "../estimation/precision.js";
 import { principalAxes } from "../estimation/principal-axes.js";
-import { type Balance, buildProblem, crossFit } from "../estimation/problem.js";
-import type { Design } from "../estimation/sampler.js";
+import { buildProblem, crossFit } from "../estimation/problem.js";
 import type { SurrogateSolver } from "../estimation/surrogate.js";
 
 /** Options of the estimate, as configurations have them. */

@@ -11,7 +11,7 @@ import { z } from "zod";
 import { KindredError } from "../base/errors.js";
 import { mergeFormats, type RowFormat } from "./format.js";
 import { type Mistake, mistakesOf, type Path } from "./issues.js";
-import { coordinatorSchema, simulationSchema } from "./schema.js";
+import { coordinatorSchema, type runSchema, simulationSchema } from "./schema.js";
 
 /** A list of a few thousand folders fits; a data file named by mistake does not. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
@@ -41,6 +41,9 @@ export type SimulationPlan = Frozen<
 >;
 
 export type CoordinatorPlan = Frozen<Coordinator>;
+
+/** What a run does, of a simulation's plan and of a coordinator's alike. */
+export type RunPlan = Frozen<z.output<typeof runSchema>>;
 
 function invalid(where: string, message: string, cause?: unknown): KindredError {
   return new KindredError("invalid_config", `${where}: ${message}`, { where }, cause);

@@ -8,7 +8,8 @@ import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../adapters/sett
 import { contradiction } from "../base/group-constraints.js";
 import { QUANTIZATIONS } from "../quantization/layout.js";
 import { DEVICES, RUNTIME_KINDS } from "../runtimes/types.js";
-import { MOST_NUMBERS, MOST_PROJECTIONS } from "../sketch/types.js";
+import { MARGINS, MOST_NUMBERS, MOST_PROJECTIONS } from "../sketch/types.js";
+import { BALANCES, COMPARED, DESIGNS, GROUPINGS, METHODS, SERVER_OPTIMIZERS } from "./enumerations.js";
 import { parseTemplate } from "./format.js";
 
 const whole = (min: number, max: number) => z.number().int().min(min).max(max);
@@ -98,7 +99,7 @@ const rate = auto(z.number().positive().max(10), "a number above 0 and at most 1
 
 const server = block({
   optimizer: z
-    .enum(["fedavg", "fedexp", "fedadam", "fedyogi"])
+    .enum(SERVER_OPTIMIZERS)
     .default("fedavg")
     .describe("What a round's average becomes: itself, a longer step where updates differ, or a step of Adam or Yogi"),
   learningRate: auto(z.number().positive().max(100), "a number above 0 and at most 100")
@@ -147,7 +148,7 @@ const estimation = block({
     ),
   examplesPerClient: whole(1, 100_000).default(200).describe("Most training rows a client sketches"),
   design: z
-    .enum(["balanced", "uniform", "pairs"])
+    .enum(DESIGNS)
     .default("balanced")
     .describe(
       "balanced: pairs of clients about equally often together; uniform: subsets drawn without regard to each other; pairs: all pairs, each once",
@@ -158,7 +159,7 @@ const estimation = block({
       "Of an affinity, nats, in place of a number of subsets: the smallest subsets that reach it for the default's work, added until they do",
     ),
   balance: z
-    .enum(["none", "down", "up"])
+    .enum(BALANCES)
     .default("none")
     .describe(
       "What a client counts for in the estimate: none: its training rows; down: at most as many as the median client; up: as many as the largest",
@@ -178,7 +179,7 @@ const estimation = block({
       "Each client's own adapter and one for all are trained first, and estimated losses are brought to the level of their real ones",
     ),
   margin: z
-    .enum(["auto", "answer", "two-term", "negatives"])
+    .enum(["auto", ...MARGINS])
     .default("auto")
     .describe(
       "answer: over the whole vocabulary; two-term: format and choice apart; negatives: choice against each strong negative, format against what other clients answer; auto: negatives where rows have choices",
@@ -200,7 +201,7 @@ const clientLists = z
   .default([]);
 const grouping = block({
   method: z
-    .enum(["kindred", "spectral", "cocluster", "agglomerative", "cosine", "random"])
+    .enum(GROUPINGS)
     .default("kindred")
     .describe("kindred: what the estimator judges best; the others are baselines to compare with"),
   minSize: whole(1, 100_000).default(1).describe("Fewest clients a group may have"),
@@ -228,7 +229,8 @@ const runtime = block({
     .describe("Threads of a matrix product; auto: one a processor"),
 });
 
-const common = {
+/** What a run does, in a simulation as in a deployment. */
+export const runSchema = z.strictObject({
   base,
   adapter,
   training,
@@ -238,7 +240,7 @@ const common = {
   boosting,
   ensemble,
   seed: whole(0, Number.MAX_SAFE_INTEGER).default(0).describe("Same seed, same result"),
-};
+});
 
 const populationEntry = z.strictObject({
   name: z.string().min(1).max(200),
@@ -246,8 +248,6 @@ const populationEntry = z.strictObject({
   group: z.union([z.string().min(1), z.number().transform(String)], { error: "must be a name" }).optional(),
   ...rowFormat,
 });
-
-const COMPARED = ["base", "shared", "local", "full"] as const;
 
 /** A simulation: `kindred simulate`. Paths are relative to the file. */
 export const simulationSchema = z
@@ -260,10 +260,10 @@ export const simulationSchema = z
       .describe("A .jsonl or .jsonl.gz file, one client a line, or a list of folders"),
     title: z.string().min(1).max(200).optional().describe("Heading of the report; the file's name unless given"),
     ...rowFormat,
-    ...common,
+    ...runSchema.shape,
     maxTokens: whole(2, 1_048_576).default(512).describe("Longest row in tokens; at most the model's context"),
     compare: z
-      .array(z.enum([...COMPARED, "kindred"]))
+      .array(z.enum(METHODS))
       .transform((methods) => COMPARED.filter((method) => methods.includes(method)))
       .default(["base", "shared", "local"])
       .describe("Methods to run beside Kindred's own; full: federated averaging of all weights"),
@@ -284,7 +284,7 @@ export const coordinatorSchema = z
       .min(1)
       .optional()
       .describe("Folder of the base model, or its id on the hub; unless given, the first client's hash is the rule"),
-    ...common,
+    ...runSchema.shape,
     runtime,
   })
   .describe("kindred coordinator: options of a deployment");

@@ -8,6 +8,13 @@
  * choices, or one a negative). Where an answer parts from all that it is compared with at one token, the terms are its likelihood.
  */
 
+/**
+ * Forms of a margin. answer: over the whole vocabulary; two-term: format and choice apart; negatives: choice against each strong
+ * negative, format against what other clients answer.
+ */
+export const MARGINS = ["answer", "two-term", "negatives"] as const;
+export type MarginForm = (typeof MARGINS)[number];
+
 /** Which margin a row is. */
 export const ROW_TERMS = { answer: 0, format: 1, choice: 2 } as const;
 

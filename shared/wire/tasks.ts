@@ -4,6 +4,7 @@
  */
 import type { AdapterSettings, FullSettings } from "../adapters/settings.js";
 import type { AnswerPrefix } from "../sketch/answer-prefixes.js";
+import type { MarginForm } from "../sketch/types.js";
 
 /** Names bytes by their content. */
 export interface BlobRef {
@@ -80,12 +81,17 @@ export interface ListChoices {
 }
 
 /** Choice margins of an example at most, by `estimation.margin`. */
-const NEGATIVES = { auto: 4, negatives: 4, "two-term": 1, answer: 0 } as const;
+const NEGATIVES: Readonly<Record<"auto" | MarginForm, number>> = {
+  auto: 4,
+  negatives: 4,
+  "two-term": 1,
+  answer: 0,
+};
 
 /** Format margins of an example at most against sets of other clients' answers: what that costs and keeps, client/tuning/negatives.ts. */
 const OTHER_CLIENT_ANSWERS = 3;
 
-export const negativesOf = (margin: keyof typeof NEGATIVES): number => NEGATIVES[margin];
+export const negativesOf = (margin: "auto" | MarginForm): number => NEGATIVES[margin];
 
 /**
  * What every client is asked to sketch, in a federation as from files. The plan's seed draws the adapter's start values and the
@@ -100,7 +106,7 @@ export function sketchTask(
       readonly projections: number;
       readonly labels: boolean;
       readonly examplesPerClient: number;
-      readonly margin: keyof typeof NEGATIVES;
+      readonly margin: "auto" | MarginForm;
     };
     readonly seed: number;
   },

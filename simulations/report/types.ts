@@ -7,9 +7,11 @@
  * `at` (a plain `record[name] = ...` loses a client called `__proto__`).
  */
 
-/** In the order in which reports show them. */
-export const METHODS = ["base", "shared", "local", "full", "kindred"] as const;
-export type Method = (typeof METHODS)[number];
+import { METHODS, type MethodName } from "../../shared/config/enumerations.js";
+
+export { METHODS };
+
+export type Method = MethodName;
 
 /** On test rows, as `kindred evaluate` defines them. */
 export interface Score {

@@ -8,7 +8,7 @@ import { openModel } from "../../client/models/open.js";
 import { runClient, type TaskRunner } from "../../client/session/session.js";
 import { ClientWork } from "../../client/tasks/runner.js";
 import { CompiledGraphs } from "../../client/tuning/compiled-graphs.js";
-import { type FaultNote, PipelineContext, type PipelinePlan } from "../../coordinator/pipeline/context.js";
+import { type FaultNote, PipelineContext } from "../../coordinator/pipeline/context.js";
 import { Journal } from "../../coordinator/pipeline/journal.js";
 import { type RunOutcome, runPipeline } from "../../coordinator/pipeline/run.js";
 import { startCoordinator } from "../../coordinator/server/server.js";
@@ -75,7 +75,7 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
     const ctx = new PipelineContext({
       pool: coordinator.pool,
       journal: new Journal(coordinator.store),
-      plan: plan as PipelinePlan,
+      plan,
       clients,
       runtime,
       log: silentLog,
