@@ -263,7 +263,7 @@ test("a process is ended by programs alone, never by code that others import", (
   assert.doesNotMatch("process.exitCode = 1", ends);
   // The command line, the processes that a command starts, and the programs of a clone.
   const programs =
-    /^(kindred\.ts|client\/doctor\/trial\.ts|client\/profile\/child\.ts|simulations\/\w+\/(main|.*-child|growth-point)\.ts|shared\/wire\/generate\.mjs|test\/.*)$/;
+    /^(kindred\.ts|build\.mjs|client\/doctor\/trial\.ts|client\/profile\/child\.ts|simulations\/\w+\/(main|.*-child|growth-point)\.ts|shared\/wire\/generate\.mjs|test\/.*)$/;
   assert.deepEqual(
     sources().filter((file) => ends.test(readFileSync(asset(file), "utf8")) && !programs.test(file)),
     [],
