@@ -92,7 +92,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "shared/wire",
     "shared/wire/gen/kindred/v1",
   ],
-  "coordinator/storage": ["shared/base", "shared/wire"],
+  "coordinator/storage": ["coordinator/storage/files", "shared/base", "shared/wire"],
+  "coordinator/storage/files": ["coordinator/storage", "shared/base", "shared/wire"],
 
   "simulations/*": ["client/*", "coordinator/*", "shared/*", "simulations/*"],
   "test/*": ["client/*", "coordinator/*", "shared/*", "simulations/*", "test/*"],

@@ -1,15 +1,15 @@
 /** The store on SQLite (Kysely over libsql, WAL) and a folder of blobs. One process at a time may write. */
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type CompiledQuery, Kysely, type SqliteDatabase, SqliteDialect, sql } from "kysely";
+import { type CompiledQuery, type Generated, Kysely, type SqliteDatabase, SqliteDialect, sql } from "kysely";
 import Database from "libsql";
 import { KindredError } from "../../shared/base/errors.js";
 import type { BlobRef, RowCounts, TaskSpec } from "../../shared/wire/tasks.js";
-import { FileBlobs } from "./blobs.js";
-import type { BlobStore, Store, StoredClient, StoredTask, TaskOutcome } from "./types.js";
+import { FileBlobs } from "./files/blobs.js";
+import type { BlobReader, Store, StoredClient, StoredEvent, StoredTask, TaskOutcome } from "./types.js";
 
 /** Raised when a table changes. A file of another version is refused, not guessed at. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 type Lock = InstanceType<typeof Database>;
 
@@ -19,6 +19,7 @@ interface Tables {
   tasks: { id: string; key: string; client: string; spec: string; outcome: string | null };
   uploads: { task_id: string; sha256: string; size: number; complete: number };
   memos: { key: string; value: string };
+  events: { seq: Generated<number>; key: string; at: number; json: string };
 }
 
 /** @returns whether the tables are there. @throws {KindredError} `unsupported` where they are of another version */
@@ -68,6 +69,14 @@ async function createTables(db: Kysely<Tables>, file: string): Promise<void> {
       .addColumn("key", "text", (c) => c.primaryKey())
       .addColumn("value", "text", (c) => c.notNull())
       .execute();
+    await tx.schema
+      .createTable("events")
+      // The row id: one more than the last, and not used up by an event that is ignored.
+      .addColumn("seq", "integer", (c) => c.primaryKey())
+      .addColumn("key", "text", (c) => c.notNull().unique())
+      .addColumn("at", "real", (c) => c.notNull())
+      .addColumn("json", "text", (c) => c.notNull())
+      .execute();
     await tx.insertInto("schema_info").values({ version: SCHEMA_VERSION }).execute();
   });
 }
@@ -97,7 +106,7 @@ export async function openStore(folder: string): Promise<Store> {
 
 /** What is there of a state, to read. */
 export interface StoreReader {
-  readonly blobs: Pick<BlobStore, "get">;
+  readonly blobs: BlobReader;
   memo(key: string): Promise<string | undefined>;
   close(): Promise<void>;
 }
@@ -118,11 +127,15 @@ export async function readStore(folder: string): Promise<StoreReader> {
     });
     db = kysely;
     await checkSchema(kysely, file);
+    const blobs = FileBlobs.reading(folder);
     return {
-      blobs: FileBlobs.reading(folder),
+      blobs,
       memo: async (key) =>
         (await kysely.selectFrom("memos").select("value").where("key", "=", key).executeTakeFirst())?.value,
-      close: () => kysely.destroy(),
+      close: async () => {
+        await kysely.destroy();
+        await blobs.close();
+      },
     };
   } catch (error) {
     await db?.destroy();
@@ -160,27 +173,33 @@ function openError(folder: string, error: unknown): KindredError {
   return new KindredError("invalid_option", `state folder ${folder} cannot be opened: ${message}`, { folder }, error);
 }
 
-/** A write that is acknowledged once it is on the disk. */
-interface DurableWrite {
-  readonly query: CompiledQuery;
+/** A write that is committed together with the others of its turn of the event loop. */
+interface Write {
+  readonly queries: readonly CompiledQuery[];
+  /** Whether it is acknowledged only when it is on the disk. */
+  readonly durable: boolean;
   done(changedRows: number): void;
   failed(error: unknown): void;
 }
 
 class SqliteStore implements Store {
-  private waiting: DurableWrite[] = [];
+  private waiting: Write[] = [];
 
   constructor(
     private readonly database: InstanceType<typeof Database>,
     private readonly db: Kysely<Tables>,
-    readonly blobs: BlobStore,
+    readonly blobs: FileBlobs,
     private readonly lock: Lock,
   ) {}
 
   /** Runs a write and waits for the disk. Resolves to the number of rows it changed. */
   private durably(query: CompiledQuery): Promise<number> {
+    return this.write([query], true);
+  }
+
+  private write(queries: readonly CompiledQuery[], durable: boolean): Promise<number> {
     return new Promise((done, failed) => {
-      this.waiting.push({ query, done, failed });
+      this.waiting.push({ queries, durable, done, failed });
       if (this.waiting.length === 1) setImmediate(() => this.flush());
     });
   }
@@ -193,12 +212,13 @@ class SqliteStore implements Store {
     const writes = this.waiting;
     this.waiting = [];
     if (writes.length === 0) return;
+    const durable = writes.some((write) => write.durable);
     try {
-      this.database.pragma("synchronous = FULL");
+      if (durable) this.database.pragma("synchronous = FULL");
       this.database.exec("begin immediate");
-      const changed = writes.map(({ query }) => this.database.prepare(query.sql).run(...query.parameters).changes);
+      const changed = writes.map(({ queries }) => queries.reduce((sum, query) => sum + this.run(query), 0));
       this.database.exec("commit");
-      this.database.pragma("synchronous = NORMAL");
+      if (durable) this.database.pragma("synchronous = NORMAL");
       writes.forEach(({ done }, i) => {
         done(changed[i] ?? 0);
       });
@@ -206,6 +226,10 @@ class SqliteStore implements Store {
       if (this.database.inTransaction) this.database.exec("rollback");
       for (const { failed } of writes) failed(error);
     }
+  }
+
+  private run({ sql, parameters }: CompiledQuery): number {
+    return this.database.prepare(sql).run(...parameters).changes;
   }
 
   async clients(): Promise<StoredClient[]> {
@@ -307,9 +331,27 @@ class SqliteStore implements Store {
     await this.durably(query.compile());
   }
 
+  async appendEvents(events: readonly StoredEvent[]): Promise<void> {
+    if (events.length === 0) return;
+    const queries = events.map(({ key, at, json }) =>
+      this.db
+        .insertInto("events")
+        .values({ key, at, json })
+        .onConflict((conflict) => conflict.column("key").doNothing())
+        .compile(),
+    );
+    await this.write(queries, false);
+  }
+
+  async events(from: number, limit?: number): Promise<StoredEvent[]> {
+    const found = this.db.selectFrom("events").selectAll().where("seq", ">=", from).orderBy("seq");
+    return (limit === undefined ? found : found.limit(limit)).execute();
+  }
+
   async close(): Promise<void> {
     this.flush();
     await this.db.destroy();
+    await this.blobs.close();
     dropLock(this.lock);
   }
 }

@@ -1,9 +1,9 @@
 /**
- * What the coordinator keeps: clients, tasks with their outcomes, memos of the pipeline, and blobs. When a promise of a
- * writing method resolves, what it wrote survives the death of the process; outcomes, memos and blobs that of the machine as
- * well. It knows no decisions.
+ * What the coordinator keeps: records (clients, tasks with their outcomes, uploads, memos of the journal, events) and blobs.
+ * When the promise of a writing method resolves, the written value survives the death of the process. Outcomes, memos and
+ * blobs survive the death of the machine as well. This folder takes no decisions.
  */
-import type { ErrorCode } from "../../shared/base/errors.js";
+import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
 import type { BlobRef, RowCounts, TaskResult, TaskSpec } from "../../shared/wire/tasks.js";
 
 export interface StoredClient {
@@ -43,9 +43,17 @@ export interface StoredTask {
   readonly outcome?: TaskOutcome;
 }
 
-export interface Store {
-  readonly blobs: BlobStore;
+export interface StoredEvent {
+  /** Position in the stream, from 1. Given by the store; ignored in `appendEvents`. */
+  readonly seq?: number;
+  /** Names the event within the run, so that a resumed run's second telling of it is ignored. */
+  readonly key: string;
+  /** Unix time in milliseconds. */
+  readonly at: number;
+  readonly json: string;
+}
 
+export interface Records {
   clients(): Promise<StoredClient[]>;
   /** Adds a client or replaces the one of this name. */
   saveClient(client: StoredClient): Promise<void>;
@@ -65,15 +73,38 @@ export interface Store {
   memo(key: string): Promise<string | undefined>;
   saveMemo(key: string, json: string): Promise<void>;
 
+  /**
+   * Adds events at the end of the stream, in the order given. An event whose key is stored already is ignored. Does not wait
+   * for the disk: the death of the machine may take the events since the last outcome or memo.
+   */
+  appendEvents(events: readonly StoredEvent[]): Promise<void>;
+  /**
+   * The events from position `from` on, in order; `seq` is set and grows by one from event to event.
+   * @param from position of the first event wanted, from 1
+   * @param limit most events returned. @default all
+   */
+  events(from: number, limit?: number): Promise<StoredEvent[]>;
+}
+
+export interface Store extends Records {
+  readonly blobs: Blobs;
   close(): Promise<void>;
 }
 
-export interface BlobStore {
+export interface Blobs {
   /** Stores bytes; the same bytes again are a no-op. */
   put(bytes: Uint8Array): Promise<BlobRef>;
+  /** Begins a blob whose length and content are not known yet. */
+  write(): Promise<BlobWriter>;
   /** @throws {KindredError} `not_found`, `checksum_mismatch` */
   get(ref: BlobRef): Promise<Uint8Array>;
   has(ref: BlobRef): Promise<boolean>;
+  /**
+   * `length` bytes from `offset`, newly allocated, without a check of their hash. Cheap enough to be called for each tensor of
+   * a file: files stay open between calls.
+   * @throws {KindredError} `not_found`, `invalid_option` where the range is not within the blob
+   */
+  range(ref: BlobRef, offset: number, length: number): Promise<Buffer>;
   /** The blob's bytes from `offset` in pieces of `pieceBytes`, the last shorter. @throws {KindredError} `not_found` */
   read(ref: BlobRef, offset: number, pieceBytes: number): AsyncGenerator<Buffer, void, undefined>;
   /** Bytes held of an unfinished upload. Ends a write that is still open under the same name. */
@@ -82,6 +113,27 @@ export interface BlobStore {
   receive(taskId: string, ref: BlobRef): Promise<IncomingBlob>;
   /** Deletes what a task left unfinished. */
   dropUnfinished(taskId: string): Promise<void>;
+}
+
+/** What reads blobs without changing anything. */
+export type BlobReader = Pick<Blobs, "get" | "has" | "range" | "read">;
+
+/** @throws {KindredError} `invalid_option` where the bytes are not all within the blob */
+export function checkRange({ sha256, size }: BlobRef, offset: number, length: number): void {
+  const within =
+    [offset, length].every((value) => Number.isSafeInteger(value) && value >= 0) && offset + length <= size;
+  if (within) return;
+  const message = `range of blob ${sha256}: expected bytes within 0..${size}, got ${length} bytes from ${offset}`;
+  throw new KindredError("invalid_option", message, { sha256, size, offset, length });
+}
+
+/** A blob of unknown length that is being written. Calls must not overlap. */
+export interface BlobWriter {
+  append(bytes: Uint8Array): Promise<void>;
+  /** Makes the blob durable; the same bytes again are a no-op. */
+  finish(): Promise<BlobRef>;
+  /** Drops the bytes. Does nothing after `finish` or `abort`, so that it can stand in a `finally`. */
+  abort(): Promise<void>;
 }
 
 /** A blob that is arriving. Calls must not overlap. */

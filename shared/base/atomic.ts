@@ -1,37 +1,91 @@
 /**
- * Files that are either whole or absent: written beside their place, synced, then renamed. Knows nothing of what is in
+ * Files that are either whole or absent: written under a temporary name, synced, then renamed. Knows nothing of what is in
  * them. A crash leaves at most a file named `.NAME.PID-RANDOM.tmp`.
  */
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
+
+/** A file that is being written under a temporary name. Exactly one of `commit` and `discard` ends it. */
+export interface TemporaryFile {
+  readonly handle: FileHandle;
+  /** Syncs the bytes, closes the file and gives it its name, replacing what was there. Removes the file where that fails. */
+  commit(path: string): Promise<void>;
+  /** Closes and removes the file. */
+  discard(): Promise<void>;
+}
+
+/**
+ * Creates an empty file under a temporary name, and its folder where it is missing.
+ * @param folder on the file system of the file's later place
+ * @param name recognisable in a listing of the folder
+ */
+export async function createTemporary(folder: string, name: string): Promise<TemporaryFile> {
+  await makeFolder(folder);
+  const temporary = join(folder, `.${name}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
+  const handle = await open(temporary, "wx");
+  const remove = () => rm(temporary, { force: true });
+  return {
+    handle,
+    commit: async (path) => {
+      try {
+        try {
+          await handle.sync();
+        } finally {
+          await handle.close();
+        }
+        await renameDurably(temporary, path);
+      } catch (error) {
+        await remove();
+        throw error;
+      }
+    },
+    discard: async () => {
+      await handle.close();
+      await remove();
+    },
+  };
+}
+
+/** Whether a file of this name is what a process that died left of a write. */
+export function isTemporaryName(name: string): boolean {
+  return /^\..+\.\d+-[0-9a-f]{8}\.tmp$/.test(name);
+}
 
 /**
  * Writes a file, making its folder where it is missing and replacing what was there.
  * @param content all of it, or a function that writes it, for what should not be in memory at once
+ * @param temporaryFolder where the file grows. @default its own folder
  * @throws the file system's error or the function's, with the temporary file removed
  */
 export async function writeAtomically(
   path: string,
   content: Uint8Array | string | ((file: FileHandle) => Promise<void>),
+  temporaryFolder: string = dirname(path),
 ): Promise<void> {
-  const folder = dirname(path);
-  await mkdir(folder, { recursive: true });
-  const temporary = join(folder, `.${basename(path)}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
+  const file = await createTemporary(temporaryFolder, basename(path));
   try {
-    const handle = await open(temporary, "wx");
-    try {
-      await (typeof content === "function" ? content(handle) : handle.writeFile(content));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
+    await (typeof content === "function" ? content(file.handle) : file.handle.writeFile(content));
   } catch (error) {
-    await rm(temporary, { force: true });
+    await file.discard();
     throw error;
   }
-  await syncFolder(folder);
+  await file.commit(path);
+}
+
+/** Renames a file whose bytes are synced, making the new folder where it is missing. The rename is on the disk afterwards. */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await makeFolder(dirname(to));
+  await rename(from, to);
+  await syncFolder(dirname(to));
+}
+
+/** A new folder is durable once its parent is: each folder above one that was made is synced. */
+async function makeFolder(folder: string): Promise<void> {
+  const made = await mkdir(folder, { recursive: true });
+  if (made === undefined) return;
+  const above = dirname(resolve(made));
+  for (let path = resolve(folder); path.length > above.length; path = dirname(path)) await syncFolder(dirname(path));
 }
 
 /** Makes a rename durable. Windows cannot open a folder; there the rename is left to the file system. */

@@ -157,6 +157,75 @@ describe("a store", () => {
     assert.equal(readdirSync(join(folder.path, "partial")).length, 1);
   });
 
+  it("keeps events in order, each key once, through restarts", async () => {
+    const event = (key: string, at = 1_700_000_000_000.5) => ({ key, at, json: `{"key":"${key}"}` });
+    await store.appendEvents([]);
+    await store.appendEvents([event("a"), event("b"), event("a", 2)]);
+    await Promise.all([store.appendEvents([event("b", 3), event("c")]), store.appendEvents([event("d")])]);
+    const later = await reopened();
+    await later.appendEvents([event("a", 4), event("e"), event("c", 5)]);
+    const all = ["a", "b", "c", "d", "e"].map((key, i) => ({ seq: i + 1, ...event(key) }));
+    assert.deepEqual(await later.events(1), all);
+    assert.deepEqual(await later.events(3, 2), all.slice(2, 4));
+    assert.deepEqual(await later.events(6), []);
+  });
+
+  it("gives any range of a blob, and refuses what is not within it", async () => {
+    const bytes = bytesOf(100_000, "ranges");
+    const ref = await store.blobs.put(bytes);
+    for (const [offset, length] of [
+      [0, 100_000],
+      [7, 1],
+      [99_999, 1],
+      [100_000, 0],
+      [33_333, 40_000],
+    ] as const) {
+      const piece = await store.blobs.range(ref, offset, length);
+      assert.ok(piece.equals(bytes.subarray(offset, offset + length)), `${offset}, ${length}`);
+    }
+    for (const [offset, length] of [
+      [-1, 1],
+      [0, 100_001],
+      [100_000, 1],
+      [0.5, 1],
+      [0, Number.NaN],
+    ] as const) {
+      await assert.rejects(store.blobs.range(ref, offset, length), code("invalid_option"));
+    }
+    await assert.rejects(store.blobs.range({ ...ref, size: 99_999 }, 0, 1), code("not_found"));
+    await assert.rejects(store.blobs.range({ ...ref, sha256: "0".repeat(64) }, 0, 1), code("not_found"));
+  });
+
+  it("takes a blob piece by piece without knowing its length", async () => {
+    const bytes = bytesOf(100_000, "streamed");
+    const writer = await store.blobs.write();
+    for (let at = 0; at < bytes.length; at += 30_000) await writer.append(bytes.subarray(at, at + 30_000));
+    assert.equal(await store.blobs.has(refOf(bytes)), false);
+    assert.deepEqual(await writer.finish(), refOf(bytes));
+    assert.ok(Buffer.from(await store.blobs.get(refOf(bytes))).equals(bytes));
+    await writer.abort();
+    await assert.rejects(writer.append(bytes), code("internal"));
+
+    const again = await store.blobs.write();
+    await again.append(bytes);
+    assert.deepEqual(await again.finish(), refOf(bytes));
+    const dropped = await store.blobs.write();
+    await dropped.append(bytes.subarray(1));
+    await dropped.abort();
+    await dropped.abort();
+    await assert.rejects(dropped.finish(), code("internal"));
+    assert.equal(await store.blobs.has(refOf(bytes.subarray(1))), false);
+    assert.deepEqual(await (await store.blobs.write()).finish(), refOf(new Uint8Array(0)));
+  });
+
+  it("removes at opening what a killed process was writing", async () => {
+    const before = readdirSync(join(folder.path, "partial")).length;
+    await (await store.blobs.write()).append(bytesOf(100, "killed"));
+    assert.equal(readdirSync(join(folder.path, "partial")).length, before + 1);
+    await reopened();
+    assert.equal(readdirSync(join(folder.path, "partial")).length, before);
+  });
+
   it("is refused to a second process", async () => {
     await assert.rejects(
       openStore(folder.path),
