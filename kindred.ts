@@ -484,7 +484,7 @@ function stageCommands(program: Command): void {
     .addOption(forceOption())
     .action(async (config: string, options: OutputOptions & RunOptions) => {
       const { plan, place } = await simulationOf(config, options);
-      const { sketchPopulation } = await import("./client/tasks/gradients.js");
+      const { sketchPopulation } = await import("./simulations/population/gradients.js");
       const result = await runJob(options, (context) => sketchPopulation(plan, place, context), { resumes: true });
       const { clients, kept, leftOut } = result;
       await printResult(

@@ -9,7 +9,7 @@ import { openRuntime } from "../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../shared/runtimes/types.js";
 import { channelCredentials, type SecurityOptions } from "../shared/wire/security.js";
 import { encodeClient } from "./data/encode.js";
-import { loadClient } from "./data/population.js";
+import { loadClient } from "./data/load.js";
 import { openModel } from "./models/open.js";
 import { runClient as runSession } from "./session/session.js";
 import { ClientWork, type ReceivedEnsemble } from "./tasks/runner.js";

@@ -5,10 +5,10 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { loadPopulation } from "../client/data/population.js";
-import { SUPPORTED } from "../client/models/families.js";
+import { supportedModelTypes } from "../client/models/families.js";
 import { asset } from "../shared/base/assets.js";
 import { configJsonSchema, loadCoordinatorConfig, loadSimulationConfig } from "../shared/config/config.js";
+import { loadPopulation } from "../simulations/population/load.js";
 
 const program = fileURLToPath(new URL("../kindred.js", import.meta.url));
 const read = (path: string): string => readFileSync(asset(path), "utf8");
@@ -162,7 +162,7 @@ test("PRIVACY.md has a line for every kind of task, and names only fields that t
 
 test("the README's table of models is the table of families", () => {
   const rows = [...read("README.md").matchAll(/^ {2}\| `(?!model_type)(\w+)` \|/gm)].map((match) => match[1] as string);
-  assert.deepEqual(rows.sort(), [...SUPPORTED].sort());
+  assert.deepEqual(rows.sort(), supportedModelTypes().sort());
 });
 
 test("every file that a document links to is there, and so is every folder of the layout", () => {

@@ -240,7 +240,7 @@ test("positive control: each kind of forbidden import is seen", () => {
 test("negative control: what the table permits, and words that are no imports, pass", () => {
   const permitted: readonly (readonly [file: string, source: string])[] = [
     ["client/tuning/x.ts", `import type { EncodedRow } from "../data/types.js";`],
-    ["client/client.ts", `import { loadClient } from "./data/population.js";`],
+    ["client/client.ts", `import { loadClient } from "./data/load.js";`],
     ["coordinator/pipeline/x.ts", `import { sampleSubsets } from "../estimation/sampler.js";`],
     ["client/tuning/x.ts", `// as in: import { a } from "../../coordinator/a.js"\n/* from "../session/session.js" */`],
     ["test/client/data/x.ts", `import { readRows } from "../../../client/data/readers.js";`],

@@ -23,9 +23,14 @@ type Draft =
 /** A choice list beyond this is not a question that a row asks. CLINC150 has 151. */
 const MAX_CHOICES = 10_000;
 
-/** A value for a message: short, and on one line. */
+/** A value for a message: short, and on one line. Values of a user's reader may be anything, also what JSON cannot hold. */
 export function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? String(value);
+  } catch {
+    text = typeof value === "bigint" ? `${value}` : `a value of type ${typeof value}`;
+  }
   return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
 }
 
@@ -50,6 +55,11 @@ function templateOf(template: string, field: string): TemplatePart[] {
   }
 }
 
+/** Numbers (64-bit ones of column formats too) and booleans may stand where a text is asked for. */
+function isScalar(value: unknown): value is number | bigint | boolean {
+  return typeof value === "number" || typeof value === "bigint" || typeof value === "boolean";
+}
+
 function has(row: object, field: string): boolean {
   return Object.hasOwn(row, field);
 }
@@ -63,8 +73,7 @@ function fill(parts: readonly TemplatePart[], row: Record<string, unknown>, opti
         throw fail(where, `no field ${show(part.field)}, which ${option} names; the row has ${known || "no fields"}`);
       }
       const value = row[part.field];
-      if (typeof value === "number" || typeof value === "boolean") return String(value);
-      return textOf(value, part.field, where);
+      return isScalar(value) ? String(value) : textOf(value, part.field, where);
     })
     .join("");
 }
@@ -168,7 +177,7 @@ function draftReader(format: RowFormat, answered: boolean): RowReader<Draft> {
     }
     for (const field of present) {
       const value = row[field];
-      const key = typeof value === "number" || typeof value === "boolean" ? String(value) : value;
+      const key = isScalar(value) ? String(value) : value;
       const found = typeof key === "string" ? labels.get(key) : undefined;
       if (found !== undefined) return found;
     }

@@ -1,44 +1,48 @@
 /**
- * What a family of models tells the rest of the client: its sizes, weights and linears, the tables that say where in a sequence
- * a token is, and how hidden states and logits follow from them. Whoever tunes or scores a model sees only this.
+ * What a family of models tells the rest of the client: sizes, weights, linears, the tables that depend on the positions of tokens,
+ * and two functions that append hidden states and logits to a graph. Tuning and scoring know a model by this interface alone.
  */
 import type { Shape } from "../../shared/graph/dims.js";
 import type { DType, GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { Places } from "./places.js";
+import type { TokenPositions } from "./positions.js";
 
+/**
+ * A model as its configuration describes it. In shapes, "B" is the number of sequences of a run, "T" the number of tokens of each
+ * that are run, "K" those tokens and the ones that were run before.
+ */
 export interface Architecture {
   readonly layers: number;
-  /** Numbers a token has between layers. */
+  /** Width of the hidden states between layers. */
   readonly hidden: number;
-  /** Tokens, as many as there are logits. */
+  /** Tokens of the vocabulary: the number of logits. */
   readonly vocabulary: number;
   /** Longest sequence, in tokens. */
   readonly context: number;
   /** Names and shapes of all weights, as Hugging Face has them. */
   readonly weights: ReadonlyMap<string, readonly number[]>;
-  /** What names begin with, and what checkpoints saved without a head leave out: "transformer.". */
+  /** The beginning of the weights' names that checkpoints saved without a head leave out: "transformer.". */
   readonly prefix: string;
   /** The linears that may be adapted: all but the head. */
   readonly linears: readonly Linear[];
-  /** The layers by the names that their modules' begin with: "model.layers.0". */
+  /** The layers' names, each the beginning of its modules' names: "model.layers.0". */
   readonly blocks: readonly string[];
-  /** The attention's projections by the names that PEFT would be given, its output's last: what LoRA adapts unless told. */
+  /** The attention's projections as PEFT names them, the output's last. LoRA adapts these by default. */
   readonly attentionModules: readonly string[];
-  /** Fed with every run. */
+  /** Inputs of every run. */
   readonly positionTables: readonly PositionTable[];
   /**
-   * Hidden states before the final norm.
-   * @param adapt puts an adapter in
-   * @returns [B*T, hidden]
+   * Appends everything before the final norm.
+   * @param adapt where an adapter takes part
+   * @returns hidden states [B*T, hidden]
    */
-  hiddenStates(g: GraphBuilder, inputs: SequenceInputs, weight: WeightOf, adapt: Adapt): Value;
-  /** What logits are made of. @param rows hidden states [S, hidden] */
+  hiddenStates(g: GraphBuilder, inputs: SequenceInputs, weight: WeightOf, adapt: AdapterHooks): Value;
+  /** Appends the final norm. @param rows hidden states [S, hidden] of the S tokens whose logits are asked for */
   head(g: GraphBuilder, rows: Value, weight: WeightOf): Head;
 }
 
-/** Logits are states times the weight's transpose, plus the bias. */
+/** The parts of the logits [S, vocabulary] = states · weightᵀ + bias. */
 export interface Head {
-  /** Normed: [S, hidden]. */
+  /** Hidden states after the final norm: [S, hidden]. */
   readonly states: Value;
   /** [vocabulary, hidden] */
   readonly weight: Value;
@@ -46,37 +50,48 @@ export interface Head {
   readonly bias?: Value;
 }
 
+/** A linear layer: y = W x + b. */
 export interface Linear {
   /** The module's name: "model.layers.0.self_attn.q_proj". */
   readonly name: string;
   readonly out: number;
   readonly in: number;
-  /** The first of the linears that read the same values: its own name where it reads them alone. */
-  readonly reads: string;
+  /** The name of the first linear that has the same input; its own name where no other linear shares its input. */
+  readonly inputGroup: string;
   readonly bias: boolean;
-  /** The weight is [in, out], as GPT-2's Conv1D has it, not [out, in]. */
+  /** The weight is [in, out], as in GPT-2's Conv1D, not [out, in]. */
   readonly inputFirst: boolean;
 }
 
-/** A tensor that depends on where the tokens stand alone. */
+/** Shape of a linear's weight. */
+export function linearShape({ in: width, out, inputFirst }: Linear): readonly [number, number] {
+  return inputFirst ? [width, out] : [out, width];
+}
+
+/** An input that depends on the positions of the tokens alone. */
 export interface PositionTable {
   readonly name: string;
   readonly dtype: DType;
-  /** "B" stands for the sequences, "T" for the tokens of each that are run, "K" for those with what was run before. */
   readonly shape: Shape;
   /** Row-major. */
-  values(places: Places): Float32Array | Int32Array;
+  values(positions: TokenPositions): Float32Array | Int32Array;
 }
 
+/** The graph's input of a position table. With a prefix, because a family may name its table like another input: "positions". */
+export const tableInput = (name: string): string => `table.${name}`;
+
 export interface SequenceInputs {
-  /** int32 [B, T]; padding is on the right, where nobody looks. */
+  /** int32 [B, T]; padded on the right, where no other token attends. */
   readonly tokens: Value;
   /** A position table's value by its name. */
   readonly table: (name: string) => Value;
-  /** Called with what goes into each layer, in their order. */
-  readonly enter: (x: Value) => void;
-  /** Called once a layer, in their order: puts keys and values [B, heads, T, width] behind those of tokens that were run before. */
-  readonly past: (states: KeysAndValues) => KeysAndValues;
+  /** To be called with the input of each layer, in the layers' order. */
+  readonly onLayerInput: (x: Value) => void;
+  /**
+   * To be called once per layer, in the layers' order: appends keys and values [B, heads, T, width] to those of the tokens that were
+   * run before, giving [B, heads, K, width].
+   */
+  readonly withPast: (states: KeysAndValues) => KeysAndValues;
 }
 
 /** What a layer's attention keeps of each token. */
@@ -88,23 +103,24 @@ export interface KeysAndValues {
 /** A weight's value by its Hugging Face name. */
 export type WeightOf = (name: string) => Value;
 
-/** How an adapter takes part in a model. */
-export interface Adapt {
-  /** A weight by its Hugging Face name: the base's, which an adapter may change. Called once for each that is used. */
+/** The points of a model at which an adapter may act. */
+export interface AdapterHooks {
+  /** A weight by its Hugging Face name. @param base the base model's. Called once for each weight that is used. */
   weight(name: string, base: Value): Value;
-  /** The output of a linear: `base()`, to which an adapter may add its own term. @param x [B*T, in] */
+  /** The output [B*T, out] of a linear. @param x [B*T, in]. @param base appends the base model's output */
   linear(name: string, x: Value, base: () => Value): Value;
   /**
-   * Hidden states behind a part of a block: the sum of those before it and of what it gives, each [B*T, hidden]. An adapter may
-   * change it. Called for both parts of every block, in their order.
+   * The residual sum after a part of a block. To be called for both parts of every block, in their order.
+   * @param before hidden states before the part: [B*T, hidden]
+   * @param given the part's output: [B*T, hidden]
    */
   join(block: string, part: BlockPart, before: Value, given: Value): Value;
 }
 
 export type BlockPart = "attention" | "feedForward";
 
-/** No adapter. */
-export function unadapted(g: GraphBuilder): Adapt {
+/** The base model as it is. */
+export function noAdapter(g: GraphBuilder): AdapterHooks {
   return {
     weight: (_, base) => base,
     linear: (_, __, base) => base(),

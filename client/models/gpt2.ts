@@ -3,10 +3,10 @@
  * [in, out], the embedding as head. Follows transformers' modeling_gpt2.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { Adapt, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
+import type { AdapterHooks, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
-import { type Activation, applied, layerNorm, linearWeights, normWeights } from "./layers.js";
+import { type Activation, adaptedLinears, layerNorm, linearWeights, normWeights } from "./layers.js";
 
 interface Gpt2Config {
   readonly hidden: number;
@@ -73,7 +73,7 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
         name: "places",
         dtype: "int32",
         shape: ["B", "T"],
-        values: ({ place }) => place,
+        values: ({ position }) => position,
       },
       causalMask("mask"),
     ],
@@ -88,7 +88,7 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
 function linearsOfLayer({ hidden, feedForward }: Gpt2Config, layer: number): Linear[] {
   const linear = (name: string, out: number, width: number): Linear => ({
     name: `${blockName(layer)}.${name}`,
-    reads: `${blockName(layer)}.${name}`,
+    inputGroup: `${blockName(layer)}.${name}`,
     out,
     in: width,
     bias: true,
@@ -106,15 +106,15 @@ function hiddenStates(
   g: GraphBuilder,
   config: Gpt2Config,
   linears: readonly Linear[],
-  { tokens, table, enter, past }: SequenceInputs,
+  { tokens, table, onLayerInput, withPast }: SequenceInputs,
   weight: WeightOf,
-  adapt: Adapt,
+  adapt: AdapterHooks,
 ): Value {
   const { hidden, heads, headDim } = config;
-  const linear = applied(g, linears, weight, adapt);
+  const linear = adaptedLinears(g, linears, weight, adapt);
   let x = g.rows(g.add(g.gather(weight(EMBEDDING), tokens), g.gather(weight(POSITIONS), table("places"))));
   for (let layer = 0; layer < config.layers; layer++) {
-    enter(x);
+    onLayerInput(x);
     const prefix = blockName(layer);
     const fused = linear(`${prefix}.attn.c_attn`, layerNorm(g, x, `${prefix}.ln_1`, config.eps, weight));
     const [q, k, v] = [0, 1, 2].map((part) => g.slice(fused, 1, part * hidden, hidden)) as [Value, Value, Value];
@@ -122,7 +122,7 @@ function hiddenStates(
       g,
       { q, k, v },
       { heads, kvHeads: heads, headDim },
-      { mask: table("mask"), past },
+      { mask: table("mask"), withPast },
       config.scale(layer),
     );
     x = adapt.join(prefix, "attention", x, linear(`${prefix}.attn.c_proj`, mixed));

@@ -3,11 +3,11 @@
  * neighbouring pairs in the first dimensions of a head, a head with a bias. Follows transformers' modeling_gptj.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { Adapt, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
+import type { AdapterHooks, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
-import { type Activation, applied, layerNorm, linearWeights, normWeights, together } from "./layers.js";
-import { frequencies, rotaryTables, turned } from "./rotary.js";
+import { type Activation, adaptedLinears, layerNorm, linearWeights, normWeights, sharedInput } from "./layers.js";
+import { applyRotary, frequencies, rotaryTables } from "./rotary.js";
 
 interface GptjConfig {
   readonly hidden: number;
@@ -78,14 +78,14 @@ export function gptj(json: Readonly<Record<string, unknown>>, file: string): Arc
 function linearsOfLayer({ hidden, feedForward }: GptjConfig, layer: number): Linear[] {
   const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
     name: `${blockName(layer)}.${name}`,
-    reads: `${blockName(layer)}.${name}`,
+    inputGroup: `${blockName(layer)}.${name}`,
     out,
     in: width,
     bias,
     inputFirst: false,
   });
   return [
-    ...together(
+    ...sharedInput(
       linear("attn.k_proj", hidden, hidden, false),
       linear("attn.v_proj", hidden, hidden, false),
       linear("attn.q_proj", hidden, hidden, false),
@@ -100,21 +100,21 @@ function hiddenStates(
   g: GraphBuilder,
   { hidden, layers, heads, headDim, eps, activation }: GptjConfig,
   linears: readonly Linear[],
-  { tokens, table, enter, past }: SequenceInputs,
+  { tokens, table, onLayerInput, withPast }: SequenceInputs,
   weight: WeightOf,
-  adapt: Adapt,
+  adapt: AdapterHooks,
 ): Value {
-  const linear = applied(g, linears, weight, adapt);
-  const rotate = (x: Value): Value => turned(g, x, hidden, table, { headDim, interleaved: true });
+  const linear = adaptedLinears(g, linears, weight, adapt);
+  const rotate = (x: Value): Value => applyRotary(g, x, hidden, table, { headDim, interleaved: true });
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < layers; layer++) {
-    enter(x);
+    onLayerInput(x);
     const prefix = blockName(layer);
     const normed = layerNorm(g, x, `${prefix}.ln_1`, eps, weight);
     const q = rotate(linear(`${prefix}.attn.q_proj`, normed));
     const k = rotate(linear(`${prefix}.attn.k_proj`, normed));
     const v = linear(`${prefix}.attn.v_proj`, normed);
-    const mixed = attend(g, { q, k, v }, { heads, kvHeads: heads, headDim }, { mask: table("mask"), past });
+    const mixed = attend(g, { q, k, v }, { heads, kvHeads: heads, headDim }, { mask: table("mask"), withPast });
     const attended = linear(`${prefix}.attn.out_proj`, mixed);
     const fed = linear(`${prefix}.mlp.fc_out`, activation(g, linear(`${prefix}.mlp.fc_in`, normed)));
     x = adapt.join(prefix, "feedForward", adapt.join(prefix, "attention", x, attended), fed);

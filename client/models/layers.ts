@@ -1,29 +1,29 @@
-/** The pieces that families share: linears, LayerNorms, activations, each by the names that Hugging Face gives them. */
+/** Building blocks that families share: linears, LayerNorms, activations, by the names that Hugging Face gives them. */
 import { KindredError } from "../../shared/base/errors.js";
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { Adapt, Linear, WeightOf } from "./architecture.js";
+import { type AdapterHooks, type Linear, linearShape, type WeightOf } from "./architecture.js";
 
 /** A weight's name and shape. */
 export type NamedShape = readonly [name: string, shape: readonly number[]];
 
-/** The weights and biases of linears. */
+/** Names and shapes of linears' weights and biases. */
 export function linearWeights(linears: readonly Linear[]): NamedShape[] {
-  return linears.flatMap(({ name, out, in: width, bias, inputFirst }): NamedShape[] => [
-    [`${name}.weight`, inputFirst ? [width, out] : [out, width]],
-    ...(bias ? [[`${name}.bias`, [out]] as const] : []),
+  return linears.flatMap((linear): NamedShape[] => [
+    [`${linear.name}.weight`, linearShape(linear)],
+    ...(linear.bias ? [[`${linear.name}.bias`, [linear.out]] as const] : []),
   ]);
 }
 
-/** Linears that read the same values. */
-export const together = (...linears: Linear[]): Linear[] =>
-  linears.map((linear) => ({ ...linear, reads: linears[0]!.name }));
+/** Marks linears that have the same input, such as q, k and v. */
+export const sharedInput = (...linears: Linear[]): Linear[] =>
+  linears.map((linear) => ({ ...linear, inputGroup: linears[0]!.name }));
 
-/** Linears as functions by name: x [B*T, in] -> [B*T, out]. */
-export function applied(
+/** Linears as functions by name, an adapter's part included: x [B*T, in] -> [B*T, out]. */
+export function adaptedLinears(
   g: GraphBuilder,
   linears: readonly Linear[],
   weight: WeightOf,
-  adapt: Adapt,
+  adapt: AdapterHooks,
 ): (name: string, x: Value) => Value {
   const byName = new Map(linears.map((linear) => [linear.name, linear]));
   return (name, x) => {
@@ -36,7 +36,7 @@ export function applied(
   };
 }
 
-/** The weights and biases of LayerNorms. */
+/** Names and shapes of LayerNorms' weights and biases. */
 export function normWeights(modules: readonly string[], hidden: number): NamedShape[] {
   return modules.flatMap((module): NamedShape[] => [
     [`${module}.weight`, [hidden]],
@@ -51,7 +51,7 @@ export function layerNorm(g: GraphBuilder, x: Value, module: string, eps: number
 
 export type Activation = (g: GraphBuilder, x: Value) => Value;
 
-/** By transformers' names, of which several mean the same. */
+/** Activations by transformers' names; several names have one meaning. */
 export const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map<string, Activation>([
   ["silu", (g, x) => g.silu(x)],
   ["swish", (g, x) => g.silu(x)],

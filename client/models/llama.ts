@@ -4,13 +4,13 @@
  * modeling_llama.py, modeling_mistral.py and modeling_qwen2.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { Adapt, Architecture, Linear, PositionTable, SequenceInputs, WeightOf } from "./architecture.js";
-import { attend, causalMask, type Heads } from "./attention.js";
+import type { AdapterHooks, Architecture, Linear, PositionTable, SequenceInputs, WeightOf } from "./architecture.js";
+import { attend, causalMask, type HeadSizes } from "./attention.js";
 import { Fields } from "./fields.js";
-import { type Activation, applied, linearWeights, type NamedShape, together } from "./layers.js";
-import { readFrequencies, rotaryTables, turned } from "./rotary.js";
+import { type Activation, adaptedLinears, linearWeights, type NamedShape, sharedInput } from "./layers.js";
+import { applyRotary, readFrequencies, rotaryTables } from "./rotary.js";
 
-interface LlamaConfig extends Heads {
+interface LlamaConfig extends HeadSizes {
   readonly hidden: number;
   readonly layers: number;
   readonly feedForward: number;
@@ -168,20 +168,20 @@ function linearsOfLayer(config: LlamaConfig, layer: number): Linear[] {
   const { heads, kvHeads, headDim, feedForward, hidden, qkvBias, outputBias, feedForwardBias } = config;
   const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
     name: `${blockName(layer)}.${name}`,
-    reads: `${blockName(layer)}.${name}`,
+    inputGroup: `${blockName(layer)}.${name}`,
     out,
     in: width,
     bias,
     inputFirst: false,
   });
   return [
-    ...together(
+    ...sharedInput(
       linear("self_attn.q_proj", heads * headDim, hidden, qkvBias),
       linear("self_attn.k_proj", kvHeads * headDim, hidden, qkvBias),
       linear("self_attn.v_proj", kvHeads * headDim, hidden, qkvBias),
     ),
     linear("self_attn.o_proj", hidden, heads * headDim, outputBias),
-    ...together(
+    ...sharedInput(
       linear("mlp.gate_proj", feedForward, hidden, feedForwardBias),
       linear("mlp.up_proj", feedForward, hidden, feedForwardBias),
     ),
@@ -215,21 +215,21 @@ function hiddenStates(
   g: GraphBuilder,
   config: LlamaConfig,
   linears: readonly Linear[],
-  { tokens, table, enter, past }: SequenceInputs,
+  { tokens, table, onLayerInput, withPast }: SequenceInputs,
   weight: WeightOf,
-  adapt: Adapt,
+  adapt: AdapterHooks,
 ): Value {
-  const linear = applied(g, linears, weight, adapt);
-  const rotate = (x: Value): Value => turned(g, x, x.shape[1] as number, table);
+  const linear = adaptedLinears(g, linears, weight, adapt);
+  const rotate = (x: Value): Value => applyRotary(g, x, x.shape[1] as number, table);
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
-    enter(x);
+    onLayerInput(x);
     const prefix = blockName(layer);
     const normed = g.rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.eps);
     const q = rotate(linear(`${prefix}.self_attn.q_proj`, normed));
     const k = rotate(linear(`${prefix}.self_attn.k_proj`, normed));
     const v = linear(`${prefix}.self_attn.v_proj`, normed);
-    const mixed = attend(g, { q, k, v }, config, { mask: table(maskName(config, layer)), past });
+    const mixed = attend(g, { q, k, v }, config, { mask: table(maskName(config, layer)), withPast });
     x = adapt.join(prefix, "attention", x, linear(`${prefix}.self_attn.o_proj`, mixed));
 
     const inner = g.rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.eps);

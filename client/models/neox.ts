@@ -4,11 +4,11 @@
  * its own, or one after the other. Follows transformers' modeling_gpt_neox.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { Adapt, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
+import type { AdapterHooks, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
-import { type Activation, applied, layerNorm, linearWeights, normWeights } from "./layers.js";
-import { readFrequencies, rotaryTables, turned } from "./rotary.js";
+import { type Activation, adaptedLinears, layerNorm, linearWeights, normWeights } from "./layers.js";
+import { applyRotary, readFrequencies, rotaryTables } from "./rotary.js";
 
 interface NeoxConfig {
   readonly hidden: number;
@@ -83,7 +83,7 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
 function linearsOfLayer({ hidden, feedForward, attentionBias }: NeoxConfig, layer: number): Linear[] {
   const linear = (name: string, out: number, width: number, bias: boolean): Linear => ({
     name: `${blockName(layer)}.${name}`,
-    reads: `${blockName(layer)}.${name}`,
+    inputGroup: `${blockName(layer)}.${name}`,
     out,
     in: width,
     bias,
@@ -101,16 +101,16 @@ function hiddenStates(
   g: GraphBuilder,
   config: NeoxConfig,
   linears: readonly Linear[],
-  { tokens, table, enter, past }: SequenceInputs,
+  { tokens, table, onLayerInput, withPast }: SequenceInputs,
   weight: WeightOf,
-  adapt: Adapt,
+  adapt: AdapterHooks,
 ): Value {
   const { hidden, heads, headDim, eps } = config;
-  const linear = applied(g, linears, weight, adapt);
-  const rotate = (x: Value): Value => turned(g, x, hidden, table, { headDim });
+  const linear = adaptedLinears(g, linears, weight, adapt);
+  const rotate = (x: Value): Value => applyRotary(g, x, hidden, table, { headDim });
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
-    enter(x);
+    onLayerInput(x);
     const prefix = blockName(layer);
     const fused = linear(
       `${prefix}.attention.query_key_value`,
@@ -120,7 +120,7 @@ function hiddenStates(
     const byHead = g.reshape(fused, ["B", "T", heads, 3 * headDim]);
     const [q, k, v] = [0, 1, 2].map((part) => g.slice(byHead, 3, part * headDim, headDim)) as [Value, Value, Value];
     const states = { q: rotate(q), k: rotate(k), v };
-    const mixed = attend(g, states, { heads, kvHeads: heads, headDim }, { mask: table("mask"), past });
+    const mixed = attend(g, states, { heads, kvHeads: heads, headDim }, { mask: table("mask"), withPast });
     const attended = adapt.join(prefix, "attention", x, linear(`${prefix}.attention.dense`, mixed));
 
     const normed = layerNorm(g, config.parallel ? x : attended, `${prefix}.post_attention_layernorm`, eps, weight);

@@ -1,7 +1,7 @@
 /**
- * Rotary position embedding (Su et al. 2021) as tables of cosines and sines, with the ways of stretching it that configurations
- * name: linear, and Llama 3.1's by wavelength. Configurations are read in transformers' two styles: `rope_theta` with
- * `rope_scaling`, and since version 5 `rope_parameters`, which holds both.
+ * Rotary position embedding (Su et al. 2021) as tables of cosines and sines, with the scalings that configurations name: linear,
+ * and Llama 3.1's by wavelength. Configurations are read in transformers' two styles: `rope_theta` with `rope_scaling`, and since
+ * version 5 `rope_parameters`, which holds both.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { brief, isObject } from "../../shared/base/json.js";
@@ -9,12 +9,12 @@ import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { PositionTable, SequenceInputs } from "./architecture.js";
 import type { Fields } from "./fields.js";
 
-/** Radians a position, one a pair of dimensions: theta^(-2 i / dims). @param dims even */
+/** Radians per position, [dims / 2], one per pair of dimensions: theta^(-2 i / dims). @param dims even */
 export function frequencies(theta: number, dims: number): Float64Array {
   return Float64Array.from({ length: dims / 2 }, (_, i) => theta ** ((-2 * i) / dims));
 }
 
-/** A family's names of the older style's fields, and the share of a head's dimensions that turns unless given. */
+/** A family's names of the older style's fields, and the default share of a head's dimensions that is rotated. */
 export interface RotaryStyle {
   readonly theta: string;
   readonly share: string;
@@ -22,7 +22,7 @@ export interface RotaryStyle {
 }
 
 /**
- * Frequencies as a configuration says, scaling applied: [n] for the 2 n dimensions of a head that turn.
+ * Frequencies of a configuration, scaled: [n] for the 2 n dimensions of a head that are rotated.
  * @throws {KindredError} `unsupported` or `invalid_model` naming the field
  */
 export function readFrequencies({ json, file }: Fields, headDim: number, style: RotaryStyle): Float64Array {
@@ -50,12 +50,12 @@ export function readFrequencies({ json, file }: Fields, headDim: number, style: 
   const share = positive(style.share, given.partial_rotary_factor ?? json[style.share] ?? style.defaultShare);
   const dims = Math.trunc(headDim * share);
   if (dims < 2 || dims > headDim || dims % 2 !== 0) {
-    fail(style.share, share, `such that an even number of a head's ${headDim} dimensions turns`);
+    fail(style.share, share, `a share that makes an even number of a head's ${headDim} dimensions`);
   }
   const plain = frequencies(theta, dims);
   const kind = given.rope_type ?? given.type ?? "default";
   if (kind === "default") return plain;
-  // As a GGUF has Llama 3's scaling: a divisor each frequency.
+  // Llama 3's scaling as a GGUF has it: one divisor per frequency.
   const { factors } = given;
   if (kind === "factors" && Array.isArray(factors) && factors.length === plain.length && factors.every((f) => f > 0)) {
     return plain.map((f, i) => f / factors[i]);
@@ -83,25 +83,25 @@ export function readFrequencies({ json, file }: Fields, headDim: number, style: 
   });
 }
 
-/** `cos` and `sin` [B*T, n] of place times frequency. */
+/** Tables `cos` and `sin` [B*T, n] of position times frequency. @param perPosition radians per position: [n] */
 export function rotaryTables(perPosition: Float64Array): PositionTable[] {
   const width = perPosition.length;
   const table = (name: "cos" | "sin"): PositionTable => {
-    // Of every place so far: a batch takes its rows from here.
+    // Of every position that has occurred: a batch takes its rows from here.
     let rows = new Float32Array();
     return {
       name,
       dtype: "float32",
       shape: ["B*T", width],
-      values: ({ place }) => {
-        const most = place.reduce((a, b) => Math.max(a, b), 0);
+      values: ({ position }) => {
+        const most = position.reduce((a, b) => Math.max(a, b), 0);
         if (rows.length <= most * width) {
           rows = Float32Array.from({ length: (most + 1) * width }, (_, i) =>
             Math[name](Math.floor(i / width) * perPosition[i % width]!),
           );
         }
-        const values = new Float32Array(place.length * width);
-        place.forEach((p, i) => {
+        const values = new Float32Array(position.length * width);
+        position.forEach((p, i) => {
           values.set(rows.subarray(p * width, (p + 1) * width), i * width);
         });
         return values;
@@ -111,8 +111,8 @@ export function rotaryTables(perPosition: Float64Array): PositionTable[] {
   return [table("cos"), table("sin")];
 }
 
-/** Heads of B*T rows, turned by the places of their tokens. @param x [..., heads * headDim] of B*T rows. @returns [1, B*T, ...] */
-export function turned(
+/** Rotates heads by the positions of their tokens. @param x B*T rows of heads * headDim numbers. @returns [1, B*T, width] */
+export function applyRotary(
   g: GraphBuilder,
   x: Value,
   width: number,

@@ -39,7 +39,9 @@ export function analyticFlops(
   const all = rows * tokens;
   const adapted = new Set(layout.linears.map(({ name }) => name));
   const first = linears.findIndex(({ name }) => adapted.has(name));
-  const early = new Set(linears.filter(({ reads }, at) => at < first || reads === linears[first]!.reads));
+  const early = new Set(
+    linears.filter(({ inputGroup }, at) => at < first || inputGroup === linears[first]!.inputGroup),
+  );
   const late = linears.filter((linear) => !early.has(linear));
   const products = (of: Iterable<{ out: number; in: number }>): number =>
     2 * all * sumOf(of, (linear) => linear.out * linear.in);

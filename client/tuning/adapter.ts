@@ -8,7 +8,7 @@ import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { type FloatTensor, type NamedTensors, sizeOf } from "../../shared/base/tensors.js";
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
-import type { Adapt } from "../models/architecture.js";
+import type { AdapterHooks } from "../models/architecture.js";
 
 /**
  * `first`: what brings an input to few numbers (LoRA's A, a bottleneck's way down). `second`: what makes the adapter's output of
@@ -50,7 +50,7 @@ export interface AttachOptions {
 }
 
 export interface Attached {
-  readonly adapt: Adapt;
+  readonly adapt: AdapterHooks;
   readonly taps: readonly Tap[];
 }
 

@@ -2,9 +2,9 @@
 import { resolve } from "../../shared/graph/dims.js";
 import type { HostTensor } from "../../shared/runtimes/types.js";
 import type { EncodedRow } from "../data/types.js";
-import type { Architecture } from "../models/architecture.js";
+import { type Architecture, tableInput } from "../models/architecture.js";
 import { MASKED } from "../models/attention.js";
-import { Places, type Segment, type Sequence, text } from "../models/places.js";
+import { type Segment, type Sequence, singleText, TokenPositions } from "../models/positions.js";
 
 export type Feeds = Record<string, HostTensor>;
 
@@ -16,22 +16,25 @@ export interface Ask {
   readonly target: number;
 }
 
-/** `tokens` [B, T] and the position tables. @param known so many first tokens of each have been run before */
-export function sequenceFeeds(sequences: readonly Sequence[], { positionTables }: Architecture, known = 0): Feeds {
-  const places = new Places(sequences, known);
-  const sizes = { B: places.batch, T: places.length, K: places.whole };
+/** `tokens` [B, T] and the position tables. @param cached first tokens of each that have been run before */
+export function sequenceFeeds(sequences: readonly Sequence[], { positionTables }: Architecture, cached = 0): Feeds {
+  const positions = new TokenPositions(sequences, cached);
+  const sizes = { B: positions.batch, T: positions.length, K: positions.totalLength };
   const tables = positionTables.map(({ name, shape, values }) => {
-    const feed: HostTensor = { shape: shape.map((dim) => resolve(dim, sizes)), data: values(places) };
-    return [name, feed] as const;
+    const feed: HostTensor = { shape: shape.map((dim) => resolve(dim, sizes)), data: values(positions) };
+    return [tableInput(name), feed] as const;
   });
-  return { tokens: { shape: [places.batch, places.length], data: places.tokens }, ...Object.fromEntries(tables) };
+  return {
+    tokens: { shape: [positions.batch, positions.length], data: positions.tokens },
+    ...Object.fromEntries(tables),
+  };
 }
 
 /** Tokens of a row that are run. */
 const run = ({ tokens, scored }: EncodedRow): Int32Array => tokens.subarray(0, scored.at(-1));
 
 /** A row up to the token before the last that is scored: what follows is asked for and never looked at. */
-export const looked = (row: EncodedRow): Sequence => text(run(row));
+export const looked = (row: EncodedRow): Sequence => singleText(run(row));
 
 /** Items of ascending length in batches of at most `most` tokens, padding included; a longer one is alone. */
 export function batchesOf<T>(sorted: readonly T[], lengthOf: (item: T) => number, most: number): T[][] {

@@ -12,7 +12,7 @@ import {
 } from "../../shared/adapters/bottleneck.js";
 import { type BottleneckSettings, bottleneckWidth } from "../../shared/adapters/settings.js";
 import { KindredError } from "../../shared/base/errors.js";
-import { type Architecture, type BlockPart, unadapted } from "../models/architecture.js";
+import { type Architecture, type BlockPart, noAdapter } from "../models/architecture.js";
 import { ACTIVATIONS } from "../models/layers.js";
 import { type AdapterLayout, type Factor, placed, type Tap } from "./adapter.js";
 
@@ -52,7 +52,7 @@ export function bottleneckLayout({ hidden, blocks }: Architecture, spec: Bottlen
       return {
         taps,
         adapt: {
-          ...unadapted(g),
+          ...noAdapter(g),
           join: (block, part, before, given) => {
             const sum = g.add(before, given);
             const site = SITES[part];

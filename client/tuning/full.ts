@@ -5,7 +5,7 @@
  */
 import { FULL } from "../../shared/adapters/settings.js";
 import { KindredError } from "../../shared/base/errors.js";
-import { unadapted } from "../models/architecture.js";
+import { noAdapter } from "../models/architecture.js";
 import type { BaseModel } from "../models/base.js";
 import { type AdapterLayout, placed } from "./adapter.js";
 
@@ -38,6 +38,6 @@ export function fullLayout({ architecture, sources, parameters, folder }: BaseMo
     spec: FULL,
     ...placed(tensors, false),
     dropoutWidth: 0,
-    attach: (g, value) => ({ taps: [], adapt: { ...unadapted(g), weight: (name, base) => g.add(base, value(name)) } }),
+    attach: (g, value) => ({ taps: [], adapt: { ...noAdapter(g), weight: (name, base) => g.add(base, value(name)) } }),
   };
 }

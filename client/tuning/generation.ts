@@ -7,7 +7,7 @@ import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { stackGraph } from "../../shared/graph/stack.js";
 import type { Feed, ResidentTensor } from "../../shared/runtimes/types.js";
-import type { Sequence } from "../models/places.js";
+import type { Sequence } from "../models/positions.js";
 import type { AdapterLayout, AdapterValues } from "./adapter.js";
 import { sequenceFeeds } from "./batches.js";
 import type { CompiledGraph, CompiledGraphs, Meter } from "./compiled-graphs.js";
@@ -133,7 +133,7 @@ class Decoder {
     let kept: Record<string, Feed> = Object.fromEntries(
       this.names.map((name) => [name, { shape: this.emptyShape(name, rows.length), data: new Float32Array(0) }]),
     );
-    let known = 0;
+    let cached = 0;
     try {
       for (let count = 0; count < plan.maxNewTokens && rows.some(({ ended }) => !ended); count++) {
         const sequences = rows.map(({ prompt, made }, i): Sequence => {
@@ -144,15 +144,15 @@ class Decoder {
             { tokens: answer, after: 0 },
           ];
         });
-        const run = longest + count - known;
+        const run = longest + count - cached;
         const last = rows.map(({ prompt }, i) => i * run + (count === 0 ? prompt.length : run) - 1);
         const positions = { shape: [rows.length], data: Int32Array.from(last) };
-        const feeds = { ...sequenceFeeds(sequences, model.architecture, known), positions, ...this.adapters, ...kept };
+        const feeds = { ...sequenceFeeds(sequences, model.architecture, cached), positions, ...this.adapters, ...kept };
         const keep = ["logits", ...this.names];
         const { logits, ...next } = (await this.meter.run(this.program, feeds, { fetch: [], keep })).resident;
         this.free(kept);
         kept = next;
-        known = longest + count;
+        cached = longest + count;
         await this.choose(rows, logits as ResidentTensor, plan);
       }
     } finally {

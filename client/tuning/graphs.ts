@@ -6,12 +6,13 @@ import { gradients } from "../../shared/graph/gradients.js";
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { type TensorProjection, tensorProjection } from "../../shared/sketch/projection.js";
 import {
-  type Adapt,
+  type AdapterHooks,
   type Architecture,
   type Head,
   type KeysAndValues,
+  noAdapter,
   type SequenceInputs,
-  unadapted,
+  tableInput,
   type WeightOf,
 } from "../models/architecture.js";
 import type { BaseModel } from "../models/base.js";
@@ -27,22 +28,25 @@ import {
 } from "./objective.js";
 
 /**
- * Declares the inputs of a sequence batch: `tokens` [B, T], and the model's position tables by their names.
- * @param hooks `past` of tokens that were run before: there are none unless given; `enter` is told what goes into each layer
+ * Declares the inputs of a sequence batch: `tokens` [B, T], and the model's position tables.
+ * @param hooks `withPast` appends to keys and values of tokens that were run before (by default there are none); `onLayerInput` gets
+ *   each layer's input
  */
 export function sequenceInputs(
   g: GraphBuilder,
   { positionTables }: Architecture,
-  { past, enter = () => {} }: Partial<Pick<SequenceInputs, "past" | "enter">> = {},
+  { withPast, onLayerInput = () => {} }: Partial<Pick<SequenceInputs, "withPast" | "onLayerInput">> = {},
 ): SequenceInputs {
   const tokens = g.input("tokens", ["B", "T"], "int32");
-  const sized = (shape: Shape): Shape => (past ? shape : shape.map((dim) => (dim === "K" ? "T" : dim)));
-  const tables = new Map(positionTables.map(({ name, shape, dtype }) => [name, g.input(name, sized(shape), dtype)]));
-  return { tokens, table: (name) => tables.get(name)!, enter, past: past ?? ((states) => states) };
+  const sized = (shape: Shape): Shape => (withPast ? shape : shape.map((dim) => (dim === "K" ? "T" : dim)));
+  const tables = new Map(
+    positionTables.map(({ name, shape, dtype }) => [name, g.input(tableInput(name), sized(shape), dtype)]),
+  );
+  return { tokens, table: (name) => tables.get(name)!, onLayerInput, withPast: withPast ?? ((states) => states) };
 }
 
 /** The base model's weights as the adapter has them, each declared when first used. */
-export function adaptedWeights(g: GraphBuilder, { architecture, sources }: BaseModel, adapt: Adapt): WeightOf {
+export function adaptedWeights(g: GraphBuilder, { architecture, sources }: BaseModel, adapt: AdapterHooks): WeightOf {
   const made = new Map<string, Value>();
   return (name) => {
     let value = made.get(name);
@@ -61,15 +65,19 @@ export function adaptedWeights(g: GraphBuilder, { architecture, sources }: BaseM
 function headAsked(
   g: GraphBuilder,
   model: BaseModel,
-  adapt: Adapt,
-  { past, checkpoints = [] }: { past?: SequenceInputs["past"]; checkpoints?: Value[] } = {},
+  adapt: AdapterHooks,
+  { withPast, checkpoints = [] }: { withPast?: SequenceInputs["withPast"]; checkpoints?: Value[] } = {},
 ): Head {
   const { architecture } = model;
   const weight = adaptedWeights(g, model, adapt);
-  const enter = (x: Value): void => void checkpoints.push(x);
-  const inputs = sequenceInputs(g, architecture, past === undefined ? { enter } : { enter, past });
+  const onLayerInput = (x: Value): void => void checkpoints.push(x);
+  const inputs = sequenceInputs(
+    g,
+    architecture,
+    withPast === undefined ? { onLayerInput } : { onLayerInput, withPast },
+  );
   const hidden = architecture.hiddenStates(g, inputs, weight, adapt);
-  enter(hidden);
+  onLayerInput(hidden);
   return architecture.head(g, g.gather(hidden, g.input("positions", ["S"], "int32")), weight);
 }
 
@@ -100,8 +108,8 @@ export function continueGraph(model: BaseModel, layout: AdapterLayout): Graph {
     kept[name] = g.concat([g.input(name, [batch, heads, "P", width]), now], 2, "K");
     return kept[name];
   };
-  const past = ({ k, v }: KeysAndValues): KeysAndValues => ({ k: extended(k), v: extended(v) });
-  const logits = logitsAsked(g, model, adapterInGraph(g, layout).adapt, { past });
+  const withPast = ({ k, v }: KeysAndValues): KeysAndValues => ({ k: extended(k), v: extended(v) });
+  const logits = logitsAsked(g, model, adapterInGraph(g, layout).adapt, { withPast });
   return g.build({ logits, ...kept });
 }
 
@@ -186,7 +194,7 @@ export function fullTrainingGraph(architecture: Architecture): Graph {
     }
     return value;
   };
-  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture), weight, unadapted(g));
+  const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture), weight, noAdapter(g));
   const rows = g.gather(hidden, g.input("positions", ["S"], "int32"));
   const nll = negativeLogLikelihood(g, logitsOf(g, architecture.head(g, rows, weight)), targetsAsked(g));
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), nll));

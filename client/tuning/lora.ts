@@ -4,13 +4,13 @@ import type { LoraSettings } from "../../shared/adapters/settings.js";
 import { isTarget } from "../../shared/adapters/targets.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { Value } from "../../shared/graph/graph.js";
-import { type Architecture, type Linear, moduleNames, unadapted } from "../models/architecture.js";
+import { type Architecture, type Linear, moduleNames, noAdapter } from "../models/architecture.js";
 import { type AdapterLayout, placed, type Tap } from "./adapter.js";
 
 /** Without rank-stabilised scaling unless told. */
 export type LoraSpec = Omit<LoraSettings, "kind" | "rslora"> & Partial<Pick<LoraSettings, "rslora">>;
 
-export type AdaptedLinear = Pick<Linear, "name" | "out" | "in" | "reads">;
+export type AdaptedLinear = Pick<Linear, "name" | "out" | "in" | "inputGroup">;
 
 export interface LoraLayout extends AdapterLayout {
   readonly spec: LoraSettings;
@@ -52,7 +52,7 @@ export function loraLayout(architecture: Architecture, spec: LoraSpec): LoraLayo
       /** Products with A of what several linears read are one: narrow products take their time by the call (4 % of a step). */
       const downOf = (linear: AdaptedLinear, x: Value): Value => {
         if (!downs.has(linear.name)) {
-          const readers = linears.filter(({ reads }) => reads === linear.reads);
+          const readers = linears.filter(({ inputGroup }) => inputGroup === linear.inputGroup);
           const input = mask === undefined ? x : g.mul(x, g.slice(mask, 1, 0, linear.in));
           const all = value(tensorName(readers[0]!.name, "A"), readers.length);
           const down = g.matmul(input, all, { transB: true, scale });
@@ -64,7 +64,7 @@ export function loraLayout(architecture: Architecture, spec: LoraSpec): LoraLayo
       return {
         taps,
         adapt: {
-          ...unadapted(g),
+          ...noAdapter(g),
           linear: (name, x, base) => {
             const linear = adapted.get(name);
             if (linear === undefined) return base();

@@ -10,7 +10,7 @@ import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js"
 import type { Score } from "../../shared/wire/tasks.js";
 import type { EncodedRow } from "../data/types.js";
 import type { Architecture } from "../models/architecture.js";
-import { lengthOf, type Segment, type Sequence, text } from "../models/places.js";
+import { lengthOf, type Segment, type Sequence, singleText } from "../models/positions.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./adapter.js";
 import { type Ask, askFeeds, type Feeds, looked, sequenceFeeds } from "./batches.js";
 import { choiceClasses } from "./classes.js";
@@ -38,7 +38,7 @@ function layoutOf(row: EncodedRow): Layout {
     return { sequence: looked(row), asks, candidates: 1, answer: 0, scored: scored.length };
   }
   const prompt = tokens.subarray(0, choices.promptLength);
-  const segments: Segment[] = [...text(prompt)];
+  const segments: Segment[] = [...singleText(prompt)];
   /** Where each beginning starts. */
   const begun = new Map<string, number>();
   let length = prompt.length;

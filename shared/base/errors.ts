@@ -15,7 +15,7 @@ export const ERROR_CODES = [
   "checksum_mismatch",
   "protocol_mismatch", // the other side speaks another version
   "model_mismatch", // the other side has another base model
-  "name_taken", // two clients under one name
+  "name_taken", // two clients, or two extensions of the library, under one name
   "already_exists", // a finished run where one should be written
   "not_found",
   "insecure", // refused: would send data off the loopback without TLS

@@ -39,7 +39,7 @@ async function* readBytes(path: string): AsyncGenerator<Buffer> {
     if (missing) throw new KindredError("not_found", `${path}: no such file`, { path }, cause);
     throw invalid(path, `cannot be read (${(cause as Error).message})`, cause);
   }
-  if (!isFile) throw invalid(path, "is not a file; name a .jsonl, .jsonl.gz or .csv file");
+  if (!isFile) throw invalid(path, "is not a file; name a file of rows");
   const source = createReadStream(path, { highWaterMark: 1 << 18 });
   let stream: Readable = source;
   if (path.endsWith(".gz")) {

@@ -1,7 +1,7 @@
 /** What running an ensemble's members in one pass saves: classification by M adapters at once, and by one pass for each. */
 import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
-import { text } from "../../client/models/places.js";
+import { singleText } from "../../client/models/positions.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../client/tuning/adapter.js";
 import { askFeeds, asksOf, type Feeds, sequenceFeeds } from "../../client/tuning/batches.js";
 import { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
@@ -88,7 +88,7 @@ async function onePassEach(
 function classificationFeeds(model: BaseModel, batch: number): Feeds {
   const rows = randomRows(model, batch, LENGTH, 1);
   const prompts = rows.map(({ tokens }) => tokens.subarray(0, LENGTH));
-  return { ...sequenceFeeds(prompts.map(text), model.architecture), ...askFeeds(asksOf(rows), LENGTH) };
+  return { ...sequenceFeeds(prompts.map(singleText), model.architecture), ...askFeeds(asksOf(rows), LENGTH) };
 }
 
 /** Medians of both, in seconds; run in turns, so that what else the machine does falls on both alike. */

@@ -1,6 +1,5 @@
 /** Fills a report from what a run came to. */
 
-import type { Population } from "../../client/data/population.js";
 import type { BaseModel } from "../../client/models/base.js";
 import type { Forecast } from "../../coordinator/estimation/forecast.js";
 import { adjustedRandIndex } from "../../coordinator/grouping/rand-index.js";
@@ -9,6 +8,7 @@ import type { RunOutcome } from "../../coordinator/pipeline/run.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import type { Score as RawScore } from "../../shared/wire/tasks.js";
+import type { Population } from "../population/load.js";
 import {
   byClient,
   type Cost,

@@ -1,5 +1,5 @@
 /** Logits of every position, through the same program that scores rows. */
-import { text } from "../../client/models/places.js";
+import { singleText } from "../../client/models/positions.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../client/tuning/adapter.js";
 import { askFeeds, sequenceFeeds } from "../../client/tuning/batches.js";
 import type { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
@@ -20,7 +20,7 @@ export async function allLogits(
   );
   const forward = await Forward.open(compiledGraphs, layout, [values ?? emptyAdapter(layout)], meter);
   const feeds = {
-    ...sequenceFeeds(sequences.map(text), compiledGraphs.model.architecture),
+    ...sequenceFeeds(sequences.map(singleText), compiledGraphs.model.architecture),
     ...askFeeds(asks, length),
   };
   const logits = await forward.logits(feeds);

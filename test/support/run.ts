@@ -3,7 +3,6 @@
  * Clients may be given runners that misbehave, or be played by hand.
  */
 import { encodeClient } from "../../client/data/encode.js";
-import { loadPopulation } from "../../client/data/population.js";
 import { openModel } from "../../client/models/open.js";
 import { runClient, type TaskRunner } from "../../client/session/session.js";
 import { ClientWork } from "../../client/tasks/runner.js";
@@ -16,6 +15,7 @@ import { silentLog } from "../../shared/base/log.js";
 import { silentProgress } from "../../shared/base/progress.js";
 import { loadSimulationConfig } from "../../shared/config/config.js";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
+import { loadPopulation } from "../../simulations/population/load.js";
 import { temporaryFolder } from "./federation.js";
 import { TINY_MODEL, type TinyClient, writeTinyRun } from "./tiny.js";
 

@@ -5,7 +5,6 @@
  */
 import { type EncodedDataset, type EncodedRow, SPLITS, type Split } from "../../../client/data/types.js";
 import type { BaseModel } from "../../../client/models/base.js";
-import { encodePopulation, openPopulation, rowsHash } from "../../../client/tasks/population.js";
 import { layoutOf } from "../../../client/tasks/sketch.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../../client/tuning/adapter.js";
 import { packRows, scoredTokens } from "../../../client/tuning/batches.js";
@@ -19,6 +18,7 @@ import { flops } from "../../../shared/graph/cost.js";
 import type { Graph } from "../../../shared/graph/graph.js";
 import { openRuntime } from "../../../shared/runtimes/choose.js";
 import type { Runtime } from "../../../shared/runtimes/types.js";
+import { encodePopulation, openPopulation, rowsHash } from "../../population/open.js";
 
 /** How a subset is really tuned. */
 export interface Tuning {

@@ -1,9 +1,10 @@
 /** The sketches that studies estimate from, of a plan's population, kept in a folder. Knows nothing of what is really tuned. */
-import { sketchPopulation } from "../../../client/tasks/gradients.js";
+
 import type { JobContext } from "../../../shared/base/command.js";
 import type { SimulationPlan } from "../../../shared/config/config.js";
 import { readSketches, readSketchIndex } from "../../../shared/sketch/folder.js";
 import type { ClientSketch } from "../../../shared/sketch/types.js";
+import { sketchPopulation } from "../../population/gradients.js";
 
 export interface KeptSketches {
   readonly sketches: readonly ClientSketch[];

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { moduleNames } from "../../../client/models/architecture.js";
 import { openBaseModel } from "../../../client/models/base.js";
-import { text } from "../../../client/models/places.js";
+import { singleText } from "../../../client/models/positions.js";
 import { type AdapterValues, emptyAdapter } from "../../../client/tuning/adapter.js";
 import { askFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
 import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
@@ -57,7 +57,7 @@ for (const [path, freezeA, modules] of CASES) {
       { sequence: 0, position: 1, target: 6 },
       { sequence: 1, position: 2, target: 4 },
     ];
-    const feeds = { ...sequenceFeeds(sequences.map(text), model.architecture), ...askFeeds(asks, 5) };
+    const feeds = { ...sequenceFeeds(sequences.map(singleText), model.architecture), ...askFeeds(asks, 5) };
     const forward = await Forward.open(compiledGraphs, layout, members, new Meter());
     const kept = await forward.logits(feeds);
     const together = await runtime.download(kept);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Architecture } from "../../../client/models/architecture.js";
 import { readArchitecture } from "../../../client/models/families.js";
-import { Places, text } from "../../../client/models/places.js";
+import { singleText, TokenPositions } from "../../../client/models/positions.js";
 import type { GgufTensor, GgufValue } from "../../../shared/models/gguf.js";
 import { deinterleaved, ggufModel } from "../../../shared/models/gguf-names.js";
 
@@ -29,7 +29,9 @@ const linear = ({ linears }: Architecture, part: string) => linears.find(({ name
 
 /** Radians a position, from the table of sines; none is above 1. */
 function frequenciesOf({ positionTables }: Architecture): number[] {
-  const sines = positionTables.find(({ name }) => name === "sin")!.values(new Places([text(new Int32Array(2))]));
+  const sines = positionTables
+    .find(({ name }) => name === "sin")!
+    .values(new TokenPositions([singleText(new Int32Array(2))]));
   return Array.from(sines.subarray(sines.length / 2), Math.asin);
 }
 

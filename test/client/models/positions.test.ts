@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 import fc from "fast-check";
 import { causalMask } from "../../../client/models/attention.js";
 import { openBaseModel } from "../../../client/models/base.js";
-import { Places, type Segment, type Sequence, text } from "../../../client/models/places.js";
+import { type Segment, type Sequence, singleText, TokenPositions } from "../../../client/models/positions.js";
 import { initialAdapter } from "../../../client/tuning/adapter.js";
 import { askFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
 import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
@@ -30,8 +30,8 @@ test("a token sees itself, what is before it in its segment, and the segments th
       fc.array(sequence, { minLength: 1, maxLength: 3 }),
       fc.integer({ min: 1, max: 12 }),
       (batch, window) => {
-        const places = new Places(batch);
-        const mask = causalMask("mask", window).values(places);
+        const positions = new TokenPositions(batch);
+        const mask = causalMask("mask", window).values(positions);
         batch.forEach((segments, row) => {
           // Every token with the chain of tokens before it in its text.
           const chains: number[][] = [];
@@ -45,9 +45,9 @@ test("a token sees itself, what is before it in its segment, and the segments th
             last[segment] = chains.length - 1;
           });
           chains.forEach((chain, t) => {
-            assert.equal(places.place[row * places.length + t], chain.length - 1);
-            for (let s = 0; s < places.length; s++) {
-              const seen = mask[(row * places.length + t) * places.length + s] === 0;
+            assert.equal(positions.position[row * positions.length + t], chain.length - 1);
+            for (let s = 0; s < positions.length; s++) {
+              const seen = mask[(row * positions.length + t) * positions.length + s] === 0;
               assert.equal(seen, chain.slice(-window).includes(s), `token ${t} of sequence ${row}, looking at ${s}`);
             }
           });
@@ -79,17 +79,17 @@ for (const [name, model] of [
     const shared = await nll(
       [
         [
-          ...text(prompt),
+          ...singleText(prompt),
           { tokens: yes, after: 0 },
           { tokens: no, after: 0 },
           { tokens: tokens(1), after: 1 },
-          ...text(other),
+          ...singleText(other),
         ],
       ],
       // The prompt's end, both answers' ends, the continued answer's, and the end of a text that only shares the sequence.
       [3, 5, 6, 7, 10].map((position) => [0, position]),
     );
-    const join = (...parts: Int32Array[]): Sequence => text(Int32Array.from(parts.flatMap((part) => [...part])));
+    const join = (...parts: Int32Array[]): Sequence => singleText(Int32Array.from(parts.flatMap((part) => [...part])));
     const alone = await nll(
       [join(prompt), join(prompt, yes), join(prompt, no), join(prompt, yes, tokens(1)), join(other)],
       [3, 5, 4, 6, 2].map((position, row) => [row, position]),

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { encodeClient } from "../../../client/data/encode.js";
-import { loadClient, loadPopulation } from "../../../client/data/population.js";
 import { KindredError } from "../../../shared/base/errors.js";
-import { characterTokenizer, spell } from "./tokenizers.js";
+import { loadPopulation } from "../../../simulations/population/load.js";
+import { characterTokenizer, spell } from "../../client/data/tokenizers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "kindred-population-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -72,7 +72,7 @@ test("planted groups are the partition by the field group", async () => {
   );
 });
 
-test("a list of folders gives a client each, with its own template before the population's", async () => {
+test("a list of folders gives one client per folder, with its own template before the population's", async () => {
   const rows = ["a", "b", "c", "d"].map((text, index) => ({ text, label: index % 2 }));
   const jsonl = dataFolder({ "train.jsonl": rows, "test.jsonl": rows.slice(0, 2) });
   const csv = dataFolder({
@@ -101,18 +101,6 @@ test("a list of folders gives a client each, with its own template before the po
     two?.test.map((row) => spell(row.tokens)),
     ["^w? no"],
   );
-});
-
-test("one client's data may be a folder, a file of rows, or its line of a population file", async () => {
-  const path = dataFolder({ "train.jsonl": many(10), "rows.csv": `t\n${many(10).join("\n")}\n` });
-  const byFolder = await loadClient(path, { name: "n", seed: 1 });
-  const byFile = await loadClient(join(path, "train.jsonl"), { name: "n", seed: 1 });
-  assert.deepEqual(byFile, byFolder);
-  const byCsv = await loadClient(join(path, "rows.csv"), { name: "n", seed: 1, format: { template: "{t}" } });
-  assert.equal(byCsv.train.length, 8);
-  const file = population({ client: "m", train: many(3) }, { client: "n", train: many(10) });
-  assert.equal((await loadClient(file, { name: "n", seed: 1 })).train.length, 8);
-  await refuses(loadClient(file, { name: "o", seed: 1 }), /has no client "o"; it begins with "m", "n"/);
 });
 
 test("what is wrong with a population is named by file and line", async () => {

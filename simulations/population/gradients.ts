@@ -4,6 +4,11 @@
  */
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { layoutOf, sketchDataset } from "../../client/tasks/sketch.js";
+import { initialAdapter } from "../../client/tuning/adapter.js";
+import { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
+import { budgetOf } from "../../client/tuning/memory.js";
+import { answerPrefixesOf } from "../../client/tuning/negatives.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
 import { canonicalJson } from "../../shared/base/json.js";
@@ -20,12 +25,7 @@ import {
   writeSketchIndex,
 } from "../../shared/sketch/folder.js";
 import { negativesOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
-import { initialAdapter } from "../tuning/adapter.js";
-import { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
-import { budgetOf } from "../tuning/memory.js";
-import { answerPrefixesOf } from "../tuning/negatives.js";
-import { encodePopulation, openPopulation, rowsHash } from "./population.js";
-import { layoutOf, sketchDataset } from "./sketch.js";
+import { encodePopulation, openPopulation, rowsHash } from "./open.js";
 
 export interface GradientsJob {
   /** Folder to write. */

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { sketchPopulation } from "../../../client/tasks/gradients.js";
 import { silentLog } from "../../../shared/base/log.js";
 import { silentProgress } from "../../../shared/base/progress.js";
 import { loadSimulationConfig } from "../../../shared/config/config.js";
 import { readSketches, readSketchIndex, sketchFileName, sketchMetadata } from "../../../shared/sketch/folder.js";
 import { ROW_TERMS } from "../../../shared/sketch/types.js";
+import { sketchPopulation } from "../../../simulations/population/gradients.js";
 import { temporaryFolder } from "../../support/federation.js";
 import { jsonLines, tinyClients, writeTinyRun } from "../../support/tiny.js";
 

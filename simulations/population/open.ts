@@ -1,11 +1,11 @@
 /** A plan's clients and its base model, opened, and their rows as tokens. Knows nothing of what is computed from them. */
 import { createHash } from "node:crypto";
+import { encodeClient } from "../../client/data/encode.js";
+import type { EncodedDataset, Split } from "../../client/data/types.js";
+import { type OpenedModel, openModel } from "../../client/models/open.js";
 import type { JobContext } from "../../shared/base/command.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
-import { encodeClient } from "../data/encode.js";
-import { loadPopulation, type Population } from "../data/population.js";
-import type { EncodedDataset, Split } from "../data/types.js";
-import { type OpenedModel, openModel } from "../models/open.js";
+import { loadPopulation, type Population } from "./load.js";
 
 export interface OpenedPopulation {
   readonly population: Population;

@@ -1,0 +1,107 @@
+/**
+ * A population file holds one client per row: its name, its planted group where that is known, and lists of rows per split. A
+ * client's own data may be such a file too (load.ts takes the client's row of it), so the format is known here.
+ */
+import { KindredError } from "../../shared/base/errors.js";
+import { MAX_CLIENT_BYTES } from "../../shared/base/lines.js";
+import { readValues } from "./readers.js";
+import { type RowReader, show } from "./rows.js";
+import { fillSplits } from "./splits.js";
+import type { ClientRows, Example, Split } from "./types.js";
+
+/** One row of a population file, an object that is not checked further. */
+export interface ClientLine {
+  readonly where: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** Names appear in reports, tables and messages. */
+const MAX_NAME_LENGTH = 200;
+
+/** Other names that are in use for our splits. Silently ignored, the rows would be drawn anew from the training rows. */
+const OTHER_SPLIT_NAMES: Readonly<Record<string, Split>> = {
+  training: "train",
+  val: "validation",
+  valid: "validation",
+  dev: "validation",
+  tests: "test",
+  testing: "test",
+};
+
+function fail(where: string, message: string): KindredError {
+  return new KindredError("invalid_data", `${where}: ${message}`, { where });
+}
+
+/**
+ * The clients of a population file, one at a time.
+ * @throws {KindredError} `not_found`, or `invalid_data` naming `file:LINE`
+ */
+export async function* readClientLines(path: string): AsyncGenerator<ClientLine> {
+  for await (const { where, value } of readValues(path, { maxRowBytes: MAX_CLIENT_BYTES })) {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+      throw fail(where, `a client must be an object {"client", "train", ...}, got ${show(value)}`);
+    }
+    yield { where, fields: value as Record<string, unknown> };
+  }
+}
+
+/**
+ * Whether a file is a population: its first row names a client and has that client's rows. In a table (CSV) such fields are
+ * texts, and the file holds rows.
+ */
+export async function isPopulationFile(path: string): Promise<boolean> {
+  for await (const { value } of readValues(path, { maxRowBytes: MAX_CLIENT_BYTES })) {
+    if (typeof value !== "object" || value === null) return false;
+    return (
+      Object.hasOwn(value, "client") && Object.hasOwn(value, "train") && typeof Reflect.get(value, "train") !== "string"
+    );
+  }
+  return false;
+}
+
+/** A name that may be shown. @throws {KindredError} `invalid_data` naming `where`, field and value */
+export function checkName(value: unknown, field: string, where: string): string {
+  if (typeof value !== "string" || value.trim() === "")
+    throw fail(where, `${field} must be a name, got ${show(value)}`);
+  if (value.length > MAX_NAME_LENGTH)
+    throw fail(where, `${field} is longer than ${MAX_NAME_LENGTH} characters: ${show(value)}`);
+  // Names are shown in terminals, where control characters act.
+  if (/[\p{Cc}\p{Surrogate}]/u.test(value)) throw fail(where, `${field} ${show(value)} holds a control character`);
+  return value;
+}
+
+/** The client's planted group; undefined where the row names none. */
+export function groupOf({ fields: { group }, where }: ClientLine): string | undefined {
+  if (group === undefined || group === null) return undefined;
+  return checkName(typeof group === "number" ? String(group) : group, "group", where);
+}
+
+/**
+ * One client's rows.
+ * @param seed draws missing splits
+ * @throws {KindredError} `invalid_data` naming `file:LINE`, client and field
+ */
+export function readClient({ fields, where }: ClientLine, read: RowReader<Example>, seed: number): ClientRows {
+  if (!Object.hasOwn(fields, "client")) throw fail(where, "has no field client with the client's name");
+  const name = checkName(fields.client, "client", where);
+  for (const [other, ours] of Object.entries(OTHER_SPLIT_NAMES)) {
+    if (Array.isArray(fields[other]))
+      throw fail(where, `client ${show(name)}: the split ${other} is called ${ours} here; rename it`);
+  }
+  const rowsOf = (split: Split): Example[] | undefined => {
+    const rows = fields[split];
+    if (rows === undefined || rows === null) return undefined;
+    if (!Array.isArray(rows))
+      throw fail(where, `client ${show(name)}: ${split} must be a list of rows, got ${show(rows)}`);
+    if (rows.length === 0) {
+      throw fail(
+        where,
+        `client ${show(name)}: ${split} has no rows${split === "train" ? "" : "; leave it out to have it drawn by the seed"}`,
+      );
+    }
+    return rows.map((row, index) => read(row, `${where}: client ${show(name)}: ${split}[${index}]`));
+  };
+  const train = rowsOf("train");
+  if (train === undefined) throw fail(where, `client ${show(name)} has no field train with its rows`);
+  return { name, ...fillSplits({ train, validation: rowsOf("validation"), test: rowsOf("test") }, seed, name, where) };
+}

@@ -1,0 +1,110 @@
+/**
+ * All clients of a population and their rows: from a population file (one client per row), or from a list of folders. Rows are read
+ * and checked at once, so that a mistake in the last client's data is known before the first client is trained.
+ */
+import { type LoadOptions, loadClient } from "../../client/data/load.js";
+import { checkName, groupOf, readClient, readClientLines } from "../../client/data/population-file.js";
+import { rowReader, show } from "../../client/data/rows.js";
+import type { ClientRows } from "../../client/data/types.js";
+import { KindredError } from "../../shared/base/errors.js";
+import { mergeFormats, type RowFormat } from "../../shared/config/format.js";
+
+/** One client of a list. Its format's fields take the place of the population's. */
+export interface PopulationEntry {
+  readonly name: string;
+  /** Folder or file of rows, absolute or relative to the working directory. */
+  readonly data: string;
+  /** The planted group, where it is known. */
+  readonly group?: string | undefined;
+  readonly format?: RowFormat | undefined;
+}
+
+export interface PlantedGroups {
+  /** The names that the population gives them, in order of appearance. */
+  readonly names: readonly string[];
+  /** Clients of each: a partition. */
+  readonly groups: readonly (readonly string[])[];
+}
+
+export interface Population {
+  /** In the population's order; names are unique. */
+  readonly clients: readonly ClientRows[];
+  /** Present where every client names its group. */
+  readonly planted?: PlantedGroups;
+}
+
+/** A run holds an n x n affinity matrix and solves thousands of subsets: far beyond any simulation on one machine. */
+const MAX_CLIENTS = 100_000;
+
+function fail(where: string, message: string): KindredError {
+  return new KindredError("invalid_data", `${where}: ${message}`, { where });
+}
+
+/** Clients as they are read, each name once. */
+class Members {
+  readonly clients: ClientRows[] = [];
+  readonly groups: (string | undefined)[] = [];
+  private readonly places = new Map<string, string>();
+
+  add(client: ClientRows, group: string | undefined, where: string): void {
+    const before = this.places.get(client.name);
+    if (before !== undefined) {
+      throw fail(where, `client ${show(client.name)} appears a second time (first: ${before}); names must be unique`);
+    }
+    if (this.clients.length === MAX_CLIENTS) throw fail(where, `more than ${MAX_CLIENTS} clients`);
+    this.places.set(client.name, where);
+    this.clients.push(client);
+    this.groups.push(group);
+  }
+}
+
+/**
+ * All clients of a population.
+ * @param population path of a population file, or a list of folders and files of rows
+ * @throws {KindredError} `not_found`, `invalid_data` or `invalid_config`, naming `file:LINE`, field and value
+ */
+export async function loadPopulation(
+  population: string | readonly PopulationEntry[],
+  { seed, format = {} }: LoadOptions,
+): Promise<Population> {
+  const members = new Members();
+  if (typeof population === "string") {
+    const read = rowReader(format);
+    for await (const line of readClientLines(population)) {
+      members.add(readClient(line, read, seed), groupOf(line), line.where);
+    }
+    if (members.clients.length === 0) throw fail(population, "holds no clients");
+  } else {
+    for (const [index, entry] of population.entries()) {
+      const where = `population[${index}]`;
+      const name = checkName(entry.name, "name", where);
+      const rows = await loadClient(entry.data, { name, seed, format: mergeFormats(format, entry.format) });
+      members.add(rows, entry.group, where);
+    }
+    if (members.clients.length === 0) throw fail("population", "lists no clients");
+  }
+  const { clients, groups } = members;
+  const planted = plantedOf(clients, groups, typeof population === "string" ? population : "population");
+  return planted === undefined ? { clients } : { clients, planted };
+}
+
+function plantedOf(
+  clients: readonly ClientRows[],
+  groups: readonly (string | undefined)[],
+  where: string,
+): PlantedGroups | undefined {
+  const without = groups.indexOf(undefined);
+  if (groups.every((group) => group === undefined)) return undefined;
+  if (without >= 0) {
+    const name = show(clients[without]?.name);
+    throw fail(where, `client ${name} names no group, though others do; give a group to every client or to none`);
+  }
+  const byName = new Map<string, string[]>();
+  clients.forEach((client, index) => {
+    const group = groups[index] as string;
+    const members = byName.get(group);
+    if (members === undefined) byName.set(group, [client.name]);
+    else members.push(client.name);
+  });
+  return { names: [...byName.keys()], groups: [...byName.values()] };
+}
