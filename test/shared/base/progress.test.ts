@@ -1,12 +1,20 @@
 import assert from "node:assert/strict";
-import { PassThrough } from "node:stream";
+import { Writable } from "node:stream";
 import { test } from "node:test";
 import { createProgress } from "../../../shared/base/progress.js";
 
 /** A stream that keeps what is written; a terminal of 80 columns where asked. */
 function sink(isTTY = false) {
-  const stream = Object.assign(new PassThrough(), { isTTY, columns: 80 });
-  return { stream, text: () => String(stream.read() ?? "") };
+  // Not a PassThrough and `read()`, which gives all that is buffered up to Node 24 and one chunk of it in Node 26.
+  let written = "";
+  const stream = new Writable({
+    decodeStrings: false,
+    write(chunk, _encoding, done) {
+      written += String(chunk);
+      done();
+    },
+  });
+  return { stream: Object.assign(stream, { isTTY, columns: 80 }), text: () => written };
 }
 
 test("in a log a stage is a line now and then, and one at its end", () => {
