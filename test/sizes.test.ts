@@ -1,0 +1,192 @@
+/**
+ * Holds the limits of size for all product code: 80 lines per function, 5 parameters per list, 400 lines per file. The functions
+ * are found by TypeScript's own parser. Each exception names its reason and fails the test once nothing needs it.
+ */
+import assert from "node:assert/strict";
+import { relative, sep } from "node:path";
+import { test } from "node:test";
+import { type Node, type SourceFile, SyntaxKind } from "typescript/unstable/ast";
+import {
+  isArrowFunction,
+  isConstructorDeclaration,
+  isFunctionDeclaration,
+  isFunctionExpression,
+  isGetAccessorDeclaration,
+  isMethodDeclaration,
+  isSetAccessorDeclaration,
+} from "typescript/unstable/ast/is";
+import { API } from "typescript/unstable/sync";
+import { asset } from "../shared/base/assets.js";
+
+interface Limits {
+  readonly functionLines: number;
+  readonly parameters: number;
+  readonly fileLines: number;
+}
+
+const LIMITS: Limits = { functionLines: 80, parameters: 5, fileLines: 400 };
+
+/** Files and folders of product code. Generated code is no part of it. */
+const PRODUCT = ["index.ts", "kindred.ts", "cli", "client", "coordinator", "shared", "simulations", "tasks"];
+
+/** `FILE` for its lines, `FILE NAME` for a function's lines, `FILE NAME()` for its parameters -> the reason. */
+const EXCEPTIONS: Readonly<Record<string, string>> = {};
+
+/** Not yet split. Whoever changes one of these files splits it and removes its line; new lines are not added. */
+const DEBTS: readonly string[] = [
+  "kindred.ts",
+  "kindred.ts rowCommands",
+  "kindred.ts stageCommands",
+  "kindred.ts machineCommands",
+  "shared/adapters/safetensors.ts",
+  "shared/graph/gradients.ts",
+  "shared/graph/graph.ts",
+  "shared/models/gguf.ts",
+  "shared/models/hub.ts explain()",
+  "shared/runtimes/install/wheels.ts fetchNvidiaWheels()",
+  "shared/runtimes/onnx/encode.ts",
+  "shared/wire/codec.ts",
+  "client/models/gpt2.ts hiddenStates()",
+  "client/models/gptj.ts hiddenStates()",
+  "client/models/llama.ts hiddenStates()",
+  "client/models/neox.ts hiddenStates()",
+  "client/outbox/upload.ts attempt()",
+  "client/profile/measure.ts timesOf()",
+  "client/tasks/sketch.ts sketchDataset()",
+  "client/tuning/curvature.ts constructor()",
+  "client/tuning/ensemble-weights.ts fitEnsembleWeights()",
+  "client/tuning/generation.ts generate()",
+  "client/tuning/memory.ts tokensOfRows()",
+  "client/tuning/negatives.ts comparisonsOf()",
+  "client/tuning/scoring.ts scoreRows()",
+  "client/tuning/scoring.ts scoreMixtures()",
+  "client/tuning/scoring.ts choiceNlls()",
+  "client/tuning/scoring.ts keepLogits()",
+  "client/tuning/sketching.ts sketchRows",
+  "client/tuning/sketching.ts sketchRows()",
+  "client/tuning/training.ts trainAdapter",
+  "client/tuning/training.ts trainAdapter()",
+  "client/tuning/training.ts constructor()",
+  "coordinator/estimation/batched.ts",
+  "coordinator/estimation/batched.ts constructor()",
+  "coordinator/grouping/group.ts",
+  "coordinator/grouping/group.ts groupClients",
+  "coordinator/grouping/group.ts baselineGroups()",
+  "coordinator/grouping/subspace.ts product()",
+  "coordinator/grouping/subspace.ts axpy()",
+  "coordinator/pipeline/context.ts ask()",
+  "coordinator/pipeline/ensemble.ts boostGroup()",
+  "coordinator/pipeline/estimate.ts solve",
+  "coordinator/pipeline/run.ts runPipeline",
+  "coordinator/pipeline/train.ts trainTogether",
+  "coordinator/roster/hub.ts",
+  "coordinator/stages/group.ts bySketches()",
+  "simulations/simulate.ts federate()",
+  "simulations/population/gradients.ts sketchPopulation",
+  "simulations/report/check.ts checkReport",
+  "simulations/report/html.ts",
+  "simulations/report/html.ts clientsSection",
+  "simulations/report/terminal.ts",
+  "simulations/scenarios/estimates/estimation-error.ts",
+  "simulations/scenarios/frame/lab.ts constructor()",
+  "simulations/scenarios/gradients/linearisation.ts eachLogits()",
+  "simulations/scenarios/gradients/linearisation.ts eachGradient()",
+];
+
+/** Everything in a file that is beyond a limit, by the key of its exception. */
+function oversized(file: string, source: SourceFile, limits: Limits = LIMITS): Map<string, string> {
+  const found = new Map<string, string>();
+  const { text } = source;
+  const linesOf = (from: number, to: number): number => text.slice(from, to).split("\n").length;
+  const fileLines = text.trimEnd().split("\n").length;
+  if (fileLines > limits.fileLines) found.set(file, `${fileLines} lines; at most ${limits.fileLines}`);
+  const visit = (node: Node, outer: string): void => {
+    const name = nameOf(node) ?? outer;
+    const parameters = parametersOf(node);
+    if (parameters !== undefined) {
+      const lines = linesOf(node.getStart(source), node.end);
+      if (lines > limits.functionLines && !isClosedSwitch(node))
+        found.set(`${file} ${name}`, `${lines} lines; at most ${limits.functionLines}`);
+      if (parameters > limits.parameters)
+        found.set(`${file} ${name}()`, `${parameters} parameters; at most ${limits.parameters}`);
+    }
+    node.forEachChild((child) => visit(child, name));
+  };
+  source.forEachChild((child) => visit(child, ""));
+  return found;
+}
+
+/** Number of parameters of a function; undefined for any other node. */
+function parametersOf(node: Node): number | undefined {
+  return isArrowFunction(node) ||
+    isConstructorDeclaration(node) ||
+    isFunctionDeclaration(node) ||
+    isFunctionExpression(node) ||
+    isGetAccessorDeclaration(node) ||
+    isMethodDeclaration(node) ||
+    isSetAccessorDeclaration(node)
+    ? node.parameters.length
+    : undefined;
+}
+
+function nameOf(node: Node): string | undefined {
+  const { name } = node as Node & { readonly name?: Node & { readonly text?: string } };
+  return isConstructorDeclaration(node) ? "constructor" : name?.text;
+}
+
+/** Whether a function's body is one `switch` and little beside it: a case per member of a union. */
+function isClosedSwitch(node: Node): boolean {
+  const { body } = node as Node & { readonly body?: Node & { readonly statements?: readonly Node[] } };
+  const statements = body?.statements ?? [];
+  return statements.length <= 6 && statements.some(({ kind }) => kind === SyntaxKind.SwitchStatement);
+}
+
+/** Each source of the product with its tree. */
+function parsed(): { readonly file: string; readonly source: SourceFile }[] {
+  const api = new API({ cwd: asset() });
+  try {
+    const config = asset("tsconfig.json");
+    const { program, rootFiles } = api.updateSnapshot({ openProjects: [config] }).getProject(config)!;
+    return rootFiles
+      .map((path) => ({ path, file: relative(asset(), path).split(sep).join("/") }))
+      .filter(
+        ({ file }) => PRODUCT.some((top) => file === top || file.startsWith(`${top}/`)) && !file.includes("/gen/"),
+      )
+      .map(({ path, file }) => ({ file, source: program.getSourceFile(path)! }));
+  } finally {
+    api.close();
+  }
+}
+
+const sources = parsed();
+
+test("no function, no list of parameters and no file of the product is beyond its limit", (context) => {
+  assert.ok(sources.length > 200, `only ${sources.length} sources found`);
+  const found = new Map(sources.flatMap(({ file, source }) => [...oversized(file, source)]));
+  const excused = [...Object.keys(EXCEPTIONS), ...DEBTS];
+  const beyond = [...found].filter(([key]) => !excused.includes(key));
+  assert.deepEqual(
+    beyond.map(([key, says]) => `${key}: ${says}`),
+    [],
+  );
+  assert.deepEqual(
+    Object.keys(EXCEPTIONS).filter((key) => !found.has(key)),
+    [],
+    "exceptions that nothing needs any more",
+  );
+  for (const key of DEBTS) if (!found.has(key)) context.diagnostic(`remove from DEBTS: ${key}`);
+});
+
+test("positive control: functions, methods, closures, parameters and files beyond a limit are found", () => {
+  const file = "client/models/positions.ts";
+  const { source } = sources.find((one) => one.file === file)!;
+  const found = oversized(file, source, { functionLines: 10, parameters: 1, fileLines: 20 });
+  assert.deepEqual([...found.keys()].sort(), [
+    file,
+    `${file} constructor`,
+    `${file} constructor()`,
+    `${file} lengthOf()`,
+    `${file} place`,
+    `${file} place()`,
+  ]);
+});
