@@ -36,8 +36,12 @@ function config(text: string): string {
 
 test("words that are no command or option are a user's mistake, on one line", () => {
   refuses([], /no command given/);
-  refuses(["simulte"], /unknown command 'simulte' \(Did you mean simulate\?\)/);
-  refuses(["simulate", "a.yaml", "--out", "x", "--jsno"], /unknown option '--jsno' \(Did you mean --json\?\)/);
+  refuses(["simulte"], /unknown command 'simulte' \(did you mean 'simulate'\?\); see kindred --help/);
+  refuses(["simulate", "a.yaml", "--out", "x", "--jsno"], /unknown option '--jsno' \(did you mean '--json'\?\)/);
+  refuses(
+    ["simulate", "a.yaml", "--otu", "x"],
+    /unknown option '--otu' \(did you mean '--out'\?\); see kindred simulate/,
+  );
   refuses(["simulate", "--out", "x"], /missing required argument 'config'/);
   refuses(["simulate", "a.yaml"], /required option '--out <dir>' not specified/);
   refuses(["simulate", "a.yaml", "b.yaml", "--out", "x"], /too many arguments/);
@@ -49,7 +53,7 @@ test("words that are no command or option are a user's mistake, on one line", ()
   refuses(["runtime", "list", "cuda"], /runtime list takes no name/);
   refuses(["runtime", "add", "rocm"], /there is no runtime rocm to add; there are cuda and tfjs/);
   refuses(["runtime", "add", "cuda", "--index", "pypi"], /--index must be the http or https address/);
-  refuses(["schema", "cilent"], /schema cilent: there is one for simulate and for coordinator/);
+  refuses(["schema", "cilent"], /schema cilent: no such kind of configuration; expected simulate or coordinator/);
 });
 
 test("predict writes an answer a row, and refuses words that do not go together", () => {
@@ -92,7 +96,7 @@ test("a stack trace is shown with --debug alone", () => {
 });
 
 test("help and version are results: on stdout, exit code 0", () => {
-  for (const args of [["simulate", "--help"], ["--version"]]) {
+  for (const args of [["simulate", "--help"], ["help", "simulate"], ["--version"]]) {
     const { status, stdout, stderr } = kindred(...args);
     assert.equal(status, 0);
     assert.equal(stderr, "");

@@ -13,8 +13,12 @@ import { asset } from "../shared/base/assets.js";
  * has no line of its own.
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  // kindred.ts
-  "": ["client/*", "coordinator/*", "shared/*", "simulations/*"],
+  // kindred.ts, index.ts
+  "": ["cli", "client/*", "coordinator/*", "shared/*", "simulations/*"],
+
+  cli: ["cli/*", "client/*", "coordinator/*", "shared/*", "simulations/*"],
+  // Parsers and groups of options know values, not jobs.
+  "cli/options": ["shared/*"],
 
   "shared/base": [],
   "shared/adapters": ["shared/base"],
@@ -96,7 +100,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "coordinator/storage/files": ["coordinator/storage", "shared/base", "shared/wire"],
 
   "simulations/*": ["client/*", "coordinator/*", "shared/*", "simulations/*"],
-  "test/*": ["client/*", "coordinator/*", "shared/*", "simulations/*", "test/*"],
+  // Programs of a clone behave at a terminal as the command line does.
+  "simulations/scenarios": ["cli", "client/*", "coordinator/*", "shared/*", "simulations/*"],
+  "test/*": ["cli/*", "client/*", "coordinator/*", "shared/*", "simulations/*", "test/*"],
 };
 
 /** A rule about single files: whoever imports a target that matches must match `by`. */
@@ -138,6 +144,16 @@ const RULES: readonly Rule[] = [
     by: /^(coordinator\/storage|test)\//,
   },
   { name: "kindred.ts is imported by nobody", target: /^kindred\.ts$/, by: /^$/ },
+  {
+    name: "kindred.ts starts cli/ and nothing else",
+    target: /^(client|coordinator|shared|simulations)\//,
+    by: /^(?!kindred\.ts$)/,
+  },
+  {
+    name: "what a process prints, and how it ends, is the business of programs",
+    target: /^cli\//,
+    by: /^(kindred\.ts$|cli\/|simulations\/scenarios\/main\.ts$|test\/)/,
+  },
 ];
 
 /** The specifiers that a source imports, types included; `import()` too. */
@@ -190,7 +206,7 @@ const SELF = "test/layers.test.ts";
 
 /** All sources of the project, from the root. */
 function sources(): string[] {
-  const below = ["client", "coordinator", "shared", "simulations", "test"].flatMap((top) =>
+  const below = ["cli", "client", "coordinator", "shared", "simulations", "test"].flatMap((top) =>
     readdirSync(asset(top), { recursive: true, encoding: "utf8" }).map((name) => `${top}/${name.split(sep).join("/")}`),
   );
   const root = readdirSync(asset()).filter((name) => /\.(ts|mjs|js)$/.test(name));
@@ -230,6 +246,11 @@ test("positive control: each kind of forbidden import is seen", () => {
     ["client/tasks/x.ts", `import { uploadFile } from "@huggingface/hub";`, /hub/],
     ["coordinator/estimation/x.ts", `import ort from "onnxruntime-node";`, /compute engine/],
     ["simulations/x.ts", `import "../kindred.js";`, /nobody/],
+    ["simulations/scenarios/x.ts", `import { runJob } from "../../cli/process.js";`, /business of programs/],
+    ["shared/base/x.ts", `import { runJob } from "../../cli/process.js";`, /may import/],
+    ["cli/options/x.ts", `import { runClient } from "../../client/client.js";`, /may import/],
+    ["kindred.ts", `import { runClient } from "./client/client.js";`, /nothing else/],
+    ["index.ts", `export { runJob } from "./cli/process.js";`, /business of programs/],
     ["shared/novelty/x.ts", "", /has no line/],
     ["client/data/deeper/x.ts", "", /has no line/],
     ["novelty/x.ts", "", /has no line/],

@@ -5,9 +5,9 @@
  */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { reportError, runJob, wantsColour } from "../../cli/process.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
-import { reportError, runJob, wantsColour } from "../../shared/base/process.js";
 import { DEMO_OPTIONS } from "../demo/demo.js";
 import { DEMO_MODEL } from "../demo/pretrain.js";
 import { plantedPopulation, populationLines } from "../population/planted.js";

@@ -1,8 +1,8 @@
 /** A process that runs one job by `runJob`, for the test of it. Its first argument says how the job behaves. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { JobContext } from "../../../shared/base/command.js";
-import { KindredError } from "../../../shared/base/errors.js";
-import { printResult, reportError, runJob, stopCode } from "../../../shared/base/process.js";
+import { printResult, reportError, runJob } from "../../cli/process.js";
+import type { JobContext } from "../../shared/base/command.js";
+import { KindredError } from "../../shared/base/errors.js";
 
 const [behaviour] = process.argv.slice(2);
 
@@ -26,9 +26,6 @@ process.exit(
       await printResult(result, { json: true }, () => "");
       return 0;
     },
-    (error: unknown) => {
-      const code = reportError(error, false);
-      return code === 130 ? stopCode() : code;
-    },
+    (error: unknown) => reportError(error, false),
   ),
 );

@@ -1,12 +1,10 @@
 /**
- * What a process owes the person at its terminal: results on stdout and all else on stderr, one line for a mistake, a stop
- * on Ctrl-C that says how to go on, an exit code that tells the truth. Knows no command.
+ * How a process behaves at its terminal: results go to stdout and all else to stderr, a mistake is one line, Ctrl-C stops the
+ * job and says how to resume, the exit code is true. Knows no command, and ends no process: it returns exit codes.
  */
 import { setMaxListeners } from "node:events";
-import type { JobContext } from "./command.js";
-import { exitCodeOf, KindredError } from "./errors.js";
-import { createLog } from "./log.js";
-import { createProgress } from "./progress.js";
+import type { JobContext } from "../shared/base/command.js";
+import { exitCodeOf, KindredError } from "../shared/base/errors.js";
 
 export interface OutputOptions {
   readonly debug?: boolean;
@@ -24,7 +22,7 @@ const STOP_MS = 20_000;
 
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 
-/** Messages quote files and options, and what they hold must not steer the terminal. */
+/** Messages quote files and options, whose control characters must not steer the terminal. */
 const oneLine = (text: string): string =>
   text
     .replace(/\s*[\r\n]\s*/g, " ")
@@ -34,18 +32,29 @@ const oneLine = (text: string): string =>
 /** The signal that asked the running job to stop. */
 let stoppedBy: keyof typeof EXIT_CODES | undefined;
 
-/** Exit code of a job that was stopped: 130 after Ctrl-C. */
-export function stopCode(): number {
-  return EXIT_CODES[stoppedBy ?? "SIGINT"];
-}
-
 /** Whether colours may be written: to a terminal that shows them, unless NO_COLOR is set (no-color.org). */
 export function wantsColour(stream: { readonly isTTY?: boolean }): boolean {
   return stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
 }
 
+/** Width and colours of the terminal that results are written to. */
+export function screen(): { readonly color: boolean; readonly width: number } {
+  return { color: wantsColour(process.stdout), width: process.stdout.columns ?? 80 };
+}
+
 /**
- * Runs a job with what it needs from its process, and stops it on Ctrl-C. Call it once per process. It never ends the process:
+ * Calls `exit` where this process cannot go on: nobody reads its output any longer (`| head`), which is no error, or an error
+ * reached no handler.
+ */
+export function watchProcess({ debug, exit }: { readonly debug: boolean; exit(code: number): void }): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => exit(error.code === "EPIPE" ? 0 : 1));
+  for (const event of ["uncaughtException", "unhandledRejection"]) {
+    process.on(event, (error: unknown) => exit(reportError(error, debug)));
+  }
+}
+
+/**
+ * Gives a job its log, its progress and its signal, and stops it on Ctrl-C. Call it once per process. It never ends the process:
  * it rejects, also where a job that was stopped does not come to an end, and its caller then ends the process.
  * @param options `resumes`: the same command continues where it was stopped
  * @throws {KindredError} `cancelled`, saying how to resume, where the job was stopped
@@ -55,6 +64,11 @@ export async function runJob<T>(
   job: (context: JobContext) => Promise<T>,
   { resumes = false }: { readonly resumes?: boolean } = {},
 ): Promise<T> {
+  // Loaded here: `--help` and mistakes need neither.
+  const [{ createLog }, { createProgress }] = await Promise.all([
+    import("../shared/base/log.js"),
+    import("../shared/base/progress.js"),
+  ]);
   // Lines of a log would tear the bars that a terminal shows.
   const usual = process.stderr.isTTY ? "warn" : "info";
   const log = await createLog({ level: output.debug ? "debug" : output.quiet ? "error" : usual });
@@ -121,7 +135,10 @@ export async function printResult(value: unknown, { json }: OutputOptions, text:
   });
 }
 
-/** Says on stderr what went wrong, on one line unless `debug`. @returns the exit code */
+/**
+ * Says on stderr what went wrong, on one line unless `debug`.
+ * @returns the exit code: 2 for a user's mistake, 130 after Ctrl-C, 143 after SIGTERM, else 1
+ */
 export function reportError(error: unknown, debug: boolean): number {
   const code = exitCodeOf(error);
   const message = error instanceof Error ? error.message : String(error);
@@ -130,5 +147,5 @@ export function reportError(error: unknown, debug: boolean): number {
   if (debug) {
     for (let cause = error; cause instanceof Error; cause = cause.cause) process.stderr.write(`${cause.stack}\n`);
   }
-  return code;
+  return code === EXIT_CODES.SIGINT ? EXIT_CODES[stoppedBy ?? "SIGINT"] : code;
 }

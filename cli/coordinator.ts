@@ -1,0 +1,31 @@
+/** `kindred coordinator --config FILE --listen HOST:PORT --state DIR` */
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { example } from "./options/help.js";
+import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
+import { type OutputOptions, runJob } from "./process.js";
+
+interface CoordinatorOptions extends OutputOptions, TlsOptions {
+  readonly config: string;
+  readonly listen: string;
+  readonly state: string;
+}
+
+export function coordinator(command: Command): Command {
+  command
+    .requiredOption("--config <file>", "configuration of the run (YAML); minClients is needed")
+    .requiredOption("--listen <host:port>", "address to listen on")
+    .requiredOption("--state <dir>", "folder of the state, from which a killed coordinator resumes")
+    .action(async (options: CoordinatorOptions) => {
+      const { loadCoordinatorConfig } = await import("../shared/config/config.js");
+      const plan = await loadCoordinatorConfig(options.config);
+      const { runCoordinator } = await import("../coordinator/coordinator.js");
+      const job = { listen: options.listen, state: resolve(options.state), security: securityOf(options) };
+      await runJob<void>(options, (context) => runCoordinator(plan, job, context), { resumes: true });
+    });
+  tlsOptions(command, "coordinator");
+  return example(
+    command,
+    "coordinator --config docs/example/coordinator.yaml --listen 127.0.0.1:7461 --state runs/coordinator",
+  );
+}

@@ -1,0 +1,21 @@
+/** Options of many commands that concern no data: what is printed, what is replaced. */
+import { type Command, Option } from "commander";
+
+const GENERAL = "General:";
+
+export interface ForceOption {
+  readonly force?: boolean;
+}
+
+/** The options of every command. */
+export const generalOptions = (to: Command): Command =>
+  to
+    .addOption(new Option("--debug", "show details and stack traces").helpGroup(GENERAL))
+    .addOption(new Option("--quiet", "show no progress, and of the log only errors").helpGroup(GENERAL));
+
+export const jsonOption = (): Option =>
+  new Option("--json", "print the result as one JSON document").helpGroup(GENERAL);
+
+export const helpOption = (): Option => new Option("-h, --help", "show this help").helpGroup(GENERAL);
+
+export const forceOption = (what = "what is there"): Option => new Option("--force", `replace ${what}`);

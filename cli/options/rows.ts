@@ -1,0 +1,57 @@
+/** Options for a file of rows and the form of its rows. */
+import { type Command, Option } from "commander";
+import { jsonOption } from "./general.js";
+import { type ModelOptions, modelOf, modelOptions } from "./model.js";
+import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./runtime.js";
+import { choiceMap, integer } from "./values.js";
+
+export interface FormatOptions {
+  readonly template?: string;
+  readonly choices?: Record<string, string>;
+  readonly label?: string;
+}
+
+export interface RowsOptions extends ModelOptions, FormatOptions, RuntimeOptions {
+  readonly data: string;
+  readonly maxTokens: number;
+}
+
+const GROUP = "Form of the rows:";
+
+/** How rows that are objects or CSV become prompts and completions. */
+export const formatOptions = (to: Command): Command =>
+  to
+    .addOption(
+      new Option(
+        "--template <text>",
+        "prompt of rows that are objects, fields in braces: 'Text: {text} Answer:'",
+      ).helpGroup(GROUP),
+    )
+    .addOption(
+      new Option("--choices <json>", `completion of each label: '{"0": " no", "1": " yes"}'`)
+        .argParser(choiceMap)
+        .helpGroup(GROUP),
+    )
+    .addOption(new Option("--label <field>", "field that holds the label").helpGroup(GROUP));
+
+/** The options of the commands that read a file of rows. @param longest what `--max-tokens` counts */
+export const rowsOptions = (to: Command, longest = "longest row in tokens"): Command =>
+  runtimeOptions(
+    formatOptions(
+      modelOptions(to)
+        .requiredOption("--data <file>", "rows: .jsonl, .jsonl.gz or .csv")
+        .option("--max-tokens <n>", longest, integer(2), 512),
+    ),
+  ).addOption(jsonOption());
+
+export const formatOf = ({ template, choices, label }: FormatOptions) => ({
+  ...(template === undefined ? {} : { template }),
+  ...(choices === undefined ? {} : { choices }),
+  ...(label === undefined ? {} : { label }),
+});
+
+/** The values of `rowsOptions`, as a job takes them. */
+export async function rowsOf(options: RowsOptions) {
+  const { data, maxTokens } = options;
+  return { ...(await modelOf(options)), data, maxTokens, format: formatOf(options), runtime: runtimeOf(options) };
+}

@@ -1,0 +1,21 @@
+/** A simulation's file and folder, for the commands that run it in whole or in part. */
+import { resolve } from "node:path";
+import type { ForceOption } from "./general.js";
+import { type RuntimeOptions, runtimeOf } from "./runtime.js";
+
+export interface SimulationOptions extends RuntimeOptions, ForceOption {
+  readonly out: string;
+}
+
+/** The plan of the file, on the runtime that the options choose; the folder of its results; the bound on memory. */
+export async function simulationOf(config: string, options: SimulationOptions) {
+  const { loadSimulationConfig } = await import("../../shared/config/config.js");
+  const read = await loadSimulationConfig(config);
+  const { memory, ...runtime } = runtimeOf(options, read.runtime);
+  const place = {
+    out: resolve(options.out),
+    force: options.force === true,
+    ...(memory === undefined ? {} : { memory }),
+  };
+  return { plan: { ...read, runtime }, place };
+}
