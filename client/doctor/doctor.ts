@@ -125,10 +125,10 @@ function tryOut(name: string, timeoutMs: number, signal: AbortSignal): Promise<T
     child.stderr?.on("data", (chunk: Buffer) => {
       words = (words + chunk.toString("utf8")).slice(-MAX_WORDS);
     });
-    // Its end is waited for: one that computes rightly and falls over when it ends has computed rightly.
     let answer: TrialAnswer | undefined;
     child.on("message", (message) => {
       answer = message as TrialAnswer;
+      child.kill("SIGKILL"); // its end counts for nothing: a library that fails there has computed rightly
     });
     child.on("error", (error) => done({ outcome: "failed", why: `its process did not start (${error.message})` }));
     child.on("close", (code, killed) => {

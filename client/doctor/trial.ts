@@ -1,6 +1,6 @@
 /**
  * The process in which the doctor tries one way to compute, named by its first argument: a broken native library may end it, or
- * never come back. It answers its parent by one message.
+ * never come back. It answers its parent by one message; the parent then ends it, because a native library may hold it.
  */
 import { asKindredError } from "../../shared/base/errors.js";
 import { CANDIDATES } from "../../shared/runtimes/choose.js";
@@ -29,6 +29,4 @@ async function attempt(name: string): Promise<TrialAnswer> {
   }
 }
 
-const answer = await attempt(process.argv[2] ?? "");
-// Not left to end by itself: a native library may hold the process.
-process.send?.(answer, () => process.exit(0));
+process.send?.(await attempt(process.argv[2] ?? ""));

@@ -1,13 +1,17 @@
-/** The process of one measurement, told by its first argument what to measure. It answers its parent by one message. */
+/**
+ * The process of one measurement, which its first argument describes. It answers its parent by one message; the parent then ends
+ * it, because a native library may hold it.
+ */
 import { asKindredError } from "../../shared/base/errors.js";
 import { type Measured, measure } from "./measure.js";
 import type { Setting, Work } from "./work.js";
 
 export type Answer = { readonly measured: Measured } | { readonly why: string };
 
-// A parent that is gone cannot be told anything. It may have gone while this was loaded.
-process.on("disconnect", () => process.exit(1));
-if (!process.connected) process.exit(1);
+// Without its parent a measurement has no use and nobody to end it. The parent may have gone while this was loaded.
+const end = (): boolean => process.kill(process.pid, "SIGKILL");
+process.on("disconnect", end);
+if (!process.connected) end();
 
 async function attempt(): Promise<Answer> {
   const { setting, work } = JSON.parse(process.argv[2] as string) as { setting: Setting; work: Work };
@@ -18,6 +22,4 @@ async function attempt(): Promise<Answer> {
   }
 }
 
-const answer = await attempt();
-// Not left to end by itself: a native library may hold the process.
-process.send?.(answer, () => process.exit(0));
+process.send?.(await attempt());

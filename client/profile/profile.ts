@@ -92,6 +92,7 @@ function apart(setting: Setting, work: Work, signal: AbortSignal): Promise<Answe
     let answer: Answer | undefined;
     child.on("message", (message) => {
       answer = message as Answer;
+      child.kill("SIGKILL");
     });
     child.on("error", (error) => {
       // Of a process that a stop has killed, the end is waited for: nothing of it is left behind.

@@ -93,7 +93,7 @@ test("a measurement whose parent is gone ends itself", async () => {
   const child = fork(at("client/profile/child.js"), [job], { stdio: ["ignore", "ignore", "ignore", "ipc"] });
   const end = once(child, "exit");
   child.disconnect();
-  assert.deepEqual(await end, [1, null]);
+  assert.deepEqual(await end, [null, "SIGKILL"]);
 });
 
 test("a batch that the model cannot read is refused before anything is measured", async () => {
