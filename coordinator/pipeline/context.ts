@@ -138,6 +138,14 @@ export class PipelineContext {
     this.log.warn("a client is left out", { client, stage, reason: message });
   }
 
+  /** Works with clients side by side. What goes wrong is noted in the clients' order, not in the order in which they finish. */
+  async sideBySide(clients: readonly string[], work: (client: string, at: number) => Promise<void>): Promise<void> {
+    const before = this.faults.length;
+    await Promise.all(clients.map(work));
+    const added = this.faults.splice(before);
+    this.faults.push(...added.sort((a, b) => clients.indexOf(a.client) - clients.indexOf(b.client)));
+  }
+
   /** Runs work and books its time on the methods. */
   async timed<T>(methods: readonly MethodName[], work: () => Promise<T>): Promise<T> {
     const start = performance.now();

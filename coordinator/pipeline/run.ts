@@ -96,20 +96,18 @@ export async function runPipeline(
   if (localPayers.length > 0) {
     const stage = ctx.progress.stage("train local", names.length);
     await ctx.timed(localPayers, () =>
-      Promise.all(
-        names.map(async (client, at) => {
-          const { values } = await trainFederated(ctx, {
-            name: `local-${at}`,
-            stage: "train local",
-            methods: localPayers,
-            clients: [client],
-            adapter: ctx.adapterSpec(),
-            learningRate,
-          });
-          if (values !== undefined) local.set(client, values);
-          stage.tick();
-        }),
-      ),
+      ctx.sideBySide(names, async (client, at) => {
+        const { values } = await trainFederated(ctx, {
+          name: `local-${at}`,
+          stage: "train local",
+          methods: localPayers,
+          clients: [client],
+          adapter: ctx.adapterSpec(),
+          learningRate,
+        });
+        if (values !== undefined) local.set(client, values);
+        stage.tick();
+      }),
     );
     stage.done();
   }

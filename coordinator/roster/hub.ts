@@ -34,6 +34,8 @@ export interface HubOptions {
   readonly silenceMs?: number;
   /** How often the clocks are looked at. @default 250 */
   readonly tickMs?: number;
+  /** Calls `look` every `periodMs` until the returned function is called. @default a timer that keeps no process alive */
+  readonly every?: (look: () => void, periodMs: number) => () => void;
 }
 
 export interface EnrolRequest {
@@ -85,6 +87,12 @@ function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
+function timer(look: () => void, periodMs: number): () => void {
+  const interval = setInterval(look, periodMs);
+  interval.unref();
+  return () => clearInterval(interval);
+}
+
 export class Hub implements ClientPool {
   private readonly members = new Map<string, Member>();
   /** By the hash of the token: whose session it is, and whether it is the name's present one. */
@@ -93,7 +101,7 @@ export class Hub implements ClientPool {
   private readonly running = new Map<string, Running>();
   private readonly withdrawn = new Set<string>();
   private readonly waiters = new Set<() => void>();
-  private readonly timer: NodeJS.Timeout;
+  private readonly stopTicking: () => void;
   private readonly policy: { readonly silenceMs: number };
   private readonly now: () => number;
   private readonly tickMs: number;
@@ -107,8 +115,7 @@ export class Hub implements ClientPool {
     this.policy = { silenceMs: options.silenceMs ?? DEFAULT_SILENCE_MS };
     this.tickMs = options.tickMs ?? DEFAULT_TICK_MS;
     this.lastTickMs = this.now();
-    this.timer = setInterval(() => this.tick(), this.tickMs);
-    this.timer.unref();
+    this.stopTicking = (options.every ?? timer)(() => this.tick(), this.tickMs);
   }
 
   /** Takes up the clients and tasks that the store holds. */
@@ -136,7 +143,7 @@ export class Hub implements ClientPool {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    clearInterval(this.timer);
+    this.stopTicking();
     for (const id of [...this.polls.keys()]) this.answer(id, { type: "none" });
     for (const task of this.running.values()) task.reject(new KindredError("cancelled", "the coordinator is closing"));
     this.running.clear();
@@ -267,7 +274,6 @@ export class Hub implements ClientPool {
   async fail(name: string, taskId: string, code: ErrorCode, message: string): Promise<Receipt> {
     const stored = await this.ownTask(name, taskId);
     if (!stored) return { accepted: false, reason: "no such task of this client" };
-    if (stored.outcome) return receiptOf(stored.outcome);
     const outcome: TaskOutcome = {
       ok: false,
       code,
@@ -275,7 +281,9 @@ export class Hub implements ClientPool {
       bytesUp: 0,
       bytesDown: bytesDown(stored),
     };
-    await this.settle(stored, outcome);
+    // The same failure again gets the same receipt: the first one may have been lost.
+    if (stored.outcome && !isDeepStrictEqual(stored.outcome, outcome)) return receiptOf(stored.outcome);
+    if (!stored.outcome) await this.settle(stored, outcome);
     return { accepted: code !== "invalid_message", reason: code === "invalid_message" ? message : "" };
   }
 

@@ -1,0 +1,49 @@
+/**
+ * Outcomes are what they were. `golden.json` holds a SHA-256 of the canonical JSON of what is independent of the machine: all but the
+ * affinities and what else is solved in float32. `node dist/test/coordinator/run/run.golden.test.js --write` writes it anew.
+ */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { it } from "node:test";
+import { asset } from "../../../shared/base/assets.js";
+import { canonical, machineIndependent } from "../../support/pinned-run.js";
+import { calm } from "./calm.js";
+import { CASES, type CaseName } from "./cases.js";
+
+interface Golden {
+  /** How the hashes were made. */
+  readonly made: string;
+  readonly sha256: Readonly<Record<string, string>>;
+}
+
+const FILE = asset("test", "coordinator", "run", "golden.json");
+const NAMES = Object.keys(CASES) as CaseName[];
+
+async function hashOf(name: CaseName): Promise<string> {
+  const { outcome } = await calm(name);
+  return createHash("sha256")
+    .update(canonical(machineIndependent(outcome)))
+    .digest("hex");
+}
+
+if (process.argv.includes("--write")) {
+  const sha256 = Object.fromEntries(await Promise.all(NAMES.map(async (name) => [name, await hashOf(name)] as const)));
+  const made = `node dist/test/coordinator/run/run.golden.test.js --write, on Node ${process.versions.node}: SHA-256 of the outcome of each calm run of cases.ts, as canonical JSON, without what the estimate solves in float32`;
+  writeFileSync(FILE, `${JSON.stringify({ made, sha256 } satisfies Golden, null, 2)}\n`);
+}
+
+const golden = JSON.parse(readFileSync(FILE, "utf8")) as Golden;
+for (const name of NAMES) {
+  it(`the outcome of the run "${name}" is what it was`, async () => {
+    assert.equal(await hashOf(name), golden.sha256[name]);
+  });
+}
+
+it("one number of an outcome changes its hash", async () => {
+  const { outcome } = await calm("tiny");
+  const { weights } = outcome as { weights: [string, number[]][] };
+  const other = weights.map(([client, [first, ...rest]]) => [client, [first! + 1e-15, ...rest]]);
+  const changed = { ...(outcome as object), weights: other } as unknown as typeof outcome;
+  assert.notEqual(canonical(machineIndependent(changed)), canonical(machineIndependent(outcome)));
+});

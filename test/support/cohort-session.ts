@@ -1,0 +1,186 @@
+/**
+ * A simulated client's session: enrols, polls, works, uploads, reports, and comes back to the coordinator's next process. It calls the
+ * hub as the server's handlers do, with results that passed the wire's codec, but without a network.
+ */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import type { Hub, NextTask, Receipt } from "../../coordinator/roster/hub.js";
+import type { Store } from "../../coordinator/storage/types.js";
+import { asKindredError, KindredError } from "../../shared/base/errors.js";
+import { decodeResult, encodeResult } from "../../shared/wire/codec.js";
+import type { TaskResult__Output } from "../../shared/wire/gen/kindred/v1/TaskResult.js";
+import { PROTOCOL_VERSION } from "../../shared/wire/limits.js";
+import { messageSize, services } from "../../shared/wire/services.js";
+import type { BlobRef, TaskResult, TaskResultWithBlobs, TaskSpec } from "../../shared/wire/tasks.js";
+import type { Cohort, CohortClient } from "./cohort.js";
+import { MODEL_HASH } from "./federation.js";
+import type { VirtualTime } from "./virtual-time.js";
+
+/** What happens to one attempt of a client at a task. */
+export interface Trouble {
+  /** Time that the work takes, milliseconds. */
+  readonly delayMs: number;
+  /** What gets lost: the task on its way to the client, the report, or the coordinator's receipt for it. */
+  readonly lost: "nothing" | "task" | "report" | "receipt";
+  /** Milliseconds after which the same report arrives once more; absent: never. */
+  readonly againMs?: number;
+}
+
+export const CALM: Trouble = { delayMs: 1, lost: "nothing" };
+
+/** One process of the coordinator, as clients see it. */
+export interface Process {
+  readonly hub: Hub;
+  readonly store: Store;
+  /** Rejects when the process dies. */
+  readonly dies: Promise<never>;
+  readonly signal: AbortSignal;
+}
+
+export interface SessionOptions {
+  readonly client: CohortClient;
+  readonly cohort: Cohort;
+  readonly time: VirtualTime;
+  /** The present process, or the next one once it is there. */
+  readonly process: () => Promise<Process>;
+  /** Of the client's next attempt. */
+  readonly trouble: (client: string, task: TaskSpec) => Trouble;
+}
+
+/** The connection is gone: the process died. */
+export class ConnectionLost extends Error {}
+
+const RETRY_MS = 50;
+const WAIT_MS = 60_000;
+const PIECE_BYTES = 100;
+
+export class CohortSession {
+  private token: string | undefined;
+  private break: (error: unknown) => void = () => undefined;
+
+  constructor(private readonly options: SessionOptions) {}
+
+  /** Works until the process of the test ends: nobody tells the client to go home. */
+  run(): Promise<never> {
+    return new Promise((_, reject) => {
+      this.break = reject;
+      this.loop().catch(reject);
+    });
+  }
+
+  private async loop(): Promise<never> {
+    for (;;) {
+      const next = await this.call(({ hub, signal }, name): Promise<NextTask> => hub.nextTask(name, WAIT_MS, signal));
+      if (next.type === "over") throw new Error("nobody ends a pinned run");
+      if (next.type === "task") await this.work(next.taskId, next.task);
+    }
+  }
+
+  private async work(taskId: string, task: TaskSpec): Promise<void> {
+    const { client, cohort, time, trouble } = this.options;
+    const { delayMs, lost, againMs } = trouble(client.name, task);
+    await time.sleep(delayMs);
+    if (lost === "task") return;
+    try {
+      await this.call(({ hub }, name) => hub.progress(name, taskId, 0.5));
+      const made = await cohort(client, task, (ref) => this.download(taskId, ref)).catch((error: unknown) =>
+        asKindredError(error),
+      );
+      const send =
+        made instanceof KindredError
+          ? this.failure(taskId, made)
+          : this.report(taskId, await this.upload(taskId, made));
+      if (lost === "report") return;
+      const receipt = await send();
+      if (lost === "receipt") await send();
+      if (againMs !== undefined) this.later(againMs, send, receipt);
+    } catch (error) {
+      // Somebody else settled the task meanwhile: an earlier copy of the report.
+      if (!(error instanceof KindredError && error.code === "not_found")) throw error;
+    }
+  }
+
+  /** Sends a report once more, whatever the client does then. */
+  private later(afterMs: number, send: () => Promise<Receipt>, receipt: Receipt): void {
+    const again = async (): Promise<void> => {
+      await this.options.time.sleep(afterMs);
+      assert.equal((await send()).accepted, receipt.accepted, "a second report has the receipt of the first");
+    };
+    again().catch(this.break);
+  }
+
+  private failure(taskId: string, { code, message }: KindredError) {
+    return () => this.call(({ hub }, name) => hub.fail(name, taskId, code, message));
+  }
+
+  private report(taskId: string, made: TaskResult) {
+    const method = services.Tasks.service.ReportResult;
+    const bytes = method.requestSerialize(encodeResult(taskId, made));
+    return () =>
+      this.call(({ hub }, name) => {
+        const message = method.requestDeserialize(bytes) as TaskResult__Output;
+        return hub.report(name, taskId, decodeResult(message), messageSize(message));
+      });
+  }
+
+  private async download(taskId: string, ref: BlobRef): Promise<Uint8Array> {
+    return this.call(async ({ hub, store }, name) => {
+      await hub.mayDownload(name, taskId, ref);
+      const pieces: Buffer[] = [];
+      for await (const piece of store.blobs.read(ref, 0, PIECE_BYTES)) pieces.push(piece);
+      return Uint8Array.from(Buffer.concat(pieces));
+    });
+  }
+
+  /** Sends the result's tensors, from where an earlier attempt stopped. */
+  private async upload(taskId: string, made: TaskResultWithBlobs): Promise<TaskResult> {
+    const send = async (bytes: Uint8Array): Promise<BlobRef> => {
+      const ref = { sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length };
+      await this.call(async ({ hub, store }, name) => {
+        await hub.mayUpload(name, taskId, ref);
+        if (await store.isUploaded(taskId, ref)) return;
+        const incoming = await store.blobs.receive(taskId, ref);
+        while (incoming.held < ref.size) {
+          await incoming.append(bytes.subarray(incoming.held, incoming.held + Math.ceil(ref.size / 2)));
+        }
+        await incoming.finish();
+        await store.completeUpload(taskId, ref);
+      });
+      return ref;
+    };
+    if (made.kind === "sketchGradients") return { ...made, rows: await send(made.rows) };
+    if (made.kind === "trainAdapter") return { ...made, values: await send(made.values) };
+    return made;
+  }
+
+  /** Calls the coordinator until a process of it lives to answer. */
+  private async call<T>(what: (process: Process, name: string) => Promise<T>): Promise<T> {
+    for (;;) {
+      const process = await this.options.process();
+      try {
+        return await Promise.race([this.enrolled(process).then((name) => what(process, name)), process.dies]);
+      } catch (error) {
+        if (!(error instanceof ConnectionLost)) throw error;
+        await this.options.time.sleep(RETRY_MS);
+      }
+    }
+  }
+
+  private async enrolled({ hub }: Process): Promise<string> {
+    const { name, rows } = this.options.client;
+    try {
+      if (this.token !== undefined) return hub.authenticate(this.token);
+    } catch (error) {
+      // A power cut took the session: the client enrols again.
+      if (!(error instanceof KindredError && error.code === "not_found")) throw error;
+    }
+    this.token = await hub.enrol({
+      protocolVersion: PROTOCOL_VERSION,
+      name,
+      instanceId: `instance of ${name}`,
+      modelHash: MODEL_HASH,
+      rows,
+    });
+    return name;
+  }
+}

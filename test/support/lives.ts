@@ -1,0 +1,161 @@
+/**
+ * A run whose coordinator dies and is opened again on what its state holds, as often as a test wants, in virtual time. Clients live
+ * through it; their attempts are delayed, lost and repeated as the test wants.
+ */
+import { setMaxListeners } from "node:events";
+import { Hub } from "../../coordinator/roster/hub.js";
+import type { Store } from "../../coordinator/storage/types.js";
+import { silentLog } from "../../shared/base/log.js";
+import type { Runtime } from "../../shared/runtimes/types.js";
+import { type Cohort, type CohortClient, cohort } from "./cohort.js";
+import { CALM, CohortSession, ConnectionLost, type Process, type Trouble } from "./cohort-session.js";
+import { MODEL_HASH } from "./federation.js";
+import { MemoryStore } from "./memory-store.js";
+import { type Death, mortal } from "./mortal-store.js";
+import { type Json, type PinnedPlan, pinnedRun } from "./pinned-run.js";
+import { VirtualTime } from "./virtual-time.js";
+
+/** Where the state is kept while no process of the coordinator lives. */
+export interface Disk {
+  /** The state as the next process finds it. */
+  open(): Promise<Store>;
+  /** Takes what the store does not promise to keep. */
+  powerCut(): void;
+}
+
+export interface Case {
+  readonly plan: PinnedPlan;
+  readonly clients: readonly CohortClient[];
+}
+
+export interface Adversity {
+  /** How the processes end, one after the other; the one after the last lives to the end. */
+  readonly deaths?: readonly Death[];
+  /** What happens to attempts, in the order in which clients begin them; those behind the list are calm. */
+  readonly troubles?: readonly Trouble[];
+  /** Of each attempt, in place of the list. */
+  readonly troubleOf?: (attempt: number) => Trouble;
+  /** @default the deterministic one */
+  readonly cohort?: Cohort;
+  /** @default memory */
+  readonly disk?: Disk;
+}
+
+export interface LivedRun {
+  readonly outcome: Json;
+  /** Of the last process. */
+  readonly writes: number;
+  /** Processes that died. */
+  readonly deaths: number;
+  /** Attempts that clients began. */
+  readonly attempts: number;
+}
+
+export function memoryDisk(): Disk {
+  const store = new MemoryStore();
+  return { open: async () => store, powerCut: () => store.powerCut() };
+}
+
+/** Runs a case to its end. */
+export async function live({ plan, clients }: Case, runtime: Runtime, adversity: Adversity = {}): Promise<LivedRun> {
+  const { deaths = [], troubles = [], troubleOf = (at) => troubles[at] ?? CALM, disk = memoryDisk() } = adversity;
+  const time = new VirtualTime();
+  const present = new Present();
+  let attempts = 0;
+  let over = false;
+  const sessions = clients.map((client) =>
+    new CohortSession({
+      client,
+      cohort: adversity.cohort ?? cohort,
+      time,
+      process: () => present.get(),
+      trouble: () => troubleOf(attempts++),
+    }).run(),
+  );
+  const pump = async (): Promise<never> => {
+    while (!over) {
+      // Everything that needs no time happens first.
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      await time.pass();
+    }
+    return new Promise(() => undefined);
+  };
+  const broken = Promise.race([pump(), ...sessions]);
+  broken.catch(() => undefined); // the run below rejects with it
+  try {
+    for (let died = 0; ; died++) {
+      const life = new Life(plan, clients, runtime, time);
+      const ended = await Promise.race([life.run(await disk.open(), deaths[died], present), broken]);
+      if (ended.outcome !== undefined) return { outcome: ended.outcome, writes: ended.writes, deaths: died, attempts };
+      if (deaths[died]?.powerCut) disk.powerCut();
+    }
+  } finally {
+    over = true;
+  }
+}
+
+/** The process that clients reach, once there is one. */
+class Present {
+  private process: Process | undefined;
+  private readonly waiting: ((process: Process) => void)[] = [];
+
+  get(): Promise<Process> {
+    const { process } = this;
+    if (process !== undefined) return Promise.resolve(process);
+    return new Promise((resolve) => {
+      this.waiting.push(resolve);
+    });
+  }
+
+  set(process: Process | undefined): void {
+    this.process = process;
+    if (process !== undefined) for (const resolve of this.waiting.splice(0)) resolve(process);
+  }
+}
+
+/** One process of the coordinator. */
+class Life {
+  constructor(
+    private readonly plan: PinnedPlan,
+    private readonly clients: readonly CohortClient[],
+    private readonly runtime: Runtime,
+    private readonly time: VirtualTime,
+  ) {}
+
+  /** @returns the outcome; nothing where the process died first */
+  async run(
+    inner: Store,
+    death: Death | undefined,
+    present: Present,
+  ): Promise<{ readonly outcome: Json | undefined; readonly writes: number }> {
+    const stop = new AbortController();
+    setMaxListeners(0, stop.signal); // every task under way listens
+    let lose: (error: Error) => void = () => undefined;
+    const dies = new Promise<never>((_, reject) => {
+      lose = reject;
+    });
+    dies.catch(() => undefined); // heard by calls under way
+    const { store, writes, kill } = mortal(inner, death, () => end());
+    const hub = await Hub.open({
+      store,
+      modelHash: MODEL_HASH,
+      log: silentLog,
+      now: this.time.now,
+      every: this.time.every,
+    });
+    const end = (): void => {
+      kill();
+      present.set(undefined);
+      lose(new ConnectionLost("the coordinator died"));
+      stop.abort();
+      hub.close();
+    };
+    present.set({ hub, store, dies, signal: stop.signal });
+    const clients = this.clients.map(({ name }) => name);
+    const run = pinnedRun({ plan: this.plan, clients, pool: hub, store, runtime: this.runtime, signal: stop.signal });
+    run.catch(() => undefined); // a dead process fails in silence
+    const outcome = await Promise.race([run, dies.catch(() => undefined)]);
+    if (outcome !== undefined) end();
+    return { outcome, writes: writes() };
+  }
+}

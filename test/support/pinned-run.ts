@@ -1,0 +1,134 @@
+/**
+ * How a run is composed: the one file of the pinned runs that knows. The tests see its plan and its outcome as plain JSON.
+ */
+import { PipelineContext, type PipelinePlan } from "../../coordinator/pipeline/context.js";
+import { Journal } from "../../coordinator/pipeline/journal.js";
+import { type RunOutcome, runPipeline } from "../../coordinator/pipeline/run.js";
+import type { ClientPool } from "../../coordinator/roster/pool.js";
+import type { Store } from "../../coordinator/storage/types.js";
+import { silentLog } from "../../shared/base/log.js";
+import { silentProgress } from "../../shared/base/progress.js";
+import type { Runtime } from "../../shared/runtimes/types.js";
+
+/** What pinned runs differ in. */
+export interface PinnedPlan {
+  readonly compare: readonly ("base" | "shared" | "local" | "full")[];
+  readonly optimizer: "fedavg" | "fedexp" | "fedadam" | "fedyogi";
+  readonly learningRate: "auto" | number;
+  readonly fullLearningRate: "auto" | number;
+  readonly epochs: number;
+  readonly freezeA: boolean;
+  readonly margin: "answer" | "negatives";
+  readonly calibrate: boolean;
+  readonly groups: "auto" | number;
+  readonly boosting: number;
+}
+
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+export interface PinnedRun {
+  readonly plan: PinnedPlan;
+  /** In the run's order. */
+  readonly clients: readonly string[];
+  readonly pool: ClientPool;
+  readonly store: Store;
+  readonly runtime: Runtime;
+  readonly signal: AbortSignal;
+}
+
+function planOf(plan: PinnedPlan): PipelinePlan {
+  return {
+    base: { quantization: "none" },
+    adapter: { kind: "lora", rank: 2, alpha: 4, modules: ["q_proj"], dropout: 0, freezeA: plan.freezeA, rslora: false },
+    training: {
+      epochs: plan.epochs,
+      batch: 2,
+      learningRate: plan.learningRate,
+      localSteps: 1,
+      server: { optimizer: plan.optimizer, learningRate: "auto", momentum: "auto" },
+      weightDecay: 0.01,
+      warmup: 0.1,
+      clipNorm: 1,
+    },
+    estimation: {
+      subsets: "auto",
+      subsetSize: 2,
+      lambda: 0.1,
+      standardError: "auto",
+      design: "balanced",
+      balance: "none",
+      dim: 4,
+      projections: 1,
+      labels: false,
+      examplesPerClient: 3,
+      margin: plan.margin,
+      calibrate: plan.calibrate,
+    },
+    groups: plan.groups,
+    grouping: { method: "kindred", minSize: 1, together: [], apart: [] },
+    boosting: { rounds: plan.boosting },
+    ensemble: { strength: "auto" },
+    seed: 5,
+  };
+}
+
+/** Runs to the end, from wherever the store's state is. */
+export async function pinnedRun({ plan, clients, pool, store, runtime, signal }: PinnedRun): Promise<Json> {
+  const known = new Map((await pool.whenEnrolled(clients.length, signal)).map((client) => [client.name, client]));
+  const ctx = new PipelineContext({
+    pool,
+    journal: new Journal(store),
+    plan: planOf(plan),
+    clients: clients.map((name) => known.get(name)!),
+    runtime,
+    log: silentLog,
+    progress: silentProgress,
+    signal,
+    deadlineMs: 0,
+  });
+  const outcome = await runPipeline(ctx, {
+    compare: plan.compare,
+    model: "pinned",
+    fullLearningRate: plan.fullLearningRate,
+  });
+  return plain(outcome, ctx);
+}
+
+/** All of it but the time that it took. */
+function plain(outcome: RunOutcome, { costs, faults }: PipelineContext): Json {
+  const { methods, weights, fullSweep, ...rest } = outcome;
+  return JSON.parse(
+    JSON.stringify({
+      ...rest,
+      fullSweep: fullSweep ?? null,
+      weights: [...weights],
+      methods: [...methods].map(([method, { clients }]) => [method, [...clients]]),
+      costs: Object.fromEntries(Object.entries(costs).map(([method, { wallSeconds: _, ...cost }]) => [method, cost])),
+      faults,
+    }),
+  ) as Json;
+}
+
+/** The same text for equal outcomes, whatever the order in which fields were set. */
+export function canonical(json: Json): string {
+  return JSON.stringify(json, (_, value) =>
+    value !== null && typeof value === "object" && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
+}
+
+/**
+ * The outcome without what the solver computes in float32, which may differ between processors: affinities, judgements and operations of
+ * the estimate. Its clients, rejections and partition stay; everything else is computed in float64 by the coordinator and the cohort.
+ */
+export function machineIndependent(outcome: Json): Json {
+  const { estimate, costs, ...rest } = outcome as unknown as RunOutcome & Pick<PipelineContext, "costs">;
+  const { clients, partition, flops } = estimate;
+  const { kindred, ...others } = costs;
+  return {
+    ...rest,
+    estimate: { clients, partition },
+    costs: { ...others, kindred: { ...kindred, flops: kindred.flops - flops } },
+  } as unknown as Json;
+}
