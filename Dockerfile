@@ -14,6 +14,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev && npm cache clean --force
 COPY --from=build /app/dist ./dist
 COPY proto ./proto
+COPY tasks ./tasks
 COPY simulations/demo/model ./simulations/demo/model
 # State and cache are volumes; the process needs no right to write elsewhere.
 RUN mkdir -p /state /cache && chown node:node /state /cache

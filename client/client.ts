@@ -12,7 +12,8 @@ import { encodeClient } from "./data/encode.js";
 import { loadClient } from "./data/load.js";
 import { openModel } from "./models/open.js";
 import { runClient as runSession } from "./session/session.js";
-import { ClientWork, type ReceivedEnsemble } from "./tasks/runner.js";
+import { ClientWork } from "./tasks/runner.js";
+import type { ReceivedEnsemble } from "./tasks/work.js";
 import { CompiledGraphs } from "./tuning/compiled-graphs.js";
 import { budgetOf } from "./tuning/memory.js";
 

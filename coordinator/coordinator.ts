@@ -14,7 +14,7 @@ import { resolveModel } from "../shared/models/hub.js";
 import type { Quantization } from "../shared/quantization/layout.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
-import type { Score } from "../shared/wire/tasks.js";
+import type { Score } from "../tasks/evaluate/message.js";
 import { PipelineContext } from "./pipeline/context.js";
 import { checkGrouping, checkSampling } from "./pipeline/estimate.js";
 import { Journal } from "./pipeline/journal.js";

@@ -9,6 +9,7 @@ import { supportedModelTypes } from "../client/models/families.js";
 import { asset } from "../shared/base/assets.js";
 import { configJsonSchema, loadCoordinatorConfig, loadSimulationConfig } from "../shared/config/config.js";
 import { loadPopulation } from "../simulations/population/load.js";
+import { kindNamed, kindNames } from "../tasks/kinds.js";
 
 const program = fileURLToPath(new URL("../kindred.js", import.meta.url));
 const read = (path: string): string => readFileSync(asset(path), "utf8");
@@ -149,8 +150,7 @@ test("the examples load, and the README shows the simulation's as it is", async 
 test("PRIVACY.md has a line for every kind of task, and names only fields that the messages have", () => {
   const privacy = read("PRIVACY.md");
   const protos = readdirSync(asset("proto", "kindred", "v1")).map((name) => read(`proto/kindred/v1/${name}`));
-  const work = protos.join("\n").match(/oneof work \{([\s\S]*?)\}/)?.[1] ?? "";
-  const tasks = [...work.matchAll(/^\s*(\w+) \w+ = \d+;/gm)].map((match) => match[1] as string);
+  const tasks = kindNames().map((name) => kindNamed(name)?.proto.task.replace("kindred.v1.", ""));
   assert.ok(tasks.length >= 5);
   const lines = [...privacy.matchAll(/^\| `([A-Z]\w+)` \|/gm)].map((match) => match[1] as string);
   assert.deepEqual(lines, tasks);
@@ -171,19 +171,19 @@ test("every file that a document links to is there, and so is every folder of th
       assert.ok(existsSync(asset(join(dirname(path), target))), `${path} links to ${target}`);
     }
     for (const [, target = ""] of read(path).matchAll(
-      /`((?:client|coordinator|shared|simulations|test|proto|docs)\/[\w./-]+)`/g,
+      /`((?:client|coordinator|shared|simulations|tasks|test|proto|docs)\/[\w./-]+)`/g,
     )) {
       assert.ok(existsSync(asset(target)), `${path} names ${target}`);
     }
   }
   const layout = read("ARCHITECTURE.md").match(/^## Layout\n([\s\S]*?)^## /m)?.[1] ?? "";
   let top = "";
-  for (const [, indent = "", name = ""] of layout.matchAll(/^ {4}( *)([\w./]+)/gm)) {
+  for (const [, indent = "", name = ""] of layout.matchAll(/^ {4}( *)([\w./-]+)/gm)) {
     if (indent === "") top = name;
     assert.ok(existsSync(asset(indent === "" ? name : join(top, name))), `ARCHITECTURE.md lists ${top} ${name}`);
   }
   // And back: every folder of the sources is listed.
-  for (const side of ["client", "coordinator", "shared"]) {
+  for (const side of ["client", "coordinator", "shared", "tasks"]) {
     for (const entry of readdirSync(asset(side), { withFileTypes: true })) {
       if (entry.isDirectory()) assert.match(layout, new RegExp(`^ {6}${entry.name}/`, "m"), `${side}/${entry.name}`);
     }

@@ -14,9 +14,9 @@ import { asset } from "../shared/base/assets.js";
  */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   // kindred.ts, index.ts
-  "": ["cli", "client/*", "coordinator/*", "shared/*", "simulations/*"],
+  "": ["cli", "client/*", "coordinator/*", "shared/*", "simulations/*", "tasks/*"],
 
-  cli: ["cli/*", "client/*", "coordinator/*", "shared/*", "simulations/*"],
+  cli: ["cli/*", "client/*", "coordinator/*", "shared/*", "simulations/*", "tasks/*"],
   // Parsers and groups of options know values, not jobs.
   "cli/options": ["shared/*"],
 
@@ -47,7 +47,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "shared/wire/gen": ["shared/wire/gen/kindred/v1"],
   "shared/wire/gen/kindred/v1": [],
 
-  client: ["client/*", "shared/*"],
+  // The kinds of tasks. A kind's work.ts is the client's (RULES below); all else is for both sides.
+  tasks: ["tasks/*", "shared/base", "shared/wire", "shared/wire/gen/kindred/v1"],
+  "tasks/*": [
+    "tasks",
+    "client/tasks",
+    "client/tuning",
+    "shared/base",
+    "shared/adapters",
+    "shared/sketch",
+    "shared/wire",
+  ],
+
+  client: ["client/*", "shared/*", "tasks/*"],
   "client/data": ["shared/base", "shared/config"],
   "client/doctor": ["client/models", "client/tuning", "shared/*"],
   "client/models": [
@@ -58,15 +70,15 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "shared/models",
     "shared/quantization",
   ],
-  "client/outbox": ["shared/base", "shared/wire", "shared/wire/gen/kindred/v1"],
+  "client/outbox": ["shared/base", "shared/wire", "shared/wire/gen/kindred/v1", "tasks"],
   "client/profile": ["client/data", "client/doctor", "client/models", "client/tasks", "client/tuning", "shared/*"],
-  "client/session": ["client/outbox", "shared/base", "shared/wire", "shared/wire/gen/kindred/v1"],
-  "client/tasks": ["client/data", "client/models", "client/session", "client/tuning", "shared/*"],
-  "client/tuning": ["client/data", "client/models", "shared/*"],
+  "client/session": ["client/outbox", "shared/base", "shared/wire", "shared/wire/gen/kindred/v1", "tasks"],
+  "client/tasks": ["client/data", "client/models", "client/session", "client/tuning", "shared/*", "tasks/*"],
+  "client/tuning": ["client/data", "client/models", "shared/*", "tasks/*"],
 
-  coordinator: ["coordinator/*", "shared/*"],
+  coordinator: ["coordinator/*", "shared/*", "tasks/*"],
   "coordinator/algebra": ["shared/base"],
-  "coordinator/ensemble": ["shared/base", "shared/wire"],
+  "coordinator/ensemble": ["shared/base", "shared/wire", "tasks/*"],
   "coordinator/estimation": [
     "coordinator/algebra",
     "shared/base",
@@ -85,24 +97,26 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "coordinator/stages",
     "coordinator/storage",
     "shared/*",
+    "tasks/*",
   ],
   "coordinator/stages": ["coordinator/algebra", "coordinator/estimation", "coordinator/grouping", "shared/*"],
-  "coordinator/roster": ["coordinator/storage", "shared/base", "shared/wire"],
-  "coordinator/rounds": ["shared/base", "shared/adapters", "shared/config", "shared/wire"],
+  "coordinator/roster": ["coordinator/storage", "shared/base", "shared/wire", "tasks"],
+  "coordinator/rounds": ["shared/base", "shared/adapters", "shared/config", "shared/wire", "tasks/*"],
   "coordinator/server": [
     "coordinator/roster",
     "coordinator/storage",
     "shared/base",
     "shared/wire",
     "shared/wire/gen/kindred/v1",
+    "tasks",
   ],
-  "coordinator/storage": ["coordinator/storage/files", "shared/base", "shared/wire"],
+  "coordinator/storage": ["coordinator/storage/files", "shared/base", "shared/wire", "tasks"],
   "coordinator/storage/files": ["coordinator/storage", "shared/base", "shared/wire"],
 
-  "simulations/*": ["client/*", "coordinator/*", "shared/*", "simulations/*"],
+  "simulations/*": ["client/*", "coordinator/*", "shared/*", "simulations/*", "tasks/*"],
   // Programs of a clone behave at a terminal as the command line does.
   "simulations/scenarios": ["cli", "client/*", "coordinator/*", "shared/*", "simulations/*"],
-  "test/*": ["cli/*", "client/*", "coordinator/*", "shared/*", "simulations/*", "test/*"],
+  "test/*": ["cli/*", "client/*", "coordinator/*", "shared/*", "simulations/*", "tasks/*", "test/*"],
 };
 
 /** A rule about single files: whoever imports a target that matches must match `by`. */
@@ -143,10 +157,20 @@ const RULES: readonly Rule[] = [
     target: /^(kysely|libsql|better-sqlite3|pg)$/,
     by: /^(coordinator\/storage|test)\//,
   },
+  {
+    name: "a kind's work runs at clients alone: the table loads it where a task is done, and nobody else imports it",
+    target: /^tasks\/[^/]+\/work\.ts$/,
+    by: /^(tasks\/kinds\.ts$|test\/)/,
+  },
+  {
+    name: "in tasks/, work.ts alone may import the client: messages are for both sides",
+    target: /^client\//,
+    by: /^(tasks\/[^/]+\/work\.ts$|(?!tasks\/))/,
+  },
   { name: "kindred.ts is imported by nobody", target: /^kindred\.ts$/, by: /^$/ },
   {
     name: "kindred.ts starts cli/ and nothing else",
-    target: /^(client|coordinator|shared|simulations)\//,
+    target: /^(client|coordinator|shared|simulations|tasks)\//,
     by: /^(?!kindred\.ts$)/,
   },
   {
@@ -206,7 +230,7 @@ const SELF = "test/layers.test.ts";
 
 /** All sources of the project, from the root. */
 function sources(): string[] {
-  const below = ["cli", "client", "coordinator", "shared", "simulations", "test"].flatMap((top) =>
+  const below = ["cli", "client", "coordinator", "shared", "simulations", "tasks", "test"].flatMap((top) =>
     readdirSync(asset(top), { recursive: true, encoding: "utf8" }).map((name) => `${top}/${name.split(sep).join("/")}`),
   );
   const root = readdirSync(asset()).filter((name) => /\.(ts|mjs|js)$/.test(name));
@@ -237,7 +261,13 @@ test("positive control: each kind of forbidden import is seen", () => {
     ["shared/graph/x.ts", `import type { Runtime } from "../runtimes/types.js";`, /may import/],
     ["shared/runtimes/onnx/x.ts", `import { readTensor } from "../../models/files.js";`, /may import/],
     ["coordinator/rounds/x.ts", `import {\n  sample,\n} from "../estimation/sampler.js";`, /may import/],
-    ["coordinator/estimation/x.ts", `import { encode } from "../../shared/wire/codec.js";`, /may import/],
+    ["coordinator/estimation/x.ts", `import { decodeTask } from "../../tasks/envelope.js";`, /may import/],
+    ["shared/wire/x.ts", `import type { TaskSpec } from "../../tasks/kinds.js";`, /may import/],
+    ["coordinator/roster/x.ts", `import { work } from "../../tasks/evaluate/work.js";`, /kind's work/],
+    ["tasks/envelope.ts", `const late = await import("./evaluate/work.js");`, /kind's work/],
+    ["client/tasks/x.ts", `import { work } from "../../tasks/evaluate/work.js";`, /kind's work/],
+    ["tasks/evaluate/message.ts", `import type { Work } from "../../client/tasks/work.js";`, /messages are for both/],
+    ["tasks/evaluate/work.ts", `import { Hub } from "../../coordinator/roster/hub.js";`, /may import/],
     ["coordinator/x.ts", `const late = await import("../simulations/simulate.js");`, /may import/],
     ["client/tuning/x.ts", `import { readRows } from "../data/readers.js";`, /rows as text/],
     ["client/models/x.ts", `import type { Example } from "../data/rows.js";`, /rows as text/],
@@ -261,6 +291,9 @@ test("positive control: each kind of forbidden import is seen", () => {
 test("negative control: what the table permits, and words that are no imports, pass", () => {
   const permitted: readonly (readonly [file: string, source: string])[] = [
     ["client/tuning/x.ts", `import type { EncodedRow } from "../data/types.js";`],
+    ["tasks/kinds.ts", `const load = () => import("./evaluate/work.js");`],
+    ["tasks/evaluate/work.ts", `import type { Work } from "../../client/tasks/work.js";`],
+    ["coordinator/rounds/x.ts", `import type { TrainingSpec } from "../../tasks/train-adapter/message.js";`],
     ["client/client.ts", `import { loadClient } from "./data/load.js";`],
     ["coordinator/pipeline/x.ts", `import { sampleSubsets } from "../estimation/sampler.js";`],
     ["client/tuning/x.ts", `// as in: import { a } from "../../coordinator/a.js"\n/* from "../session/session.js" */`],

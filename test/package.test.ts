@@ -34,6 +34,7 @@ test("the tarball holds what runs, its declarations and maps, and nothing of the
     "dist/index.d.ts",
     "dist/kindred.js",
     "proto/kindred/v1/tasks.proto",
+    "tasks/evaluate/evaluate.proto",
     "simulations/demo/model/config.json",
     "simulations/demo/model/model.safetensors",
   ])

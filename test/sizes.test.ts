@@ -41,7 +41,6 @@ const DEBTS: readonly string[] = [
   "shared/models/hub.ts explain()",
   "shared/runtimes/install/wheels.ts fetchNvidiaWheels()",
   "shared/runtimes/onnx/encode.ts",
-  "shared/wire/codec.ts",
   "client/models/gpt2.ts hiddenStates()",
   "client/models/gptj.ts hiddenStates()",
   "client/models/llama.ts hiddenStates()",

@@ -3,9 +3,9 @@
  * becomes a code and a sentence without data.
  */
 import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
-import { encodeResult } from "../../shared/wire/codec.js";
 import { MAX_ERROR_MESSAGE_LENGTH } from "../../shared/wire/limits.js";
-import type { TaskResult, TaskResultWithBlobs } from "../../shared/wire/tasks.js";
+import { encodeResult } from "../../tasks/envelope.js";
+import type { TaskResult, TaskResultWithBlobs } from "../../tasks/kinds.js";
 import type { Connection } from "./connection.js";
 import { type RetryOptions, retrying } from "./retry.js";
 import { refOf, uploadBlob } from "./upload.js";

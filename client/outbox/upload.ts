@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { KindredError } from "../../shared/base/errors.js";
 import { uint53 } from "../../shared/wire/checks.js";
-import { encodeBlobRef } from "../../shared/wire/codec.js";
+import { encodeBlobRef } from "../../shared/wire/fields.js";
 import { MAX_CHUNK_BYTES } from "../../shared/wire/limits.js";
-import type { BlobRef } from "../../shared/wire/tasks.js";
+import type { BlobRef } from "../../shared/wire/types.js";
 import type { Connection } from "./connection.js";
 import { type RetryOptions, retrying } from "./retry.js";
 

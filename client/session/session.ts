@@ -4,11 +4,12 @@
  */
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
-import { decodeTask } from "../../shared/wire/codec.js";
 import type { Task__Output } from "../../shared/wire/gen/kindred/v1/Task.js";
 import { DEFAULT_MAX_BLOB_BYTES, PROTOCOL_VERSION } from "../../shared/wire/limits.js";
 import { channelCredentials, type SecurityOptions } from "../../shared/wire/security.js";
-import type { BlobRef, RowCounts, TaskResultWithBlobs, TaskSpec } from "../../shared/wire/tasks.js";
+import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
+import { decodeTask } from "../../tasks/envelope.js";
+import type { TaskResultWithBlobs, TaskSpec } from "../../tasks/kinds.js";
 import { Connection } from "../outbox/connection.js";
 import { type Receipt, sendFailure, sendResult } from "../outbox/results.js";
 import { pause, type RetryOptions, retrying } from "../outbox/retry.js";

@@ -4,7 +4,8 @@
  */
 import { SeededRng } from "../../shared/base/random.js";
 import type { SketchedSplits } from "../../shared/sketch/codec.js";
-import type { SketchGradients, TunedSpec } from "../../shared/wire/tasks.js";
+import type { TunedSpec } from "../../shared/wire/types.js";
+import type { SketchGradients } from "../../tasks/sketch-gradients/message.js";
 import type { EncodedDataset, EncodedRow, Split } from "../data/types.js";
 import type { AdapterLayout, AdapterValues } from "../tuning/adapter.js";
 import type { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";

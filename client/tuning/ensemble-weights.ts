@@ -6,7 +6,7 @@
  * curvature (members are few), each step a small quadratic program over w >= 0, safeguarded by halving.
  */
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
-import { weightAlternatives } from "../../shared/wire/tasks.js";
+import { weightAlternatives } from "../../tasks/fit-weights/message.js";
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout, AdapterValues } from "./adapter.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";

@@ -7,7 +7,7 @@
  */
 import { Guesses } from "../../shared/base/macro-f1.js";
 import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
-import type { Score } from "../../shared/wire/tasks.js";
+import type { Score } from "../../tasks/evaluate/message.js";
 import type { EncodedRow } from "../data/types.js";
 import type { Architecture } from "../models/architecture.js";
 import { lengthOf, type Segment, type Sequence, singleText } from "../models/positions.js";

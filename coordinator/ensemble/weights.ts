@@ -2,7 +2,7 @@
  * Decisions about an ensemble, from validation scores alone: how far a boosting step goes, and whether a group keeps the weights
  * that its clients fitted.
  */
-import type { Score } from "../../shared/wire/tasks.js";
+import type { Score } from "../../tasks/evaluate/message.js";
 
 /** Step lengths tried for a boosting adapter; 0 drops it. */
 export const BOOSTING_STEPS: readonly number[] = [0, 0.1, 0.2, 0.35, 0.5, 0.75, 1];

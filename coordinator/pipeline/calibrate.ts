@@ -2,7 +2,8 @@
  * What the estimate is calibrated by: real validation losses of every client under its own adapter and under the one for all. It
  * knows nothing of how they are used.
  */
-import type { BlobRef, Evaluate } from "../../shared/wire/tasks.js";
+import type { BlobRef } from "../../shared/wire/types.js";
+import type { Evaluate } from "../../tasks/evaluate/message.js";
 import type { RealLosses } from "../estimation/calibration.js";
 import type { PipelineContext } from "./context.js";
 

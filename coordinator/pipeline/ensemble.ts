@@ -1,7 +1,9 @@
 /**
  * From groups to an ensemble: one adapter a group, boosting adapters for the groups that fit worst, and each client's weights.
  */
-import { type BlobRef, type Evaluate, type FitWeights, weightAlternatives } from "../../shared/wire/tasks.js";
+import type { BlobRef } from "../../shared/wire/types.js";
+import type { Evaluate } from "../../tasks/evaluate/message.js";
+import { type FitWeights, weightAlternatives } from "../../tasks/fit-weights/message.js";
 import { BOOSTING_STEPS, bestAlternative, pooledLoss } from "../ensemble/weights.js";
 import type { PipelineContext } from "./context.js";
 import { type CurvePoint, type TrainedAdapter, trainFederated } from "./train.js";

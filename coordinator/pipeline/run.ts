@@ -4,7 +4,9 @@
  * gets stored results until it reaches what was under way.
  */
 import { type AdapterSettings, FULL } from "../../shared/adapters/settings.js";
-import type { BlobRef, Evaluate, ReceiveEnsemble, Score } from "../../shared/wire/tasks.js";
+import type { BlobRef } from "../../shared/wire/types.js";
+import type { Evaluate, Score } from "../../tasks/evaluate/message.js";
+import type { ReceiveEnsemble } from "../../tasks/receive-ensemble/message.js";
 import { realLosses } from "./calibrate.js";
 import type { MethodName, PipelineContext } from "./context.js";
 import { buildEnsemble, type EnsembleMember, type NamedCurve } from "./ensemble.js";

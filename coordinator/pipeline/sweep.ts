@@ -6,7 +6,7 @@
 import { FULL } from "../../shared/adapters/settings.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
-import type { TunedSpec } from "../../shared/wire/tasks.js";
+import type { TunedSpec } from "../../shared/wire/types.js";
 import { faultText, type MethodName, type PipelineContext } from "./context.js";
 import { trainFederated } from "./train.js";
 

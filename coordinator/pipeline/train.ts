@@ -6,14 +6,9 @@ import { isWayDown } from "../../shared/adapters/bottleneck.js";
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { asKindredError } from "../../shared/base/errors.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
-import type {
-  BlobRef,
-  Evaluate,
-  TrainAdapter,
-  TrainingSpec,
-  TunedSpec,
-  WeightedAdapter,
-} from "../../shared/wire/tasks.js";
+import type { BlobRef, TunedSpec, WeightedAdapter } from "../../shared/wire/types.js";
+import type { Evaluate } from "../../tasks/evaluate/message.js";
+import type { TrainAdapter, TrainingSpec } from "../../tasks/train-adapter/message.js";
 import { type Aggregate, aggregate, type Update } from "../rounds/aggregate.js";
 import { type AdapterShapes, shapeError, specError, updateBound } from "../rounds/check.js";
 import { roundSchedule } from "../rounds/schedule.js";

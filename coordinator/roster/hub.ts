@@ -6,18 +6,11 @@ import { createHash, randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
-import { checkAnswers } from "../../shared/wire/codec.js";
 import { LONGEST_WAIT_MS, MAX_CLIENTS, MAX_UPLOADS_PER_TASK, PROTOCOL_VERSION } from "../../shared/wire/limits.js";
-import { checkTask, taskBytes, transferBytes } from "../../shared/wire/services.js";
-import {
-  type BlobRef,
-  blobsOfResult,
-  blobsOfTask,
-  type ResultFor,
-  type RowCounts,
-  type TaskResult,
-  type TaskSpec,
-} from "../../shared/wire/tasks.js";
+import { transferBytes } from "../../shared/wire/services.js";
+import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
+import { checkAnswers, checkTask, taskBytes } from "../../tasks/envelope.js";
+import { blobsOfResult, blobsOfTask, type ResultFor, type TaskResult, type TaskSpec } from "../../tasks/kinds.js";
 import type { Store, StoredClient, StoredTask, TaskOutcome } from "../storage/types.js";
 import { judgeEnrolment } from "./enrolment.js";
 import { emptyLedger, isLive, type Ledger, type LedgerEffect, type LedgerEvent, step } from "./ledger.js";

@@ -1,5 +1,6 @@
 /** What the pipeline sees of the clients: names, tasks by key, outcomes, blobs. It sees no sessions, leases or connections. */
-import type { BlobRef, ResultFor, RowCounts, TaskSpec } from "../../shared/wire/tasks.js";
+import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
+import type { ResultFor, TaskSpec } from "../../tasks/kinds.js";
 import type { TaskOutcome } from "../storage/types.js";
 
 export type { TaskOutcome } from "../storage/types.js";

@@ -7,7 +7,8 @@ import { bottleneckError } from "../../shared/adapters/bottleneck.js";
 import { isBottleneck, type LoraSettings } from "../../shared/adapters/settings.js";
 import { isTarget } from "../../shared/adapters/targets.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
-import type { TrainingSpec, TunedSpec } from "../../shared/wire/tasks.js";
+import type { TunedSpec } from "../../shared/wire/types.js";
+import type { TrainingSpec } from "../../tasks/train-adapter/message.js";
 
 /** Names and shapes; the values do not matter. */
 export type AdapterShapes = ReadonlyMap<string, { readonly shape: readonly number[] }>;

@@ -7,7 +7,6 @@ import { Server } from "@grpc/grpc-js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import { blobRef, boundBlob, finite, hash, present, refuse, text, uint53, whole } from "../../shared/wire/checks.js";
-import { decodeResult, encodeTask } from "../../shared/wire/codec.js";
 import { isErrorCode } from "../../shared/wire/errors.js";
 import type { BlobsHandlers } from "../../shared/wire/gen/kindred/v1/Blobs.js";
 import type { Chunk, Chunk__Output } from "../../shared/wire/gen/kindred/v1/Chunk.js";
@@ -30,6 +29,7 @@ import {
 } from "../../shared/wire/limits.js";
 import { parseAddress, type SecurityOptions, serverCredentials } from "../../shared/wire/security.js";
 import { messageSize, services } from "../../shared/wire/services.js";
+import { decodeResult, encodeTask } from "../../tasks/envelope.js";
 import { Hub, type Receipt } from "../roster/hub.js";
 import type { ClientPool } from "../roster/pool.js";
 import { openStore } from "../storage/sqlite.js";

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { type CompiledQuery, type Generated, Kysely, type SqliteDatabase, SqliteDialect, sql } from "kysely";
 import Database from "libsql";
 import { KindredError } from "../../shared/base/errors.js";
-import type { BlobRef, RowCounts, TaskSpec } from "../../shared/wire/tasks.js";
+import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
+import type { TaskSpec } from "../../tasks/kinds.js";
 import { FileBlobs } from "./files/blobs.js";
 import type { BlobReader, Store, StoredClient, StoredEvent, StoredTask, TaskOutcome } from "./types.js";
 

@@ -4,7 +4,8 @@
  * blobs survive the death of the machine as well. This folder takes no decisions.
  */
 import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
-import type { BlobRef, RowCounts, TaskResult, TaskSpec } from "../../shared/wire/tasks.js";
+import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
+import type { TaskResult, TaskSpec } from "../../tasks/kinds.js";
 
 export interface StoredClient {
   readonly name: string;

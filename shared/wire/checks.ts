@@ -1,6 +1,6 @@
 /** Small checks that turn a decoded protobuf field into a plain value or throw `invalid_message` naming the field. */
 import { KindredError } from "../base/errors.js";
-import type { BlobRef } from "./tasks.js";
+import type { BlobRef } from "./types.js";
 
 export function refuse(field: string, need: string, got: unknown): never {
   const shown = String(typeof got === "string" ? JSON.stringify(got.slice(0, 80)) : got);

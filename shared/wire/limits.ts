@@ -1,7 +1,7 @@
 /** Bounds on what crosses the wire, checked before anything is allocated. Each with the reason for its size. */
 
-/** Major version of the protocol. Both sides must speak the same. */
-export const PROTOCOL_VERSION = 1;
+/** Major version of the protocol. Both sides must speak the same. 2: a task is a kind's name and the kind's own message. */
+export const PROTOCOL_VERSION = 2;
 
 /** Chunks of 256 KB to 1 MB are the fastest over gRPC on loopback; 4 MB are slower, and a lost chunk costs more. */
 export const MAX_CHUNK_BYTES = 1_048_576;

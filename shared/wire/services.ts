@@ -3,17 +3,14 @@
  * `messageSize` tells how many bytes a decoded message took, `onMessageSize` how many an outgoing one will. It knows no addresses.
  */
 import { readdirSync } from "node:fs";
-import { isDeepStrictEqual } from "node:util";
 import * as grpc from "@grpc/grpc-js";
 import * as loader from "@grpc/proto-loader";
 import { asset } from "../base/assets.js";
-import { asKindredError, KindredError } from "../base/errors.js";
-import { decodeTask, encodeTask } from "./codec.js";
 import type { ProtoGrpcType as BlobsTypes } from "./gen/blobs.js";
 import type { ProtoGrpcType as EnrolmentTypes } from "./gen/enrolment.js";
+import type { NextTaskReply } from "./gen/kindred/v1/NextTaskReply.js";
 import type { ProtoGrpcType as TasksTypes } from "./gen/tasks.js";
 import { MAX_CHUNK_BYTES } from "./limits.js";
-import type { TaskSpec } from "./tasks.js";
 
 /** Metadata key that carries the session token. */
 export const SESSION_KEY = "kindred-session";
@@ -95,31 +92,7 @@ function load(): Types["kindred"]["v1"] {
 
 export const services = load();
 
-/** Bytes that handing a task out takes on the wire. */
-export function taskBytes(taskId: string, task: TaskSpec): number {
-  return services.Tasks.service.NextTask.responseSerialize({ task: encodeTask(taskId, task) }).length + FRAME_BYTES;
-}
-
-/**
- * Checks a task as its receiver will, so that a mistake shows where it is made.
- * @throws {KindredError} `invalid_option` naming the field
- */
-export function checkTask(task: TaskSpec): void {
-  const taskId = "0".repeat(64);
-  let arrived: TaskSpec | undefined;
-  try {
-    const bytes = services.Tasks.service.NextTask.responseSerialize({ task: encodeTask(taskId, task) });
-    const message = services.Tasks.service.NextTask.responseDeserialize(bytes);
-    if (message.task) arrived = decodeTask(message.task).task;
-  } catch (error) {
-    throw new KindredError("invalid_option", `task ${task.kind}: ${asKindredError(error).message}`, {}, error);
-  }
-  // Both through JSON, which knows no -0 and drops what is undefined.
-  const plain = JSON.parse(JSON.stringify(task));
-  arrived = JSON.parse(JSON.stringify(arrived ?? null));
-  if (!isDeepStrictEqual(arrived, plain)) {
-    const fields = Object.keys(plain).filter((key) => !isDeepStrictEqual(plain[key], arrived?.[key as keyof TaskSpec]));
-    const message = `task ${task.kind}: ${fields.join(", ")} cannot be sent exactly (a fraction or a sign where a count belongs?)`;
-    throw new KindredError("invalid_option", message, { fields: fields.join(", ") });
-  }
+/** Bytes that an answer to NextTask takes on the wire. */
+export function nextTaskBytes(reply: NextTaskReply): number {
+  return services.Tasks.service.NextTask.responseSerialize(reply).length + FRAME_BYTES;
 }

@@ -24,7 +24,7 @@ import {
   writeSketchFile,
   writeSketchIndex,
 } from "../../shared/sketch/folder.js";
-import { negativesOf, sketchTask, sketchWidth } from "../../shared/wire/tasks.js";
+import { negativesOf, sketchTask, sketchWidth } from "../../tasks/sketch-gradients/message.js";
 import { encodePopulation, openPopulation, rowsHash } from "./open.js";
 
 export interface GradientsJob {

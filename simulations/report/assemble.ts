@@ -7,7 +7,7 @@ import type { PipelineContext } from "../../coordinator/pipeline/context.js";
 import type { RunOutcome } from "../../coordinator/pipeline/run.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
-import type { Score as RawScore } from "../../shared/wire/tasks.js";
+import type { Score as RawScore } from "../../tasks/evaluate/message.js";
 import type { Population } from "../population/load.js";
 import {
   byClient,

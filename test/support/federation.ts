@@ -14,15 +14,11 @@ import type { ClientPool } from "../../coordinator/roster/pool.js";
 import { type Coordinator, type CoordinatorOptions, startCoordinator } from "../../coordinator/server/server.js";
 import { silentLog } from "../../shared/base/log.js";
 import { SeededRng } from "../../shared/base/random.js";
-import {
-  type AdapterSpec,
-  type BlobRef,
-  type Evaluate,
-  type TaskResultWithBlobs,
-  type TaskSpec,
-  type TrainAdapter,
-  weightAlternatives,
-} from "../../shared/wire/tasks.js";
+import type { AdapterSpec, BlobRef } from "../../shared/wire/types.js";
+import type { Evaluate } from "../../tasks/evaluate/message.js";
+import { weightAlternatives } from "../../tasks/fit-weights/message.js";
+import type { TaskResultWithBlobs, TaskSpec } from "../../tasks/kinds.js";
+import type { TrainAdapter } from "../../tasks/train-adapter/message.js";
 
 export const MODEL_HASH = "ab".repeat(32);
 export const ROWS = { train: 5, validation: 2, test: 3 };

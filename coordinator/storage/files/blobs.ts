@@ -8,7 +8,7 @@ import { mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createTemporary, isTemporaryName, renameDurably, writeAtomically } from "../../../shared/base/atomic.js";
 import { KindredError } from "../../../shared/base/errors.js";
-import type { BlobRef } from "../../../shared/wire/tasks.js";
+import type { BlobRef } from "../../../shared/wire/types.js";
 import { type BlobReader, type Blobs, type BlobWriter, checkRange, type IncomingBlob } from "../types.js";
 import { FileHandles } from "./handles.js";
 import { Incoming } from "./incoming.js";

@@ -2,7 +2,7 @@
 import type { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { KindredError } from "../../../shared/base/errors.js";
-import type { BlobRef } from "../../../shared/wire/tasks.js";
+import type { BlobRef } from "../../../shared/wire/types.js";
 import type { IncomingBlob } from "../types.js";
 
 export interface Ends {

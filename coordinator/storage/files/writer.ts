@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { TemporaryFile } from "../../../shared/base/atomic.js";
 import { KindredError } from "../../../shared/base/errors.js";
-import type { BlobRef } from "../../../shared/wire/tasks.js";
+import type { BlobRef } from "../../../shared/wire/types.js";
 import type { BlobWriter } from "../types.js";
 
 export class FileWriter implements BlobWriter {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskRunner } from "../../../client/session/session.js";
 import type { Coordinator } from "../../../coordinator/server/server.js";
 import { KindredError } from "../../../shared/base/errors.js";
-import type { TaskResultWithBlobs } from "../../../shared/wire/tasks.js";
+import type { TaskResultWithBlobs } from "../../../tasks/kinds.js";
 import {
   arrived,
   bytesOf,

@@ -11,7 +11,7 @@ import { scoreMixtures } from "../../../client/tuning/scoring.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
-import { weightAlternatives } from "../../../shared/wire/tasks.js";
+import { weightAlternatives } from "../../../tasks/fit-weights/message.js";
 import { allLogits } from "../../support/logits.js";
 
 const runtime = new OnnxRuntime();

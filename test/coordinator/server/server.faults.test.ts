@@ -7,11 +7,13 @@ import { refOf, uploadBlob } from "../../../client/outbox/upload.js";
 import type { TaskOutcome } from "../../../coordinator/roster/pool.js";
 import type { Coordinator } from "../../../coordinator/server/server.js";
 import { KindredError } from "../../../shared/base/errors.js";
-import { encodeBlobRef, encodeResult } from "../../../shared/wire/codec.js";
+import { encodeBlobRef } from "../../../shared/wire/fields.js";
 import type { EnrolRequest } from "../../../shared/wire/gen/kindred/v1/EnrolRequest.js";
 import { MAX_CHUNK_BYTES, MAX_UPLOADS_PER_TASK, PROTOCOL_VERSION } from "../../../shared/wire/limits.js";
 import { channelCredentials } from "../../../shared/wire/security.js";
-import type { BlobRef, TrainResult } from "../../../shared/wire/tasks.js";
+import type { BlobRef } from "../../../shared/wire/types.js";
+import { decodeTask, encodeResult } from "../../../tasks/envelope.js";
+import type { TrainAdapterResult } from "../../../tasks/train-adapter/message.js";
 import {
   bytesOf,
   coordinatorAt,
@@ -76,7 +78,7 @@ describe("a coordinator", () => {
     }
   }
 
-  function trainResult(values: BlobRef, change: Partial<TrainResult<BlobRef>> = {}) {
+  function trainResult(values: BlobRef, change: Partial<TrainAdapterResult> = {}) {
     const cost = { flops: 1, computeSeconds: 1, peakRssBytes: 1 };
     const result = {
       kind: "trainAdapter",
@@ -111,7 +113,7 @@ describe("a coordinator", () => {
     const request = enrolment("late", { protocolVersion: PROTOCOL_VERSION + 1 });
     await assert.rejects(
       connect().enrol(request),
-      code("protocol_mismatch", "version 2", "coordinator 1", "update the"),
+      code("protocol_mismatch", `version ${PROTOCOL_VERSION + 1}`, `coordinator ${PROTOCOL_VERSION}`, "update the"),
     );
     await assert.rejects(
       connect().enrol(enrolment("zero", { protocolVersion: 0 })),
@@ -273,7 +275,7 @@ describe("a coordinator", () => {
     const waiting = connection.nextTask(10_000);
     const second = coordinator.pool.run("second", name, evaluateTask());
     const next = await waiting;
-    assert.ok(next.task?.evaluate);
+    assert.equal(next.task?.kind, "evaluate");
     await connection.reportFailure({ taskId: next.task.taskId, code: "no such code", message: "x" });
     const settled = await second;
     assert.ok(!settled.ok && settled.code === "task_failed");
@@ -283,9 +285,11 @@ describe("a coordinator", () => {
     const later = ["b", "c"].map((key) => coordinator.pool.run(key, name, evaluateTask([], key === "b" ? 1 : 2)));
     const seen: (number | undefined)[] = [];
     for (let i = 0; i < 3; i++) {
-      const { task } = await connection.nextTask(5_000);
-      seen.push(task?.evaluate?.examplesLimit);
-      await connection.reportFailure({ taskId: task?.taskId ?? "", code: "task_failed", message: "" });
+      const { task: message } = await connection.nextTask(5_000);
+      assert.ok(message);
+      const { task } = decodeTask(message);
+      seen.push(task.kind === "evaluate" ? task.examplesLimit : undefined);
+      await connection.reportFailure({ taskId: message.taskId, code: "task_failed", message: "" });
     }
     assert.deepEqual(seen, [undefined, 1, 2]);
     await Promise.all([outcome, ...later]);

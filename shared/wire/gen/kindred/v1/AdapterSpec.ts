@@ -1,4 +1,4 @@
-// Original file: proto/kindred/v1/work.proto
+// Original file: proto/kindred/v1/adapter.proto
 
 import type { Long } from '@grpc/proto-loader';
 

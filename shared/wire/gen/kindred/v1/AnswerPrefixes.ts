@@ -1,4 +1,4 @@
-// Original file: proto/kindred/v1/work.proto
+// Original file: proto/kindred/v1/answers.proto
 
 
 export interface AnswerPrefixes {

@@ -1,4 +1,4 @@
-// Original file: proto/kindred/v1/work.proto
+// Original file: proto/kindred/v1/adapter.proto
 
 import type { BlobRef as _kindred_v1_BlobRef, BlobRef__Output as _kindred_v1_BlobRef__Output } from '../../kindred/v1/BlobRef.js';
 

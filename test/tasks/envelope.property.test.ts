@@ -1,23 +1,25 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../../../shared/adapters/settings.js";
-import { KindredError } from "../../../shared/base/errors.js";
-import { compareAnswerPrefixes } from "../../../shared/sketch/answer-prefixes.js";
-import { checkAnswers, decodeResult, decodeTask, encodeResult, encodeTask } from "../../../shared/wire/codec.js";
-import { MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES, MAX_STEPS } from "../../../shared/wire/limits.js";
-import { checkTask, services, taskBytes, transferBytes } from "../../../shared/wire/services.js";
+import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../../shared/adapters/settings.js";
+import { KindredError } from "../../shared/base/errors.js";
+import { compareAnswerPrefixes } from "../../shared/sketch/answer-prefixes.js";
+import { MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES, MAX_STEPS } from "../../shared/wire/limits.js";
+import { services, transferBytes } from "../../shared/wire/services.js";
+import type { AdapterSpec, BlobRef, TunedSpec } from "../../shared/wire/types.js";
 import {
-  type AdapterSpec,
-  type BlobRef,
-  blobsOfTask,
-  type Score,
-  type TaskResult,
-  type TaskSpec,
-  type TunedSpec,
-  weightAlternatives,
-} from "../../../shared/wire/tasks.js";
-import { ADAPTER, evaluateTask, trainTask } from "../../support/federation.js";
+  checkAnswers,
+  checkTask,
+  decodeResult,
+  decodeTask,
+  encodeResult,
+  encodeTask,
+  taskBytes,
+} from "../../tasks/envelope.js";
+import type { Score } from "../../tasks/evaluate/message.js";
+import { weightAlternatives } from "../../tasks/fit-weights/message.js";
+import { blobsOfTask, type TaskResult, type TaskSpec } from "../../tasks/kinds.js";
+import { ADAPTER, evaluateTask, trainTask } from "../support/federation.js";
 
 const TASK_ID = "0f".repeat(32);
 const UINT32 = 4_294_967_295;
@@ -239,7 +241,7 @@ const result: fc.Arbitrary<TaskResult> = fc.oneof(
   cost.map((c): TaskResult => ({ kind: "receiveEnsemble", cost: c })),
 );
 
-describe("the codec", () => {
+describe("the envelope of tasks and results", () => {
   it("carries every task over the wire unchanged", () => {
     fc.assert(
       fc.property(task, (given) => {
@@ -281,13 +283,32 @@ describe("the codec", () => {
           assert.deepEqual(throughTask(decoded), decoded);
           taken++;
         } catch (error) {
-          assert.ok(error instanceof KindredError && error.code === "invalid_message", String(error));
+          // A garbled name is that of no kind.
+          const codes = ["invalid_message", "unsupported"];
+          assert.ok(error instanceof KindredError && codes.includes(error.code), String(error));
           refused++;
         }
       }),
       { numRuns: 500 },
     );
     assert.ok(taken > 0 && refused > 0, "both ends were met");
+  });
+
+  it("refuses a task of an unknown kind by its name, and says which kinds there are", () => {
+    const message = { ...encodeTask(TASK_ID, trainTask()), kind: "foldProteins" } as Parameters<typeof decodeTask>[0];
+    assert.throws(() => decodeTask(message), { code: "unsupported", message: /"foldProteins".*trainAdapter.*update/ });
+    const cost = { flops: 0, computeSeconds: 0, peakRssBytes: 0 };
+    const answer = encodeResult(TASK_ID, { kind: "receiveEnsemble", cost });
+    const renamed = { ...answer, kind: "foldProteins" } as Parameters<typeof decodeResult>[0];
+    assert.throws(() => decodeResult(renamed), { code: "invalid_message", message: /^kind must be one of .*fold/ });
+  });
+
+  it("refuses a body that is no message, with the message's type", () => {
+    const message = { taskId: TASK_ID, kind: "evaluate", body: Buffer.from([0xff, 0xff, 0xff]) };
+    assert.throws(() => decodeTask(message), {
+      code: "invalid_message",
+      message: /^body must be a message of type kindred\.v1\.Evaluate, got 3 other bytes/,
+    });
   });
 
   const train = trainTask();

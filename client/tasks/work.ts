@@ -1,0 +1,90 @@
+/**
+ * What a client's work for a task kind is and has at hand: the compiled graphs, the client's rows as tokens, and adapters by the
+ * blobs that a task names. The rows themselves stay with the callers of this folder.
+ */
+import { parseSafetensors } from "../../shared/adapters/safetensors.js";
+import { KindredError } from "../../shared/base/errors.js";
+import type { NamedTensors } from "../../shared/base/tensors.js";
+import type { AdapterSpec, BlobRef, TunedSpec } from "../../shared/wire/types.js";
+import type { AnyResult, AnyTask, ResultFields, WithTensors } from "../../tasks/kind.js";
+import type { EncodedDataset, EncodedRow, Split } from "../data/types.js";
+import type { TaskIo } from "../session/session.js";
+import { type AdapterLayout, type AdapterValues, adapterFromTensors, initialAdapter } from "../tuning/adapter.js";
+import { type CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
+import { layoutOf, sampledRows } from "./sketch.js";
+
+/** What a client is given at the end: its members and their weights. */
+export interface ReceivedEnsemble {
+  readonly adapter: AdapterSpec;
+  readonly members: readonly { readonly name: string; readonly weight: number; readonly tensors: NamedTensors }[];
+}
+
+export interface ClientWorkOptions {
+  readonly compiledGraphs: CompiledGraphs;
+  /** The client's rows as tokens; called once, when the first task needs them. */
+  readonly dataset: () => EncodedDataset;
+  /** Keeps the ensemble that the coordinator returns; it is dropped unless given. */
+  readonly onEnsemble?: (ensemble: ReceivedEnsemble) => Promise<void>;
+  /** Tasks may train all weights: in a simulation, whose rows are nobody's. @default false */
+  readonly full?: boolean;
+}
+
+/** Does a task of one kind. Every kind's work.ts exports one as `work`. */
+export type Work<T extends AnyTask = AnyTask, R extends AnyResult = AnyResult> = (
+  task: T,
+  tools: WorkTools,
+) => Promise<WithTensors<ResultFields<R>, Uint8Array>>;
+
+/** What one task may use while it runs. */
+export class WorkTools {
+  readonly meter: Meter;
+
+  constructor(
+    private readonly options: ClientWorkOptions,
+    /** The client's rows as tokens. */
+    readonly dataset: () => EncodedDataset,
+    readonly io: TaskIo,
+  ) {
+    this.meter = new Meter(io.signal);
+  }
+
+  get compiledGraphs(): CompiledGraphs {
+    return this.options.compiledGraphs;
+  }
+
+  get onEnsemble(): ClientWorkOptions["onEnsemble"] {
+    return this.options.onEnsemble;
+  }
+
+  /** @param limit at most so many rows, drawn; 0: all */
+  rows(split: Split, limit = 0): readonly EncodedRow[] {
+    return sampledRows(this.dataset(), split, limit, 0);
+  }
+
+  /** @throws {KindredError} `unsupported` for all weights, outside of simulations */
+  layout(spec: TunedSpec): AdapterLayout {
+    if (spec.kind === "full" && !this.options.full) {
+      // The embedding changes in the rows of a client's own tokens alone: they would tell its words.
+      throw new KindredError(
+        "unsupported",
+        "this client trains adapters; all weights are trained in simulations alone",
+      );
+    }
+    return layoutOf(this.compiledGraphs, spec);
+  }
+
+  /** The values of a blob; fresh initial values without one. */
+  async adapter(layout: AdapterLayout, spec: TunedSpec, ref: BlobRef | undefined): Promise<AdapterValues> {
+    const fresh = initialAdapter(layout, spec.initSeed);
+    if (ref === undefined) return fresh;
+    const source = `adapter ${ref.sha256.slice(0, 12)}`;
+    const { tensors } = parseSafetensors(await this.io.download(ref), { source });
+    return adapterFromTensors(layout, tensors, source, fresh);
+  }
+
+  async adapters(layout: AdapterLayout, spec: TunedSpec, refs: readonly BlobRef[]): Promise<AdapterValues[]> {
+    const values: AdapterValues[] = [];
+    for (const ref of refs) values.push(await this.adapter(layout, spec, ref));
+    return values;
+  }
+}

@@ -1,0 +1,15 @@
+/** Scores mixtures of adapters on rows of the client. */
+import type { Work } from "../../client/tasks/work.js";
+import { scoreMixtures } from "../../client/tuning/scoring.js";
+import type { Evaluate, EvaluateResult } from "./message.js";
+
+export const work: Work<Evaluate, EvaluateResult> = async (task, tools) => {
+  const { compiledGraphs, meter, io } = tools;
+  const layout = tools.layout(task.adapter);
+  const members = await tools.adapters(layout, task.adapter, task.members);
+  const rows = tools.rows(task.split, task.examplesLimit);
+  const scores = await scoreMixtures(compiledGraphs, layout, members, task.mixtures, rows, meter, {
+    onBatch: (_, done, of) => io.progress(done / of),
+  });
+  return { scores };
+};
