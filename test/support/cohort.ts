@@ -10,27 +10,16 @@ import { SeededRng } from "../../shared/base/random.js";
 import type { FloatTensor, NamedTensors } from "../../shared/base/tensors.js";
 import { encodeSketches } from "../../shared/sketch/codec.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
-import {
-  type BlobRef,
-  type Evaluate,
-  type FitWeights,
-  type RowCounts,
-  type Score,
-  type SketchGradients,
-  type SplitName,
-  sketchWidth,
-  type TaskKind,
-  type TaskResultWithBlobs,
-  type TaskSpec,
-  type TrainAdapter,
-  type TunedSpec,
-  type ValidationPoint,
-  weightAlternatives,
-} from "../../shared/wire/tasks.js";
+import type { BlobRef, RowCounts, SplitName, TunedSpec } from "../../shared/wire/types.js";
+import type { Evaluate, Score } from "../../tasks/evaluate/message.js";
+import { type FitWeights, weightAlternatives } from "../../tasks/fit-weights/message.js";
+import type { TaskName, TaskResultWithBlobs, TaskSpec } from "../../tasks/kinds.js";
+import { type SketchGradients, sketchWidth } from "../../tasks/sketch-gradients/message.js";
+import type { TrainAdapter, ValidationPoint } from "../../tasks/train-adapter/message.js";
 
 /** What a client does wrong with every task of a kind. */
 export interface Fault {
-  readonly kind: TaskKind;
+  readonly kind: TaskName;
   /**
    * `fails`: says that it cannot. `notANumber`: tensors hold one NaN. `shape`: tensors have another shape. `far`: values are farther
    * from the start than training takes them. `garbage`: bytes are no tensors. `count`: the result does not fit the task.

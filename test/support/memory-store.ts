@@ -15,7 +15,7 @@ import {
   type TaskOutcome,
 } from "../../coordinator/storage/types.js";
 import { KindredError } from "../../shared/base/errors.js";
-import type { BlobRef } from "../../shared/wire/tasks.js";
+import type { BlobRef } from "../../shared/wire/types.js";
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
