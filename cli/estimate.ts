@@ -53,7 +53,7 @@ export function estimate(command: Command): Command {
 
 async function estimateAction(sketches: string, options: EstimateOptions): Promise<void> {
   const { subsets, subsetSize, standardError, design, balance, lambda, seed } = options;
-  const { estimateFiles } = await import("../coordinator/stages/estimate.js");
+  const { estimateFiles } = await import("./jobs/estimate.js");
   const job = {
     sketches: resolve(sketches),
     out: resolve(options.out),

@@ -50,7 +50,7 @@ export function group(command: Command): Command {
 
 async function groupAction(affinity: string, options: GroupOptions): Promise<void> {
   const { sketches, method, groups, number, minSize, maxSize, together = [], apart = [], seed } = options;
-  const { groupFiles } = await import("../coordinator/stages/group.js");
+  const { groupFiles } = await import("./jobs/group.js");
   const job = {
     affinity: resolve(affinity),
     ...(sketches === undefined ? {} : { sketches: resolve(sketches) }),

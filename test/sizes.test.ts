@@ -75,7 +75,6 @@ const DEBTS: readonly string[] = [
   "coordinator/pipeline/run.ts runPipeline",
   "coordinator/pipeline/train.ts trainTogether",
   "coordinator/roster/hub.ts",
-  "coordinator/stages/group.ts bySketches()",
   "simulations/simulate.ts federate()",
   "simulations/population/gradients.ts sketchPopulation",
   "simulations/report/check.ts checkReport",

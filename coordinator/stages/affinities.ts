@@ -1,8 +1,7 @@
 /**
- * The stage from sketches to affinities, as one function for the pipeline and for `kindred estimate`: options, the solver, the
- * sampled subsets, and what a report says of them. It knows nothing of where sketches come from.
+ * The stage from sketches to affinities, for a run and for `kindred estimate`: options, the solver, the sampled subsets, and the facts
+ * that a report gives of them. It knows nothing of the origin of the sketches.
  */
-
 import type { Balance, Design } from "../../shared/config/enumerations.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
@@ -26,6 +25,12 @@ export interface EstimationSettings {
   readonly standardError: "auto" | number;
   readonly design: Design;
   readonly balance: Balance;
+}
+
+/** The settings of the estimator itself, not of the subsets that it is asked about. */
+export interface EstimatorSettings extends Pick<EstimationSettings, "balance" | "lambda"> {
+  /** Number of projections in one sketch. */
+  readonly projections: number;
 }
 
 export interface EstimationFacts {
@@ -61,14 +66,7 @@ export const samplingOf = (settings: EstimationSettings, seed: number): Precisio
  */
 export async function openEstimator(
   sketches: readonly ClientSketch[],
-  {
-    balance,
-    lambda,
-    projections,
-  }: Pick<EstimationSettings, "balance" | "lambda"> & {
-    /** How many of them a sketch holds. */
-    readonly projections: number;
-  },
+  { balance, lambda, projections }: EstimatorSettings,
   {
     seed,
     runtime,

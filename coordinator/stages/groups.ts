@@ -1,12 +1,16 @@
 /**
- * The stage from affinities to groups, as one function for the pipeline and for `kindred group`: by the estimator's judgement where
- * the sketches are at hand, else by the affinities alone. It knows nothing of where either comes from.
+ * The stage from affinities to groups, for a run and for `kindred group`: by the estimator's judgement where sketches are given, else by
+ * the affinities alone. It knows nothing of the origin of either.
  */
+import type { Runtime } from "../../shared/runtimes/types.js";
+import type { ClientSketch } from "../../shared/sketch/types.js";
 import type { Half } from "../estimation/evaluate.js";
-import type { EstimatorJudge } from "../estimation/judge.js";
+import { type Forecast, forecastOf } from "../estimation/forecast.js";
+import { EstimatorJudge } from "../estimation/judge.js";
 import type { EstimationProblem } from "../estimation/problem.js";
 import type { PartitionConstraints } from "../grouping/constraints.js";
 import { type Grouping, groupClients } from "../grouping/group.js";
+import { type EstimatorSettings, openEstimator } from "./affinities.js";
 import { baselineGrouping } from "./baseline.js";
 import { confirmed } from "./confirm.js";
 import type { GroupingMethod } from "./methods.js";
@@ -21,7 +25,7 @@ export interface GroupSearch {
   readonly signal: AbortSignal | undefined;
 }
 
-/** What is known of the clients beside their affinities. */
+/** Knowledge of the clients beside their affinities. */
 export interface Evidence {
   readonly judge: EstimatorJudge;
   readonly problem: EstimationProblem;
@@ -46,7 +50,37 @@ export async function findGroups(
   return forced === undefined ? await confirmed(found, halves, judge, search) : found;
 }
 
-/** A partition that was looked at, as reports have it. */
+/**
+ * Groups as the estimator judges them, and a forecast of each client's loss in them. Makes the estimator from the sketches.
+ * @param onSolved called with the number of surrogates that were solved
+ * @throws {KindredError} as `openEstimator` and `findGroups`
+ */
+export async function groupsBySketches(
+  {
+    affinity,
+    sketches,
+    halves,
+  }: Pick<Evidence, "halves"> & {
+    readonly affinity: readonly ArrayLike<number>[];
+    /** In the order of the affinities. */
+    readonly sketches: readonly ClientSketch[];
+  },
+  settings: EstimatorSettings,
+  search: GroupSearch,
+  { runtime, onSolved }: { readonly runtime: Runtime; readonly onSolved?: (solved: number) => void },
+): Promise<{ readonly grouping: Grouping; readonly forecast: Forecast }> {
+  const { seed, signal } = search;
+  const solver = await openEstimator(sketches, settings, { seed, runtime, signal });
+  try {
+    const judge = new EstimatorJudge(solver, onSolved === undefined ? {} : { onSolved });
+    const grouping = await findGroups(affinity, { judge, problem: solver.problem, halves }, search);
+    return { grouping, forecast: await forecastOf(solver, grouping.partition, seed) };
+  } finally {
+    await solver.close();
+  }
+}
+
+/** A partition that was considered, as reports have it. */
 export interface GroupingCandidateNote {
   readonly label: string;
   readonly groups: number;

@@ -1,6 +1,6 @@
 /**
- * The files between the stages, as docs/formats.md has them: matrices over clients and the sampled subsets as CSV. Other programs may
- * write them too, so all of it is hostile until checked. It knows nothing of how they are made or used.
+ * The files between the stages, as docs/formats.md has them: matrices over clients and the sampled subsets as CSV. Other programs
+ * may write them too, so their content is hostile until checked. This file knows nothing of how they are made or used.
  */
 import { writeAtomically } from "../../shared/base/atomic.js";
 import { type CsvValue, csvText, plainText, readRecords } from "../../shared/base/csv.js";
@@ -15,7 +15,7 @@ export const FILES = {
   estimate: "estimate.json",
 } as const;
 
-/** A run takes at most so many clients. */
+/** The most clients of a run. */
 const MAX_CLIENTS = 10_000;
 /** More than any design of as many clients draws: 20,000 subsets of 100. */
 const MAX_MEMBERS = 10_000_000;
@@ -98,7 +98,7 @@ function namedColumns(names: readonly string[], where: string): Map<string, numb
 
 const SUBSET_COLUMNS = ["subset", "client", "value", "first_half", "second_half"] as const;
 
-/** The subsets with f_i(S) of their members, a line a member. */
+/** The subsets with f_i(S) of their members, one line per member. */
 export async function writeSubsets(
   path: string,
   clients: readonly string[],
@@ -111,7 +111,7 @@ export async function writeSubsets(
 }
 
 /**
- * Reads subsets of these clients; further columns are passed over.
+ * Reads subsets of these clients; further columns are ignored.
  * @throws {KindredError} `not_found`, or `invalid_data` naming `file:LINE`, column and value
  */
 export async function readSubsets(path: string, clients: readonly string[]): Promise<SampledSubset[]> {

@@ -1,10 +1,23 @@
 /**
- * `kindred group`: groups of clients out of an affinity matrix, whoever made it: the third stage by itself. With the sketches at hand the
- * estimator judges the partitions, as in a run; without them the affinities alone decide.
+ * The job of `kindred group`: the third stage alone, from a file of affinities to a file of groups. Any program may have written the
+ * affinities. With the sketches the estimator judges the partitions, as in a run; without them the affinities alone decide.
  */
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { affinityMatrix } from "../../coordinator/estimation/affinity.js";
+import type { Half } from "../../coordinator/estimation/evaluate.js";
+import type { Forecast } from "../../coordinator/estimation/forecast.js";
+import { PartitionConstraints } from "../../coordinator/grouping/constraints.js";
+import type { Grouping } from "../../coordinator/grouping/group.js";
+import type { EstimationSettings } from "../../coordinator/stages/affinities.js";
+import {
+  candidateNotes,
+  findGroups,
+  type GroupingCandidateNote,
+  groupsBySketches,
+} from "../../coordinator/stages/groups.js";
+import type { GroupingMethod } from "../../coordinator/stages/methods.js";
 import { writeAtomically } from "../../shared/base/atomic.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
@@ -14,22 +27,13 @@ import { BALANCES, type Balance } from "../../shared/config/enumerations.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
 import { readSketches, readSketchIndex } from "../../shared/sketch/folder.js";
-import { affinityMatrix } from "../estimation/affinity.js";
-import type { Half } from "../estimation/evaluate.js";
-import { type Forecast, forecastOf } from "../estimation/forecast.js";
-import { EstimatorJudge } from "../estimation/judge.js";
-import { PartitionConstraints } from "../grouping/constraints.js";
-import type { Grouping } from "../grouping/group.js";
-import { type EstimationSettings, openEstimator } from "./affinities.js";
 import { seedOf } from "./estimate.js";
-import { FILES, type NamedMatrix, readMatrix, readSubsets } from "./files.js";
-import { candidateNotes, findGroups, type GroupingCandidateNote } from "./groups.js";
-import type { GroupingMethod } from "./methods.js";
+import { FILES, type NamedMatrix, readMatrix, readSubsets } from "./stage-files.js";
 
 export interface GroupJob {
-  /** An affinity matrix as CSV, or a folder that `kindred estimate` wrote. */
+  /** File of an affinity matrix (CSV), or a folder that `kindred estimate` wrote. */
   readonly affinity: string;
-  /** Folder of the sketches: the estimator judges. */
+  /** Folder of the sketches, by which the estimator judges. */
   readonly sketches?: string;
   /** File to write. */
   readonly out: string;
@@ -40,7 +44,7 @@ export interface GroupJob {
   /** As `GroupSearch` has it. */
   readonly number?: "eigengap" | "path";
   readonly constraints: GroupConstraints;
-  /** That of the sketches unless given, else 0. */
+  /** @default that of the estimate or the sketches, else 0 */
   readonly seed?: number | undefined;
   readonly runtime: RuntimeChoice;
 }
@@ -75,9 +79,7 @@ export async function groupFiles(job: GroupJob, context: JobContext): Promise<Gr
     throw new KindredError(
       "already_exists",
       `${out}: is there already; choose another --out, or add --force to replace it`,
-      {
-        out,
-      },
+      { out },
     );
   const folder = (await stat(job.affinity).catch(() => undefined))?.isDirectory() ? job.affinity : undefined;
   const named = await readMatrix(folder === undefined ? job.affinity : join(folder, FILES.affinity));
@@ -86,7 +88,7 @@ export async function groupFiles(job: GroupJob, context: JobContext): Promise<Gr
   const { seed, grouping, forecast } =
     job.sketches === undefined
       ? await byAffinity(named, job, rules, context)
-      : await bySketches(named, folder, job.sketches, job, rules, context);
+      : await bySketches({ ...named, folder, sketches: job.sketches }, job, rules, context);
   const file: GroupsFile = {
     format: "kindred-groups",
     version: 1,
@@ -109,16 +111,14 @@ interface Found {
   readonly forecast?: Forecast;
 }
 
-/** Refused before anything is solved: a client or a number of groups that cannot be. */
+/** Refuses unknown clients and impossible numbers of groups before anything is solved. */
 function constrained(clients: readonly string[], { groups, constraints }: GroupJob): PartitionConstraints {
   for (const name of [...constraints.together, ...constraints.apart].flat())
     if (!clients.includes(name))
       throw new KindredError(
         "invalid_option",
         `client ${brief(name)} is to be together or apart, and is not in the matrix`,
-        {
-          client: name,
-        },
+        { client: name },
       );
   const rules = new PartitionConstraints(clients, constraints);
   const { fewest, most } = rules.counts;
@@ -140,10 +140,14 @@ async function byAffinity(
   return { seed, grouping: await findGroups(matrix, undefined, { groups, method, number, constraints, seed, signal }) };
 }
 
+/** @param input `folder`: of the estimate, where the matrix is that of an estimate */
 async function bySketches(
-  { clients, matrix }: NamedMatrix,
-  folder: string | undefined,
-  path: string,
+  {
+    clients,
+    matrix,
+    folder,
+    sketches: path,
+  }: NamedMatrix & { readonly folder: string | undefined; readonly sketches: string },
   { groups, method, number, ...job }: GroupJob,
   constraints: PartitionConstraints,
   { progress, signal }: JobContext,
@@ -155,14 +159,12 @@ async function bySketches(
     if (entry === undefined)
       throw new KindredError(
         "invalid_data",
-        `${path}: has no sketches of client ${brief(name)}, who is in the matrix`,
-        {
-          client: name,
-        },
+        `${path}: has no sketches of client ${brief(name)}, which is in the matrix`,
+        { client: name },
       );
     return entry;
   });
-  // As the estimate had it: another seed draws other folds, and another balance weighs clients otherwise.
+  // The estimate's own settings: another seed draws other folds, and another balance gives clients other weights.
   const before = folder === undefined ? undefined : await estimateSettings(join(folder, FILES.estimate));
   const seed = job.seed ?? before?.seed ?? seedOf(index);
   const halves = folder === undefined ? () => matrix : await halvesOf(join(folder, FILES.subsets), clients);
@@ -172,16 +174,13 @@ async function bySketches(
   try {
     const { balance = "none", lambda = "auto" } = before ?? {};
     const settings = { balance, lambda, projections: index.projections };
-    const solver = await openEstimator(sketches, settings, { seed, runtime, signal });
-    try {
-      const judge = new EstimatorJudge(solver, { onSolved: (solved) => stage.tick(solved) });
-      const evidence = { judge, problem: solver.problem, halves };
-      const search = { groups, method, number, constraints, seed, signal };
-      const grouping = await findGroups(matrix, evidence, search);
-      return { seed, grouping, forecast: await forecastOf(solver, grouping.partition, seed) };
-    } finally {
-      await solver.close();
-    }
+    const found = await groupsBySketches(
+      { affinity: matrix, halves, sketches },
+      settings,
+      { groups, method, number, constraints, seed, signal },
+      { runtime, onSolved: (solved) => stage.tick(solved) },
+    );
+    return { seed, ...found };
   } finally {
     stage.done();
     await runtime.close();
@@ -202,16 +201,14 @@ async function halvesOf(path: string, clients: readonly string[]): Promise<(half
       throw new KindredError(
         "invalid_data",
         `${path}: no subset holds both ${brief(clients[i])} and ${brief(clients[j])}`,
-        {
-          path,
-        },
+        { path },
       );
     }
   });
   return (half) => matrices[half]!;
 }
 
-/** What of an estimate's settings the judge goes by. */
+/** The settings of an estimate that the judge needs. */
 async function estimateSettings(
   path: string,
 ): Promise<Pick<EstimationSettings, "balance" | "lambda"> & { readonly seed: number }> {

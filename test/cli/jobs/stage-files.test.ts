@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { readMatrix, readSubsets, writeMatrix, writeSubsets } from "../../../coordinator/stages/files.js";
+import { readMatrix, readSubsets, writeMatrix, writeSubsets } from "../../../cli/jobs/stage-files.js";
 import { exitCodeOf, KindredError } from "../../../shared/base/errors.js";
 import { temporaryFolder } from "../../support/federation.js";
 

@@ -1,20 +1,12 @@
 /**
- * `kindred estimate`: how every client would fare in every sampled company, from sketches in files: the second stage by itself. It
- * knows nothing of who wrote the sketches.
+ * The job of `kindred estimate`: the second stage alone, from files of sketches to files of affinities. It knows nothing of the
+ * program that wrote the sketches.
  */
-
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { writeAtomically } from "../../shared/base/atomic.js";
-import type { JobContext } from "../../shared/base/command.js";
-import { KindredError } from "../../shared/base/errors.js";
-import { openRuntime } from "../../shared/runtimes/choose.js";
-import { MeteredRuntime } from "../../shared/runtimes/metered.js";
-import type { RuntimeChoice } from "../../shared/runtimes/types.js";
-import { readSketches, readSketchIndex, type SketchIndex } from "../../shared/sketch/folder.js";
-import { memberValues } from "../estimation/evaluate.js";
-import { firstSubsets } from "../estimation/precision.js";
+import { memberValues } from "../../coordinator/estimation/evaluate.js";
+import { firstSubsets } from "../../coordinator/estimation/precision.js";
 import {
   type EstimationFacts,
   type EstimationSettings,
@@ -22,8 +14,15 @@ import {
   factsOf,
   openEstimator,
   samplingOf,
-} from "./affinities.js";
-import { FILES, writeMatrix, writeSubsets } from "./files.js";
+} from "../../coordinator/stages/affinities.js";
+import { writeAtomically } from "../../shared/base/atomic.js";
+import type { JobContext } from "../../shared/base/command.js";
+import { KindredError } from "../../shared/base/errors.js";
+import { openRuntime } from "../../shared/runtimes/choose.js";
+import { MeteredRuntime } from "../../shared/runtimes/metered.js";
+import type { RuntimeChoice } from "../../shared/runtimes/types.js";
+import { readSketches, readSketchIndex, type SketchIndex } from "../../shared/sketch/folder.js";
+import { FILES, writeMatrix, writeSubsets } from "./stage-files.js";
 
 export interface EstimateJob {
   /** Folder that `kindred gradients` wrote. */
@@ -33,7 +32,7 @@ export interface EstimateJob {
   /** Replace what is there. */
   readonly force: boolean;
   readonly settings: EstimationSettings;
-  /** Of the subsets and folds; that of the sketches unless given. */
+  /** Draws the subsets and folds. @default that of the sketches */
   readonly seed?: number | undefined;
   readonly runtime: RuntimeChoice;
 }
@@ -44,13 +43,13 @@ export interface EstimateFile {
   readonly version: 1;
   readonly clients: readonly string[];
   readonly settings: EstimationSettings & { readonly seed: number };
-  /** What the sketches are of, as their index says. */
+  /** The origin of the sketches, as their index says. */
   readonly sketches: Pick<SketchIndex, "model" | "dim" | "projections" | "sketching">;
   readonly facts: EstimationFacts;
   readonly cost: { readonly flops: number; readonly seconds: number };
 }
 
-/** The seed that sketches were made with, by which a simulation draws its subsets too; 0 where they do not say. */
+/** The seed of the sketches, by which a simulation draws its subsets too; 0 where their index has none. */
 export function seedOf({ sketching }: SketchIndex): number {
   return typeof sketching.seed === "number" && Number.isSafeInteger(sketching.seed) ? sketching.seed : 0;
 }
@@ -62,13 +61,11 @@ export async function estimateFiles(job: EstimateJob, { log, progress, signal }:
     throw new KindredError(
       "already_exists",
       `${out}: holds an estimate; choose another --out, or add --force to replace it`,
-      {
-        out,
-      },
+      { out },
     );
   const index = await readSketchIndex(job.sketches);
   const seed = job.seed ?? seedOf(index);
-  firstSubsets(index.clients.length, samplingOf(settings, seed)); // what cannot be drawn is said before the files are read
+  firstSubsets(index.clients.length, samplingOf(settings, seed)); // subsets that cannot be drawn are refused before the files are read
   const clients = index.clients.map(({ name }) => name);
   const sketches = await readSketches(job.sketches, index);
   const opened = await openRuntime(job.runtime);
