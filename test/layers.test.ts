@@ -24,7 +24,14 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
   "shared/base": [],
   "shared/adapters": ["shared/base"],
-  "shared/config": ["shared/base", "shared/adapters", "shared/quantization", "shared/runtimes", "shared/sketch"],
+  "shared/config": [
+    "shared/base",
+    "shared/adapters",
+    "shared/quantization",
+    "shared/runtimes",
+    "shared/sketch",
+    "shared/wire",
+  ],
   "shared/graph": ["shared/base", "shared/quantization"],
   "shared/models": ["shared/base", "shared/adapters", "shared/quantization"],
   "shared/quantization": ["shared/base", "shared/adapters"],

@@ -6,6 +6,7 @@ import { writeAtomically } from "../../shared/base/atomic.js";
 import { type CsvValue, csvText, plainText, readRecords } from "../../shared/base/csv.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { brief } from "../../shared/base/json.js";
+import { MAX_CLIENTS } from "../../shared/base/limits.js";
 
 /** Names in a folder that `kindred estimate` wrote. */
 export const FILES = {
@@ -15,8 +16,6 @@ export const FILES = {
   estimate: "estimate.json",
 } as const;
 
-/** The most clients of a run. */
-const MAX_CLIENTS = 10_000;
 /** More than any design of as many clients draws: 20,000 subsets of 100. */
 const MAX_MEMBERS = 10_000_000;
 

@@ -3,6 +3,7 @@
  * client's own data may be such a file too (load.ts takes the client's row of it), so the format is known here.
  */
 import { KindredError } from "../../shared/base/errors.js";
+import { MAX_NAME_LENGTH } from "../../shared/base/limits.js";
 import { MAX_CLIENT_BYTES } from "../../shared/base/lines.js";
 import { readValues } from "./readers.js";
 import { type RowReader, show } from "./rows.js";
@@ -14,9 +15,6 @@ export interface ClientLine {
   readonly where: string;
   readonly fields: Readonly<Record<string, unknown>>;
 }
-
-/** Names appear in reports, tables and messages. */
-const MAX_NAME_LENGTH = 200;
 
 /** Other names that are in use for our splits. Silently ignored, the rows would be drawn anew from the training rows. */
 const OTHER_SPLIT_NAMES: Readonly<Record<string, Split>> = {

@@ -51,7 +51,7 @@ function templateOf(template: string, field: string): TemplatePart[] {
   try {
     return parseTemplate(template);
   } catch (error) {
-    throw new KindredError("invalid_config", `${field} ${(error as Error).message}`, { field });
+    throw new KindredError("invalid_config", `${field}: ${(error as Error).message}, got ${show(template)}`, { field });
   }
 }
 

@@ -1,20 +1,15 @@
 /**
- * Reads a configuration file (YAML 1.2, of which JSON is a part) and makes one complete, frozen plan of it. Every mistake
- * is named by file, line, field and value, before any data is read. Paths become absolute: they are relative to the file
- * that names them.
+ * Makes one complete, frozen plan of a configuration. Paths become absolute: they are relative to the file that names them.
+ * Every mistake is found before any data is read.
  */
 import { existsSync, statSync } from "node:fs";
-import { open } from "node:fs/promises";
 import { basename, dirname, extname, isAbsolute, resolve } from "node:path";
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { KindredError } from "../base/errors.js";
 import { mergeFormats, type RowFormat } from "./format.js";
-import { type Mistake, mistakesOf, type Path } from "./issues.js";
+import { mistakesOf } from "./issues.js";
+import { invalid, readConfig } from "./read.js";
 import { coordinatorSchema, type runSchema, simulationSchema } from "./schema.js";
-
-/** A list of a few thousand folders fits; a data file named by mistake does not. */
-const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
 
 type Frozen<T> = T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T;
 type Simulation = z.output<typeof simulationSchema>;
@@ -29,7 +24,7 @@ export interface PlannedClient {
   readonly format: RowFormat;
 }
 
-/** A complete simulation. "auto" is decided by the run, which knows the population. */
+/** A complete simulation. The run, which knows the population, decides what is "auto". */
 export type SimulationPlan = Frozen<
   Omit<Simulation, "population" | "title" | keyof RowFormat> & {
     title: string;
@@ -42,81 +37,8 @@ export type SimulationPlan = Frozen<
 
 export type CoordinatorPlan = Frozen<Coordinator>;
 
-/** What a run does, of a simulation's plan and of a coordinator's alike. */
+/** Everything that a run does: the options that simulations and coordinators share. */
 export type RunPlan = Frozen<z.output<typeof runSchema>>;
-
-function invalid(where: string, message: string, cause?: unknown): KindredError {
-  return new KindredError("invalid_config", `${where}: ${message}`, { where }, cause);
-}
-
-async function readText(file: string): Promise<string> {
-  let bytes: Uint8Array;
-  try {
-    const handle = await open(file, "r");
-    try {
-      const { size } = await handle.stat();
-      if (size > MAX_CONFIG_BYTES)
-        throw invalid(file, `has ${size} bytes; a configuration has at most ${MAX_CONFIG_BYTES}`);
-      bytes = await handle.readFile();
-    } finally {
-      await handle.close();
-    }
-  } catch (cause) {
-    if (cause instanceof KindredError) throw cause;
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === "ENOENT") throw new KindredError("not_found", `${file}: no such configuration file`, { file }, cause);
-    throw invalid(file, `cannot be read (${message})`, cause);
-  }
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw invalid(file, "is not valid UTF-8", cause);
-  }
-}
-
-/** Line of a field, or of its key; of the nearest block around it where it is missing. */
-function lineOf(document: Document, lines: LineCounter, { path, key }: Mistake): number | undefined {
-  const keyed = (above: Path, name: PropertyKey): number | undefined => {
-    const map = above.length === 0 ? document.contents : document.getIn(above, true);
-    if (!isMap(map)) return undefined;
-    const pair = map.items.find((item) => isScalar(item.key) && String(item.key.value) === String(name));
-    return isNode(pair?.key) ? pair.key.range?.[0] : undefined;
-  };
-  for (let depth = path.length; depth > 0; depth--) {
-    const above = path.slice(0, depth - 1);
-    const node = document.getIn(path.slice(0, depth), true);
-    const value = isNode(node) ? node.range?.[0] : undefined;
-    const offset = key || value === undefined ? (keyed(above, path[depth - 1] as PropertyKey) ?? value) : value;
-    if (offset !== undefined) return lines.linePos(offset).line;
-  }
-  return undefined;
-}
-
-/** The file's options, checked against the schema. */
-async function readConfig<S extends z.ZodType>(file: string, schema: S): Promise<z.output<S>> {
-  const lines = new LineCounter();
-  const document = parseDocument(await readText(file), { lineCounter: lines, prettyErrors: false });
-  const broken = document.errors[0];
-  if (broken !== undefined) {
-    const { line } = lines.linePos(broken.pos[0]);
-    throw invalid(`${file}:${line}`, `is not sound YAML: ${broken.message.replace(/\s+/g, " ")}`, broken);
-  }
-  let input: unknown;
-  try {
-    input = document.toJS();
-  } catch (cause) {
-    // Aliases that point nowhere, or multiply without end.
-    throw invalid(file, `is not sound YAML: ${(cause as Error).message}`, cause);
-  }
-  if (input === null || input === undefined) throw invalid(file, "is empty; it must be a map of options");
-  const result = schema.safeParse(input);
-  if (result.success) return result.data;
-  const [first, ...others] = mistakesOf(schema, result.error.issues, input);
-  if (first === undefined) throw invalid(file, result.error.message);
-  const line = lineOf(document, lines, first);
-  const more = others.length === 0 ? "" : ` (and ${others.length} more mistake${others.length === 1 ? "" : "s"})`;
-  throw invalid(line === undefined ? file : `${file}:${line}`, `${first.message}${more}`);
-}
 
 function freeze<T>(value: T): Frozen<T> {
   if (typeof value === "object" && value !== null) {
@@ -131,11 +53,11 @@ function isFolder(path: string): boolean {
 }
 
 /**
- * A model as the user names it: the absolute path of a folder or a GGUF file, or an id of the hub (`owner/name` or
- * `owner/name@revision`) where neither is.
+ * The model that a user names: the absolute path of a folder or of a GGUF file. Where there is no such path: the id of the hub
+ * (`owner/name` or `owner/name@revision`).
  * @param base folder that relative paths start from
  * @param where names the option in messages: `run.yaml: model`, `--model`
- * @throws {KindredError} `not_found` where it is neither
+ * @throws {KindredError} `not_found`
  */
 export function resolveModel(model: string, base: string, where: string): string {
   const folder = resolve(base, model);
@@ -143,12 +65,12 @@ export function resolveModel(model: string, base: string, where: string): string
   if (/^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*(@[\w./-]+)?$/.test(model) && !isAbsolute(model)) return model;
   throw new KindredError(
     "not_found",
-    `${where} ${JSON.stringify(model)}: no such folder or .gguf file (${folder}), and no id of the hub, which is owner/name`,
+    `${where}: no such folder or .gguf file (${folder}), and not an id of the hub; expected a folder, a .gguf file, or owner/name, got ${JSON.stringify(model)}`,
     { model },
   );
 }
 
-/** The fields of a row's format that are there. */
+/** The fields of a row's format that are given. */
 function formatOf({ template, completion, choices, label }: Partial<Pick<Simulation, keyof RowFormat>>): RowFormat {
   return {
     ...(template === undefined ? {} : { template }),
@@ -160,12 +82,12 @@ function formatOf({ template, completion, choices, label }: Partial<Pick<Simulat
 
 function checkFormat({ template, completion, choices }: RowFormat, where: string): void {
   if (choices !== undefined && completion !== undefined) {
-    throw invalid(where, "choices and completion exclude each other; remove one");
+    throw invalid(where, "choices and completion exclude each other; expected at most one of them; remove the other");
   }
   if (template === undefined && (choices !== undefined || completion !== undefined)) {
     throw invalid(
       where,
-      "choices and completion complete a prompt, and there is no template that makes one; add template",
+      "choices and completion need a prompt, and there is no template that makes one; expected template beside them; add it",
     );
   }
 }
@@ -185,7 +107,10 @@ export async function loadSimulationConfig(file: string): Promise<SimulationPlan
     list.map(({ name, data, group, ...own }, index) => {
       const where = `${file}: population[${index}]`;
       if (names.has(name))
-        throw invalid(where, `name ${JSON.stringify(name)} appears a second time; names must be unique`);
+        throw invalid(
+          `${where}.name`,
+          `used twice; expected a name of its own, got ${JSON.stringify(name)}; rename one client`,
+        );
       names.add(name);
       const merged = mergeFormats(format, formatOf(own));
       checkFormat(merged, where);
@@ -201,14 +126,14 @@ export async function loadSimulationConfig(file: string): Promise<SimulationPlan
 }
 
 /**
- * The plan of options given in code: model and population are absolute paths (or a hub id).
+ * The plan of options that code gives. Model and population are absolute paths, or the model is an id of the hub.
  * @throws {KindredError} `invalid_config` naming the field
  */
 export function simulationPlan(options: z.input<typeof simulationSchema> & { readonly title: string }): SimulationPlan {
   const parsed = simulationSchema.safeParse(options);
   if (!parsed.success) {
     const [first] = mistakesOf(simulationSchema, parsed.error.issues, options);
-    throw invalid("options", first?.message ?? "are not those of a simulation");
+    throw invalid("options", first?.message ?? "not those of a simulation");
   }
   const { template, completion, choices, label, ...rest } = parsed.data;
   return freeze({ ...rest, format: formatOf({ template, completion, choices, label }) }) as SimulationPlan;
@@ -223,9 +148,9 @@ export async function loadCoordinatorConfig(file: string): Promise<CoordinatorPl
   const base = dirname(resolve(file));
   if (model === undefined && rest.base.quantization !== "none") {
     throw invalid(
-      file,
-      "base.quantization is checked against the clients' models, and no model is given; add model, or leave it to the " +
-        "clients' --quantization",
+      `${file}: base.quantization`,
+      "needs model, since the clients' quantized models are checked against it; expected model beside it; add model, or " +
+        "leave the choice to the clients' --quantization",
     );
   }
   return freeze({ ...rest, ...(model === undefined ? {} : { model: resolveModel(model, base, `${file}: model`) }) });

@@ -1,20 +1,20 @@
 /**
- * How rows that are neither text, prompt and completion, nor messages become one: a template with fields in braces, and
- * a map from a label's value to its completion. Knows the notation; reading rows is the client's.
+ * How an object or a CSV row becomes a prompt with a completion: a template with fields in braces, and a map from a label's
+ * value to its completion. Knows the notation; the client reads the rows.
  */
 
 export interface RowFormat {
-  /** Text of the prompt, `{field}` standing for a row's field; `{{` and `}}` are braces. Without choices or completion: the whole text. */
+  /** Text of the prompt. `{field}` stands for a row's field; `{{` and `}}` are braces. Without choices or completion: the whole text. */
   readonly template?: string;
   /** Template of the completion, for answers in free text. Not beside `choices`. */
   readonly completion?: string;
   /** Completion of each value of the label. At least two. */
   readonly choices?: Readonly<Record<string, string>>;
-  /** Field that holds the label. Unless given: `label`, or `label_text` where `label` has no value of the map. */
+  /** Field that holds the label. Unless given: `label`, or `label_text` where `label` has no value of `choices`. */
   readonly label?: string;
 }
 
-/** The fields of `own` take the place of those of `all`; choices and a completion's template exclude each other. */
+/** The fields of `own` replace those of `all`. A completion of `own` also replaces choices of `all`, and choices a completion. */
 export function mergeFormats(all: RowFormat, own: RowFormat = {}): RowFormat {
   if (own.choices === undefined && own.completion === undefined) return { ...all, ...own };
   const { choices: _, completion: __, ...rest } = all;
@@ -29,7 +29,7 @@ const MAX_FIELD_LENGTH = 100;
 
 /**
  * Takes a template apart.
- * @throws {Error} with a message fit for a user where a brace has no partner; the caller says where the template stands
+ * @throws {Error} where a brace has no partner. The message is for the user; the caller adds where the template stands
  */
 export function parseTemplate(template: string): TemplatePart[] {
   const parts: TemplatePart[] = [];
@@ -40,14 +40,14 @@ export function parseTemplate(template: string): TemplatePart[] {
       text += char;
       at++;
     } else if (char === "}") {
-      throw new Error("has a } without a {; write }} for a brace itself");
+      throw new Error("a } without a {; expected {field}, or }} for the brace itself");
     } else if (char === "{") {
       const end = template.indexOf("}", at);
       const field = end < 0 ? "" : template.slice(at + 1, end).trim();
-      if (end < 0) throw new Error("has a { without a }; write {{ for a brace itself");
+      if (end < 0) throw new Error("a { without a }; expected {field}, or {{ for the brace itself");
       if (field === "" || field.includes("{") || field.length > MAX_FIELD_LENGTH) {
         throw new Error(
-          `has no field name in ${JSON.stringify(template.slice(at, Math.min(end + 1, at + 40)))}; write {{ for a brace itself`,
+          `no field name in ${JSON.stringify(template.slice(at, Math.min(end + 1, at + 40)))}; expected {field}, or {{ for the brace itself`,
         );
       }
       if (text !== "") parts.push({ text });

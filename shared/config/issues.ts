@@ -1,9 +1,10 @@
 /**
- * What a schema found wrong, as one line for the user: the field's path, what it must be, what it is, and for an unknown
- * key the one that was probably meant. Knows zod; knows no file.
+ * What a schema found wrong, as one line for the user: `FIELD: problem; expected E, got G; do F`. An unknown key is told with
+ * the known one that was probably meant. Knows zod; knows no file.
  */
 import { z } from "zod";
 import { nearest } from "./suggest.js";
+import { expectedAt, type JsonSchema, schemasAt } from "./words.js";
 
 export type Path = readonly PropertyKey[];
 
@@ -11,7 +12,7 @@ export type Path = readonly PropertyKey[];
 export interface Mistake {
   /** Of the field, or of the unknown key itself. */
   readonly path: Path;
-  /** "training.epoch is not an option; did you mean epochs?" */
+  /** "training.epoch: unknown option; did you mean training.epochs?" */
   readonly message: string;
   /** True where the key is the mistake, not its value. */
   readonly key: boolean;
@@ -25,6 +26,9 @@ export function pathText(path: Path): string {
 }
 
 function shown(value: unknown): string {
+  if (value === undefined) return "nothing";
+  // JSON has no NaN and no infinity.
+  if (typeof value === "number") return String(value);
   const text = JSON.stringify(value) ?? String(value);
   return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
 }
@@ -38,23 +42,12 @@ function valueAt(value: unknown, path: Path): unknown {
   return at;
 }
 
-/** Without defaults, unions and the like around them: the shapes of objects that a schema may take. */
-function shapesOf(schema: z.core.$ZodType): Record<string, z.core.$ZodType>[] {
-  if (schema instanceof z.ZodObject) return [schema.shape];
-  if (schema instanceof z.ZodArray) return shapesOf(schema.element);
-  if (schema instanceof z.ZodUnion) return schema.options.flatMap((option) => shapesOf(option));
-  if (schema instanceof z.ZodPipe) return shapesOf(schema.in);
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) {
-    return shapesOf(schema.unwrap());
-  }
-  return [];
-}
-
-/** Every key of the schema by its path from the top: `training.epochs`. */
-function keysOf(schema: z.core.$ZodType, above: string): Map<string, string> {
+/** Every option of the schema by its path from the top, without indices: `training.epochs` -> `epochs`. */
+function keysOf(schema: JsonSchema, above = ""): Map<string, string> {
   const keys = new Map<string, string>();
-  for (const shape of shapesOf(schema)) {
-    for (const [key, inner] of Object.entries(shape)) {
+  for (const part of [schema, ...(schema.anyOf ?? schema.oneOf ?? [])]) {
+    if (part.items !== undefined) for (const [path, key] of keysOf(part.items, above)) keys.set(path, key);
+    for (const [key, inner] of Object.entries(part.properties ?? {})) {
       const path = above === "" ? key : `${above}.${key}`;
       keys.set(path, key);
       for (const [deeper, name] of keysOf(inner, path)) keys.set(deeper, name);
@@ -63,83 +56,104 @@ function keysOf(schema: z.core.$ZodType, above: string): Map<string, string> {
   return keys;
 }
 
-function unknownKey(schema: z.core.$ZodType, path: Path, key: string, input: unknown): string {
-  const all = keysOf(schema, "");
-  const names = path.filter((part) => typeof part === "string");
-  const above = names.length === 0 ? "" : `${names.join(".")}.`;
-  const here = [...all].filter(([full, name]) => full === `${above}${name}`).map(([, name]) => name);
+function unknownKey(schema: JsonSchema, path: Path, key: string, input: unknown): string {
+  const field = pathText([...path, key]);
+  const here = [...new Set(schemasAt(schema, path).flatMap((block) => [...directKeys(block)]))];
+  const prefix = path.length === 0 ? "" : `${pathText(path)}.`;
   if (here.includes(key)) {
-    // Known, but not beside this one's kind.
+    // Known, but not beside this block's kind.
     const kind = valueAt(input, [...path, "kind"]);
-    return `${pathText([...path, key])} is of another kind; ${above}kind is ${kind === undefined ? "not given" : shown(kind)}`;
+    const given = kind === undefined ? "not given" : shown(kind);
+    return `${field}: option of another kind; ${prefix}kind is ${given}; remove ${key} or change ${prefix}kind`;
   }
   const near = nearest(key, here);
+  if (near !== undefined) return `${field}: unknown option; did you mean ${prefix}${near}?`;
   // A key of another block, written one level too high or too low.
-  const foreign = near === undefined ? nearest(key, [...new Set(all.values())]) : undefined;
-  const meant = near ?? [...all].find(([, name]) => name === foreign)?.[0];
-  const hint = meant === undefined ? `; known here: ${here.join(", ")}` : `; did you mean ${meant}?`;
-  return `${pathText([...path, key])} is not an option${hint}`;
+  const all = keysOf(schema);
+  const elsewhere = nearest(key, [...new Set(all.values())]);
+  const meant = [...all].find(([, name]) => name === elsewhere)?.[0];
+  if (meant !== undefined) return `${field}: unknown option; did you mean ${meant}?`;
+  return `${field}: unknown option; expected one of ${here.join(", ")}; remove it`;
 }
 
-const TYPES: Readonly<Record<string, string>> = {
-  int: "a whole number",
-  number: "a number",
-  string: "a string",
-  boolean: "true or false",
-  array: "a list",
-  object: "a map of options",
-  record: "a map",
-};
+function directKeys(schema: JsonSchema): string[] {
+  const own = Object.keys(schema.properties ?? {});
+  return [...own, ...(schema.anyOf ?? schema.oneOf ?? []).flatMap(directKeys)];
+}
 
-function mustBe(issue: z.core.$ZodIssue): string {
+/** What is wrong with a value, in a few words. */
+function problemOf(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case "invalid_type":
-      return `must be ${TYPES[issue.expected] ?? issue.expected}`;
+      return "wrong type";
     case "invalid_value":
-      return `must be ${issue.values.map(String).join(" or ")}`;
+      return "unknown value";
     case "too_small":
-      if (issue.origin === "string") return "must not be empty";
-      if (issue.origin === "array")
-        return `must have at least ${issue.minimum} entr${issue.minimum === 1 ? "y" : "ies"}`;
-      return `must be ${issue.inclusive ? "at least" : "above"} ${issue.minimum}`;
+      if (issue.origin === "string") return "empty";
+      return issue.origin === "array" ? "too few entries" : "too small";
     case "too_big":
-      if (issue.origin === "string") return `must have at most ${issue.maximum} characters`;
-      if (issue.origin === "array") return `must have at most ${issue.maximum} entries`;
-      return `must be ${issue.inclusive ? "at most" : "below"} ${issue.maximum}`;
+      if (issue.origin === "string") return "too long";
+      return issue.origin === "array" ? "too many entries" : "too large";
+    case "invalid_union": {
+      const faults = issue.errors.flat();
+      // One branch took the type, and found it beyond its bounds.
+      const bound = faults.find(({ code, path }) => path.length === 0 && (code === "too_big" || code === "too_small"));
+      if (bound !== undefined) return problemOf(bound);
+      return faults.length > 0 && faults.every(({ code }) => code === "invalid_type") ? "wrong type" : "unknown value";
+    }
     default:
-      return issue.message;
+      return "wrong value";
   }
+}
+
+/** What the user may do, where the schema says so. */
+function adviceOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "custom" && typeof issue.params?.advice === "string") return `; ${issue.params.advice}`;
+  // Where a block's kind is not known, the message is the schema's own advice, or zod's default.
+  if (issue.code === "invalid_union" && issue.discriminator !== undefined && !/^Invalid /.test(issue.message))
+    return `; ${issue.message}`;
+  return "";
+}
+
+function mistakeOf(schema: JsonSchema, issue: z.core.$ZodIssue, input: unknown): Mistake {
+  const { path } = issue;
+  const field = path.length === 0 ? "the configuration" : pathText(path);
+  const value = valueAt(input, path);
+  if (issue.code === "custom") {
+    const got = issue.message.includes("expected") ? `, got ${shown(value)}` : `; got ${shown(value)}`;
+    return { path, message: `${field}: ${issue.message}${got}${adviceOf(issue)}`, key: false };
+  }
+  const expected = expectedAt(schema, path);
+  if (value === undefined) return { path, message: `${field}: missing; expected ${expected}; add it`, key: false };
+  const message = `${field}: ${problemOf(issue)}; expected ${expected}, got ${shown(value)}${adviceOf(issue)}`;
+  return { path, message, key: false };
+}
+
+/** The faults deeper in, where one branch of a union took the value for its own kind. */
+function deeperIssues(issue: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue[] {
+  const branch = issue.errors.find((faults) =>
+    faults.every(({ path, code }) => path.length > 0 || code === "unrecognized_keys" || code === "too_small"),
+  );
+  return (branch ?? []).map((found) => ({ ...found, path: [...issue.path, ...found.path] }));
 }
 
 /** The schema's issues as mistakes, unknown keys first: a key that is not known says most about what was meant. */
 export function mistakesOf(schema: z.core.$ZodType, issues: readonly z.core.$ZodIssue[], input: unknown): Mistake[] {
-  const mistakes = issues.flatMap((issue): Mistake[] => {
+  const json = z.toJSONSchema(schema, { io: "input" }) as JsonSchema;
+  const told = (issue: z.core.$ZodIssue): Mistake[] => {
     if (issue.code === "unrecognized_keys") {
       return issue.keys.map((key) => ({
         path: [...issue.path, key],
-        message: unknownKey(schema, issue.path, key, input),
+        message: unknownKey(json, issue.path, key, input),
         key: true,
       }));
     }
     if (issue.code === "invalid_union") {
-      // Where one branch took the value for its own kind and found a fault deeper in, that fault is the message.
-      const deeper = issue.errors.find((branch) =>
-        branch.every(
-          (inner) => inner.path.length > 0 || inner.code === "unrecognized_keys" || inner.code === "too_small",
-        ),
-      );
-      if (deeper !== undefined) {
-        const inner = deeper.map((found) => ({ ...found, path: [...issue.path, ...found.path] }));
-        const found = mistakesOf(schema, inner, input);
-        if (found.some((mistake) => mistake.path.length > issue.path.length)) return found;
-      }
+      const found = deeperIssues(issue).flatMap(told);
+      if (found.some(({ path }) => path.length > issue.path.length)) return found;
     }
-    const value = valueAt(input, issue.path);
-    const name = pathText(issue.path);
-    if (value === undefined)
-      return [{ path: issue.path, message: `${name} is missing: it ${mustBe(issue)}`, key: false }];
-    const subject = name === "" ? "the configuration" : name;
-    return [{ path: issue.path, message: `${subject} ${mustBe(issue)}, got ${shown(value)}`, key: false }];
-  });
-  return [...mistakes.filter((mistake) => mistake.key), ...mistakes.filter((mistake) => !mistake.key)];
+    return [mistakeOf(json, issue, input)];
+  };
+  const mistakes = issues.flatMap(told);
+  return [...mistakes.filter(({ key }) => key), ...mistakes.filter(({ key }) => !key)];
 }

@@ -1,4 +1,4 @@
-/** The nearest of known words: for "did you mean". Knows nothing of what the words are. */
+/** The known word that is nearest to another, for "did you mean". Does not know what the words stand for. */
 
 /** Damerau-Levenshtein distance (optimal string alignment): insertions, deletions, changes, swapped neighbours. */
 function distance(a: string, b: string): number {
@@ -20,13 +20,13 @@ function distance(a: string, b: string): number {
   return last[b.length] as number;
 }
 
-/** A word as it is meant: `learning_rate` and `learning-rate` are `learningRate`. */
+/** A word without case and punctuation: `learning_rate` and `learning-rate` are the same as `learningRate`. */
 const plain = (word: string) => word.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "");
 
-/** Beyond this a word is no slip of a known one, and the distance is quadratic. */
+/** A longer word is not a slip of a known one, and the time of the distance is quadratic. */
 const MAX_LENGTH = 64;
 
-/** The known word nearest to `word`, or undefined where none is near. */
+/** The known word that is nearest to `word`; undefined where all are far. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   if (word.length > MAX_LENGTH) return undefined;
   let found: string | undefined;

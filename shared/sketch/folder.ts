@@ -9,6 +9,7 @@ import { readSafetensorsHeader } from "../adapters/safetensors.js";
 import { writeAtomically } from "../base/atomic.js";
 import { KindredError } from "../base/errors.js";
 import { brief, isObject, readJsonObject, reasonOf } from "../base/json.js";
+import { MAX_CLIENTS, MAX_NAME_LENGTH } from "../base/limits.js";
 import { decodeSketches, encodeSketches, type SketchedSplits } from "./codec.js";
 import { type ClientSketch, MOST_NUMBERS, MOST_PROJECTIONS } from "./types.js";
 
@@ -20,8 +21,6 @@ const VERSION = 1;
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
 /** Node reads no larger file at once; 200 rows of 400 numbers take 0.6 MB. */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
-const MAX_CLIENTS = 100_000;
-const MAX_NAME_LENGTH = 200;
 
 export interface SketchIndex {
   /** SHA-256 of the base model, where the writer knew one. */

@@ -1,5 +1,7 @@
 /** Bounds on what crosses the wire, checked before anything is allocated. Each with the reason for its size. */
 
+export { MAX_CLIENTS, MAX_NAME_LENGTH } from "../base/limits.js";
+
 /** Major version of the protocol. Both sides must speak the same. 2: a task is a kind's name and the kind's own message. */
 export const PROTOCOL_VERSION = 2;
 
@@ -17,9 +19,6 @@ export const DEFAULT_MAX_BLOB_BYTES = 4 * 1024 ** 3;
 
 /** Distinct blobs one task may upload. A result names one; the rest is room for retries with other content. */
 export const MAX_UPLOADS_PER_TASK = 8;
-
-/** A name goes into file names, tables and log lines. */
-export const MAX_NAME_LENGTH = 200;
 
 /** Shorter would be guessable. */
 export const MIN_INSTANCE_ID_LENGTH = 16;
@@ -55,9 +54,6 @@ export const MAX_CHOICE_TOKENS = 4_096;
 
 /** Examples in one step. */
 export const MAX_BATCH = 65_536;
-
-/** Clients of one run: memory and the affinity matrix grow with its square. */
-export const MAX_CLIENTS = 10_000;
 
 /** A long poll: below the idle timeouts of common proxies (60 s), long enough that idle clients cost nothing. */
 export const LONGEST_WAIT_MS = 25_000;

@@ -7,6 +7,7 @@ import { checkName, groupOf, readClient, readClientLines } from "../../client/da
 import { rowReader, show } from "../../client/data/rows.js";
 import type { ClientRows } from "../../client/data/types.js";
 import { KindredError } from "../../shared/base/errors.js";
+import { MAX_CLIENTS } from "../../shared/base/limits.js";
 import { mergeFormats, type RowFormat } from "../../shared/config/format.js";
 
 /** One client of a list. Its format's fields take the place of the population's. */
@@ -33,9 +34,6 @@ export interface Population {
   readonly planted?: PlantedGroups;
 }
 
-/** A run holds an n x n affinity matrix and solves thousands of subsets: far beyond any simulation on one machine. */
-const MAX_CLIENTS = 100_000;
-
 function fail(where: string, message: string): KindredError {
   return new KindredError("invalid_data", `${where}: ${message}`, { where });
 }
@@ -51,7 +49,9 @@ class Members {
     if (before !== undefined) {
       throw fail(where, `client ${show(client.name)} appears a second time (first: ${before}); names must be unique`);
     }
-    if (this.clients.length === MAX_CLIENTS) throw fail(where, `more than ${MAX_CLIENTS} clients`);
+    if (this.clients.length === MAX_CLIENTS) {
+      throw fail(where, `too many clients; expected at most ${MAX_CLIENTS}; divide the population into several runs`);
+    }
     this.places.set(client.name, where);
     this.clients.push(client);
     this.groups.push(group);

@@ -4,7 +4,9 @@
  * other half, so one adapter for all can be right half of the time at most; a client's few rows name most topics once, twice
  * or not at all, so one adapter a client knows too little. Knows nothing of models, tokenizers or training.
  */
+
 import { KindredError } from "../../shared/base/errors.js";
+import { MAX_CLIENTS } from "../../shared/base/limits.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { DESKS, deskPrompt, drawTicket, TOPIC_NAMES } from "./tickets.js";
 
@@ -77,7 +79,7 @@ export function plantedPopulation(options: PlantedOptions): PlantedPopulation {
     topicConcentration: options.topicConcentration ?? 6,
   };
   bound("groupSizes.length", plan.groupSizes.length, 1, HOUSES.length, true);
-  for (const [g, size] of plan.groupSizes.entries()) bound(`groupSizes[${g}]`, size, 1, 10_000, true);
+  for (const [g, size] of plan.groupSizes.entries()) bound(`groupSizes[${g}]`, size, 1, MAX_CLIENTS, true);
   bound("train", plan.train, 1, 2_000, true);
   bound("validation", plan.validation, 1, 2_000, true);
   bound("test", plan.test, 1, 2_000, true);

@@ -119,7 +119,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: "a model folder that is not there",
     make: (folder) => simulate(folder, tinyClients(), { model: "./nowhere" }),
-    says: [/run\.yaml: model "\.\/nowhere"/, /no such folder/],
+    says: [/run\.yaml: model: no such folder/, /got "\.\/nowhere"/],
   },
   {
     what: "a model folder without weights",
@@ -376,7 +376,7 @@ const MISTAKES: readonly Mistake[] = [
   {
     what: "an unknown key",
     make: (folder) => simulateYaml(folder, `${YAML}training:\n  epoch: 3\n`),
-    says: [/run\.yaml:4: /, /training\.epoch is not an option; did you mean epochs/],
+    says: [/run\.yaml:4: /, /training\.epoch: unknown option; did you mean training\.epochs/],
   },
   {
     what: "a value of the wrong type",

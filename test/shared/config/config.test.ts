@@ -4,11 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { KindredError } from "../../../shared/base/errors.js";
+import { MAX_CLIENTS } from "../../../shared/base/limits.js";
 import {
   CONFIG_KINDS,
   configJsonSchema,
   loadCoordinatorConfig,
   loadSimulationConfig,
+  simulationPlan,
 } from "../../../shared/config/config.js";
 
 const folder = mkdtempSync(join(tmpdir(), "kindred-config-"));
@@ -94,12 +96,24 @@ test("an adapter has the fields of its kind, and those of another are refused by
   const { adapter } = await load(`${least}adapter: {kind: houlsby, reduction: 8}\n`);
   assert.deepEqual(adapter, { kind: "houlsby", reduction: 8, activation: "relu", dropout: 0, freezeA: true });
   const refused = [
-    ["{kind: pfeiffer, rank: 4}", /^:3: adapter\.rank is of another kind; adapter\.kind is "pfeiffer"$/],
-    ["{reduction: 4}", /^:3: adapter\.reduction is of another kind; adapter\.kind is not given$/],
-    ["{kind: full}", /^:3: adapter\.kind must be lora or houlsby or pfeiffer \(.*compare: \[full\]\), got "full"$/],
-    ["{kind: prefix}", /^:3: adapter\.kind must be lora or houlsby or pfeiffer, got "prefix"$/],
-    ["{kind: houlsby, activation: tanh}", /^:3: adapter\.activation must be relu or gelu or swish, got "tanh"$/],
-    ["{kind: houlsby, reduction: 0.5}", /^:3: adapter\.reduction must be at least 1, got 0\.5$/],
+    [
+      "{kind: pfeiffer, rank: 4}",
+      /^:3: adapter\.rank: option of another kind; adapter\.kind is "pfeiffer"; remove rank or change adapter\.kind$/,
+    ],
+    ["{reduction: 4}", /^:3: adapter\.reduction: option of another kind; adapter\.kind is not given; remove/],
+    [
+      "{kind: full}",
+      /^:3: adapter\.kind: unknown value; expected lora, houlsby or pfeiffer, got "full"; .*compare: \[full\]$/,
+    ],
+    ["{kind: prefix}", /^:3: adapter\.kind: unknown value; expected lora, houlsby or pfeiffer, got "prefix"$/],
+    [
+      "{kind: houlsby, activation: tanh}",
+      /^:3: adapter\.activation: unknown value; expected relu, gelu or swish, got "tanh"$/,
+    ],
+    [
+      "{kind: houlsby, reduction: 0.5}",
+      /^:3: adapter\.reduction: too small; expected a number from 1 to 1000000, got 0\.5$/,
+    ],
   ] as const;
   for (const [text, message] of refused) await refuses(`${least}adapter: ${text}\n`, message);
 });
@@ -128,87 +142,115 @@ compare: [kindred, local]
 });
 
 test("an unknown key is refused by line and name, with the one that was probably meant", async () => {
-  await refuses(`${least}epochs: 3\n`, /^:3: epochs is not an option; did you mean training\.epochs\?/);
-  await refuses(`${least}training:\n  epoch: 3\n`, /^:4: training\.epoch is not an option; did you mean epochs\?/);
+  await refuses(`${least}epochs: 3\n`, /^:3: epochs: unknown option; did you mean training\.epochs\?/);
+  await refuses(
+    `${least}training:\n  epoch: 3\n`,
+    /^:4: training\.epoch: unknown option; did you mean training\.epochs\?/,
+  );
   await refuses(
     `${least}training: {learning_rate: 1}\n`,
-    /^:3: training\.learning_rate .* did you mean learningRate\?/,
+    /^:3: training\.learning_rate: .* did you mean training\.learningRate\?/,
   );
-  await refuses(`${least}boosting: {xyz: 1}\n`, /^:3: boosting\.xyz is not an option; known here: rounds/);
+  await refuses(
+    `${least}boosting: {xyz: 1}\n`,
+    /^:3: boosting\.xyz: unknown option; expected one of rounds; remove it/,
+  );
   await refuses(
     "model: model\npopulation:\n  - name: a\n    data: a\n    tempalte: x\n",
-    /^:5: population\[0\]\.tempalte is not an option; did you mean template\?/,
+    /^:5: population\[0\]\.tempalte: unknown option; did you mean population\[0\]\.template\?/,
   );
 });
 
 test("an unknown key comes before other mistakes, and these are counted", async () => {
   await refuses(
     "popluation: x\nseed: -1\n",
-    /^:1: popluation is not .* did you mean population\? \(and 3 more mistakes\)$/,
+    /^:1: popluation: unknown option; did you mean population\? \(and 3 more mistakes\)$/,
   );
 });
 
 test("a wrong value is refused by line, field and value", async () => {
-  await refuses(`${least}seed: 1.5\n`, /^:3: seed must be a whole number, got 1\.5$/);
-  await refuses(`${least}seed: "7"\n`, /^:3: seed must be a number, got "7"$/);
-  await refuses(`${least}adapter:\n  rank: 0\n`, /^:4: adapter\.rank must be at least 1, got 0$/);
-  await refuses(`${least}adapter: {dropout: 1}\n`, /^:3: adapter\.dropout must be below 1, got 1$/);
+  await refuses(`${least}seed: 1.5\n`, /^:3: seed: wrong type; expected a whole number of at least 0, got 1\.5$/);
+  await refuses(`${least}seed: "7"\n`, /^:3: seed: wrong type; expected a whole number of at least 0, got "7"$/);
+  await refuses(
+    `${least}adapter:\n  rank: 0\n`,
+    /^:4: adapter\.rank: too small; expected a whole number from 1 to 1024, got 0$/,
+  );
+  await refuses(
+    `${least}adapter: {dropout: 1}\n`,
+    /^:3: adapter\.dropout: too large; expected a number from 0 to below 1, got 1$/,
+  );
   await refuses(
     `${least}adapter: {kind: bottleneck}\n`,
-    /adapter\.kind must be lora or houlsby or pfeiffer, got "bottleneck"/,
+    /adapter\.kind: unknown value; expected lora, houlsby or pfeiffer, got "bottleneck"$/,
   );
-  await refuses(`${least}adapter: 16\n`, /^:3: adapter must be a map of options, got 16$/);
+  await refuses(`${least}adapter: 16\n`, /^:3: adapter: wrong type; expected a map of options, got 16$/);
   await refuses(
     `${least}training: {learningRate: fast}\n`,
-    /learningRate must be auto or a number above 0 .*, got "fast"/,
+    /training\.learningRate: .*; expected auto or a number above 0 and at most 10, got "fast"$/,
   );
-  await refuses(`${least}training: {clipNorm: .nan}\n`, /clipNorm must be a number/);
-  await refuses(`${least}groups: 0\n`, /groups must be at least 1, got 0/);
+  await refuses(`${least}training: {clipNorm: .nan}\n`, /clipNorm: wrong type; expected a number above 0, got NaN$/);
+  await refuses(`${least}groups: 0\n`, /groups: too small; expected auto or a whole number from 1 to 10000, got 0$/);
   await refuses(
     `${least}compare: [base, bse]\n`,
-    /^:3: compare\[1\] must be base or shared or local or full or kindred, got "bse"$/,
+    /^:3: compare\[1\]: unknown value; expected base, shared, local, full or kindred, got "bse"$/,
   );
-  await refuses("model: model\n", /: population is missing: it must be the path .* or a list/);
-  await refuses("model: model\npopulation: 3\n", /^:2: population must be the path .*, got 3$/);
-  await refuses("model: model\npopulation: []\n", /^:2: population must .*, got \[\]$/);
-  await refuses("model: model\npopulation: [{name: a}]\n", /population\[0\]\.data is missing: it must be a string/);
-  await refuses(`${least}template: "{text"\n`, /^:3: template has a \{ without a \}.*got "\{text"/);
-  await refuses(`${least}template: "{t}"\nchoices: {a: x}\n`, /^:4: choices must hold at least two different/);
+  await refuses("model: model\n", /: population: missing; expected the path .* or a list .*; add it$/);
+  await refuses("model: model\npopulation: 3\n", /^:2: population: wrong type; expected the path .*, got 3$/);
+  await refuses("model: model\npopulation: []\n", /^:2: population: too few entries; expected .*, got \[\]$/);
+  await refuses(
+    "model: model\npopulation: [{name: a}]\n",
+    /population\[0\]\.data: missing; expected a folder or a file; add it$/,
+  );
+  await refuses(`${least}template: "{text"\n`, /^:3: template: a \{ without a \}; expected \{field\}.*, got "\{text"$/);
+  await refuses(
+    `${least}template: "{t}"\nchoices: {a: x}\n`,
+    /^:4: choices: too few different completions; expected a map with at least two, got \{"a":"x"\}$/,
+  );
 });
 
 test("mistakes between fields are refused", async () => {
-  await refuses(`${least}choices: {a: x, b: y}\n`, /: choices and completion complete a prompt/);
+  await refuses(`${least}choices: {a: x, b: y}\n`, /: choices and completion need a prompt/);
   await refuses(`${least}template: "{t}"\ncompletion: "{c}"\nchoices: {a: x, b: y}\n`, /exclude each other/);
   await refuses(
     "model: model\npopulation: [{name: a, data: a}, {name: a, data: b}]\n",
-    /population\[1\]: name "a" appears a second time/,
+    /population\[1\]\.name: used twice; expected a name of its own, got "a"/,
   );
 });
 
 test("constraints on groups that contradict each other are refused by line and by name", async () => {
   await refuses(
     `${least}grouping:\n  together: [[ann, bo], [bo, cy]]\n  apart: [[ann, cy]]\n`,
-    /^:4: grouping must be possible \(together and apart contradict each other: ann and cy must share a group/,
+    /^:4: grouping: impossible constraints \(together and apart contradict each other: ann and cy must share a group/,
   );
-  await refuses(`${least}grouping: {minSize: 5, maxSize: 4}\n`, /^:3: grouping must be possible \(minSize 5 is above/);
-  await refuses(`${least}grouping: {apart: [[ann]]}\n`, /^:3: grouping\.apart\[0\] must have at least 2 entries/);
+  await refuses(
+    `${least}grouping: {minSize: 5, maxSize: 4}\n`,
+    /^:3: grouping: impossible constraints \(minSize 5 is above/,
+  );
+  await refuses(
+    `${least}grouping: {apart: [[ann]]}\n`,
+    /^:3: grouping\.apart\[0\]: too few entries; expected a list of 2 to 10000 entries/,
+  );
 });
 
 test("a model that is neither a folder nor an id of the hub is refused", async () => {
   for (const model of ["./none", "/no/where", "none", "a/b/c"]) {
-    await refuses(`model: ${model}\npopulation: p.jsonl\n`, /: model .*no such folder/, "not_found");
+    await refuses(
+      `model: ${model}\npopulation: p.jsonl\n`,
+      /: model: no such folder .* owner\/name, got "/,
+      "not_found",
+    );
   }
 });
 
 test("what is no configuration is refused by file and line", async () => {
-  await refuses("", /: is empty/);
-  await refuses("- a\n", /: the configuration must be a map of options/);
-  await refuses("a: 1\na: 2\n", /^:2: is not sound YAML/);
-  await refuses("a: [1\n", /:\d: is not sound YAML/);
-  await refuses("a: *b\n", /is not sound YAML/);
+  await refuses("", /: empty; expected a map of options/);
+  await refuses("- a\n", /: the configuration: wrong type; expected a map of options, got \["a"\]/);
+  await refuses("a: 1\na: 2\n", /^:2: not valid YAML/);
+  await refuses("a: [1\n", /:\d: not valid YAML/);
+  await refuses("a: *b\n", /not valid YAML/);
   await refuses(
     "x: &a [1,1]\ny: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nz: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nw: [*c,*c,*c,*c,*c]\n",
-    /not sound YAML/,
+    /not valid YAML/,
   );
   writeFileSync(path, Buffer.from([0x61, 0x3a, 0xff]));
   await assert.rejects(loadSimulationConfig(path), /not valid UTF-8/);
@@ -232,8 +274,31 @@ test("a coordinator needs minClients, and shares the blocks of a simulation", as
   assert(plan.adapter.kind === "lora" && plan.adapter.rank === 4);
   assert.equal(plan.training.localSteps, 20);
   assert(!("model" in plan));
-  await refuses("seed: 1\n", /: minClients is missing/, "invalid_config", read);
-  await refuses("minClients: 2\npopulation: x\n", /^:2: population is not an option/, "invalid_config", read);
+  await refuses(
+    "seed: 1\n",
+    /: minClients: missing; expected a whole number from 1 to 10000; add it$/,
+    "invalid_config",
+    read,
+  );
+  await refuses("minClients: 2\npopulation: x\n", /^:2: population: unknown option/, "invalid_config", read);
+});
+
+test("a run of more clients than may enrol is refused when the configuration is read", async () => {
+  const read = (text: string) => {
+    writeFileSync(path, text);
+    return loadCoordinatorConfig(path);
+  };
+  const message = /^:1: minClients: too large; expected a whole number from 1 to 10000, got 10001$/;
+  assert.equal((await read(`minClients: ${MAX_CLIENTS}\n`)).minClients, MAX_CLIENTS);
+  await refuses(`minClients: ${MAX_CLIENTS + 1}\n`, message, "invalid_config", read);
+  const planned = (clients: number) =>
+    simulationPlan({
+      title: "t",
+      model: "m",
+      population: Array.from({ length: clients }, (_, at) => ({ name: `c${at}`, data: "d" })),
+    });
+  assert.equal(planned(MAX_CLIENTS).population.length, MAX_CLIENTS);
+  assert.throws(() => planned(MAX_CLIENTS + 1), /population: too many entries; expected .* a list .*, got \[/);
 });
 
 test("the schema for editors describes what is accepted, with the defaults", () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { encodeClient } from "../../../client/data/encode.js";
 import { KindredError } from "../../../shared/base/errors.js";
+import { MAX_CLIENTS } from "../../../shared/base/limits.js";
 import { loadPopulation } from "../../../simulations/population/load.js";
 import { characterTokenizer, spell } from "../../client/data/tokenizers.js";
 
@@ -38,6 +39,19 @@ const refuses = (work: Promise<unknown>, message: RegExp, code = "invalid_data")
     assert(!error.message.includes("\n"));
     return true;
   });
+
+test("a population of more clients than a run may have is refused by the line that is too many", async () => {
+  const row = JSON.stringify("a b");
+  const lines = Array.from(
+    { length: MAX_CLIENTS + 1 },
+    (_, at) => `{"client":"c${at}","train":[${row}],"validation":[${row}],"test":[${row}]}`,
+  );
+  const path = join(mkdtempSync(join(folder, "p-")), "pop.jsonl");
+  writeFileSync(path, lines.slice(0, -1).join("\n"));
+  assert.equal((await loadPopulation(path, { seed: 0 })).clients.length, MAX_CLIENTS);
+  writeFileSync(path, lines.join("\n"));
+  await refuses(loadPopulation(path, { seed: 0 }), /pop\.jsonl:10001: too many clients; expected at most 10000/);
+});
 
 test("a population file gives its clients in order, missing splits drawn by the seed and the name", async () => {
   const a = { client: "a", play: "ignored", train: many(20) };
