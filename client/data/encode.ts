@@ -1,11 +1,11 @@
 /**
- * Makes tokens of examples: prompt and completion are encoded apart, verbatim, with the tokenizer's own leading special
- * tokens and no trailing ones, and cut to a length. Knows no file and no model but a tokenizer and a chat template.
+ * Encodes examples as tokens. Prompt and completion are encoded separately and verbatim, with the tokenizer's own leading special
+ * tokens and no trailing ones, and truncated to a length. It knows no file, and of a model only the tokenizer and the chat template.
  *
- * Cutting: a prompt loses tokens on the left, after its leading special tokens. Plain text, which has no prompt, keeps
- * its first tokens. A conversation loses its oldest tokens and never any of its last assistant turn. A prompt with choices is
- * cut for the longest of them, whichever is right: cut for its own completion it would be as long as the answer is short, and a
- * model learns answers from the place where they begin (on ten tasks cut to 192 tokens, one of them to a loss of 0.1 nats at an
+ * Truncation: a prompt loses tokens on the left, after its leading special tokens. Plain text, which has no prompt, keeps its first
+ * tokens. A conversation loses its oldest tokens and never any of its last assistant turn. A prompt with choices is truncated for
+ * the longest choice, not for the right one: otherwise its length would depend on the right answer's length, and a model learns
+ * answers from the position where they begin (on ten tasks truncated to 192 tokens, one of them reached a loss of 0.1 nats at an
  * accuracy of one half).
  */
 import { KindredError } from "../../shared/base/errors.js";
@@ -23,7 +23,7 @@ import type {
 export interface EncodeOptions {
   /** Longest row in tokens, special tokens included. At most the model's context. */
   readonly maxTokens: number;
-  /** The model's chat template; without it rows of messages are refused. */
+  /** The model's chat template. Without it, rows of messages are refused. */
   readonly renderChat?: RenderChat | undefined;
 }
 
@@ -31,8 +31,8 @@ type Of<K extends Example["kind"]> = Extract<Example, { kind: K }>;
 
 export type QuestionWithChoices = Question & { readonly prompt: string; readonly choices: readonly string[] };
 
-/** Choices return in every row; free answers do not, and must not pile up. */
-const MAX_REMEMBERED = 2000;
+/** Bound of the cache of encoded completions: choices recur in every row, free answers do not and must not accumulate. */
+const MAX_CACHED_COMPLETIONS = 2000;
 
 function fail(where: string, message: string, cause?: unknown): KindredError {
   return new KindredError("invalid_data", `${where}: ${message}`, { where }, cause);
@@ -48,15 +48,15 @@ function concat(...parts: readonly Int32Array[]): Int32Array {
   return whole;
 }
 
-/** from, from + 1, ..., to - 1. */
+/** [from, from + 1, ..., to - 1]. */
 function range(from: number, to: number): Int32Array {
   return Int32Array.from({ length: Math.max(0, to - from) }, (_, index) => from + index);
 }
 
 /**
- * A prompt as it stands before a completion of `length` tokens: all of it where there is room, else its `leading` special
- * tokens and as many of its last tokens as fit.
- * @throws {RangeError} where the completion alone, with the special tokens before it, is too long
+ * A prompt truncated so that a completion of `length` tokens fits after it: its `leading` special tokens and as many of its last
+ * tokens as fit.
+ * @throws {RangeError} where the completion and the special tokens alone are longer than `maxTokens`
  */
 export function cutPrompt(prompt: Int32Array, leading: number, length: number, maxTokens: number): Int32Array {
   const room = maxTokens - length;
@@ -65,10 +65,10 @@ export function cutPrompt(prompt: Int32Array, leading: number, length: number, m
   return concat(prompt.subarray(0, leading), prompt.subarray(prompt.length - (room - leading)));
 }
 
-/** Encodes the rows of one model's tokenizer; remembers the encodings of choices, which return row after row. */
+/** Encodes rows with one model's tokenizer. Encodings of choices are cached, because they recur in row after row. */
 export class RowEncoder {
   private readonly completions = new Map<string, Int32Array>();
-  /** Special tokens in front of a text: the same number whatever the text. */
+  /** Number of special tokens before a text. It does not depend on the text. */
   private readonly leading: number;
 
   constructor(
@@ -80,7 +80,7 @@ export class RowEncoder {
   }
 
   /**
-   * One example's tokens and what of them counts.
+   * One example's tokens, and which of them are scored.
    * @throws {KindredError} `invalid_data` naming the row: nothing to score, a completion too long; `unsupported` for
    * messages without a chat template
    */
@@ -91,8 +91,8 @@ export class RowEncoder {
   }
 
   /**
-   * A question's choices as a row that can be scored. Which of them is said to be right changes none of their likelihoods:
-   * where the question does not say, it is the first.
+   * A question's choices as a row that can be scored. The right choice does not influence the choices' likelihoods: where the
+   * question names no right choice, the first one stands for it.
    * @throws {KindredError} as `encode`
    */
   encodeChoices({ where, prompt, choices, completion = choices[0] }: QuestionWithChoices): EncodedRow {
@@ -100,7 +100,7 @@ export class RowEncoder {
   }
 
   /**
-   * A question's prompt, cut so that `room` tokens may follow it; a conversation ends where the assistant's turn begins.
+   * A question's prompt, truncated so that `room` tokens may follow it. A conversation ends where the assistant's turn begins.
    * @throws {KindredError} `invalid_data` naming the row: a prompt without tokens, no room for it; `unsupported` for messages
    * without a chat template
    */
@@ -113,7 +113,10 @@ export class RowEncoder {
     const leading = chat ? 0 : this.leading;
     if (tokens.length === 0) throw fail(where, "the prompt has no tokens, so there is nothing to continue");
     if (room + leading >= maxTokens) {
-      throw fail(where, `${room} new tokens leave no room for the prompt within ${maxTokens} tokens; ask for fewer`);
+      throw fail(
+        where,
+        `${room} new tokens leave no room for the prompt within ${maxTokens} tokens; ask for fewer new tokens`,
+      );
     }
     return cutPrompt(tokens, leading, room, maxTokens);
   }
@@ -131,13 +134,13 @@ export class RowEncoder {
     try {
       return renderChat(messages, { addGenerationPrompt });
     } catch (cause) {
-      throw fail(where, (cause as Error).message, cause); // a template may refuse messages, and knows no rows
+      throw fail(where, (cause as Error).message, cause); // a template may refuse messages, and does not know the row
     }
   }
 
   private encodeText({ text, where }: Of<"text">): EncodedRow {
     const tokens = this.tokenizer.encode(text, { specials: true }).slice(0, this.options.maxTokens);
-    if (tokens.length < 2) throw fail(where, "the text has nothing to score: it needs a token with another before it");
+    if (tokens.length < 2) throw fail(where, "the text has nothing to score; expected at least two tokens");
     return { tokens, scored: range(1, tokens.length) };
   }
 
@@ -148,7 +151,7 @@ export class RowEncoder {
     const tokens = concat(before, answer);
     const scored = range(Math.max(1, before.length), tokens.length);
     if (scored.length === 0) {
-      throw fail(where, "the completion has nothing to score: it needs a token with another before it");
+      throw fail(where, "the completion has nothing to score; expected a token that follows another token");
     }
     if (choices === undefined || encoded === undefined) return { tokens, scored };
     const empty = encoded.findIndex((choice) => choice.length === 0);
@@ -161,9 +164,9 @@ export class RowEncoder {
   }
 
   /**
-   * A conversation is rendered turn by turn: what the template adds beyond its generation prompt is the assistant's turn
-   * (its end-of-turn token included, where the template writes one) and is scored. The template writes special tokens
-   * itself, so the tokenizer adds none, as in transformers.
+   * A conversation is rendered turn by turn. The text that the template adds after its generation prompt is the assistant's turn
+   * (with its end-of-turn token, where the template writes one) and is scored. The template writes special tokens itself, so the
+   * tokenizer adds no others, as in transformers.
    */
   private encodeChat({ messages, where }: Of<"chat">): EncodedRow {
     const { maxTokens } = this.options;
@@ -173,7 +176,7 @@ export class RowEncoder {
       if (!text.startsWith(rendered)) {
         throw fail(
           where,
-          "the chat template rewrites earlier turns, so the assistant's cannot be told apart; use prompt and completion",
+          "the chat template rewrites earlier turns, so the assistant's turn cannot be separated; use prompt and completion",
         );
       }
       segments.push({ tokens: this.tokenizer.encode(text.slice(rendered.length), { specials: false }), scored });
@@ -203,7 +206,7 @@ export class RowEncoder {
     return { tokens: whole.slice(lost), scored: Int32Array.from(scored) };
   }
 
-  /** The prompt before any of its row's answers: the completion, then the choices. */
+  /** The prompt, truncated for the longest of a row's answers: the completion, then the choices. */
   private promptBefore(text: string, answers: readonly Int32Array[], where: string): Int32Array {
     const { maxTokens } = this.options;
     const prompt = this.tokenizer.encode(text, { specials: true });
@@ -229,14 +232,14 @@ export class RowEncoder {
     let tokens = this.completions.get(text);
     if (tokens === undefined) {
       tokens = this.tokenizer.encode(text, { specials: false });
-      if (this.completions.size >= MAX_REMEMBERED) this.completions.clear();
+      if (this.completions.size >= MAX_CACHED_COMPLETIONS) this.completions.clear();
       this.completions.set(text, tokens);
     }
     return tokens;
   }
 }
 
-/** All of a client's rows as tokens. Encode a client when its turn comes: text is smaller than tokens and scores. */
+/** All of a client's rows as tokens. */
 export function encodeClient(rows: ClientRows, tokenizer: Tokenizer, options: EncodeOptions): EncodedDataset {
   const encoder = new RowEncoder(tokenizer, options);
   const all = (examples: readonly Example[]) => examples.map((example) => encoder.encode(example));

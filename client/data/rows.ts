@@ -1,6 +1,6 @@
 /**
- * The forms a row may have (docs: plain text; prompt, completion, choices; messages; any other object through a
- * template) made into one checked value. Knows text and formats; tokens come later.
+ * Checks rows and brings their forms into one type. A row is plain text, an object with prompt, completion and choices, an object with
+ * messages, or any other object through a template. This file knows text and formats; encode.ts makes tokens.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { parseTemplate, type RowFormat, type TemplatePart } from "../../shared/config/format.js";
@@ -9,7 +9,7 @@ import type { ChatMessage, Example, Question } from "./types.js";
 /** Turns one parsed row into a value. @throws {KindredError} `invalid_data` naming `where`, the field and the value */
 export type RowReader<T> = (row: unknown, where: string) => T;
 
-/** What a row says, whether it has its answer or not. */
+/** A checked row whose answer may be missing. */
 type Draft =
   | Exclude<Example, { kind: "answer" }>
   | {
@@ -20,7 +20,7 @@ type Draft =
       readonly choices?: readonly string[];
     };
 
-/** A choice list beyond this is not a question that a row asks. CLINC150 has 151. */
+/** More choices than any classification task has: CLINC150 has 151. */
 const MAX_CHOICES = 10_000;
 
 /** A value for a message: short, and on one line. Values of a user's reader may be anything, also what JSON cannot hold. */
@@ -38,7 +38,7 @@ function fail(where: string, message: string): KindredError {
   return new KindredError("invalid_data", `${where}: ${message}`, { where });
 }
 
-/** A text field's value, refused where it is no text or cannot be written as UTF-8. */
+/** A text field's value. Refused where it is no text or cannot be written as UTF-8. */
 function textOf(value: unknown, field: string, where: string): string {
   if (typeof value !== "string") throw fail(where, `${field} must be a string, got ${show(value)}`);
   if (/\p{Surrogate}/u.test(value)) {
@@ -78,7 +78,7 @@ function fill(parts: readonly TemplatePart[], row: Record<string, unknown>, opti
     .join("");
 }
 
-/** Distinct choices in the order given; a choice written twice would compete with itself. */
+/** Distinct choices in their order: a choice that occurs twice would compete with itself. */
 function distinct(choices: readonly string[], where: string): string[] {
   const set = [...new Set(choices)];
   if (set.length < 2) throw fail(where, `choices must hold at least two different completions, got ${show(choices)}`);
@@ -116,7 +116,7 @@ function readMessages(row: Record<string, unknown>, where: string): Draft {
 }
 
 /**
- * A reader of rows in a given format, each with its answer.
+ * A reader of rows in a given format. Each row must have its answer.
  * @throws {KindredError} `invalid_config` where the format itself is wrong
  */
 export function rowReader(format: RowFormat = {}): RowReader<Example> {
@@ -124,7 +124,7 @@ export function rowReader(format: RowFormat = {}): RowReader<Example> {
   return (row, where) => {
     const draft = read(row, where);
     if (draft.kind === "chat" && !draft.messages.some(({ role }) => role === "assistant")) {
-      throw fail(where, `messages has no turn of the role "assistant", so there is nothing to score`);
+      throw fail(where, `messages has nothing to score; expected a turn of the role "assistant"`);
     }
     if (draft.kind !== "answer") return draft;
     const { completion } = draft;
@@ -134,8 +134,8 @@ export function rowReader(format: RowFormat = {}): RowReader<Example> {
 }
 
 /**
- * A reader of rows that are to be answered, in a given format: their completions or labels may be there and need not. What an
- * assistant says last in a conversation is its completion.
+ * A reader of rows in a given format that are to be answered: completions and labels may be missing. The last message of a
+ * conversation is its completion where it is the assistant's.
  * @throws {KindredError} `invalid_config` where the format itself is wrong
  */
 export function questionReader(format: RowFormat = {}): RowReader<Question> {
@@ -155,23 +155,23 @@ export function questionReader(format: RowFormat = {}): RowReader<Question> {
   };
 }
 
-/** @param answered every row must have its label */
-function draftReader(format: RowFormat, answered: boolean): RowReader<Draft> {
+/** @param labelRequired whether every row must have its label */
+function draftReader(format: RowFormat, labelRequired: boolean): RowReader<Draft> {
   const prompt = format.template === undefined ? undefined : templateOf(format.template, "template");
   const completion = format.completion === undefined ? undefined : templateOf(format.completion, "completion");
   const map = format.choices === undefined ? undefined : new Map(Object.entries(format.choices));
   if (prompt === undefined && (map !== undefined || completion !== undefined)) {
-    throw new KindredError("invalid_config", "choices and completion need a template for the prompt beside them");
+    throw new KindredError("invalid_config", "choices and completion need a template for the prompt; add template");
   }
   if (map !== undefined && completion !== undefined) {
-    throw new KindredError("invalid_config", "choices and completion exclude each other: remove one");
+    throw new KindredError("invalid_config", "choices and completion exclude each other; remove one of them");
   }
   const choices = map && distinct([...map.values()], "the configuration's choices");
 
   const labelOf = (row: Record<string, unknown>, labels: ReadonlyMap<string, string>, where: string) => {
     const fields = format.label === undefined ? ["label", "label_text"] : [format.label];
     const present = fields.filter((field) => has(row, field));
-    if (present.length === 0 && !answered) return undefined;
+    if (present.length === 0 && !labelRequired) return undefined;
     if (present.length === 0) {
       throw fail(where, `no field ${show(fields[0])} with the label; name its field by the option label`);
     }

@@ -1,13 +1,13 @@
 /**
- * Draws the splits that a client's data lacks. Knows rows by their place alone. The draw depends on the seed and the
- * client's name, not on the other clients or on their order.
+ * Draws the splits that a client's data lacks. Rows are known by their index alone. The draw depends on the seed and the client's
+ * name, not on the other clients or on their order.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { Split } from "./types.js";
 
 /** Share of the training rows that a missing split takes. */
-const SHARE = 0.1;
+const MISSING_SPLIT_SHARE = 0.1;
 
 export interface GivenSplits<T> {
   readonly train: readonly T[];
@@ -24,12 +24,12 @@ export interface FullSplits<T> {
 }
 
 /**
- * Splits that are there stay as they are; a missing one takes 10 % of the training rows, at least one. Rows keep their
- * order within a split, and no row is in two.
+ * Given splits stay as they are. A missing split takes 10 % of the training rows, at least one row. Rows keep their order within a
+ * split, and no row is in two splits.
  *
  * @param where names the client's data in messages
- * @throws {KindredError} `invalid_data` where a split is missing and there are fewer than three rows, or none would be
- * left to train on
+ * @throws {KindredError} `invalid_data` where a split is missing and there are fewer than three rows, or no training row would
+ *   remain
  */
 export function fillSplits<T>(given: GivenSplits<T>, seed: number, name: string, where: string): FullSplits<T> {
   const drawn: Split[] = [];
@@ -40,7 +40,7 @@ export function fillSplits<T>(given: GivenSplits<T>, seed: number, name: string,
     return { train: given.train, validation: given.validation ?? [], test: given.test ?? [], drawn };
   }
   const total = rows + (given.validation?.length ?? 0) + (given.test?.length ?? 0);
-  const size = Math.max(1, Math.round(rows * SHARE));
+  const size = Math.max(1, Math.round(rows * MISSING_SPLIT_SHARE));
   if (total < 3 || rows <= drawn.length) {
     throw new KindredError(
       "invalid_data",
@@ -50,14 +50,14 @@ export function fillSplits<T>(given: GivenSplits<T>, seed: number, name: string,
   }
   const order = new SeededRng(seed, "splits", name).permutation(rows);
   const split: Split[] = new Array<Split>(rows).fill("train");
-  drawn.forEach((which, turn) => {
-    for (const row of order.subarray(turn * size, (turn + 1) * size)) split[row] = which;
+  drawn.forEach((which, index) => {
+    for (const row of order.subarray(index * size, (index + 1) * size)) split[row] = which;
   });
-  const those = (which: Split) => given.train.filter((_, row) => split[row] === which);
+  const rowsOf = (which: Split) => given.train.filter((_, row) => split[row] === which);
   return {
-    train: those("train"),
-    validation: given.validation ?? those("validation"),
-    test: given.test ?? those("test"),
+    train: rowsOf("train"),
+    validation: given.validation ?? rowsOf("validation"),
+    test: given.test ?? rowsOf("test"),
     drawn,
   };
 }

@@ -1,10 +1,10 @@
-/** What the rest of the client sees of a dataset: token ids, never text; and what a tokenizer must be able to do. */
+/** Types of a client's data: rows as text, which stay in client/data, and rows as token ids, which the rest of the client sees. */
 
 /** Turns text into token ids, exactly as transformers does with the same tokenizer.json. Knows nothing of rows. */
 export interface Tokenizer {
   /**
    * Token ids of a text, verbatim: nothing is trimmed, no end-of-text token is added.
-   * @param specials true puts in front the special tokens that the tokenizer itself puts there (and none behind)
+   * @param specials whether the tokenizer's leading special tokens are added; trailing ones never are
    */
   encode(text: string, options: { readonly specials: boolean }): Int32Array;
 }
@@ -23,13 +23,13 @@ export type RenderChat = (
   options: { readonly addGenerationPrompt: boolean },
 ) => string;
 
-/** A completion that a row may have, as tokens without special tokens. */
+/** The completions that a row may have, as tokens without special tokens. */
 export interface EncodedChoices {
-  /** Tokens of the prompt: the first `promptLength` of the row's. */
+  /** Tokens of the prompt: the first `promptLength` tokens of the row. */
   readonly promptLength: number;
-  /** One token list a choice, in the order given. Never empty lists. */
+  /** One list of tokens per choice, in their order. No list is empty. */
   readonly tokens: readonly Int32Array[];
-  /** Index of the right one. */
+  /** Index of the right choice. */
   readonly answer: number;
 }
 
@@ -52,7 +52,7 @@ export interface EncodedDataset {
   readonly test: readonly EncodedRow[];
 }
 
-/** A row that was read and checked, still text. `where` is `file:LINE` (and the row's place in the line) for messages. */
+/** A row that was read and checked, as text. `where` is `file:LINE` (and the row's index in the line) for messages. */
 export type Example =
   | { readonly kind: "text"; readonly where: string; readonly text: string }
   | {
@@ -65,23 +65,23 @@ export type Example =
     }
   | { readonly kind: "chat"; readonly where: string; readonly messages: readonly ChatMessage[] };
 
-/** A row to be answered, read and checked, still text. */
+/** A row to be answered, read and checked, as text. */
 export interface Question {
   readonly where: string;
   /** A text to be continued, or a conversation in which the assistant's turn comes next. */
   readonly prompt: string | readonly ChatMessage[];
   /** Distinct, at least two. */
   readonly choices?: readonly string[];
-  /** The right answer, where the row has one; among the choices, where it has those. */
+  /** The right answer, where the row has one. It is one of the choices, where there are choices. */
   readonly completion?: string;
 }
 
-/** One client's rows as text, every split there. */
+/** One client's rows as text. No split is empty. */
 export interface ClientRows {
   readonly name: string;
   readonly train: readonly Example[];
   readonly validation: readonly Example[];
   readonly test: readonly Example[];
-  /** Splits that were drawn from the training rows because the data had none. */
+  /** Splits that were drawn from the training rows because the data lacked them. */
   readonly drawn: readonly Split[];
 }

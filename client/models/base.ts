@@ -1,5 +1,5 @@
 /**
- * A frozen base model, opened: its configuration checked, its hash, and where its weights lie. Weights stay in files and are
+ * Opens a frozen base model: checks its configuration, computes its hash, and finds its weights. Weights stay in files and are
  * memory-mapped by every session that uses them.
  */
 import { mkdir } from "node:fs/promises";
@@ -19,13 +19,14 @@ export interface BaseModel {
   readonly architecture: Architecture;
   /** SHA-256 of weights, configuration and quantisation, equal on every machine. */
   readonly hash: string;
-  /** Where each weight lies, by its Hugging Face name. */
+  /** Location of each weight, by its Hugging Face name. */
   readonly sources: ReadonlyMap<string, WeightSource>;
+  /** Number of weights. */
   readonly parameters: number;
 }
 
 export interface BaseOptions {
-  /** What the linears are rounded to; the embedding, the norms and the head stay as they are. @default "none" */
+  /** Format that the linears are rounded to. The embedding, the norms and the head stay as they are. @default "none" */
   readonly quantization?: Quantization | "none";
 }
 
@@ -49,7 +50,7 @@ export async function openBaseModel(path: string, { quantization = "none" }: Bas
     if (tensor.shape.length !== shape.length || tensor.shape.some((dim, axis) => dim !== shape[axis])) {
       throw new KindredError(
         "invalid_model",
-        `${tensor.file}: tensor ${name} has shape [${tensor.shape.join(", ")}], the configuration makes it [${shape.join(", ")}]`,
+        `${tensor.file}: tensor ${name} has shape [${tensor.shape.join(", ")}]; the configuration asks for [${shape.join(", ")}]`,
       );
     }
     parameters += sizeOf(shape);
@@ -61,7 +62,7 @@ export async function openBaseModel(path: string, { quantization = "none" }: Bas
   return { folder, architecture, hash, sources, parameters };
 }
 
-/** A weight's name in the files: checkpoints of a model without its head (the hub's GPT-2 is one) leave out the prefix. */
+/** A weight's name in the files. Checkpoints that were saved without a head (the hub's GPT-2 is one) leave out the prefix. */
 export function storedName(folder: ModelFolder, { prefix }: Architecture, name: string): string {
   const short = name.startsWith(prefix) ? name.slice(prefix.length) : name;
   return !folder.tensors.has(name) && folder.tensors.has(short) ? short : name;

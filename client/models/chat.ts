@@ -1,6 +1,6 @@
 /**
  * A model's chat template: Jinja, rendered by @huggingface/jinja as transformers renders it (chat_template.jinja, else
- * chat_template of tokenizer_config.json). It knows no tokens: which turns are scored is for client/data.
+ * chat_template of tokenizer_config.json). It knows no tokens: client/data decides which turns are scored.
  */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,10 +10,10 @@ import { isObject, readJsonObject, reasonOf } from "../../shared/base/json.js";
 import type { RenderChat } from "../data/types.js";
 
 const MAX_CONFIG_BYTES = 25_000_000;
-/** The longest seen are under 30 KB. */
+/** The longest known templates are under 30 KB. */
 const MAX_TEMPLATE_BYTES = 1_000_000;
 
-/** chat_template is a text, or a list of named ones of which "default" is for plain conversations. */
+/** The field chat_template is a text, or a list of named texts of which "default" is for plain conversations. */
 function templateIn(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   if (!Array.isArray(value)) return undefined;
@@ -21,7 +21,7 @@ function templateIn(value: unknown): string | undefined {
   return isObject(named) && typeof named.template === "string" ? named.template : undefined;
 }
 
-/** bos_token and the like, which a template may write: texts, or objects with `content`. */
+/** bos_token and others, which a template may write: texts, or objects with `content`. */
 function specialTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
   const tokens: Record<string, string> = {};
   for (const [key, value] of Object.entries(config)) {

@@ -1,6 +1,6 @@
 /**
- * Which tokens end a text: eos_token_id of generation_config.json, else of config.json, as transformers has it; a GGUF file says
- * it in its metadata.
+ * The tokens that end a text: eos_token_id of generation_config.json, else of config.json, as in transformers; for a GGUF file,
+ * the field of its metadata.
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { KindredError } from "../../shared/base/errors.js";
 import { brief, readJsonObject } from "../../shared/base/json.js";
 import type { BaseModel } from "./base.js";
 
-/** Real ones are under 1 KB. */
+/** Real files are under 1 KB. */
 const MAX_CONFIG_BYTES = 1_000_000;
 const FILE = "generation_config.json";
 
@@ -21,14 +21,14 @@ export async function endTokens({ folder, architecture }: BaseModel): Promise<Re
   if (!ids.every(isToken)) {
     throw new KindredError(
       "invalid_model",
-      `${file}: eos_token_id is ${brief(value)}, should be tokens of the ${architecture.vocabulary}`,
+      `${file}: eos_token_id is ${brief(value)}; expected token ids from 0 to ${architecture.vocabulary - 1}`,
       { file },
     );
   }
   return new Set(ids);
 }
 
-/** The file that says it, and what it says. */
+/** The file with the field, and the field's value. */
 async function endsOf({ path, config, configPath, gguf }: BaseModel["folder"]): Promise<[string, unknown]> {
   if (gguf !== undefined) return [gguf.file.path, gguf.file.metadata.get("tokenizer.ggml.eos_token_id") ?? []];
   const own = join(path, FILE);

@@ -1,6 +1,6 @@
 /**
- * Fields of a config.json, checked as they are read: a value of the wrong kind or range is refused by file, field and value. It
- * knows no family, only what several share.
+ * Reads fields of a config.json and checks them: a value of the wrong type or out of range is refused by file, field and value. The
+ * methods here serve several families.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { brief } from "../../shared/base/json.js";
@@ -17,15 +17,15 @@ export class Fields {
     readonly file: string,
   ) {}
 
-  /** The value is none that the field can have. */
+  /** Refuses a value that the field cannot have. @throws {KindredError} `invalid_model` */
   wrong(field: string, want: string): never {
-    throw new KindredError("invalid_model", `${this.file}: ${field} is ${brief(this.json[field])}, should be ${want}`, {
+    throw new KindredError("invalid_model", `${this.file}: ${field} is ${brief(this.json[field])}; expected ${want}`, {
       file: this.file,
       field,
     });
   }
 
-  /** The value is a sound one that Kindred does not do. */
+  /** Refuses a valid value that Kindred does not support. @throws {KindredError} `unsupported` */
   unsupported(field: string, value: unknown, supported: string): never {
     throw new KindredError("unsupported", `${this.file}: ${field} ${brief(value)} is not supported (${supported})`, {
       file: this.file,
@@ -33,7 +33,7 @@ export class Fields {
     });
   }
 
-  /** Null is absent. */
+  /** An integer from 1. Null counts as absent; an absent field without `fallback` is refused. */
   integer(field: string, fallback?: number, most = MAX_SIZE): number {
     const value = this.json[field] ?? fallback;
     if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > most) {
@@ -42,10 +42,12 @@ export class Fields {
     return value;
   }
 
+  /** The number of layers. */
   layers(field: string): number {
     return this.integer(field, undefined, MAX_LAYERS);
   }
 
+  /** A positive finite number. */
   positive(field: string, fallback?: number): number {
     const value = this.json[field] ?? fallback;
     if (typeof value !== "number" || !(value > 0 && value < Number.POSITIVE_INFINITY)) {
@@ -59,13 +61,14 @@ export class Fields {
     return typeof value === "boolean" ? value : this.wrong(field, "true or false");
   }
 
+  /** An activation by transformers' name for it. */
   activation(field: string, fallback: string): Activation {
     const name = this.json[field] ?? fallback;
     const known = typeof name === "string" ? ACTIVATIONS.get(name) : undefined;
     return known ?? this.unsupported(field, name, [...ACTIVATIONS.keys()].join(", "));
   }
 
-  /** Numbers a head where the heads share the hidden size. */
+  /** Width of a head: the hidden size divided by the number of heads. */
   headDim(hidden: string, heads: string): number {
     const count = this.integer(heads);
     const size = this.integer(hidden) / count;

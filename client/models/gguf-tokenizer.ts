@@ -1,23 +1,24 @@
 /**
- * The tokenizer and the chat template in a GGUF's metadata, in the form of tokenizer.json and tokenizer_config.json. It
- * tokenizes nothing: what it makes is read as the files of a Hugging Face folder are.
+ * Converts the tokenizer and the chat template in a GGUF's metadata to the form of tokenizer.json and tokenizer_config.json, which
+ * tokenizer.ts and chat.ts then read like the files of a Hugging Face folder.
  *
- * Byte-level BPE ("gpt2") is stored with its merges; how text is split before is only named (`tokenizer.ggml.pre`), and stands
- * here for each name that is supported. SentencePiece's BPE ("llama") is stored with scores, from which the merges follow:
- * all ways to join two tokens to a third, in the order of the third's score (as transformers' converter does).
+ * Byte-level BPE ("gpt2") is stored with its merges. The way in which text is split before is stored as a name alone
+ * (`tokenizer.ggml.pre`); this file has the splitting of each supported name. SentencePiece's BPE ("llama") is stored with scores,
+ * from which the merges follow: all pairs of tokens that make a third token, in the order of the third token's score (as in
+ * transformers' converter).
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { brief } from "../../shared/base/json.js";
 import type { GgufFile, GgufValue } from "../../shared/models/gguf.js";
 
 export interface GgufTokenizer {
-  /** As tokenizer.json. */
+  /** The object of tokenizer.json. */
   readonly json: Readonly<Record<string, unknown>>;
-  /** As tokenizer_config.json; with the chat template where there is one. */
+  /** The object of tokenizer_config.json, with the chat template where there is one. */
   readonly config: Readonly<Record<string, unknown>>;
 }
 
-/** llama.cpp's types of tokens. */
+/** Types of tokens, as llama.cpp numbers them. */
 const UNKNOWN = 2;
 const CONTROL = 3;
 const USER_DEFINED = 4;
@@ -26,7 +27,7 @@ const NORMAL = 1;
 interface Splitting {
   readonly pre_tokenizer: unknown;
   readonly normalizer?: unknown;
-  /** A text that is a token is not split further. */
+  /** Whether a text that is a token is taken as that token, whatever the merges. */
   readonly ignoreMerges?: boolean;
   /** Whether a text begins with BOS where the metadata does not say. */
   readonly bos?: boolean;
@@ -51,7 +52,7 @@ const words = (digits: string) =>
   );
 const LLAMA3: Splitting = { pre_tokenizer: words("\\p{N}{1,3}"), ignoreMerges: true, bos: true };
 
-/** Names of `tokenizer.ggml.pre`, as llama.cpp gives them to the models' own tokenizer.json. */
+/** Splittings by the names that llama.cpp writes to `tokenizer.ggml.pre`, as in the models' own tokenizer.json. */
 const SPLITTINGS: Readonly<Record<string, Splitting>> = {
   "gpt-2": { pre_tokenizer: byteLevel(true) },
   smollm: {
@@ -62,8 +63,8 @@ const SPLITTINGS: Readonly<Record<string, Splitting>> = {
   qwen2: { pre_tokenizer: words("\\p{N}"), normalizer: { type: "NFC" } },
 };
 
-/** The metadata's fields, checked as they are asked for. */
-class Fields {
+/** The metadata's fields, checked when they are read. */
+class Metadata {
   constructor(private readonly file: GgufFile) {}
 
   invalid(key: string, should: string): never {
@@ -100,14 +101,14 @@ class Fields {
     return this.invalid(`tokenizer.${key}`, "should be a list of texts");
   }
 
-  /** A list of numbers, one a token. */
+  /** A list of numbers, one per token. */
   numbers(key: string, length: number): ArrayLike<number> {
     const value = this.get(key);
     if (ArrayBuffer.isView(value) && value.length === length) return value;
-    return this.invalid(`tokenizer.${key}`, `should be a list of ${length} numbers, one a token`);
+    return this.invalid(`tokenizer.${key}`, `should be a list of ${length} numbers, one per token`);
   }
 
-  /** The token that an id names. */
+  /** The token of the id that a field holds. */
   token(key: string, tokens: readonly string[]): string | undefined {
     const id = this.get(key);
     if (id === undefined) return undefined;
@@ -117,11 +118,12 @@ class Fields {
 }
 
 /**
- * @throws {KindredError} `invalid_model` where a field is missing or damaged, `unsupported` for a kind of tokenizer, or a way
- *   of splitting, that is not in the table
+ * The tokenizer and the chat template of a GGUF file.
+ * @throws {KindredError} `invalid_model` where a field is missing or damaged; `unsupported` for a kind of tokenizer or a splitting
+ *   that is not in the table
  */
 export function ggufTokenizer(file: GgufFile): GgufTokenizer {
-  const fields = new Fields(file);
+  const fields = new Metadata(file);
   const kind = fields.text("ggml.model");
   if (kind !== "gpt2" && kind !== "llama") fields.unsupported("tokenizer.ggml.model", kind, ["gpt2", "llama"]);
   const tokens = fields.texts("ggml.tokens");
@@ -141,12 +143,12 @@ export function ggufTokenizer(file: GgufFile): GgufTokenizer {
   const { leading, ...parts } =
     kind === "gpt2" ? byteLevelBpe(fields, vocab) : sentencePiece(fields, tokens, types, vocab, unknown);
   if (leading && bos === undefined)
-    fields.invalid("tokenizer.ggml.bos_token_id", "is missing, though texts begin with it");
+    fields.invalid("tokenizer.ggml.bos_token_id", "is missing; expected the token that begins every text");
   const json = {
     version: "1.0",
     added_tokens: added,
     ...parts,
-    post_processor: leading ? beginning(bos!, vocab) : null,
+    post_processor: leading ? leadingToken(bos!, vocab) : null,
   };
 
   const template = fields.text("chat_template");
@@ -168,7 +170,7 @@ interface Parts {
   readonly leading: boolean;
 }
 
-function byteLevelBpe(fields: Fields, vocab: Readonly<Record<string, number>>): Parts {
+function byteLevelBpe(fields: Metadata, vocab: Readonly<Record<string, number>>): Parts {
   const pre = fields.text("ggml.pre");
   const names = Object.keys(SPLITTINGS);
   if (pre === undefined || !names.includes(pre)) return fields.unsupported("tokenizer.ggml.pre", pre, names);
@@ -176,7 +178,10 @@ function byteLevelBpe(fields: Fields, vocab: Readonly<Record<string, number>>): 
   const merges = fields.texts("ggml.merges").map((merge) => {
     const pair = merge.split(" ");
     if (pair.length !== 2)
-      fields.invalid("tokenizer.ggml.merges", `holds ${JSON.stringify(merge.slice(0, 80))}, no pair`);
+      fields.invalid(
+        "tokenizer.ggml.merges",
+        `holds ${JSON.stringify(merge.slice(0, 80))}; expected two tokens and a space between them`,
+      );
     return pair;
   });
   return {
@@ -189,7 +194,7 @@ function byteLevelBpe(fields: Fields, vocab: Readonly<Record<string, number>>): 
 }
 
 function sentencePiece(
-  fields: Fields,
+  fields: Metadata,
   tokens: readonly string[],
   types: ArrayLike<number>,
   vocab: Readonly<Record<string, number>>,
@@ -223,10 +228,10 @@ function sentencePiece(
   };
 }
 
-/** The longest known token of a real vocabulary has 64 characters or so; ways to split one are tried in full. */
+/** The longest tokens of real vocabularies have about 64 characters. All splits of a token are tried. */
 const MAX_TOKEN_CHARACTERS = 512;
 
-/** Every pair of tokens that joined are a token, the best score first. */
+/** Every pair of tokens that makes a token when joined, the best score first. */
 function mergesOf(tokens: readonly string[], types: ArrayLike<number>, scores: ArrayLike<number>): string[][] {
   const normal = new Map<string, number>();
   tokens.forEach((token, id) => {
@@ -250,8 +255,8 @@ function mergesOf(tokens: readonly string[], types: ArrayLike<number>, scores: A
   return merges.map(({ pair }) => pair);
 }
 
-/** A post-processor that puts a token in front of a text. */
-function beginning(token: string, vocab: Readonly<Record<string, number>>): unknown {
+/** A post-processor that adds a token before a text. */
+function leadingToken(token: string, vocab: Readonly<Record<string, number>>): unknown {
   const first = { SpecialToken: { id: token, type_id: 0 } };
   const [text, pair] = ["A", "B"].map((id) => ({ Sequence: { id, type_id: 0 } }));
   return {

@@ -6,7 +6,7 @@ import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { AdapterHooks, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
-import { type Activation, adaptedLinears, layerNorm, linearWeights, normWeights } from "./layers.js";
+import { type Activation, adaptedLinears, type LayerLinears, layerNorm, linearWeights, normWeights } from "./layers.js";
 
 interface Gpt2Config {
   readonly hidden: number;
@@ -16,7 +16,7 @@ interface Gpt2Config {
   readonly feedForward: number;
   readonly eps: number;
   readonly activation: Activation;
-  /** Of the scores in a layer. */
+  /** Factor of the attention scores in a layer. */
   readonly scale: (layer: number) => number;
 }
 
@@ -77,7 +77,7 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
       },
       causalMask("mask"),
     ],
-    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, config, linears, inputs, weight, adapt),
+    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, { ...config, linears }, inputs, weight, adapt),
     head: (g, rows, weight) => ({
       states: layerNorm(g, rows, FINAL, config.eps, weight),
       weight: weight(tied ? EMBEDDING : HEAD),
@@ -104,14 +104,13 @@ function linearsOfLayer({ hidden, feedForward }: Gpt2Config, layer: number): Lin
 
 function hiddenStates(
   g: GraphBuilder,
-  config: Gpt2Config,
-  linears: readonly Linear[],
+  config: Gpt2Config & LayerLinears,
   { tokens, table, onLayerInput, withPast }: SequenceInputs,
   weight: WeightOf,
   adapt: AdapterHooks,
 ): Value {
   const { hidden, heads, headDim } = config;
-  const linear = adaptedLinears(g, linears, weight, adapt);
+  const linear = adaptedLinears(g, config.linears, weight, adapt);
   let x = g.rows(g.add(g.gather(weight(EMBEDDING), tokens), g.gather(weight(POSITIONS), table("places"))));
   for (let layer = 0; layer < config.layers; layer++) {
     onLayerInput(x);

@@ -1,12 +1,20 @@
 /**
- * GPT-J as a graph (Wang and Komatsuzaki 2021): attention and feed-forward side by side behind one LayerNorm, rotary embedding of
- * neighbouring pairs in the first dimensions of a head, a head with a bias. Follows transformers' modeling_gptj.py.
+ * GPT-J as a graph (Wang and Komatsuzaki 2021): attention and feed-forward in parallel after one LayerNorm, rotary embedding of
+ * adjacent pairs in the first dimensions of a head, an output head with a bias. Follows transformers' modeling_gptj.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { AdapterHooks, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
-import { type Activation, adaptedLinears, layerNorm, linearWeights, normWeights, sharedInput } from "./layers.js";
+import {
+  type Activation,
+  adaptedLinears,
+  type LayerLinears,
+  layerNorm,
+  linearWeights,
+  normWeights,
+  sharedInput,
+} from "./layers.js";
 import { applyRotary, frequencies, rotaryTables } from "./rotary.js";
 
 interface GptjConfig {
@@ -23,7 +31,7 @@ const blockName = (layer: number): string => `transformer.h.${layer}`;
 const EMBEDDING = "transformer.wte.weight";
 const HEAD = "lm_head";
 const FINAL = "transformer.ln_f";
-/** Fixed in this family. */
+/** Base of the rotary frequencies, the same for all models of this family. */
 const THETA = 10_000;
 
 /** Reads config.json of `model_type` gptj. @throws {KindredError} `unsupported` or `invalid_model` naming the field */
@@ -32,7 +40,7 @@ export function gptj(json: Readonly<Record<string, unknown>>, file: string): Arc
   const headDim = fields.headDim("n_embd", "n_head");
   const hidden = fields.integer("n_embd");
   const vocabulary = fields.integer("vocab_size");
-  // Null would mean a table as wide as the hidden size, which transformers cannot apply to a head.
+  // Null would mean a rotary table as wide as the hidden size, which transformers cannot apply to a head.
   const rotaryDim = json.rotary_dim === null ? 0 : fields.integer("rotary_dim", 64);
   if (rotaryDim < 2 || rotaryDim > headDim || rotaryDim % 2 !== 0) {
     fields.wrong("rotary_dim", `even, from 2 to the ${headDim} dimensions of a head`);
@@ -66,7 +74,7 @@ export function gptj(json: Readonly<Record<string, unknown>>, file: string): Arc
     blocks: layers.map((_, layer) => blockName(layer)),
     attentionModules: ["q_proj", "k_proj", "v_proj", "out_proj"],
     positionTables: [...rotaryTables(frequencies(THETA, rotaryDim)), causalMask("mask")],
-    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, config, linears, inputs, weight, adapt),
+    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, { ...config, linears }, inputs, weight, adapt),
     head: (g, rows, weight) => ({
       states: layerNorm(g, rows, FINAL, config.eps, weight),
       weight: weight(headWeight),
@@ -98,8 +106,7 @@ function linearsOfLayer({ hidden, feedForward }: GptjConfig, layer: number): Lin
 
 function hiddenStates(
   g: GraphBuilder,
-  { hidden, layers, heads, headDim, eps, activation }: GptjConfig,
-  linears: readonly Linear[],
+  { hidden, layers, heads, headDim, eps, activation, linears }: GptjConfig & LayerLinears,
   { tokens, table, onLayerInput, withPast }: SequenceInputs,
   weight: WeightOf,
   adapt: AdapterHooks,

@@ -6,6 +6,11 @@ import { type AdapterHooks, type Linear, linearShape, type WeightOf } from "./ar
 /** A weight's name and shape. */
 export type NamedShape = readonly [name: string, shape: readonly number[]];
 
+/** All linears of a model, for the function that builds its layers. */
+export interface LayerLinears {
+  readonly linears: readonly Linear[];
+}
+
 /** Names and shapes of linears' weights and biases. */
 export function linearWeights(linears: readonly Linear[]): NamedShape[] {
   return linears.flatMap((linear): NamedShape[] => [

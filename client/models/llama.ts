@@ -1,13 +1,20 @@
 /**
- * Llama and its near kin as a graph: RMSNorm, rotary embedding, grouped-query attention, gated feed-forward, tied or untied head.
- * Mistral differs by its sliding window, Qwen2 by biases of q, k and v and a window in its upper layers. Follows transformers'
+ * Llama, Mistral and Qwen2 as a graph: RMSNorm, rotary embedding, grouped-query attention, gated feed-forward, tied or untied head.
+ * Mistral differs by its sliding window, Qwen2 by biases of q, k and v and by a window in its upper layers. Follows transformers'
  * modeling_llama.py, modeling_mistral.py and modeling_qwen2.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { AdapterHooks, Architecture, Linear, PositionTable, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask, type HeadSizes } from "./attention.js";
 import { Fields } from "./fields.js";
-import { type Activation, adaptedLinears, linearWeights, type NamedShape, sharedInput } from "./layers.js";
+import {
+  type Activation,
+  adaptedLinears,
+  type LayerLinears,
+  linearWeights,
+  type NamedShape,
+  sharedInput,
+} from "./layers.js";
 import { applyRotary, readFrequencies, rotaryTables } from "./rotary.js";
 
 interface LlamaConfig extends HeadSizes {
@@ -22,24 +29,24 @@ interface LlamaConfig extends HeadSizes {
   readonly qkvBias: boolean;
   readonly outputBias: boolean;
   readonly feedForwardBias: boolean;
-  /** [headDim / 2] radians a position. */
+  /** [headDim / 2] radians per position. */
   readonly frequencies: Float64Array;
-  /** How many tokens a token sees in the layers that have a window. */
+  /** Tokens that a token may attend to in the layers with a window. */
   readonly window: number | undefined;
   readonly windowed: (layer: number) => boolean;
 }
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** What differs between the kin: defaults, biases, windows. */
-interface Kin {
+/** The differences between the three families: defaults, biases, windows. */
+interface Variant {
   readonly kvHeads?: number;
   readonly context: number;
   readonly biases: (fields: Fields) => Pick<LlamaConfig, "qkvBias" | "outputBias" | "feedForwardBias">;
   readonly windows?: (fields: Fields) => Pick<LlamaConfig, "window" | "windowed">;
 }
 
-const FULL = { window: undefined, windowed: () => false };
+const NO_WINDOW = { window: undefined, windowed: () => false };
 
 /** Reads config.json of `model_type` llama. @throws {KindredError} `unsupported` or `invalid_model` naming the field */
 export function llama(json: Json, file: string): Architecture {
@@ -68,8 +75,8 @@ export function mistral(json: Json, file: string): Architecture {
       windows: (fields) => {
         if (fields.json.layer_types != null)
           fields.unsupported("layer_types", fields.json.layer_types, "none for Mistral");
-        // Null says that there is no window; a field that is absent says 4096.
-        if (fields.json.sliding_window === null) return FULL;
+        // Null means that there is no window; an absent field means 4096.
+        if (fields.json.sliding_window === null) return NO_WINDOW;
         return { window: fields.integer("sliding_window", 4096), windowed: () => true };
       },
     }),
@@ -84,7 +91,7 @@ export function qwen2(json: Json, file: string): Architecture {
       context: 32_768,
       biases: () => ({ qkvBias: true, outputBias: false, feedForwardBias: false }),
       windows: (fields) => {
-        if (!fields.flag("use_sliding_window", false) || fields.json.sliding_window === null) return FULL;
+        if (!fields.flag("use_sliding_window", false) || fields.json.sliding_window === null) return NO_WINDOW;
         const window = fields.integer("sliding_window", 4096);
         const types = fields.json.layer_types;
         if (types == null) {
@@ -97,7 +104,7 @@ export function qwen2(json: Json, file: string): Architecture {
           types.length !== fields.layers("num_hidden_layers") ||
           types.some((type) => !known.includes(type))
         ) {
-          return fields.wrong("layer_types", `one of ${known.join(", ")} a layer`);
+          return fields.wrong("layer_types", `a list of ${known.join(" or ")}, one per layer`);
         }
         return { window, windowed: (layer) => types[layer] === "sliding_attention" };
       },
@@ -105,9 +112,9 @@ export function qwen2(json: Json, file: string): Architecture {
   );
 }
 
-function readConfig(fields: Fields, kin: Kin): LlamaConfig {
+function readConfig(fields: Fields, variant: Variant): LlamaConfig {
   const heads = fields.integer("num_attention_heads");
-  const kvHeads = fields.integer("num_key_value_heads", kin.kvHeads ?? heads);
+  const kvHeads = fields.integer("num_key_value_heads", variant.kvHeads ?? heads);
   if (heads % kvHeads !== 0) fields.wrong("num_key_value_heads", `a divisor of num_attention_heads (${heads})`);
   const headDim =
     fields.json.head_dim == null ? fields.headDim("hidden_size", "num_attention_heads") : fields.integer("head_dim");
@@ -128,13 +135,13 @@ function readConfig(fields: Fields, kin: Kin): LlamaConfig {
     headDim,
     feedForward: fields.integer("intermediate_size"),
     vocabulary: fields.integer("vocab_size"),
-    context: fields.integer("max_position_embeddings", kin.context),
+    context: fields.integer("max_position_embeddings", variant.context),
     eps: fields.positive("rms_norm_eps", 1e-6),
     activation: fields.activation("hidden_act", "silu"),
     tied: fields.flag("tie_word_embeddings", false),
     frequencies,
-    ...kin.biases(fields),
-    ...(kin.windows?.(fields) ?? FULL),
+    ...variant.biases(fields),
+    ...(variant.windows?.(fields) ?? NO_WINDOW),
   };
 }
 
@@ -156,7 +163,7 @@ function build(config: LlamaConfig): Architecture {
     blocks: layers.map((_, layer) => blockName(layer)),
     attentionModules: ["q_proj", "k_proj", "v_proj", "o_proj"],
     positionTables: [...rotaryTables(config.frequencies), ...masksOf(config)],
-    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, config, linears, inputs, weight, adapt),
+    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, { ...config, linears }, inputs, weight, adapt),
     head: (g, rows, weight) => ({
       states: g.rmsNorm(rows, weight("model.norm.weight"), config.eps),
       weight: weight(config.tied ? EMBEDDING : HEAD),
@@ -205,7 +212,7 @@ function weightsOf(config: LlamaConfig, layers: readonly (readonly Linear[])[]):
 
 const maskName = (config: LlamaConfig, layer: number): string => (config.windowed(layer) ? "window" : "mask");
 
-/** Only the masks that some layer uses: a graph has no input that nothing needs. */
+/** Only the masks that some layer uses: a graph has no unused input. */
 function masksOf(config: LlamaConfig): PositionTable[] {
   const names = new Set(Array.from({ length: config.layers }, (_, layer) => maskName(config, layer)));
   return [causalMask("mask"), causalMask("window", config.window)].filter(({ name }) => names.has(name));
@@ -213,13 +220,12 @@ function masksOf(config: LlamaConfig): PositionTable[] {
 
 function hiddenStates(
   g: GraphBuilder,
-  config: LlamaConfig,
-  linears: readonly Linear[],
+  config: LlamaConfig & LayerLinears,
   { tokens, table, onLayerInput, withPast }: SequenceInputs,
   weight: WeightOf,
   adapt: AdapterHooks,
 ): Value {
-  const linear = adaptedLinears(g, linears, weight, adapt);
+  const linear = adaptedLinears(g, config.linears, weight, adapt);
   const rotate = (x: Value): Value => applyRotary(g, x, x.shape[1] as number, table);
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {

@@ -1,13 +1,13 @@
 /**
- * GPT-NeoX and Pythia as a graph (Black et al. 2022, Biderman et al. 2023): queries, keys and values from one linear, head by
- * head; rotary embedding of the first dimensions of a head; attention and feed-forward side by side, each behind a LayerNorm of
- * its own, or one after the other. Follows transformers' modeling_gpt_neox.py.
+ * GPT-NeoX and Pythia as a graph (Black et al. 2022, Biderman et al. 2023): queries, keys and values from one linear, per head;
+ * rotary embedding of the first dimensions of a head; attention and feed-forward in parallel, each after its own LayerNorm, or in
+ * sequence. Follows transformers' modeling_gpt_neox.py.
  */
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { AdapterHooks, Architecture, Linear, SequenceInputs, WeightOf } from "./architecture.js";
 import { attend, causalMask } from "./attention.js";
 import { Fields } from "./fields.js";
-import { type Activation, adaptedLinears, layerNorm, linearWeights, normWeights } from "./layers.js";
+import { type Activation, adaptedLinears, type LayerLinears, layerNorm, linearWeights, normWeights } from "./layers.js";
 import { applyRotary, readFrequencies, rotaryTables } from "./rotary.js";
 
 interface NeoxConfig {
@@ -19,7 +19,7 @@ interface NeoxConfig {
   readonly eps: number;
   readonly activation: Activation;
   readonly attentionBias: boolean;
-  /** Feed-forward beside attention, not behind it. */
+  /** Feed-forward in parallel to attention, not after it. */
   readonly parallel: boolean;
 }
 
@@ -72,7 +72,7 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
     blocks: layers.map((_, layer) => blockName(layer)),
     attentionModules: ["query_key_value", "dense"],
     positionTables: [...rotaryTables(frequencies), causalMask("mask")],
-    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, config, linears, inputs, weight, adapt),
+    hiddenStates: (g, inputs, weight, adapt) => hiddenStates(g, { ...config, linears }, inputs, weight, adapt),
     head: (g, rows, weight) => ({
       states: layerNorm(g, rows, FINAL, config.eps, weight),
       weight: weight(tied ? EMBEDDING : HEAD),
@@ -99,14 +99,13 @@ function linearsOfLayer({ hidden, feedForward, attentionBias }: NeoxConfig, laye
 
 function hiddenStates(
   g: GraphBuilder,
-  config: NeoxConfig,
-  linears: readonly Linear[],
+  config: NeoxConfig & LayerLinears,
   { tokens, table, onLayerInput, withPast }: SequenceInputs,
   weight: WeightOf,
   adapt: AdapterHooks,
 ): Value {
   const { hidden, heads, headDim, eps } = config;
-  const linear = adaptedLinears(g, linears, weight, adapt);
+  const linear = adaptedLinears(g, config.linears, weight, adapt);
   const rotate = (x: Value): Value => applyRotary(g, x, hidden, table, { headDim });
   let x = g.rows(g.gather(weight(EMBEDDING), tokens));
   for (let layer = 0; layer < config.layers; layer++) {
@@ -116,7 +115,7 @@ function hiddenStates(
       `${prefix}.attention.query_key_value`,
       layerNorm(g, x, `${prefix}.input_layernorm`, eps, weight),
     );
-    // Each head's own query, key and value lie side by side.
+    // Query, key and value of one head are adjacent.
     const byHead = g.reshape(fused, ["B", "T", heads, 3 * headDim]);
     const [q, k, v] = [0, 1, 2].map((part) => g.slice(byHead, 3, part * headDim, headDim)) as [Value, Value, Value];
     const states = { q: rotate(q), k: rotate(k), v };

@@ -1,4 +1,4 @@
-/** Opens all that a client needs of a model: weights, tokenizer, chat template. An id on the hub is fetched first. */
+/** Opens everything that a client needs of a model: weights, tokenizer, chat template. A model on the hub is fetched first. */
 import type { JobContext } from "../../shared/base/command.js";
 import { resolveModel } from "../../shared/models/hub.js";
 import type { RenderChat } from "../data/types.js";
@@ -14,7 +14,7 @@ export interface OpenedModel {
 }
 
 /**
- * Fetches a model that is not here yet.
+ * Fetches a model from the hub, unless it is a local path or in the cache.
  * @param model a folder, a GGUF file, or an id such as `HuggingFaceTB/SmolLM2-135M`
  * @returns the folder or file
  */
@@ -39,19 +39,19 @@ export async function fetchModel(
   return folder;
 }
 
-/** @param model as for `fetchModel` */
+/** Fetches and opens a model. @param model as for `fetchModel`. @throws {KindredError} `invalid_model`, `unsupported`, and as the hub */
 export async function openModel(
   model: string,
   { quantization = "none", ...context }: Pick<JobContext, "progress" | "signal"> & BaseOptions,
 ): Promise<OpenedModel> {
   const base = await openBaseModel(await fetchModel(model, context), { quantization });
-  const { tokenizer, renderChat } = await textTools(base);
+  const { tokenizer, renderChat } = await tokenizerAndTemplate(base);
   checkTokenizerFits(tokenizer, base.folder);
   return { base, tokenizer, renderChat };
 }
 
 /** Tokenizer and chat template, from the folder's files or from a GGUF's metadata. */
-async function textTools({ folder }: BaseModel): Promise<Omit<OpenedModel, "base">> {
+async function tokenizerAndTemplate({ folder }: BaseModel): Promise<Omit<OpenedModel, "base">> {
   if (folder.gguf === undefined) {
     return { tokenizer: await loadTokenizer(folder.path), renderChat: await loadChatTemplate(folder.path) };
   }

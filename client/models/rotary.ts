@@ -29,7 +29,7 @@ export function readFrequencies({ json, file }: Fields, headDim: number, style: 
   const field = json.rope_parameters == null ? "rope_scaling" : "rope_parameters";
   const given = json[field] ?? {};
   const fail = (name: string, value: unknown, want: string): never => {
-    throw new KindredError("invalid_model", `${file}: ${name} is ${brief(value)}, should be ${want}`, {
+    throw new KindredError("invalid_model", `${file}: ${name} is ${brief(value)}; expected ${want}`, {
       file,
       field: name,
     });

@@ -1,9 +1,9 @@
 /**
- * A model's tokenizer from its tokenizer.json (or what a GGUF's metadata makes of one), through @huggingface/tokenizers: the
+ * A model's tokenizer from its tokenizer.json (or the equivalent made from a GGUF's metadata), through @huggingface/tokenizers: the
  * same ids as transformers gives with the same file. It knows neither rows nor chat templates.
  *
- * tokenizer.json alone is the rule. Of tokenizer_config.json only what the library reads counts; flags such as
- * add_bos_token, by which transformers rewrites the post-processor of some classes, do not.
+ * tokenizer.json decides. Of tokenizer_config.json, only the fields that the library reads have an effect; flags such as
+ * add_bos_token, with which transformers rewrites the post-processor of some classes, have none.
  */
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
@@ -14,11 +14,11 @@ import { brief, canonicalJson, isObject, readJsonObject } from "../../shared/bas
 import type { ModelFolder } from "../../shared/models/files.js";
 import type { Tokenizer } from "../data/types.js";
 
-/** The largest known (256,000 entries with merges) are near 35 MB. */
+/** The largest known files (256,000 entries with merges) have about 35 MB. */
 const MAX_TOKENIZER_BYTES = 200_000_000;
 const MAX_CONFIG_BYTES = 25_000_000;
 
-/** Far above any vocabulary; an id beyond would make the library's table a sparse array of that length. */
+/** Far above any vocabulary. A larger id would make the library's table a sparse array of that length. */
 const MAX_TOKEN_ID = 16_777_215;
 
 export interface ModelTokenizer extends Tokenizer {
@@ -26,13 +26,13 @@ export interface ModelTokenizer extends Tokenizer {
   readonly path: string;
   /** The largest id plus one. At most the model's vocab_size, which may be padded. */
   readonly vocabularySize: number;
-  /** SHA-256 (hex) of what turns text into ids; formatting and truncation settings do not count. */
+  /** SHA-256 (hex) of the parts that turn text into ids; formatting and truncation settings are left out. */
   readonly hash: string;
   /** The text of ids, special tokens written out, nothing cleaned up. */
   decode(ids: ArrayLike<number>): string;
 }
 
-/** What is used of the library. Its own declarations leave out file extensions, so that NodeNext takes them for `any`. */
+/** The part of the library that is used here. Its own declarations leave out file extensions, so that NodeNext reads them as `any`. */
 interface Encoder {
   readonly post_processor: {
     post_process(tokens: string[], pair: null, addSpecials: boolean): { readonly tokens: readonly string[] };
@@ -67,15 +67,15 @@ function* idsOf(json: Readonly<Record<string, unknown>>, path: string): Generato
   }
 }
 
-/** Merges are pairs of tokens; older files join them by a space. */
-function spelledAlike(model: unknown): unknown {
+/** A model whose merges are pairs of tokens; older files join the two by a space. */
+function normalizedMerges(model: unknown): unknown {
   if (!isObject(model) || !Array.isArray(model.merges)) return model;
   return { ...model, merges: model.merges.map((merge) => (typeof merge === "string" ? merge.split(" ") : merge)) };
 }
 
 function hashOf(json: Readonly<Record<string, unknown>>): string {
   const { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model } = json;
-  const parts = { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model: spelledAlike(model) };
+  const parts = { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model: normalizedMerges(model) };
   const text = canonicalJson(Object.fromEntries(Object.entries(parts).filter(([, part]) => part != null)));
   return createHash("sha256").update(`kindred tokenizer 1\n${text}`).digest("hex");
 }
@@ -90,7 +90,7 @@ function templateTokens(processor: unknown, ids = new Map<string, number[]>()): 
   return ids;
 }
 
-/** What the post-processor puts in front of a text, found by having it process a token that no vocabulary has. */
+/** The special tokens that the post-processor adds before a text, found by processing a token that no vocabulary has. */
 function leadingSpecials(encoder: Encoder, json: Readonly<Record<string, unknown>>, path: string): number[] {
   if (encoder.post_processor === null) return [];
   const text = "\u0000text\u0000";
@@ -100,9 +100,12 @@ function leadingSpecials(encoder: Encoder, json: Readonly<Record<string, unknown
     const id = encoder.token_to_id(token);
     const ids = named.get(token) ?? (id === undefined ? undefined : [id]);
     if (ids === undefined)
-      throw invalid(`${path}: post_processor puts ${brief(token)} in front, which is no token`, {
-        file: path,
-      });
+      throw invalid(
+        `${path}: post_processor adds ${brief(token)} before a text, which is not a token of the vocabulary`,
+        {
+          file: path,
+        },
+      );
     return ids;
   });
 }
@@ -118,7 +121,7 @@ class LoadedTokenizer implements ModelTokenizer {
 
   encode(text: string, { specials }: { readonly specials: boolean }): Int32Array {
     const { ids } = this.encoder.encode(text, { add_special_tokens: false });
-    // Undefined: a character that is no token, in a vocabulary without an unknown token. The original drops it too.
+    // Undefined: a character outside a vocabulary without an unknown token. transformers drops it too.
     const known = ids.filter((id): id is number => id !== undefined);
     return Int32Array.from(specials ? [...this.leading, ...known] : known);
   }
@@ -141,9 +144,9 @@ export async function loadTokenizer(folder: string): Promise<ModelTokenizer> {
     const hint =
       other === undefined
         ? ""
-        : `; ${other} is there: python -c "from transformers import AutoTokenizer as T; ` +
-          `T.from_pretrained('${folder}').save_pretrained('${folder}')" makes it`;
-    throw invalid(`${path}: no such file, and the model's tokenizer is needed${hint}`, { file: path });
+        : `; ${other} can be converted: python -c "from transformers import AutoTokenizer as T; ` +
+          `T.from_pretrained('${folder}').save_pretrained('${folder}')"`;
+    throw invalid(`${path}: no such file; the model's tokenizer is needed${hint}`, { file: path });
   }
   const json = await readJsonObject(path, { maxBytes: MAX_TOKENIZER_BYTES, code: "invalid_model" });
   const config = names.includes("tokenizer_config.json")
@@ -183,11 +186,11 @@ export function checkTokenizerFits(tokenizer: ModelTokenizer, model: ModelFolder
   const size = model.config.vocab_size;
   const config = model.configPath;
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 1)
-    throw invalid(`${config}: vocab_size ${brief(size)} is not a count`, { file: config });
+    throw invalid(`${config}: vocab_size is ${brief(size)}; expected a positive integer`, { file: config });
   if (tokenizer.vocabularySize > size)
     throw invalid(
       `${tokenizer.path}: its largest id is ${tokenizer.vocabularySize - 1}, but ${config} has vocab_size ${size}: ` +
-        `the tokenizer is not this model's`,
+        `the tokenizer belongs to another model`,
       { file: tokenizer.path, largestId: tokenizer.vocabularySize - 1, vocabSize: size },
     );
 }

@@ -1,8 +1,8 @@
 /**
- * A base model's weights in the forms that a runtime takes. Float32 stays in its file. What is made of the others is made once,
- * into a file of the cache: half precision is widened (a runtime would otherwise do it at every run, 0.2 s of 1.7 s for 135 M
- * parameters, or hold a copy a session), linears are quantised where that is asked for, and a GGUF's four-bit linears keep
- * their blocks. It knows no architecture.
+ * A base model's weights in the formats that a runtime takes. Float32 stays in its file. Other formats are converted once, into a
+ * file of the cache: half precision is widened (a runtime would otherwise do it in every run, 0.2 s of 1.7 s for 135 M parameters,
+ * or hold one copy per session), linears are quantised where that is asked for, and a GGUF's four-bit linears keep their blocks.
+ * This file knows no architecture.
  */
 import { stat } from "node:fs/promises";
 import { writeAtomically } from "../../shared/base/atomic.js";
@@ -18,7 +18,7 @@ export interface Weight {
   /** Its name in the files. */
   readonly found: string;
   readonly shape: readonly number[];
-  /** Of a linear: may be quantised. */
+  /** Whether it is a linear's weight, which may be quantised. */
   readonly linear: boolean;
 }
 
@@ -26,8 +26,8 @@ export interface Weight {
 const ALIGNMENT = 64;
 
 /**
- * Where the weights lie, by name.
- * @param path the cache's file for this model and quantisation
+ * Locations of the weights, by name.
+ * @param path the file of the cache for this model and quantisation
  * @throws {KindredError} `invalid_config` where no linear consists of whole blocks; as `readModelTensor`
  */
 export async function prepareWeights(
@@ -70,7 +70,7 @@ export async function prepareWeights(
   return sources;
 }
 
-/** How a weight is to be packed; undefined for float32. */
+/** The packed format of a weight; undefined for float32. */
 function formOf(
   folder: ModelFolder,
   { found, shape, linear }: Weight,

@@ -151,7 +151,7 @@ export function adapterFromTensors(
     if (tensor.shape.length !== shape.length || tensor.shape.some((dim, axis) => dim !== shape[axis])) {
       throw new KindredError(
         "invalid_adapter",
-        `${what}: tensor ${name} has shape [${tensor.shape.join(", ")}], should be [${shape.join(", ")}]`,
+        `${what}: tensor ${name} has shape [${tensor.shape.join(", ")}]; expected [${shape.join(", ")}]`,
       );
     }
     if (!tensor.data.every(Number.isFinite)) {

@@ -24,7 +24,7 @@ export function bottleneckLayout({ hidden, blocks }: Architecture, spec: Bottlen
   if (!(spec.reduction >= 1) || width < 1) {
     throw new KindredError(
       "invalid_config",
-      `adapter.reduction is ${spec.reduction}, should be from 1 to ${hidden}, the numbers that a token has in this model`,
+      `adapter.reduction is ${spec.reduction}; expected from 1 to ${hidden}, the numbers that a token has in this model`,
     );
   }
   const activation = ACTIVATIONS.get(spec.activation);

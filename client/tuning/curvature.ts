@@ -116,7 +116,7 @@ export async function curvature(
   onProduct?: () => void,
 ): Promise<Curvature> {
   if (!Number.isInteger(probes) || probes < 2) {
-    throw new KindredError("invalid_option", `probes is ${probes}, should be a whole number of at least 2`);
+    throw new KindredError("invalid_option", `probes is ${probes}; expected a whole number of at least 2`);
   }
   const times = async (vector: Float32Array): Promise<Float64Array> => {
     const product = await hessian.times(vector);

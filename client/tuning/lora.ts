@@ -31,9 +31,9 @@ export function loraLayout(architecture: Architecture, spec: LoraSpec): LoraLayo
     }
   }
   if (!Number.isInteger(spec.rank) || spec.rank < 1) {
-    throw new KindredError("invalid_config", `adapter.rank is ${spec.rank}, should be a positive integer`);
+    throw new KindredError("invalid_config", `adapter.rank is ${spec.rank}; expected a positive integer`);
   }
-  if (!(spec.alpha > 0)) throw new KindredError("invalid_config", `adapter.alpha is ${spec.alpha}, should be positive`);
+  if (!(spec.alpha > 0)) throw new KindredError("invalid_config", `adapter.alpha is ${spec.alpha}; expected positive`);
   const linears = architecture.linears.filter(({ name }) => isTarget(name, modules));
   const { rank, rslora = false } = spec;
   const scale = scaleOf({ ...spec, useRslora: rslora });

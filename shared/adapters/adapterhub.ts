@@ -106,15 +106,14 @@ export async function hasAdapterHubLayout(folder: string): Promise<boolean> {
 
 function readSettings(file: Json, path: string): Omit<ReadBottleneckAdapter, "tensors"> & { readonly name: string } {
   const { name, version, model_name: model, config } = file;
-  if (typeof name !== "string" || name === "")
-    throw invalid(`${path}: name is ${brief(name)}, should be the adapter's`);
+  if (typeof name !== "string" || name === "") throw invalid(`${path}: name is ${brief(name)}; expected the adapter's`);
   if (typeof version !== "string") {
     throw unsupported(`${path}: version is ${brief(version)}; older files mean other functions by the same names`, {
       file: path,
       field: "version",
     });
   }
-  if (!isObject(config)) throw invalid(`${path}: config is ${brief(config)}, should be a map of settings`);
+  if (!isObject(config)) throw invalid(`${path}: config is ${brief(config)}; expected a map of settings`);
   const refuse = (field: string, hint: string): never => {
     throw unsupported(`${path}: config.${field} is ${brief(config[field])}; ${hint}`, { file: path, field });
   };

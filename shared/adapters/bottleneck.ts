@@ -65,7 +65,7 @@ export function bottleneckError(
           const tensor = shapes.get(name);
           if (tensor === undefined) return `the tensor ${name} is missing`;
           if (JSON.stringify(tensor.shape) !== JSON.stringify(wanted[factor][what])) {
-            return `tensor ${name} has shape [${tensor.shape.join(", ")}], should be [${wanted[factor][what].join(", ")}]`;
+            return `tensor ${name} has shape [${tensor.shape.join(", ")}]; expected [${wanted[factor][what].join(", ")}]`;
           }
         }
       }

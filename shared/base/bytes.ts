@@ -10,7 +10,7 @@ export function parseBytes(text: string, what: string): number {
   if (!(bytes > 0) || !Number.isSafeInteger(bytes)) {
     throw new KindredError(
       "invalid_option",
-      `${what} is ${JSON.stringify(text)}, should be a size such as 8GiB or 512MiB`,
+      `${what} is ${JSON.stringify(text)}; expected a size such as 8GiB or 512MiB`,
     );
   }
   return bytes;

@@ -187,7 +187,7 @@ class Cursor {
     if (type === ARRAY) return this.array(key);
     const value = this.number(type, key);
     if (type !== BOOL) return value;
-    return value > 1 ? this.fail(`${key} is ${value}, should be a boolean`) : value === 1;
+    return value > 1 ? this.fail(`${key} is ${value}; expected a boolean`) : value === 1;
   }
 
   private number(type: number, key: string): number {
@@ -242,7 +242,7 @@ function parseHeader(bytes: Uint8Array, total: number, fail: Fail): Pick<GgufFil
   }
   const alignment = metadata.get("general.alignment") ?? 32;
   if (typeof alignment !== "number" || alignment < 8 || alignment > 65_536 || alignment % 8 !== 0) {
-    return fail(`general.alignment is ${String(alignment)}, should be a multiple of 8`);
+    return fail(`general.alignment is ${String(alignment)}; expected a multiple of 8`);
   }
   const infos: [string, Omit<GgufTensor, "byteLength">][] = [];
   for (let i = 0; i < tensorCount; i++) {

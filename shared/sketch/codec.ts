@@ -45,7 +45,7 @@ function decodeSplit(tensors: NamedTensors, split: (typeof SPLITS)[number], dim:
   const take = (name: string, shape?: readonly number[]): FloatTensor => {
     const tensor = tensors.get(`${split}.${name}`) ?? fail(`tensor ${split}.${name} is missing`);
     if (shape && (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis]))) {
-      fail(`tensor ${split}.${name} has shape [${tensor.shape.join(", ")}], should be [${shape.join(", ")}]`);
+      fail(`tensor ${split}.${name} has shape [${tensor.shape.join(", ")}]; expected [${shape.join(", ")}]`);
     }
     if (!tensor.data.every(Number.isFinite)) fail(`tensor ${split}.${name} holds a number that is not finite`);
     return tensor;
@@ -56,7 +56,7 @@ function decodeSplit(tensors: NamedTensors, split: (typeof SPLITS)[number], dim:
   const sketch = take("sketch", [rows, dim]);
   const example = Int32Array.from(take("example", [rows]).data);
   const term = Uint8Array.from(take("term", [rows]).data);
-  if (!Number.isInteger(examples) || examples < 1) fail(`${split}.examples is ${examples}, should be at least 1`);
+  if (!Number.isInteger(examples) || examples < 1) fail(`${split}.examples is ${examples}; expected at least 1`);
   const terms = new Set<number>(Object.values(ROW_TERMS));
   let last = 0;
   for (let row = 0; row < rows; row++) {
@@ -64,14 +64,14 @@ function decodeSplit(tensors: NamedTensors, split: (typeof SPLITS)[number], dim:
     if (at < last || at > last + 1 || at >= examples)
       fail(`${split}.example[${row}] is ${at}, should ascend to ${examples - 1}`);
     if (!terms.has(term[row] as number))
-      fail(`${split}.term[${row}] is ${term[row]}, should be ${[...terms].join(", ")}`);
+      fail(`${split}.term[${row}] is ${term[row]}; expected ${[...terms].join(", ")}`);
     last = at;
   }
   if (last !== examples - 1) fail(`${split} has rows of ${last + 1} examples, not of ${examples}`);
   const indices = (name: string, length: number): Int32Array => {
     const { data } = take(name, [length]);
     const odd = data.findIndex((x) => !(Number.isInteger(x) && x >= -1 && x < MOST_CLASSES));
-    if (odd >= 0) fail(`${split}.${name}[${odd}] is ${data[odd]}, should be -1 or the index of an answer`);
+    if (odd >= 0) fail(`${split}.${name}[${odd}] is ${data[odd]}; expected -1 or the index of an answer`);
     return Int32Array.from(data);
   };
   const found = { dim, examples, margin: margin.data, sketch: sketch.data, example, term };

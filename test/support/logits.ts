@@ -1,4 +1,4 @@
-/** Logits of every position, through the same program that scores rows. */
+/** Logits of every position, from the compiled graph that scores rows. */
 import { singleText } from "../../client/models/positions.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../client/tuning/adapter.js";
 import { askFeeds, sequenceFeeds } from "../../client/tuning/batches.js";

@@ -1,4 +1,4 @@
-/** How far numbers are from a reference's. */
+/** Distance of numbers from a reference. */
 import assert from "node:assert/strict";
 
 /** The largest difference, relative to the largest number expected. */

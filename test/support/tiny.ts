@@ -1,10 +1,10 @@
-/** Runs that take seconds: the tiny fixture model, and populations whose groups answer the same questions in opposite ways. */
+/** Runs of a few seconds: the tiny fixture model, and populations whose two groups answer the same questions in opposite ways. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { asset } from "../../shared/base/assets.js";
 import { SeededRng } from "../../shared/base/random.js";
 
-/** A Llama of two layers, hidden size 32, that holds its tokenizer. */
+/** A Llama of two layers with hidden size 32, with its tokenizer. */
 export const TINY_MODEL = asset("test", "fixtures", "llama", "tied");
 
 export interface TinyRow {
@@ -30,7 +30,7 @@ export interface TinyOptions {
   readonly seed?: number;
 }
 
-/** Clients c0, c1, ... in groups that take turns; the second group says yes where the first says no. */
+/** Clients c0, c1, ..., alternately in the two groups; the second group answers yes where the first answers no. */
 export function tinyClients(options: TinyOptions = {}): TinyClient[] {
   const { clients = 6, groups = 2, train = 16, validation = 8, test = 8, seed = 1 } = options;
   return Array.from({ length: clients }, (_, at) => {

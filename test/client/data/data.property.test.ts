@@ -43,7 +43,7 @@ test("another seed or another name draws other rows", () => {
   assert.notDeepEqual(draw(0, "a"), draw(0, "b"));
 });
 
-test("fewer than three rows and a missing split are refused; complete splits of one row are not", () => {
+test("fewer than three rows with a missing split are refused; complete splits of one row each are accepted", () => {
   for (const given of [
     { train: [1, 2] },
     { train: [1], test: [2] },
@@ -61,7 +61,7 @@ test("fewer than three rows and a missing split are refused; complete splits of 
   assert.deepEqual(fillSplits({ train: [1], validation: [2], test: [3] }, 0, "a", "x").drawn, []);
 });
 
-test("a cut prompt keeps its special tokens and its end, and fills the room exactly", () => {
+test("a truncated prompt keeps its special tokens and its end, and fills the room exactly", () => {
   fc.assert(
     fc.property(
       fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 50 }),

@@ -28,7 +28,7 @@ const refuses = (run: () => unknown, code: string, message: RegExp) =>
     return true;
   });
 
-test("of plain text every token but the first is scored, the first being a special token where there is one", () => {
+test("every token of plain text but the first is scored; the first is a special token where there is one", () => {
   assert.deepEqual(pick(encode({ kind: "text", where, text: "abc" })), { text: "^abc", scores: "abc" });
   assert.deepEqual(pick(encode({ kind: "text", where, text: "abc" }, 512, 0)), { text: "abc", scores: "bc" });
 });
@@ -37,11 +37,11 @@ test("plain text longer than maxTokens keeps its first tokens", () => {
   assert.deepEqual(pick(encode({ kind: "text", where, text: "abcdef" }, 4)), { text: "^abc", scores: "abc" });
 });
 
-test("of a prompt and a completion the completion alone is scored, both verbatim", () => {
+test("of a prompt and a completion, only the completion is scored; both are encoded verbatim", () => {
   assert.deepEqual(pick(encode(answer("Q: ", " a \n"))), { text: "^Q:  a \n", scores: " a \n" });
 });
 
-test("a completion's first token is not scored where nothing stands before it", () => {
+test("a completion's first token is not scored where no token precedes it", () => {
   assert.deepEqual(pick(encode(answer("", "ab"), 512, 0)), { text: "ab", scores: "b" });
   assert.deepEqual(pick(encode(answer("", "ab"), 512, 1)), { text: "^ab", scores: "ab" });
 });
@@ -53,7 +53,7 @@ test("a long prompt loses tokens on the left, after its leading special tokens",
   assert.deepEqual(pick(encode(answer("abcdef", "XYZ"), 4)), { text: "^XYZ", scores: "XYZ" });
 });
 
-test("a completion that alone is too long is refused by the row's place", () => {
+test("a completion that is too long by itself is refused by file and line", () => {
   refuses(
     () => encode(answer("a", "XYZW"), 4),
     "invalid_data",
@@ -69,14 +69,14 @@ test("choices are encoded as completions of the same prompt", () => {
   assert.equal(choices?.promptLength, 2);
 });
 
-test("where a row is cut, the place where its answer begins does not say which of its choices is right", () => {
+test("in a truncated row, the position where the answer begins does not depend on the right choice", () => {
   const [no, yes] = ["N", "YES"].map((right) => encode(answer("abcdef", right, ["N", "YES"]), 6));
   assert.equal(no!.text, "^efN");
   assert.equal(yes!.text, "^efYES");
   for (const { choices } of [no!, yes!]) assert.equal(choices?.promptLength, 3);
 });
 
-test("rows with nothing to score are refused by their place", () => {
+test("rows with nothing to score are refused by file and line", () => {
   refuses(() => encode({ kind: "text", where, text: "" }), "invalid_data", /nothing to score/);
   refuses(() => encode({ kind: "text", where, text: "a" }, 512, 0), "invalid_data", /nothing to score/);
   refuses(() => encode(answer("a", "")), "invalid_data", /nothing to score/);
@@ -91,7 +91,7 @@ const chat = (...messages: [string, string][]): Example => ({
   messages: messages.map(([role, content]): ChatMessage => ({ role, content })),
 });
 
-test("of messages the assistant's turns are scored, as the chat template writes them", () => {
+test("of messages, the assistant's turns are scored, as the chat template writes them", () => {
   const row = encode(
     chat(["user", "hi"], ["assistant", "yo"], ["user", "bye"], ["assistant", "ok"]),
     512,
@@ -101,7 +101,7 @@ test("of messages the assistant's turns are scored, as the chat template writes 
   assert.deepEqual(pick(row), { text: "<u>hi;<a>yo;<u>bye;<a>ok;", scores: "yo;ok;" });
 });
 
-test("turns after the assistant's last are left out, and the oldest tokens go where there is no room", () => {
+test("turns after the assistant's last turn are left out, and the oldest tokens are removed where there is no room", () => {
   const row = encode(
     chat(["user", "hi"], ["assistant", "yo"], ["user", "b"], ["assistant", "ok"], ["user", "?"]),
     12,
@@ -125,7 +125,7 @@ test("a chat template that rewrites earlier turns is refused", () => {
   );
 });
 
-test("messages that the chat template refuses are named by their row", () => {
+test("messages that the chat template refuses are reported with their row", () => {
   const strict: RenderChat = () => {
     throw new Error("roles must alternate");
   };

@@ -62,7 +62,7 @@ test("rows are read from csv, with quotes, line breaks in fields and a byte orde
   );
 });
 
-test("what is no JSON is refused by file and line, without the line's text", async () => {
+test("a line that is not JSON is refused by file and line, without the line's text", async () => {
   const path = file("bad.jsonl", '"a"\n{"secret": \n');
   await refuses(path, ":2", /not JSON/);
   await assert.rejects(readAllRows(path), (error: Error) => !error.message.includes("secret"));
@@ -76,7 +76,7 @@ test("hostile bytes are refused by file and line", async () => {
   await refuses(file("utf8.csv", Buffer.from([0x61, 10, 0x62, 10, 0xc0, 10])), ":3", /UTF-8/);
 });
 
-test("archives that are cut or are none are refused", async () => {
+test("truncated archives, and files that are not archives, are refused", async () => {
   const whole = gzipSync('"a"\n"b"\n');
   await refuses(file("cut.jsonl.gz", whole.subarray(0, whole.length - 9)), "", /cut short/);
   await refuses(file("none.jsonl.gz", '"a"\n'), "", /no sound gzip/);
@@ -90,7 +90,7 @@ test("broken csv is refused by file and line", async () => {
   await refuses(file("twice.csv", "a,a\n1,2\n"), ":1", /column "a" twice/);
 });
 
-test("a line without an end is refused before it is held", async () => {
+test("a line without an end is refused before it is held in memory", async () => {
   const path = file("long.jsonl", `"a"\n"${"x".repeat(700_000)}"\n`);
   await assert.rejects(async () => {
     for await (const _ of readLines(path, 1000));

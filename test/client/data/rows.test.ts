@@ -20,7 +20,7 @@ const refuses = (row: unknown, message: RegExp, format: RowFormat = {}) =>
 
 const labels: RowFormat = { template: "Text: {text}\nAnswer:", choices: { 0: " no", 1: " yes" } };
 
-test("each form of a row is read as it stands", () => {
+test("each form of a row is read verbatim", () => {
   assert.deepEqual(read(" plain\ttext\n"), { kind: "text", where, text: " plain\ttext\n" });
   assert.deepEqual(read({ prompt: "p", completion: " c", id: 3 }), {
     kind: "answer",
@@ -79,7 +79,7 @@ test("without choices a template makes plain text, or an answer by a completion'
   });
 });
 
-test("rows that are none of the forms are refused by field and value", () => {
+test("rows of any other form are refused by field and value", () => {
   refuses(4, /string or an object, got 4/);
   refuses(["a"], /string or an object/);
   refuses(null, /got null/);
@@ -102,7 +102,7 @@ test("rows that are none of the forms are refused by field and value", () => {
   refuses({ label: 1 }, /no field "toString"/, { template: "{toString}" });
 });
 
-test("a format that is wrong in itself is refused as configuration", () => {
+test("a contradictory format is refused as a mistake of the configuration", () => {
   for (const format of [
     { template: "{a" },
     { template: "a}" },
@@ -118,7 +118,7 @@ test("a format that is wrong in itself is refused as configuration", () => {
   }
 });
 
-test("a question is any row without its answer, which is kept where it is there", () => {
+test("any row is a question: its answer may be missing, and is kept where it is present", () => {
   const ask = (row: unknown, format: RowFormat = {}) => questionReader(format)(row, where);
   assert.deepEqual(ask("plain"), { where, prompt: "plain" });
   assert.deepEqual(ask({ prompt: "p" }), { where, prompt: "p" });

@@ -1,9 +1,9 @@
-/** A small real tokenizer for tests: one token a UTF-16 unit, with a leading special token where asked for. */
+/** A small real tokenizer for tests: one token per UTF-16 unit, with a leading special token where asked for. */
 import type { Tokenizer } from "../../../client/data/types.js";
 
 export const BOS = 1;
 
-/** @param leading special tokens put in front */
+/** @param leading number of special tokens before a text */
 export function characterTokenizer(leading = 1): Tokenizer {
   return {
     encode(text, { specials }) {

@@ -1,4 +1,4 @@
-/** Chat templates: where they are found, what they render, what they refuse. */
+/** Chat templates: where they are found, the texts that they render, the messages that they refuse. */
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -77,7 +77,7 @@ test("a template that cannot be parsed names its file", async () => {
   });
 });
 
-test("messages that the template refuses are an error of the data", async () => {
+test("messages that the template refuses are reported as invalid data", async () => {
   await config({ bos_token: "<s>", chat_template: TEMPLATE });
   const renderChat = await loadChatTemplate(folder);
   assert.throws(() => renderChat!([{ role: "robot", content: "" }], { addGenerationPrompt: false }), {

@@ -141,7 +141,7 @@ test("a model of a defined family is opened, and steps of training lower its los
 test("a field of the configuration that the family refuses is named with the file", () => {
   assert.throws(() => readArchitecture({ ...CONFIG, hidden_size: 15 }, "/m/config.json"), {
     code: "invalid_model",
-    message: /^\/m\/config\.json: hidden_size is 15, should be a multiple of num_attention_heads \(2\)/,
+    message: /^\/m\/config\.json: hidden_size is 15; expected a multiple of num_attention_heads \(2\)/,
   });
 });
 

@@ -1,6 +1,6 @@
 /**
  * Every family against transformers and PEFT: logits, logits with a LoRA on all linears, gradients of its B, twenty training steps.
- * Fixtures: test/fixtures/make_families.py, make_curves.py; Llama's own are in llama.reference.test.ts and tuning/peft.reference.test.ts.
+ * Fixtures: test/fixtures/make_families.py, make_curves.py. Llama's are in llama.reference.test.ts and tuning/peft.reference.test.ts.
  */
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";

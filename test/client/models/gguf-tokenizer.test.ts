@@ -1,4 +1,4 @@
-/** Tokenizers from a GGUF's metadata: each way of splitting, and metadata that is damaged. */
+/** Tokenizers from a GGUF's metadata: each splitting, and damaged metadata. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ggufTokenizer } from "../../../client/models/gguf-tokenizer.js";
@@ -35,10 +35,10 @@ const splittings: readonly [pre: string, text: string, tokens: readonly string[]
   ["smollm", "1111 a", ["1", "1", "1", "1", "Ġa"]],
   ["qwen2", "1111 a", ["1", "1", "1", "1", "Ġa"]],
   ["llama-bpe", "1112 a", ["<s>", "111", "2", "Ġa"]],
-  // No merge makes aa, but it is a token.
+  // "aa" is a token, though no merge makes it.
   ["llama-bpe", "aa", ["<s>", "aa"]],
   ["gpt-2", "aa", ["a", "a"]],
-  // A token of the user's own is found as it is.
+  // A user-defined token is found as one piece.
   ["gpt-2", "a[x]a", ["a", "[x]", "a"]],
 ];
 for (const [pre, text, tokens] of splittings) {
@@ -47,7 +47,7 @@ for (const [pre, text, tokens] of splittings) {
   });
 }
 
-test("whether texts begin with BOS is said by the metadata first", () => {
+test("the metadata's add_bos_token decides whether texts begin with BOS, before the default of the splitting", () => {
   assert.deepEqual(tokensOf(open({ "tokenizer.ggml.add_bos_token": true }), "a"), ["<s>", "a"]);
   const llama = open({ "tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.add_bos_token": false });
   assert.deepEqual(tokensOf(llama, "a"), ["a"]);
@@ -68,7 +68,7 @@ const refused: readonly [fields: Readonly<Record<string, GgufValue>>, message: R
   [{ "tokenizer.ggml.pre": 1 }, /tokenizer.ggml.pre should be a text/],
   [{ "tokenizer.ggml.tokens": Int32Array.of(1) }, /tokenizer.ggml.tokens should be a list of texts/],
   [{ "tokenizer.ggml.token_type": Int32Array.of(1) }, /tokenizer.ggml.token_type should be a list of 11 numbers/],
-  [{ "tokenizer.ggml.merges": ["a a a"] }, /tokenizer.ggml.merges holds "a a a", no pair/],
+  [{ "tokenizer.ggml.merges": ["a a a"] }, /tokenizer.ggml.merges holds "a a a"; expected two tokens/],
   [{ "tokenizer.ggml.bos_token_id": 11 }, /tokenizer.ggml.bos_token_id should be the id of a token, 0 to 10/],
   [{ "tokenizer.ggml.add_bos_token": 1 }, /tokenizer.ggml.add_bos_token should be true or false/],
   [{ "tokenizer.ggml.model": "llama" }, /tokenizer.ggml.scores should be a list of 11 numbers/],

@@ -1,4 +1,4 @@
-/** Damaged models of every family and form are refused in words that name the file, or open: nothing crashes or runs away. */
+/** Damaged models of every family and format either open or are refused by file: nothing crashes and memory stays bounded. */
 import { basename } from "node:path";
 import { test } from "node:test";
 import { fuzzModel, MODELS } from "../../support/fuzz-models.js";

@@ -1,4 +1,4 @@
-/** What tokens of shared sequences see, against the definition; and that answers which share a prompt get what each gets alone. */
+/** The mask of shared sequences against its definition; answers that share a prompt have the logits that each has alone. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import fc from "fast-check";
@@ -24,7 +24,7 @@ const sequence: fc.Arbitrary<Sequence> = fc
     ),
   );
 
-test("a token sees itself, what is before it in its segment, and the segments that this one continues, within the window", () => {
+test("a token attends to itself, to earlier tokens of its segment, and to the segments that this one continues, within the window", () => {
   fc.assert(
     fc.property(
       fc.array(sequence, { minLength: 1, maxLength: 3 }),
@@ -33,7 +33,7 @@ test("a token sees itself, what is before it in its segment, and the segments th
         const positions = new TokenPositions(batch);
         const mask = causalMask("mask", window).values(positions);
         batch.forEach((segments, row) => {
-          // Every token with the chain of tokens before it in its text.
+          // Every token with the list of tokens before it in its text.
           const chains: number[][] = [];
           const last: number[] = [];
           segments.forEach(({ tokens, after }, segment) => {
@@ -86,7 +86,7 @@ for (const [name, model] of [
           ...singleText(other),
         ],
       ],
-      // The prompt's end, both answers' ends, the continued answer's, and the end of a text that only shares the sequence.
+      // The ends of the prompt, of both answers, of the continued answer, and of an unrelated text in the same sequence.
       [3, 5, 6, 7, 10].map((position) => [0, position]),
     );
     const join = (...parts: Int32Array[]): Sequence => singleText(Int32Array.from(parts.flatMap((part) => [...part])));

@@ -1,4 +1,4 @@
-/** Tokenizers against transformers' ids (test/fixtures/make_tokenizer.py), and files that are none. */
+/** Tokenizers against transformers' ids (test/fixtures/make_tokenizer.py), and damaged files. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -17,7 +17,7 @@ interface Reference {
 const fixtures = asset("test", "fixtures");
 const reference = JSON.parse(await readFile(join(fixtures, "tokenizer", "tokenizer.json"), "utf8")) as Reference;
 
-/** Where a model of the reference is on this machine. */
+/** The path of a reference model on this machine. */
 function folderOf(name: string): string | undefined {
   const own = join(fixtures, "llama", name);
   if (existsSync(own)) return own;
@@ -68,7 +68,7 @@ test("text comes back from its ids", async () => {
     assert.equal(tokenizer.decode(tokenizer.encode(text, { specials: false })), text);
 });
 
-test("special tokens behind a text are dropped, those in front are kept", async () => {
+test("leading special tokens are kept, trailing ones are dropped", async () => {
   const special = { special: true, single_word: false, lstrip: false, rstrip: false, normalized: false };
   const token = (id: string) => ({ SpecialToken: { id, type_id: 0 } });
   const path = await changed(() => ({

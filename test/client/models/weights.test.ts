@@ -1,4 +1,4 @@
-/** Where weights lie: those that can stay in their file do, and a quantisation that fits no linear is refused. */
+/** Weights stay in their file where they can; a quantisation that fits no linear is refused. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -13,7 +13,7 @@ const root = await mkdtemp(join(tmpdir(), "kindred-weights-"));
 after(() => rm(root, { recursive: true, force: true }));
 const CACHED = join(root, "cache", "weights.bin");
 
-/** A folder that holds a linear of a shape, `w`, and a norm, `n`. */
+/** A model folder with a linear `w` of a shape and a norm `n`. */
 async function folderOf(shape: readonly [number, number]) {
   await writeFile(join(root, "config.json"), '{"model_type": "any"}');
   const data = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => i % 7);
@@ -39,7 +39,7 @@ test("float32 weights stay in their file, and no file is written", async () => {
   assert.equal(existsSync(CACHED), false);
 });
 
-test("a quantised linear lies in the cache, a norm beside it in its own file", async () => {
+test("a quantised linear is written to the cache, and a norm of the same model stays in its file", async () => {
   const { folder, weights } = await folderOf([4, 32]);
   const sources = await prepareWeights(folder, weights, "nf4", CACHED);
   assert.deepEqual(sources.get("w"), { path: CACHED, offset: 0, form: "nf4" });

@@ -213,7 +213,7 @@ test("an ensemble that does not fit, or lacks the client, is refused by name", a
   const model = asset("simulations", "demo", "model");
   await assert.rejects(predict({ ...common, model, data: CHOICES, tuned: { ensemble, client: "ann" } }, context), {
     code: "invalid_adapter",
-    message: /m0: tensor \S+ has shape \[4, 32\], should be \[4, 128\]; is it for another base model\?/,
+    message: /m0: tensor \S+ has shape \[4, 32\]; expected \[4, 128\]; is it for another base model\?/,
   });
   const file = join(ensemble, "ensemble.json");
   const content = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;

@@ -93,7 +93,7 @@ test("a reduction rounds down, and one that leaves nothing is refused", () => {
   for (const reduction of [33, 0.5, Number.NaN]) {
     assert.throws(() => width(reduction), {
       code: "invalid_config",
-      message: `adapter.reduction is ${reduction}, should be from 1 to 32, the numbers that a token has in this model`,
+      message: `adapter.reduction is ${reduction}; expected from 1 to 32, the numbers that a token has in this model`,
     });
   }
 });

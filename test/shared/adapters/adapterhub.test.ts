@@ -86,7 +86,7 @@ test("places that are neither kind's, an older version and a broken file are ref
       /config has mh_adapter true, output_adapter false.*only Houlsby's \(.*\) and Pfeiffer's \(.*\) can be read/,
   });
   await assert.rejects(readBottleneckAdapter(await changed({}, { version: undefined })), /version is undefined/);
-  await assert.rejects(readBottleneckAdapter(await changed({}, { name: 3 })), /name is 3, should be the adapter's/);
+  await assert.rejects(readBottleneckAdapter(await changed({}, { name: 3 })), /name is 3; expected the adapter's/);
   await assert.rejects(readBottleneckAdapter(await changed({}, { config: "houlsby" })), /config is "houlsby"/);
   await assert.rejects(readBottleneckAdapter(await changed({ dropout: 1 })), /config\.dropout must be from 0/);
 });
@@ -138,7 +138,7 @@ test("tensors that are not what the configuration says are refused, missing, for
   }
   await assert.rejects(
     readBottleneckAdapter(await changed({ reduction_factor: 16 })),
-    /has shape \[4, 32\], should be \[2, 32\]/,
+    /has shape \[4, 32\]; expected \[2, 32\]/,
   );
 });
 

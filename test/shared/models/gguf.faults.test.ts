@@ -71,7 +71,7 @@ const refused: readonly [name: string, make: () => Promise<string>, message: Reg
   [
     "a truth value of 3",
     () => patched("tokenizer.ggml.add_bos_token", "tokenizer.ggml.add_bos_token".length + VALUE, "\u0003"),
-    /is 3, should be a boolean/,
+    /is 3; expected a boolean/,
   ],
   [
     "a tensor of 5 dimensions",
