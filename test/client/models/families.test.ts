@@ -24,7 +24,7 @@ const REFUSED: readonly (readonly [model: string, change: Json, code: string, sa
   ["gptj", { rotary_dim: null }, "invalid_model", /rotary_dim is null/],
   ["gptj", { rotary_dim: 10 }, "invalid_model", /rotary_dim is 10; expected even, from 2 to the 8/],
   ["gptj", { rotary_dim: 3 }, "invalid_model", /rotary_dim is 3/],
-  ["pythia", { rotary_pct: 0.1 }, "invalid_model", /rotary_pct is 0.1, .*8 dimensions/],
+  ["pythia", { rotary_pct: 0.1 }, "invalid_model", /rotary_pct is 0.1; .*8 dimensions/],
   ["pythia", { rotary_emb_base: -1 }, "invalid_model", /rotary_emb_base is -1/],
   ["pythia", { use_parallel_residual: "yes" }, "invalid_model", /use_parallel_residual is "yes"/],
   ["mistral-window", { sliding_window: 0 }, "invalid_model", /sliding_window is 0/],

@@ -120,7 +120,8 @@ test("a tokenizer with ids beyond the model's vocabulary is refused, naming both
   const small = { ...model, config: { ...model.config, vocab_size: tokenizer.vocabularySize - 1 } };
   assert.throws(() => checkTokenizerFits(tokenizer, small), {
     code: "invalid_model",
-    message: /tokenizer\.json: its largest id is (\d+), but .*config\.json has vocab_size \1: the tokenizer is not/,
+    message:
+      /tokenizer\.json: its largest id is (\d+), but .*config\.json has vocab_size \1: the tokenizer belongs to another model/,
   });
   const none = { ...model, config: {} };
   assert.throws(() => checkTokenizerFits(tokenizer, none), { code: "invalid_model", message: /vocab_size undefined/ });
@@ -153,5 +154,5 @@ test("a folder without tokenizer.json says what else is there and how to convert
   await rm(join(folder, "tokenizer.json"), { force: true });
   await assert.rejects(loadTokenizer(folder), { code: "invalid_model", message: /tokenizer\.json: no such file/ });
   await writeFile(join(folder, "tokenizer.model"), "");
-  await assert.rejects(loadTokenizer(folder), /tokenizer\.model is there: python -c/);
+  await assert.rejects(loadTokenizer(folder), /tokenizer\.model can be converted: python -c/);
 });
