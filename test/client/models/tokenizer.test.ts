@@ -124,7 +124,10 @@ test("a tokenizer with ids beyond the model's vocabulary is refused, naming both
       /tokenizer\.json: its largest id is (\d+), but .*config\.json has vocab_size \1: the tokenizer belongs to another model/,
   });
   const none = { ...model, config: {} };
-  assert.throws(() => checkTokenizerFits(tokenizer, none), { code: "invalid_model", message: /vocab_size undefined/ });
+  assert.throws(() => checkTokenizerFits(tokenizer, none), {
+    code: "invalid_model",
+    message: /vocab_size is undefined/,
+  });
 });
 
 const withVocabulary =
