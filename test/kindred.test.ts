@@ -80,7 +80,7 @@ test("a mistake in a file names file, line, field and value, before anything is 
   const unknown = config("model: m\npopulation: p.jsonl\nepoch: 3\n");
   refuses(["simulate", unknown, "--out", "x", "--json"], /^kindred: run\.yaml:3: epoch: unknown option; did you mean/);
   const coordinator = ["coordinator", "--listen", "127.0.0.1:0", "--state", "s", "--config"];
-  refuses([...coordinator, config("seed: 1\n")], /^kindred: run\.yaml: minClients is missing/);
+  refuses([...coordinator, config("seed: 1\n")], /^kindred: run\.yaml: minClients: missing; expected/);
   refuses(["evaluate", "--model", "./none", "--data", "d.jsonl"], /^kindred: --model: no such folder .*got "\.\/none"/);
 });
 
