@@ -41,7 +41,7 @@ export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob,
   const coordinator = await startCoordinator({
     listen: job.listen,
     security: job.security,
-    stateDir: job.state,
+    state: job.state,
     ...(hash === undefined ? {} : { modelHash: hash }),
     log,
   }).catch(async (error: unknown) => {
@@ -49,7 +49,7 @@ export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob,
     throw error;
   });
   try {
-    const journal = new Journal(coordinator.store);
+    const journal = new Journal(coordinator.state.records);
     const fingerprint = createHash("sha256").update(JSON.stringify(plan)).digest("hex");
     if ((await journal.step("plan", async () => fingerprint)) !== fingerprint) {
       throw new KindredError(

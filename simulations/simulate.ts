@@ -204,7 +204,7 @@ async function federate(
   const details = detailsOf(run.log);
   const coordinator = await startCoordinator({
     listen: "127.0.0.1:0",
-    stateDir: join(run.out, "state"),
+    state: join(run.out, "state"),
     modelHash: base.hash,
     log: details,
   });
@@ -239,7 +239,7 @@ async function federate(
     const known = new Map((await coordinator.pool.clients()).map((client) => [client.name, client]));
     const ctx = new PipelineContext({
       pool: coordinator.pool,
-      journal: new Journal(coordinator.store),
+      journal: new Journal(coordinator.state.records),
       plan,
       clients: population.clients.map(({ name }) => known.get(name)!),
       runtime,

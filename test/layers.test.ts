@@ -119,8 +119,22 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "shared/wire/gen/kindred/v1",
     "tasks",
   ],
-  "coordinator/storage": ["coordinator/storage/files", "shared/base", "shared/wire", "tasks"],
+  "coordinator/storage": [
+    "coordinator/storage/memory",
+    "coordinator/storage/sqlite",
+    "shared/base",
+    "shared/wire",
+    "tasks",
+  ],
   "coordinator/storage/files": ["coordinator/storage", "shared/base", "shared/wire"],
+  "coordinator/storage/memory": ["coordinator/storage", "shared/base", "shared/wire"],
+  "coordinator/storage/sqlite": [
+    "coordinator/storage",
+    "coordinator/storage/files",
+    "shared/base",
+    "shared/wire",
+    "tasks",
+  ],
 
   "simulations/*": ["client/*", "coordinator/*", "shared/*", "simulations/*", "tasks/*"],
   // Programs of a clone behave at a terminal as the command line does.
@@ -162,9 +176,9 @@ const RULES: readonly Rule[] = [
     by: /^(shared\/runtimes|simulations\/benchmarks|test)\//,
   },
   {
-    name: "the database is behind coordinator/storage",
-    target: /^(kysely|libsql|better-sqlite3|pg)$/,
-    by: /^(coordinator\/storage|test)\//,
+    name: "SQLite is behind coordinator/storage/sqlite",
+    target: /^(kysely|libsql|better-sqlite3)$/,
+    by: /^(coordinator\/storage\/sqlite|test\/coordinator\/storage)\//,
   },
   {
     name: "a kind's work runs at clients alone: the table loads it where a task is done, and nobody else imports it",
@@ -284,6 +298,7 @@ test("positive control: each kind of forbidden import is seen", () => {
     ["client/tuning/x.ts", `import { connect } from "node:net";`, /network/],
     ["client/tasks/x.ts", `import { uploadFile } from "@huggingface/hub";`, /hub/],
     ["coordinator/estimation/x.ts", `import ort from "onnxruntime-node";`, /compute engine/],
+    ["coordinator/storage/open.ts", `import Database from "libsql";`, /SQLite/],
     ["simulations/x.ts", `import "../kindred.js";`, /nobody/],
     ["simulations/scenarios/x.ts", `import { runJob } from "../../cli/process.js";`, /business of programs/],
     ["shared/base/x.ts", `import { runJob } from "../../cli/process.js";`, /may import/],

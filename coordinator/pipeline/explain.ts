@@ -13,9 +13,9 @@ import { EstimatorJudge } from "../estimation/judge.js";
 import { PartitionConstraints } from "../grouping/constraints.js";
 import { openEstimator } from "../stages/affinities.js";
 import { type Explanation, explainClient, type Question } from "../stages/explain.js";
-import { readStore, type StoreReader } from "../storage/sqlite.js";
+import type { StateReader } from "../storage/types.js";
 import { ESTIMATE, type StoredEstimate } from "./estimate.js";
-import { stateFolder } from "./state.js";
+import { readRun } from "./state.js";
 
 export interface ExplainJob extends Question {
   /** A simulation's folder, or a coordinator's state. */
@@ -25,9 +25,9 @@ export interface ExplainJob extends Question {
 
 /** @throws {KindredError} `not_found` where run, estimate or sketches are not there; `invalid_option` for an unknown client */
 export async function explainRun(job: ExplainJob, { progress, signal }: JobContext): Promise<Explanation> {
-  const store = await readStore(stateFolder(job.run));
+  const state = await readRun(job.run);
   try {
-    const memo = await store.memo(ESTIMATE);
+    const memo = await state.records.memo(ESTIMATE);
     if (memo === undefined)
       throw new KindredError(
         "not_found",
@@ -48,7 +48,7 @@ export async function explainRun(job: ExplainJob, { progress, signal }: JobConte
     const stage = progress.stage("read sketches", clients.length);
     const sketches: ClientSketch[] = [];
     for (const sketch of evidence.sketches) {
-      sketches.push(await sketchOf(store, job.run, sketch, evidence.dim));
+      sketches.push(await sketchOf(state, job.run, sketch, evidence.dim));
       stage.tick();
     }
     stage.done();
@@ -68,12 +68,12 @@ export async function explainRun(job: ExplainJob, { progress, signal }: JobConte
       await runtime.close();
     }
   } finally {
-    await store.close();
+    await state.close();
   }
 }
 
 async function sketchOf(
-  { blobs }: StoreReader,
+  { blobs }: StateReader,
   run: string,
   { client, trainExamples, rows }: NonNullable<StoredEstimate["evidence"]>["sketches"][number],
   dim: number,

@@ -1,12 +1,14 @@
-/** `kindred export`: a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights. */
+/**
+ * `kindred export`: a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights. Reads the state and changes
+ * nothing in it, also while the run's coordinator is at work.
+ */
 import { readdir } from "node:fs/promises";
 import { writeEnsemble } from "../../shared/adapters/ensemble-folder.js";
 import { parseSafetensors } from "../../shared/adapters/safetensors.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
-import { openStore } from "../storage/sqlite.js";
 import { PUBLISHED, type Published } from "./run.js";
-import { stateFolder } from "./state.js";
+import { readRun } from "./state.js";
 
 export interface ExportJob {
   /** A simulation's folder, or a coordinator's state. */
@@ -20,14 +22,13 @@ export async function exportRun(
   { run, out, force }: ExportJob,
   { log }: Pick<JobContext, "log">,
 ): Promise<{ members: string[] }> {
-  const state = stateFolder(run);
   const there = await readdir(out).catch(() => []);
   if (there.length > 0 && !force) {
     throw new KindredError("already_exists", `${out}: is not empty; choose another folder or add --force`, { out });
   }
-  const store = await openStore(state);
+  const state = await readRun(run);
   try {
-    const memo = await store.memo(PUBLISHED);
+    const memo = await state.records.memo(PUBLISHED);
     if (memo === undefined) {
       throw new KindredError("not_found", `${run}: the run has not published its adapters yet; let it finish first`);
     }
@@ -38,7 +39,7 @@ export async function exportRun(
       weights,
       members: (async function* () {
         for (const { name, values } of members) {
-          const bytes = await store.blobs.get(values);
+          const bytes = await state.blobs.get(values);
           yield { name, tensors: parseSafetensors(bytes, { code: "invalid_adapter", source: name }).tensors };
           log.info("member written", { name });
         }
@@ -46,6 +47,6 @@ export async function exportRun(
     });
     return { members: names };
   } finally {
-    await store.close();
+    await state.close();
   }
 }

@@ -5,12 +5,12 @@
  * steps' results. It knows nothing of what the steps do.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import type { Store } from "../storage/types.js";
+import type { Records } from "../storage/types.js";
 
 export class Journal {
   private readonly running = new Map<string, Promise<unknown>>();
 
-  constructor(private readonly store: Pick<Store, "memo" | "saveMemo">) {}
+  constructor(private readonly records: Pick<Records, "memo" | "saveMemo">) {}
 
   /**
    * The result of `fn`, which runs unless a result is stored under `key`. A key that is being worked on is waited for, not
@@ -28,12 +28,12 @@ export class Journal {
   }
 
   private async once<T>(key: string, fn: () => Promise<T>): Promise<T> {
-    const stored = await this.store.memo(key);
+    const stored = await this.records.memo(key);
     if (stored !== undefined) return read<T>(stored);
     const value = await fn();
     mustSurviveJson(value, key);
     const json = JSON.stringify({ value });
-    await this.store.saveMemo(key, json);
+    await this.records.saveMemo(key, json);
     return read<T>(json);
   }
 }

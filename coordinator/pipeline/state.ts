@@ -1,14 +1,24 @@
-/** Where a run's state is: the folder of a simulation, or that of a coordinator. */
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+/** Opens the state of a run that a user names: a simulation's folder, a coordinator's folder, or the URL of a state. */
 import { KindredError } from "../../shared/base/errors.js";
+import { readState } from "../storage/open.js";
+import type { StateReader } from "../storage/types.js";
 
-/** @throws {KindredError} `not_found` where neither is there */
-export function stateFolder(run: string): string {
-  const state = [join(run, "state"), run].find((folder) => existsSync(join(folder, "state.db")));
-  if (state !== undefined) return state;
+/**
+ * Reads beside a coordinator that is at work, and changes nothing.
+ * @throws {KindredError} `not_found` where there is no state; as `readState`
+ */
+export async function readRun(run: string): Promise<StateReader> {
+  // A simulation keeps its state in a folder of its run.
+  for (const place of [`${run.replace(/[\\/]+$/, "")}/state`, run]) {
+    try {
+      return await readState(place);
+    } catch (error) {
+      if (!(error instanceof KindredError && error.code === "not_found")) throw error;
+    }
+  }
   throw new KindredError(
     "not_found",
-    `${run}: is no run (no state.db there or in state/); give the folder of kindred simulate --out or kindred coordinator --state`,
+    `${run}: is no run; expected a state there or in state/, got none; give the folder of kindred simulate --out or kindred coordinator --state`,
+    { run },
   );
 }

@@ -1,6 +1,6 @@
 /**
  * The shell around the roster's decisions: holds the ledgers, wakes waiting calls, writes outcomes, and serves the pipeline
- * as its `ClientPool`. Decisions are in enrolment.ts and ledger.ts; durability is the store's; gRPC is the server's.
+ * as its `ClientPool`. Decisions are in enrolment.ts and ledger.ts; durability is the state's; gRPC is the server's.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
@@ -11,13 +11,14 @@ import { transferBytes } from "../../shared/wire/services.js";
 import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
 import { checkAnswers, checkTask, taskBytes } from "../../tasks/envelope.js";
 import { blobsOfResult, blobsOfTask, type ResultFor, type TaskResult, type TaskSpec } from "../../tasks/kinds.js";
-import type { Store, StoredClient, StoredTask, TaskOutcome } from "../storage/types.js";
+import type { Blobs, Records, StoredClient, StoredTask, TaskOutcome } from "../storage/types.js";
 import { judgeEnrolment } from "./enrolment.js";
 import { emptyLedger, isLive, type Ledger, type LedgerEffect, type LedgerEvent, step } from "./ledger.js";
 import type { ClientInfo, ClientPool, FinishOptions, RunTaskOptions } from "./pool.js";
 
 export interface HubOptions {
-  readonly store: Store;
+  readonly records: Records;
+  readonly blobs: Blobs;
   /** SHA-256 of the base model. */
   readonly modelHash?: string | undefined;
   readonly log: Logger;
@@ -111,9 +112,9 @@ export class Hub implements ClientPool {
     this.stopTicking = (options.every ?? timer)(() => this.tick(), this.tickMs);
   }
 
-  /** Takes up the clients and tasks that the store holds. */
+  /** Takes up the clients and tasks that the records hold. */
   static async open(options: HubOptions): Promise<Hub> {
-    const known = await options.store.clients();
+    const known = await options.records.clients();
     const hub = new Hub(options);
     for (const record of known) {
       hub.members.set(record.name, { record, ledger: emptyLedger(hub.now()), seen: false, told: false });
@@ -178,7 +179,7 @@ export class Hub implements ClientPool {
     member.seen = true;
     this.members.set(request.name, member);
     this.apply(request.name, { type: "seen" });
-    await this.options.store.saveClient(record);
+    await this.options.records.saveClient(record);
     this.options.log.info("client enrolled", { client: request.name, as: verdict.as, clients: this.members.size });
     this.wake();
     return token;
@@ -236,7 +237,7 @@ export class Hub implements ClientPool {
       return true;
     }
     // After a restart the pipeline may not have come to this task yet; it will.
-    const stored = await this.options.store.task(taskId);
+    const stored = await this.options.records.task(taskId);
     return stored?.client === name && stored.outcome === undefined;
   }
 
@@ -255,7 +256,7 @@ export class Hub implements ClientPool {
       return this.fail(name, taskId, error.code, `its result cannot be used: ${error.message}`);
     }
     for (const ref of blobsOfResult(result)) {
-      if (await this.options.store.isUploaded(taskId, ref)) continue;
+      if (await this.options.records.isUploaded(taskId, ref)) continue;
       const message = `the result names blob ${ref.sha256}, which is not uploaded for the task: upload it, then report`;
       throw new KindredError("not_found", message, { what: "blob", sha256: ref.sha256 });
     }
@@ -290,7 +291,7 @@ export class Hub implements ClientPool {
   /** May the client upload this blob for this task? @throws {KindredError} `not_found`, `too_large` */
   async mayUpload(name: string, taskId: string, ref: BlobRef): Promise<void> {
     await this.unsettled(name, taskId);
-    if ((await this.options.store.announceUpload(taskId, ref)) > MAX_UPLOADS_PER_TASK) {
+    if ((await this.options.records.announceUpload(taskId, ref)) > MAX_UPLOADS_PER_TASK) {
       const message = `task ${taskId} has announced more than ${MAX_UPLOADS_PER_TASK} blobs`;
       throw new KindredError("too_large", message, { taskId, limit: MAX_UPLOADS_PER_TASK });
     }
@@ -376,25 +377,25 @@ export class Hub implements ClientPool {
   }
 
   putBlob(bytes: Uint8Array): Promise<BlobRef> {
-    return this.options.store.blobs.put(bytes);
+    return this.options.blobs.put(bytes);
   }
 
   getBlob(ref: BlobRef): Promise<Uint8Array> {
-    return this.options.store.blobs.get(ref);
+    return this.options.blobs.get(ref);
   }
 
   // ---- inside -------------------------------------------------------------------------------------------------------
 
   private start(entry: Omit<StoredTask, "outcome">, deadlineMs: number, running: Running): void {
     const begin = async () => {
-      const stored = await this.options.store.task(entry.id);
+      const stored = await this.options.records.task(entry.id);
       if (stored) mustEqual(entry.key, entry.client, stored.task, entry.task);
       if (stored?.outcome) return this.resolve(entry.id, stored.outcome);
       if (!this.members.has(entry.client)) {
         const message = `client ${entry.client} is not enrolled`;
         return this.resolve(entry.id, { ok: false, code: "not_found", message, bytesUp: 0, bytesDown: 0 });
       }
-      if (!stored) await this.options.store.addTask(entry);
+      if (!stored) await this.options.records.addTask(entry);
       if (this.running.get(entry.id) !== running) return; // withdrawn meanwhile
       this.apply(entry.client, { type: "submitted", taskId: entry.id, deadlineMs });
     };
@@ -415,7 +416,7 @@ export class Hub implements ClientPool {
   }
 
   private async ownTask(name: string, taskId: string): Promise<StoredTask | undefined> {
-    const stored = await this.options.store.task(taskId);
+    const stored = await this.options.records.task(taskId);
     return stored?.client === name ? stored : undefined;
   }
 
@@ -427,13 +428,13 @@ export class Hub implements ClientPool {
   }
 
   private async settle(task: StoredTask, outcome: TaskOutcome): Promise<Receipt> {
-    const first = await this.options.store.settleTask(task.id, outcome);
-    const final = first ? outcome : ((await this.options.store.task(task.id))?.outcome ?? outcome);
+    const first = await this.options.records.settleTask(task.id, outcome);
+    const final = first ? outcome : ((await this.options.records.task(task.id))?.outcome ?? outcome);
     if (first) {
       const fields = { client: task.client, kind: task.task.kind, task: task.key };
       if (final.ok) this.options.log.debug("task done", { ...fields, bytesUp: final.bytesUp });
       else this.options.log.warn("task failed", { ...fields, code: final.code, reason: final.message });
-      await this.options.store.blobs.dropUnfinished(task.id);
+      await this.options.blobs.dropUnfinished(task.id);
     }
     this.apply(task.client, { type: "removed", taskId: task.id });
     this.resolve(task.id, final);

@@ -1,5 +1,5 @@
 /**
- * The coordinator on the network: binds the three services to the hub and the store. Handlers authenticate, bound and
+ * The coordinator on the network: binds the three services to the hub and the state. Handlers authenticate, bound and
  * translate; every decision is the roster's.
  */
 import { crc32 } from "node:zlib";
@@ -32,8 +32,8 @@ import { messageSize, services } from "../../shared/wire/services.js";
 import { decodeResult, encodeTask } from "../../tasks/envelope.js";
 import { Hub, type Receipt } from "../roster/hub.js";
 import type { ClientPool } from "../roster/pool.js";
-import { openStore } from "../storage/sqlite.js";
-import type { Store } from "../storage/types.js";
+import { openState } from "../storage/open.js";
+import type { State } from "../storage/types.js";
 import { type CallContext, type Caller, open, reading, unary, writing } from "./calls.js";
 import { Traffic } from "./traffic.js";
 
@@ -41,8 +41,8 @@ export interface CoordinatorOptions {
   /** HOST:PORT; port 0 takes a free one. */
   readonly listen: string;
   readonly security?: SecurityOptions;
-  /** Folder of the state; made where there is none. */
-  readonly stateDir: string;
+  /** Folder or URL of the state (see `openState`); made where there is none. */
+  readonly state: string;
   /** SHA-256 of the base model, 64 hexadecimal digits: clients must have the same. @default that of the first client */
   readonly modelHash?: string | undefined;
   readonly log: Logger;
@@ -59,9 +59,9 @@ export interface Coordinator {
   readonly address: string;
   readonly pool: ClientPool;
   /** For the journal and whatever else the pipeline keeps. */
-  readonly store: Store;
+  readonly state: State;
   readonly traffic: Traffic;
-  /** Ends calls, frees the port, closes the store. Running tasks reject with `cancelled`; a later process takes them up. */
+  /** Ends calls, frees the port, closes the state. Running tasks reject with `cancelled`; a later process takes them up. */
   close(): Promise<void>;
 }
 
@@ -72,9 +72,9 @@ const CLOSE_GRACE_MS = 2_000;
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   const credentials = serverCredentials(options.listen, options.security);
   const { host } = parseAddress(options.listen);
-  const store = await openStore(options.stateDir);
+  const state = await openState(options.state);
   const traffic = new Traffic();
-  const hub = await Hub.open({ ...options, store });
+  const hub = await Hub.open({ ...options, records: state.records, blobs: state.blobs });
   let closing = false;
   const context: CallContext = {
     log: options.log,
@@ -91,7 +91,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   });
   server.addService(services.Enrolment.service, enrolment(context, hub));
   server.addService(services.Tasks.service, tasks(context, hub));
-  server.addService(services.Blobs.service, blobs(context, hub, store, options.maxBlobBytes ?? DEFAULT_MAX_BLOB_BYTES));
+  server.addService(services.Blobs.service, blobs(context, hub, state, options.maxBlobBytes ?? DEFAULT_MAX_BLOB_BYTES));
 
   let port: number;
   try {
@@ -100,12 +100,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     });
   } catch (error) {
     hub.close();
-    await store.close();
+    await state.close();
     const message = `cannot listen at ${options.listen}: ${(error as Error).message}`;
     throw new KindredError("invalid_option", message, { listen: options.listen }, error);
   }
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  options.log.info("coordinator listens", { address, state: options.stateDir });
+  options.log.info("coordinator listens", { address, state: options.state });
 
   let closed: Promise<void> | undefined;
   const close = async () => {
@@ -121,12 +121,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         resolve();
       });
     });
-    await store.close();
+    await state.close();
   };
   return {
     address,
     pool: hub,
-    store,
+    state,
     traffic,
     close: () => {
       closed ??= close();
@@ -195,23 +195,23 @@ async function takeResult(hub: Hub, client: string, message: TaskResult__Output)
   }
 }
 
-function blobs(context: CallContext, hub: Hub, store: Store, maxBlobBytes: number): BlobsHandlers {
+function blobs(context: CallContext, hub: Hub, state: State, maxBlobBytes: number): BlobsHandlers {
   return {
     UploadStatus: unary(context, async (request, { client }) => {
       const taskId = hash("task_id", request.taskId);
       const ref = boundBlob(blobRef("blob", request.blob), maxBlobBytes);
       await hub.mayUpload(client, taskId, ref);
-      if (await store.isUploaded(taskId, ref)) return { held: String(ref.size), complete: true };
-      return { held: String(await store.blobs.held(taskId, ref)), complete: false };
+      if (await state.records.isUploaded(taskId, ref)) return { held: String(ref.size), complete: true };
+      return { held: String(await state.blobs.held(taskId, ref)), complete: false };
     }),
-    Upload: reading(context, (messages, { client }) => receive(hub, store, maxBlobBytes, client, messages)),
-    Download: writing(context, (request, caller) => send(hub, store, request, caller)),
+    Upload: reading(context, (messages, { client }) => receive(hub, state, maxBlobBytes, client, messages)),
+    Download: writing(context, (request, caller) => send(hub, state, request, caller)),
   };
 }
 
 async function receive(
   hub: Hub,
-  store: Store,
+  state: State,
   maxBlobBytes: number,
   client: string,
   messages: AsyncIterable<UploadMessage__Output>,
@@ -222,7 +222,7 @@ async function receive(
   const taskId = hash("header.task_id", header.taskId);
   const ref = boundBlob(blobRef("header.blob", header.blob), maxBlobBytes);
   await hub.mayUpload(client, taskId, ref);
-  const incoming = await store.blobs.receive(taskId, ref);
+  const incoming = await state.blobs.receive(taskId, ref);
   try {
     for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
       const chunk = checkChunk(present("chunk", next.value.chunk), incoming.held, ref.sha256);
@@ -232,7 +232,7 @@ async function receive(
   } finally {
     await incoming.suspend();
   }
-  await store.completeUpload(taskId, ref);
+  await state.records.completeUpload(taskId, ref);
   return { size: String(ref.size) };
 }
 
@@ -251,14 +251,14 @@ function checkChunk(chunk: Chunk__Output, expected: number, sha256: string): Buf
 
 async function* send(
   hub: Hub,
-  store: Store,
+  state: State,
   request: DownloadRequest__Output,
   { client }: Caller,
 ): AsyncGenerator<Chunk, void, undefined> {
   const ref = blobRef("blob", request.blob);
   await hub.mayDownload(client, hash("task_id", request.taskId), ref);
   let offset = whole("offset", request.offset, 0, ref.size);
-  for await (const data of store.blobs.read(ref, offset, MAX_CHUNK_BYTES)) {
+  for await (const data of state.blobs.read(ref, offset, MAX_CHUNK_BYTES)) {
     yield { offset: String(offset), data, crc32: crc32(data) };
     offset += data.length;
   }

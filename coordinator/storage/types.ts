@@ -3,7 +3,7 @@
  * When the promise of a writing method resolves, the written value survives the death of the process. Outcomes, memos and
  * blobs survive the death of the machine as well. This folder takes no decisions.
  */
-import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
+import type { ErrorCode } from "../../shared/base/errors.js";
 import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
 import type { TaskResult, TaskSpec } from "../../tasks/kinds.js";
 
@@ -87,9 +87,33 @@ export interface Records {
   events(from: number, limit?: number): Promise<StoredEvent[]>;
 }
 
-export interface Store extends Records {
+/** What reads records without changing anything. */
+export type RecordReader = Pick<Records, "clients" | "task" | "isUploaded" | "memo" | "events">;
+
+/** The right to be the coordinator of a run. One process holds it at a time; it ends with the process. */
+export interface Lease {
+  /** Gives the right back. Does nothing the second time. */
+  release(): Promise<void>;
+}
+
+/** A run's state, to write. Its lease is held until `close`. */
+export interface State {
+  readonly records: Records;
   readonly blobs: Blobs;
   close(): Promise<void>;
+}
+
+/** A run's state, to read. */
+export interface StateReader {
+  readonly records: RecordReader;
+  readonly blobs: BlobReader;
+  close(): Promise<void>;
+}
+
+/** A kind of place for states; see `openState` and `readState` for what both do. */
+export interface Scheme {
+  open(url: string): Promise<State>;
+  read(url: string): Promise<StateReader>;
 }
 
 export interface Blobs {
@@ -118,15 +142,6 @@ export interface Blobs {
 
 /** What reads blobs without changing anything. */
 export type BlobReader = Pick<Blobs, "get" | "has" | "range" | "read">;
-
-/** @throws {KindredError} `invalid_option` where the bytes are not all within the blob */
-export function checkRange({ sha256, size }: BlobRef, offset: number, length: number): void {
-  const within =
-    [offset, length].every((value) => Number.isSafeInteger(value) && value >= 0) && offset + length <= size;
-  if (within) return;
-  const message = `range of blob ${sha256}: expected bytes within 0..${size}, got ${length} bytes from ${offset}`;
-  throw new KindredError("invalid_option", message, { sha256, size, offset, length });
-}
 
 /** A blob of unknown length that is being written. Calls must not overlap. */
 export interface BlobWriter {

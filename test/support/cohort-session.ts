@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import type { Hub, NextTask, Receipt } from "../../coordinator/roster/hub.js";
-import type { Store } from "../../coordinator/storage/types.js";
+import type { State } from "../../coordinator/storage/types.js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import type { TaskResult__Output } from "../../shared/wire/gen/kindred/v1/TaskResult.js";
 import { PROTOCOL_VERSION } from "../../shared/wire/limits.js";
@@ -32,7 +32,7 @@ export const CALM: Trouble = { delayMs: 1, lost: "nothing" };
 /** One process of the coordinator, as clients see it. */
 export interface Process {
   readonly hub: Hub;
-  readonly store: Store;
+  readonly state: State;
   /** Rejects when the process dies. */
   readonly dies: Promise<never>;
   readonly signal: AbortSignal;
@@ -125,10 +125,10 @@ export class CohortSession {
   }
 
   private async download(taskId: string, ref: BlobRef): Promise<Uint8Array> {
-    return this.call(async ({ hub, store }, name) => {
+    return this.call(async ({ hub, state }, name) => {
       await hub.mayDownload(name, taskId, ref);
       const pieces: Buffer[] = [];
-      for await (const piece of store.blobs.read(ref, 0, PIECE_BYTES)) pieces.push(piece);
+      for await (const piece of state.blobs.read(ref, 0, PIECE_BYTES)) pieces.push(piece);
       return Uint8Array.from(Buffer.concat(pieces));
     });
   }
@@ -137,15 +137,15 @@ export class CohortSession {
   private async upload(taskId: string, made: TaskResultWithBlobs): Promise<TaskResult> {
     const send = async (bytes: Uint8Array): Promise<BlobRef> => {
       const ref = { sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length };
-      await this.call(async ({ hub, store }, name) => {
+      await this.call(async ({ hub, state }, name) => {
         await hub.mayUpload(name, taskId, ref);
-        if (await store.isUploaded(taskId, ref)) return;
-        const incoming = await store.blobs.receive(taskId, ref);
+        if (await state.records.isUploaded(taskId, ref)) return;
+        const incoming = await state.blobs.receive(taskId, ref);
         while (incoming.held < ref.size) {
           await incoming.append(bytes.subarray(incoming.held, incoming.held + Math.ceil(ref.size / 2)));
         }
         await incoming.finish();
-        await store.completeUpload(taskId, ref);
+        await state.records.completeUpload(taskId, ref);
       });
       return ref;
     };

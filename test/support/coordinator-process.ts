@@ -9,8 +9,8 @@ const [state = "", listen = "", clients = "", rounds = ""] = process.argv.slice(
 const say = (event: object) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
 const coordinator = await coordinatorAt(state, { listen });
-const { pool, store } = coordinator;
-const journal = new Journal(store);
+const { pool } = coordinator;
+const journal = new Journal(coordinator.state.records);
 say({ listening: coordinator.address });
 
 const names = await journal.step("clients", async () => {

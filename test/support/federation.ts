@@ -111,8 +111,8 @@ export async function count(task: TaskSpec, io: TaskIo): Promise<TaskResultWithB
 
 export const countingRunner: TaskRunner = { run: count };
 
-export function coordinatorAt(stateDir: string, options: Partial<CoordinatorOptions> = {}): Promise<Coordinator> {
-  return startCoordinator({ listen: "127.0.0.1:0", stateDir, modelHash: MODEL_HASH, log: silentLog, ...options });
+export function coordinatorAt(state: string, options: Partial<CoordinatorOptions> = {}): Promise<Coordinator> {
+  return startCoordinator({ listen: "127.0.0.1:0", state, modelHash: MODEL_HASH, log: silentLog, ...options });
 }
 
 /** Resolves once the client of this name is enrolled. */

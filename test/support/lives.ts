@@ -4,7 +4,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { Hub } from "../../coordinator/roster/hub.js";
-import type { Store } from "../../coordinator/storage/types.js";
+import type { State } from "../../coordinator/storage/types.js";
 import { silentLog } from "../../shared/base/log.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { type Cohort, type CohortClient, cohort } from "./cohort.js";
@@ -18,8 +18,8 @@ import { VirtualTime } from "./virtual-time.js";
 /** Where the state is kept while no process of the coordinator lives. */
 export interface Disk {
   /** The state as the next process finds it. */
-  open(): Promise<Store>;
-  /** Takes what the store does not promise to keep. */
+  open(): Promise<State>;
+  /** Takes what the state does not promise to keep. */
   powerCut(): void;
 }
 
@@ -124,7 +124,7 @@ class Life {
 
   /** @returns the outcome; nothing where the process died first */
   async run(
-    inner: Store,
+    inner: State,
     death: Death | undefined,
     present: Present,
   ): Promise<{ readonly outcome: Json | undefined; readonly writes: number }> {
@@ -135,9 +135,10 @@ class Life {
       lose = reject;
     });
     dies.catch(() => undefined); // heard by calls under way
-    const { store, writes, kill } = mortal(inner, death, () => end());
+    const { state, writes, kill } = mortal(inner, death, () => end());
     const hub = await Hub.open({
-      store,
+      records: state.records,
+      blobs: state.blobs,
       modelHash: MODEL_HASH,
       log: silentLog,
       now: this.time.now,
@@ -150,9 +151,16 @@ class Life {
       stop.abort();
       hub.close();
     };
-    present.set({ hub, store, dies, signal: stop.signal });
+    present.set({ hub, state, dies, signal: stop.signal });
     const clients = this.clients.map(({ name }) => name);
-    const run = pinnedRun({ plan: this.plan, clients, pool: hub, store, runtime: this.runtime, signal: stop.signal });
+    const run = pinnedRun({
+      plan: this.plan,
+      clients,
+      pool: hub,
+      records: state.records,
+      runtime: this.runtime,
+      signal: stop.signal,
+    });
     run.catch(() => undefined); // a dead process fails in silence
     const outcome = await Promise.race([run, dies.catch(() => undefined)]);
     if (outcome !== undefined) end();

@@ -1,8 +1,8 @@
 /**
- * A store as one process of the coordinator has it: it counts what the process writes, and the process dies with a given write.
+ * A state as one process of the coordinator has it: it counts what the process writes, and the process dies with a given write.
  * Calls of a dead process never return. It knows neither what is written nor where.
  */
-import type { Blobs, BlobWriter, IncomingBlob, Store } from "../../coordinator/storage/types.js";
+import type { Blobs, BlobWriter, IncomingBlob, Records, State } from "../../coordinator/storage/types.js";
 
 /** How a process of the coordinator ends. */
 export interface Death {
@@ -17,8 +17,8 @@ export interface Death {
   readonly powerCut: boolean;
 }
 
-export interface MortalStore {
-  readonly store: Store;
+export interface MortalState {
+  readonly state: State;
   /** Writes so far. */
   readonly writes: () => number;
   /** Nothing that the process still does reaches the state. */
@@ -27,7 +27,7 @@ export interface MortalStore {
 
 const never = <T>(): Promise<T> => new Promise<T>(() => undefined);
 
-export function mortal(inner: Store, death: Death | undefined, onDeath: () => void): MortalStore {
+export function mortal(inner: State, death: Death | undefined, onDeath: () => void): MortalState {
   let dead = false;
   let writes = 0;
   const die = <T>(): Promise<T> => {
@@ -56,20 +56,9 @@ export function mortal(inner: Store, death: Death | undefined, onDeath: () => vo
     return death?.moment === "unheard" && own >= death.write ? die<T>() : value;
   };
   return {
-    store: {
+    state: {
+      records: mortalRecords(inner.records, read, write),
       blobs: mortalBlobs(inner.blobs, read, write),
-      clients: () => read(() => inner.clients()),
-      saveClient: (client) => write(() => inner.saveClient(client)),
-      task: (id) => read(() => inner.task(id)),
-      addTask: (task) => write(() => inner.addTask(task)),
-      settleTask: (id, outcome) => write(() => inner.settleTask(id, outcome)),
-      announceUpload: (taskId, ref) => write(() => inner.announceUpload(taskId, ref)),
-      completeUpload: (taskId, ref) => write(() => inner.completeUpload(taskId, ref)),
-      isUploaded: (taskId, ref) => read(() => inner.isUploaded(taskId, ref)),
-      memo: (key) => read(() => inner.memo(key)),
-      saveMemo: (key, json) => write(() => inner.saveMemo(key, json)),
-      appendEvents: (events) => write(() => inner.appendEvents(events)),
-      events: (from, limit) => read(() => inner.events(from, limit)),
       close: () => inner.close(),
     },
     writes: () => writes,
@@ -80,6 +69,23 @@ export function mortal(inner: Store, death: Death | undefined, onDeath: () => vo
 }
 
 type Gate = <T>(call: () => Promise<T>) => Promise<T>;
+
+function mortalRecords(inner: Records, read: Gate, write: Gate): Records {
+  return {
+    clients: () => read(() => inner.clients()),
+    saveClient: (client) => write(() => inner.saveClient(client)),
+    task: (id) => read(() => inner.task(id)),
+    addTask: (task) => write(() => inner.addTask(task)),
+    settleTask: (id, outcome) => write(() => inner.settleTask(id, outcome)),
+    announceUpload: (taskId, ref) => write(() => inner.announceUpload(taskId, ref)),
+    completeUpload: (taskId, ref) => write(() => inner.completeUpload(taskId, ref)),
+    isUploaded: (taskId, ref) => read(() => inner.isUploaded(taskId, ref)),
+    memo: (key) => read(() => inner.memo(key)),
+    saveMemo: (key, json) => write(() => inner.saveMemo(key, json)),
+    appendEvents: (events) => write(() => inner.appendEvents(events)),
+    events: (from, limit) => read(() => inner.events(from, limit)),
+  };
+}
 
 function mortalBlobs(inner: Blobs, read: Gate, write: Gate): Blobs {
   return {

@@ -5,7 +5,7 @@ import { PipelineContext, type PipelinePlan } from "../../coordinator/pipeline/c
 import { Journal } from "../../coordinator/pipeline/journal.js";
 import { type RunOutcome, runPipeline } from "../../coordinator/pipeline/run.js";
 import type { ClientPool } from "../../coordinator/roster/pool.js";
-import type { Store } from "../../coordinator/storage/types.js";
+import type { Records } from "../../coordinator/storage/types.js";
 import { silentLog } from "../../shared/base/log.js";
 import { silentProgress } from "../../shared/base/progress.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
@@ -31,7 +31,7 @@ export interface PinnedRun {
   /** In the run's order. */
   readonly clients: readonly string[];
   readonly pool: ClientPool;
-  readonly store: Store;
+  readonly records: Records;
   readonly runtime: Runtime;
   readonly signal: AbortSignal;
 }
@@ -72,12 +72,12 @@ function planOf(plan: PinnedPlan): PipelinePlan {
   };
 }
 
-/** Runs to the end, from wherever the store's state is. */
-export async function pinnedRun({ plan, clients, pool, store, runtime, signal }: PinnedRun): Promise<Json> {
+/** Runs to the end, from wherever the records are. */
+export async function pinnedRun({ plan, clients, pool, records, runtime, signal }: PinnedRun): Promise<Json> {
   const known = new Map((await pool.whenEnrolled(clients.length, signal)).map((client) => [client.name, client]));
   const ctx = new PipelineContext({
     pool,
-    journal: new Journal(store),
+    journal: new Journal(records),
     plan: planOf(plan),
     clients: clients.map((name) => known.get(name)!),
     runtime,

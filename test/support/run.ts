@@ -50,7 +50,7 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
   const compiledGraphs = new CompiledGraphs(runtime, base);
   const coordinator = await startCoordinator({
     listen: "127.0.0.1:0",
-    stateDir: `${folder.path}/state`,
+    state: `${folder.path}/state`,
     modelHash: base.hash,
     log: silentLog,
   });
@@ -74,7 +74,7 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
     const clients = await coordinator.pool.whenEnrolled(population.clients.length);
     const ctx = new PipelineContext({
       pool: coordinator.pool,
-      journal: new Journal(coordinator.store),
+      journal: new Journal(coordinator.state.records),
       plan,
       clients,
       runtime,

@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { createTemporary, isTemporaryName, renameDurably, writeAtomically } from "../../../shared/base/atomic.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import type { BlobRef } from "../../../shared/wire/types.js";
-import { type BlobReader, type Blobs, type BlobWriter, checkRange, type IncomingBlob } from "../types.js";
+import { checkRange, missingBlob } from "../faults.js";
+import type { BlobReader, Blobs, BlobWriter, IncomingBlob } from "../types.js";
 import { FileHandles } from "./handles.js";
 import { Incoming } from "./incoming.js";
 import { FileWriter } from "./writer.js";
@@ -51,9 +52,10 @@ export class FileBlobs implements Blobs {
     return new FileBlobs(join(folder, "blobs"), join(folder, "partial"));
   }
 
-  /** Closes the files that are open for reading. */
-  close(): Promise<void> {
-    return this.handles.close();
+  /** Ends reading, and uploads as the end of the process does: the next one goes on with them. */
+  async close(): Promise<void> {
+    for (const path of [...this.open.keys()]) await this.takeOver(path);
+    await this.handles.close();
   }
 
   private path(ref: BlobRef): string {
@@ -91,18 +93,14 @@ export class FileBlobs implements Blobs {
   }
 
   private async mustHave(ref: BlobRef): Promise<void> {
-    if (!(await this.has(ref))) throw this.missing(ref);
-  }
-
-  private missing({ sha256, size }: BlobRef): KindredError {
-    return new KindredError("not_found", `blob ${sha256} of ${size} bytes is not in ${this.whole}`, { sha256, size });
+    if (!(await this.has(ref))) throw missingBlob(ref, this.whole);
   }
 
   async range(ref: BlobRef, offset: number, length: number): Promise<Buffer> {
     checkRange(ref, offset, length);
     try {
       return await this.handles.use(this.path(ref), async (handle, size) => {
-        if (size !== ref.size) throw this.missing(ref);
+        if (size !== ref.size) throw missingBlob(ref, this.whole);
         // In a buffer of its own: the caller may view it as numbers or hand it to another thread.
         const bytes = Buffer.allocUnsafeSlow(length);
         for (let done = 0; done < length; ) {
@@ -113,7 +111,7 @@ export class FileBlobs implements Blobs {
         return bytes;
       });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") throw this.missing(ref);
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") throw missingBlob(ref, this.whole);
       throw error;
     }
   }

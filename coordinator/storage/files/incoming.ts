@@ -1,8 +1,8 @@
 /** An upload that is arriving in a file of its own, which a later upload of the same blob goes on with. */
 import type { createHash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
-import { KindredError } from "../../../shared/base/errors.js";
 import type { BlobRef } from "../../../shared/wire/types.js";
+import { damagedUpload, incomplete, overlong, takenOver } from "../faults.js";
 import type { IncomingBlob } from "../types.js";
 
 export interface Ends {
@@ -34,22 +34,18 @@ export class Incoming implements IncomingBlob {
   }
 
   private async write(bytes: Uint8Array): Promise<void> {
-    if (this.ended) throw new KindredError("cancelled", `upload of ${this.ref.sha256} was taken over by a later one`);
-    if (this.size + bytes.length > this.ref.size) {
-      const message = `upload of ${this.ref.sha256} is longer than the announced ${this.ref.size} bytes`;
-      throw new KindredError("too_large", message, { sha256: this.ref.sha256, size: this.ref.size });
-    }
+    if (this.ended) throw takenOver(this.ref);
+    if (this.size + bytes.length > this.ref.size) throw overlong(this.ref);
     await this.handle.appendFile(bytes);
     this.hash.update(bytes);
     this.size += bytes.length;
   }
 
   async finish(): Promise<void> {
-    if (this.ended) throw new KindredError("cancelled", `upload of ${this.ref.sha256} was taken over by a later one`);
+    if (this.ended) throw takenOver(this.ref);
     if (this.size < this.ref.size) {
       await this.suspend();
-      const message = `upload of ${this.ref.sha256} ended at ${this.size} of ${this.ref.size} bytes: go on from there`;
-      throw new KindredError("unavailable", message, { sha256: this.ref.sha256, held: this.size });
+      throw incomplete(this.ref, this.size);
     }
     const right = this.hash.digest("hex") === this.ref.sha256;
     const known = right && (await this.ends.isStored());
@@ -57,9 +53,7 @@ export class Incoming implements IncomingBlob {
     await this.end();
     if (right && !known) return this.ends.install();
     await this.ends.discard();
-    if (known) return;
-    const message = `blob ${this.ref.sha256}: the ${this.size} bytes that arrived have another SHA-256; nothing was kept, send it again`;
-    throw new KindredError("checksum_mismatch", message, { sha256: this.ref.sha256, size: this.ref.size });
+    if (!known) throw damagedUpload(this.ref);
   }
 
   async suspend(): Promise<void> {

@@ -1,8 +1,8 @@
 /** A blob that is written piece by piece into a temporary file, and hashed on the way. */
 import { createHash } from "node:crypto";
 import type { TemporaryFile } from "../../../shared/base/atomic.js";
-import { KindredError } from "../../../shared/base/errors.js";
 import type { BlobRef } from "../../../shared/wire/types.js";
+import { writerEnded } from "../faults.js";
 import type { BlobWriter } from "../types.js";
 
 export class FileWriter implements BlobWriter {
@@ -38,6 +38,6 @@ export class FileWriter implements BlobWriter {
   }
 
   private mustBeOpen(): void {
-    if (this.ended) throw new KindredError("internal", "a blob was written to after it was finished or dropped");
+    if (this.ended) throw writerEnded();
   }
 }

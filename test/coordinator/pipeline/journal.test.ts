@@ -1,19 +1,19 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
 import { Journal } from "../../../coordinator/pipeline/journal.js";
-import { openStore } from "../../../coordinator/storage/sqlite.js";
+import { openState } from "../../../coordinator/storage/open.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { temporaryFolder } from "../../support/federation.js";
 
 async function journalIn(folder: string, t: TestContext) {
-  const store = await openStore(folder);
+  const state = await openState(folder);
   let open = true;
   const close = async () => {
-    if (open) await store.close();
+    if (open) await state.close();
     open = false;
   };
   t.after(close);
-  return { journal: new Journal(store), close };
+  return { journal: new Journal(state.records), close };
 }
 
 describe("a journal", () => {

@@ -4,8 +4,8 @@
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { openStore } from "../../../coordinator/storage/sqlite.js";
-import type { Store } from "../../../coordinator/storage/types.js";
+import { openState } from "../../../coordinator/storage/open.js";
+import type { State } from "../../../coordinator/storage/types.js";
 import { encodeSafetensors, parseSafetensors } from "../../../shared/adapters/safetensors.js";
 import { type Cohort, cohort } from "../../support/cohort.js";
 import { CALM, type Trouble } from "../../support/cohort-session.js";
@@ -44,15 +44,15 @@ const every = (write: number, count: number, rest: Omit<Death, "write">): Death[
 
 /** As a coordinator has it: in a folder, closed and opened again. */
 function folderDisk(path: string): Disk & { close(): Promise<void> } {
-  let store: Store | undefined;
+  let state: State | undefined;
   return {
     async open() {
-      await store?.close();
-      store = await openStore(path);
-      return store;
+      await state?.close();
+      state = await openState(path);
+      return state;
     },
     powerCut: () => assert.fail("a test cannot cut the power of this machine"),
-    close: async () => store?.close(),
+    close: async () => state?.close(),
   };
 }
 
