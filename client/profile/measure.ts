@@ -7,7 +7,7 @@ import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { Architecture } from "../models/architecture.js";
 import { openBaseModel } from "../models/base.js";
 import { peftAdapter } from "../tasks/inputs.js";
-import { type AdapterLayout, type AdapterValues, initialAdapter, isFresh } from "../tuning/adapter.js";
+import { type Adapter, type AdapterLayout, type AdapterValues, initialAdapter, isFresh } from "../tuning/adapter.js";
 import { trainingFeeds } from "../tuning/batches.js";
 import { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
 import { type LoraLayout, loraLayout } from "../tuning/lora.js";
@@ -49,7 +49,7 @@ export async function measure(setting: Setting, work: Work): Promise<Measured> {
   const compiledGraphs = new CompiledGraphs(runtime, base);
   const meter = new Meter();
   try {
-    const times = await timesOf(compiledGraphs, layout, values, rows, work, meter);
+    const times = await timesOf(compiledGraphs, { layout, values }, rows, work, meter);
     const seconds = median(times.slice(1)) / 1000;
     return {
       runtime: runtime.name,
@@ -79,8 +79,7 @@ export async function openAdapter(
 /** Milliseconds of each run, the one that warms up first. */
 async function timesOf(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  values: AdapterValues,
+  { layout, values }: Adapter,
   rows: ReturnType<typeof drawnRows>,
   work: Work,
   meter: Meter,
@@ -108,14 +107,14 @@ async function timesOf(
       // The rate is of no account, but a loss that is not finite would end the training.
       const schedule = { learningRate: 1e-6, warmupSteps: 0, totalSteps: RUNS + 1, firstStep: 0, steps: RUNS + 1 };
       const plan = { ...schedule, weightDecay: 0, clipNorm: 1, seed: SEED };
-      await trainAdapter(compiledGraphs, layout, values, () => rows, plan, meter, { onStep: lap });
+      await trainAdapter(compiledGraphs, { layout, values }, () => rows, plan, { meter, onStep: lap });
       return times;
     }
     case "sketch": {
       const tokensPerBatch = Number.MAX_SAFE_INTEGER;
       const plan = { dim: SKETCH_DIM, seed: SEED, negatives: 0, tokensPerBatch };
       for (let run = 0; run <= RUNS; run++) {
-        await sketchRows(compiledGraphs, layout, values, rows, plan, meter);
+        await sketchRows(compiledGraphs, { layout, values }, rows, plan, { meter });
         lap();
       }
       return times;

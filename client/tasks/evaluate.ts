@@ -34,12 +34,10 @@ export async function evaluateFile(job: EvaluateJob, context: JobContext): Promi
     const members = adapter === undefined ? [] : [adapter.values];
     const [score] = await scoreMixtures(
       new CompiledGraphs(runtime, base, budgetOf(job.runtime.memory, base, context.log, { trains: false })),
-      layout,
-      members,
+      { layout, members },
       [members.map(() => 1)],
       rows,
-      new Meter(signal),
-      { onBatch: (count) => stage.tick(count) },
+      { meter: new Meter(signal), onBatch: (count) => stage.tick(count) },
     );
     const { nllSum, tokens, correct, choiceRows, macroF1 } = score!;
     return {

@@ -110,13 +110,16 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
   try {
     const made = new Map<Question, Prediction>();
     if (rows.length > 0) {
-      const nlls = await choiceNlls(compiledGraphs, layout, members, weights, rows, meter, { onBatch: tick });
+      const nlls = await choiceNlls(compiledGraphs, { layout, members }, weights, rows, { meter, onBatch: tick });
       asked.choices.forEach((question, i) => void made.set(question, choicePrediction(question, nlls[i]!)));
     }
     if (prompts.length > 0) {
       const { sampling, maxNewTokens, seed } = job;
       const plan = { ...sampling, maxNewTokens, ends, seed };
-      const texts = await generate(compiledGraphs, layout, members, weights, prompts, plan, meter, tick);
+      const texts = await generate(compiledGraphs, { layout, members, weights }, prompts, plan, {
+        meter,
+        onRows: tick,
+      });
       asked.text.forEach(({ where }, i) => {
         made.set(asked.text[i]!, textPrediction(where, tokenizer, prompts[i]!, texts[i]!));
       });

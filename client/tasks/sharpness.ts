@@ -25,10 +25,9 @@ export async function sharpness(job: SharpnessJob, context: JobContext): Promise
   try {
     const hessian = new HessianProducts(
       new CompiledGraphs(runtime, base, budgetOf(job.runtime.memory, base, context.log, { trains: false })),
-      layout,
-      values,
+      { layout, values },
       rows,
-      new Meter(context.signal),
+      { meter: new Meter(context.signal) },
     );
     return await curvature(hessian, layout.trainedSize, job, () => stage.tick());
   } finally {

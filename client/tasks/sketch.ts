@@ -7,7 +7,7 @@ import type { SketchedSplits } from "../../shared/sketch/codec.js";
 import type { TunedSpec } from "../../shared/wire/types.js";
 import type { SketchGradients } from "../../tasks/sketch-gradients/message.js";
 import type { EncodedDataset, EncodedRow, Split } from "../data/types.js";
-import type { AdapterLayout, AdapterValues } from "../tuning/adapter.js";
+import type { Adapter, AdapterLayout } from "../tuning/adapter.js";
 import type { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
 import { adapterLayout } from "../tuning/kinds.js";
 import { sketchRows } from "../tuning/sketching.js";
@@ -25,14 +25,13 @@ export function sampledRows(dataset: EncodedDataset, split: Split, limit: number
   return Array.from(chosen, (i) => rows[i] as EncodedRow);
 }
 
-/** @param onShare called as rows are done, with the share of all, 0 .. 1 */
+/** Sketches training and validation rows. @param hooks `onShare` is called with the share of all rows that are done, 0 .. 1 */
 export async function sketchDataset(
   compiledGraphs: CompiledGraphs,
   dataset: EncodedDataset,
   task: SketchGradients,
-  { layout, start }: { readonly layout: AdapterLayout; readonly start: AdapterValues },
-  meter: Meter,
-  onShare?: (share: number) => void,
+  adapter: Adapter,
+  { meter, onShare }: { readonly meter: Meter; readonly onShare?: (share: number) => void },
 ): Promise<SketchedSplits> {
   const plan = {
     dim: task.dim,
@@ -46,8 +45,12 @@ export async function sketchDataset(
   const validation = sampledRows(dataset, "validation", task.examplesLimit, task.seed);
   const total = train.length + validation.length;
   const sketched = (rows: readonly EncodedRow[], before: number, labels: boolean) =>
-    sketchRows(compiledGraphs, layout, start, rows, { ...plan, labels }, meter, (done) =>
-      onShare?.((before + done) / total),
+    sketchRows(
+      compiledGraphs,
+      adapter,
+      rows,
+      { ...plan, labels },
+      { meter, onBatch: (done) => onShare?.((before + done) / total) },
     );
   return {
     train: await sketched(train, 0, false),

@@ -72,6 +72,18 @@ export interface AdapterValues {
   readonly trained: Float32Array;
 }
 
+/** An adapter: a layout and values. */
+export interface Adapter {
+  readonly layout: AdapterLayout;
+  readonly values: AdapterValues;
+}
+
+/** Adapters of one layout. */
+export interface Adapters {
+  readonly layout: AdapterLayout;
+  readonly members: readonly AdapterValues[];
+}
+
 /** Places tensors in the two parts, in their order: the first factors are frozen, or everything is trained. */
 export function placed(
   tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly factor: Factor }[],

@@ -7,7 +7,7 @@ import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { EncodedRow } from "../data/types.js";
-import type { AdapterLayout, AdapterValues } from "./adapter.js";
+import type { Adapter } from "./adapter.js";
 import { batchesOf, type Feeds, scoredTokens, trainingFeeds } from "./batches.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { hessianProductGraph } from "./graphs.js";
@@ -42,16 +42,16 @@ export interface Curvature {
 /** Products of the Hessian of the mean loss over `rows` with vectors [P]. */
 export class HessianProducts {
   private readonly batches: readonly Feeds[];
+  private readonly meter: Meter;
   loss = Number.NaN;
 
   constructor(
     private readonly compiledGraphs: CompiledGraphs,
-    private readonly layout: AdapterLayout,
-    private readonly values: AdapterValues,
+    private readonly adapter: Adapter,
     rows: readonly EncodedRow[],
-    private readonly meter: Meter,
-    tokensPerBatch?: number,
+    { meter, tokensPerBatch }: { readonly meter: Meter; readonly tokensPerBatch?: number | undefined },
   ) {
+    this.meter = meter;
     if (rows.length === 0) throw new KindredError("invalid_data", "curvature needs at least one row");
     const share = 1 / scoredTokens(rows);
     const sorted = [...rows].sort((a, b) => a.tokens.length - b.tokens.length);
@@ -61,18 +61,20 @@ export class HessianProducts {
     );
   }
 
-  /** Tokens of a batch where nothing was said. @param rows by length */
+  /** Tokens of a batch within the memory budget. @param rows in ascending order of length */
   private tokensThatFit(rows: readonly EncodedRow[]): number {
-    const { layout, compiledGraphs } = this;
+    const { compiledGraphs, adapter } = this;
+    const { layout } = adapter;
     const { budget, model } = compiledGraphs;
     if (budget === undefined) return 512;
     const graph = budget.graph("hessian", layout, () => hessianProductGraph(model, layout));
-    return budget.tokensOfRows("curvature", layout, graph, rows, 512);
+    return budget.tokensOfRows({ purpose: "curvature", layout, graph }, rows, 512);
   }
 
   /** @throws {KindredError} `task_failed` where the product is not finite */
   async times(vector: Float32Array): Promise<Float64Array> {
-    const { compiledGraphs, layout, values } = this;
+    const { compiledGraphs, adapter } = this;
+    const { layout, values } = adapter;
     const program = await compiledGraphs.get("hessian", layout, () =>
       hessianProductGraph(compiledGraphs.model, layout),
     );

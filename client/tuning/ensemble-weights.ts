@@ -1,14 +1,14 @@
 /**
- * Ensemble weights of one client: the convex fit of w >= 0 in z = z_0 + sum of w_j (z_j - z_0) to validation rows, shrunk
- * towards a prior by `strength / rows`, so that few rows move the weights little.
+ * Ensemble weights of one client: the convex fit of w >= 0 in z = z_0 + sum of w_j (z_j - z_0) to validation rows, shrunk towards a
+ * prior by `strength / rows`, so that few rows move the weights little.
  *
- * Objective: mean negative log-likelihood a scored token + strength / rows x |w - prior|^2 / 2. Newton's method with exact
- * curvature (members are few), each step a small quadratic program over w >= 0, safeguarded by halving.
+ * Objective: mean negative log-likelihood per scored token + strength / rows x |w - prior|^2 / 2. Newton's method with the exact
+ * Hessian (there are few members); each step is a small quadratic program over w >= 0, halved until the objective falls.
  */
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { weightAlternatives } from "../../tasks/fit-weights/message.js";
 import type { EncodedRow } from "../data/types.js";
-import type { AdapterLayout, AdapterValues } from "./adapter.js";
+import type { Adapters } from "./adapter.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { mixedNll, mixFactors } from "./mixing.js";
 import { negativeLogLikelihood } from "./objective.js";
@@ -18,11 +18,11 @@ export interface EnsembleFit {
   readonly weights: readonly number[];
   /** Scored tokens of the rows. */
   readonly tokens: number;
-  /** Their summed negative log-likelihood under each of `weightAlternatives`, nats. */
+  /** The tokens' summed negative log-likelihood under each of `weightAlternatives`, nats. */
   readonly nllSums: readonly number[];
 }
 
-/** `nll` (summed), `gradient` [M] and `curvature` [M, M] of the mixture in its weights, on `logits` [1 + M, S, V], the base's first. */
+/** `nll` (summed), `gradient` [M] and `curvature` [M, M] in the weights, from `logits` [1 + M, S, V], the base model's first. */
 function weightsGraph(members: number): Graph {
   const g = new GraphBuilder();
   const logits = g.input("logits", [members + 1, "S", "V"]);
@@ -46,18 +46,24 @@ function weightsGraph(members: number): Graph {
   return g.build({ nll, gradient, curvature });
 }
 
-/** @param prior one weight a member. @param strength how many rows the prior is worth; at least a little above 0 */
+/** The convex fit's penalty. */
+export interface WeightPrior {
+  /** One weight per member. */
+  readonly prior: readonly number[];
+  /** Number of rows that the prior counts as; above 0. */
+  readonly strength: number;
+}
+
+/** Fits weights to rows. */
 export async function fitEnsembleWeights(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  members: readonly AdapterValues[],
-  prior: readonly number[],
-  strength: number,
+  adapters: Adapters,
   rows: readonly EncodedRow[],
+  { prior, strength }: WeightPrior,
   meter: Meter,
 ): Promise<EnsembleFit> {
-  const count = members.length;
-  const kept = await keepLogits(compiledGraphs, layout, members, rows, meter);
+  const count = adapters.members.length;
+  const kept = await keepLogits(compiledGraphs, adapters, rows, { meter });
   const tokens = kept.reduce((sum, batch) => sum + batch.tokens, 0);
   const penalty = strength / rows.length;
   const program = await compiledGraphs.get(`weights-${count}`, undefined, () => weightsGraph(count));

@@ -1,14 +1,14 @@
 /**
- * Continues prompts token by token, under an adapter, a mixture of adapters or the base model. Each token is run once: what
- * attention keeps of it (keys and values, of every adapter) stays with the runtime. Prompts of different lengths share a
- * batch: between a short prompt and its answer lie fillers, a text of their own that nobody sees.
+ * Continues prompts token by token, under an adapter, a mixture of adapters or the base model. Each token is run once: its keys and
+ * values, of every adapter, stay with the runtime. Prompts of different lengths share a batch: padding lies between a short prompt
+ * and its answer, as a separate text to which no other token attends.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { stackGraph } from "../../shared/graph/stack.js";
 import type { Feed, ResidentTensor } from "../../shared/runtimes/types.js";
 import type { Sequence } from "../models/positions.js";
-import type { AdapterLayout, AdapterValues } from "./adapter.js";
+import type { Adapters } from "./adapter.js";
 import { sequenceFeeds } from "./batches.js";
 import type { CompiledGraph, CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { cacheNames, continueGraph } from "./graphs.js";
@@ -16,23 +16,23 @@ import { ADAPTER_INPUTS, mixFactors, mixLogits, neededAdapters, uploadAdapters }
 import { type SamplingPlan, sampleToken } from "./sampling.js";
 
 export interface GenerationPlan extends SamplingPlan {
-  /** Most tokens of a continuation. With the prompt's they must fit the model's context. */
+  /** Longest continuation, in tokens. Prompt and continuation must fit the model's context. */
   readonly maxNewTokens: number;
-  /** Tokens that end a continuation; they are not part of it. */
+  /** Tokens that end a continuation. They are not part of the continuation. */
   readonly ends: ReadonlySet<number>;
-  /** Draws the tokens, each prompt's by itself. */
+  /** Draws the tokens, for each prompt independently of the others. */
   readonly seed: number;
 }
 
 export interface Continuation {
   readonly tokens: Int32Array;
-  /** True where the model ended it, false where `maxNewTokens` did. */
+  /** True where the model ended the continuation, false where `maxNewTokens` did. */
   readonly ended: boolean;
 }
 
-/** Numbers that a batch keeps of its tokens: 256 MiB, held twice while a token is added. */
-const MAX_KEPT = 2 ** 26;
-/** Tokens of a run times adapters, as in scoring. */
+/** Keys and values of a batch, in numbers: 256 MiB, held twice while a token is added. */
+const MAX_CACHED_NUMBERS = 2 ** 26;
+/** Tokens of a batch times adapters, as in scoring. */
 const MAX_TOKENS = 2048;
 
 interface Row {
@@ -43,22 +43,30 @@ interface Row {
   ended: boolean;
 }
 
+/** A mixture of adapters: base + sum of w (member - base). */
+export interface Mixture extends Adapters {
+  /** One per member; no weight means the base model alone. */
+  readonly weights: readonly number[];
+}
+
+export interface GenerationHooks {
+  readonly meter: Meter;
+  /** Called when continuations are finished, with their number. */
+  readonly onRows?: (rows: number) => void;
+}
+
 /**
- * @param weights one a member of base + sum of w (member - base)
- * @param prompts none empty, each with its new tokens at most as long as the model's context
- * @param onRows called as continuations are finished, with how many
- * @returns one continuation a prompt, the same whatever the prompts beside it
+ * Continues prompts.
+ * @param prompts not empty; each with its new tokens at most as long as the model's context
+ * @returns one continuation per prompt, which does not depend on the other prompts
  * @throws {KindredError} `task_failed` where logits are not finite
  */
 export async function generate(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  members: readonly AdapterValues[],
-  weights: readonly number[],
+  { layout, members, weights }: Mixture,
   prompts: readonly Int32Array[],
   plan: GenerationPlan,
-  meter: Meter,
-  onRows?: (rows: number) => void,
+  { meter, onRows }: GenerationHooks,
 ): Promise<Continuation[]> {
   const { adapters, sums } = neededAdapters(layout, members, [mixFactors(weights)]);
   const { model } = compiledGraphs;
@@ -83,7 +91,7 @@ export async function generate(
   return rows.map(({ made, ended }) => ({ tokens: Int32Array.from(made), ended }));
 }
 
-/** Prompts of similar length together, as many as the bounds allow. */
+/** Batches of prompts of similar length, as many as the bounds allow. */
 function batches(rows: readonly Row[], more: number, adapters: number, keptPerToken: number): Row[][] {
   const sorted = [...rows].sort((a, b) => a.prompt.length - b.prompt.length || a.index - b.index);
   const out: Row[][] = [];
@@ -91,7 +99,7 @@ function batches(rows: readonly Row[], more: number, adapters: number, keptPerTo
     const batch = out.at(-1);
     const copies = adapters * ((batch?.length ?? 0) + 1);
     const { length } = row.prompt;
-    const fits = copies * length <= MAX_TOKENS && copies * (length + more) * keptPerToken <= MAX_KEPT;
+    const fits = copies * length <= MAX_TOKENS && copies * (length + more) * keptPerToken <= MAX_CACHED_NUMBERS;
     if (batch !== undefined && fits) batch.push(row);
     else out.push([row]);
   }
@@ -111,13 +119,13 @@ class Decoder {
     this.names = cacheNames(compiledGraphs.model.architecture);
   }
 
-  /** Shape of what is kept before the first token, [M, B, heads, 0, width]. */
+  /** Shape of keys or values before the first token: [M, B, heads, 0, width]. */
   private emptyShape(name: string, batch: number): number[] {
     const [, , heads, , width] = this.program.executable.graph.inputs[name]!.shape;
     return [this.factors.length, batch, heads as number, 0, width as number];
   }
 
-  /** Numbers that one adapter keeps of one token. */
+  /** Numbers of one token's keys and values under one adapter. */
   get keptPerToken(): number {
     return this.names.reduce((sum, name) => {
       const [, , heads, , width] = this.emptyShape(name, 1);
@@ -125,11 +133,11 @@ class Decoder {
     }, 0);
   }
 
-  /** Adds tokens to all rows until each has ended or has as many as the plan allows. */
+  /** Adds tokens to all rows until each row has ended or has as many tokens as the plan allows. */
   async continueAll(rows: readonly Row[], plan: GenerationPlan): Promise<void> {
     const { model } = this.compiledGraphs;
     const longest = Math.max(...rows.map(({ prompt }) => prompt.length));
-    const fillers = rows.map(({ prompt }) => new Int32Array(longest - prompt.length));
+    const padding = rows.map(({ prompt }) => new Int32Array(longest - prompt.length));
     let kept: Record<string, Feed> = Object.fromEntries(
       this.names.map((name) => [name, { shape: this.emptyShape(name, rows.length), data: new Float32Array(0) }]),
     );
@@ -140,7 +148,7 @@ class Decoder {
           const answer = Int32Array.from({ length: count }, (_, t) => made[t] ?? 0);
           return [
             { tokens: prompt, after: -1 },
-            { tokens: fillers[i] as Int32Array, after: -1 },
+            { tokens: padding[i] as Int32Array, after: -1 },
             { tokens: answer, after: 0 },
           ];
         });

@@ -1,9 +1,9 @@
 /**
- * How much memory this process takes at most, and how work is cut so that it stays within what it is given.
+ * A budget for this process's memory, and the sizes of batches that stay within it.
  *
- * The model of it, whose constants were fitted to the peak resident set on two shapes of models (`npm run bench -- memory`):
- * the process with its engine; the base's weights, which are mapped from their files and count as soon as they are touched;
- * what training holds of an adapter; and of each open session its nodes and the values of its largest run, which it keeps.
+ * The model of the peak resident set is the sum of four parts; its constants were fitted on two shapes of models (`npm run bench --
+ * memory`). The parts: the process with its engine; the base model's weights, which are mapped from their files and count once they
+ * are read; the state of training an adapter; and of each open session its nodes and the values of its largest run, which it keeps.
  */
 import { showBytes } from "../../shared/base/bytes.js";
 import { KindredError } from "../../shared/base/errors.js";
@@ -19,18 +19,18 @@ import type { AdapterLayout } from "./adapter.js";
 
 /** Node.js with a worker thread and ONNX Runtime: 70 MiB of mapped code and 60 MiB of its own. */
 const PROCESS_BYTES = 130 * 2 ** 20;
-/** What ONNX Runtime keeps of one node of a graph, and the message that it was read from. */
+/** Memory of ONNX Runtime per node of a graph, with the message that the node was read from. */
 const NODE_BYTES = 13_000;
-/** Of a limit: what the model may be off by, and what the collector of garbage has not come to. */
+/** Share of a limit that is planned with. The rest is for errors of the model and for garbage that is not collected yet. */
 const USED_SHARE = 0.9;
-/** Copies of a trained vector: values and moments, the next ones, the gradient, what AdamW computes on the way, the caller's. */
+/** Copies of a trained vector: values and moments, their next values, the gradient, AdamW's intermediate values, the caller's. */
 const OPTIMIZER_COPIES = 10;
 
-/** What a graph takes by itself. */
+/** Memory of one graph's session. */
 export class GraphMemory {
   private readonly counter: MemoryCounter;
-  private readonly known = new Map<string, number>();
-  /** Of a session, before it runs. */
+  private readonly computed = new Map<string, number>();
+  /** Bytes of a session before it runs. */
   private readonly fixed: number;
 
   constructor(private readonly graph: Graph) {
@@ -38,22 +38,22 @@ export class GraphMemory {
     this.fixed = graph.nodes.length * NODE_BYTES + this.counter.constantBytes;
   }
 
-  /** Bytes of a session and of its largest run, whose feeds are there twice: with the caller and with the engine. */
+  /** Bytes of a session and of its largest run. Feeds count twice: the caller and the engine each hold them. */
   of(bindings: Bindings): number {
     const key = JSON.stringify(bindings);
-    let bytes = this.known.get(key);
+    let bytes = this.computed.get(key);
     if (bytes === undefined) {
       const feeds = Object.values(this.graph.inputs).map(({ shape }) =>
         sizeOf(shape.map((dim) => resolve(dim, bindings))),
       );
       bytes = this.fixed + this.counter.peak(bindings) + 8 * feeds.reduce((sum, size) => sum + size, 0);
-      this.known.set(key, bytes);
+      this.computed.set(key, bytes);
     }
     return bytes;
   }
 }
 
-/** Bytes of a process that does nothing yet: the base's weights mapped, not repacked. */
+/** Bytes of a process before any work: the base model's weights are mapped, not repacked. */
 export function idleBytes({ architecture, sources }: BaseModel): number {
   let weights = 0;
   for (const [name, shape] of architecture.weights) {
@@ -63,10 +63,10 @@ export function idleBytes({ architecture, sources }: BaseModel): number {
   return PROCESS_BYTES + weights;
 }
 
-/** Bytes that training holds of an adapter. */
+/** Bytes of the state of training an adapter. */
 export const optimizerBytes = ({ trainedSize }: AdapterLayout): number => OPTIMIZER_COPIES * 4 * trainedSize;
 
-/** A share of the memory that is left, by what it is for. */
+/** The work that a share of the memory is for. */
 export type Purpose = "training" | "scoring" | "sketching" | "curvature";
 
 /** A limit on this process's memory. */
@@ -76,8 +76,8 @@ export class MemoryBudget {
 
   /**
    * @param bytes of the whole process, as the system counts its resident set
-   * @param trains two sessions may be open at once, one that trains and one that does not: three quarters of what is left are
-   *   for the one, a quarter for the other. Where nothing trains, there is one
+   * @param trains whether a training session may be open beside another one. Of the memory beside weights and adapters, three
+   *   quarters are then for training and a quarter for other work. Otherwise there is one session
    */
   constructor(
     readonly bytes: number,
@@ -86,7 +86,7 @@ export class MemoryBudget {
     private readonly trains: boolean,
   ) {}
 
-  /** The memory of the graph of that name, built once. */
+  /** The memory of a graph, which is built once per name and layout. */
   graph(name: string, layout: AdapterLayout, build: () => Graph): GraphMemory {
     const key = JSON.stringify([name, layout.spec]);
     let memory = this.graphs.get(key);
@@ -105,25 +105,25 @@ export class MemoryBudget {
     return idleBytes(this.model) + (this.trains ? optimizerBytes(layout) : 0);
   }
 
-  /** Bytes that a session for this may take. */
+  /** Bytes that a session for this purpose may take. */
   room(purpose: Purpose, layout: AdapterLayout): number {
     return this.share(purpose) * (USED_SHARE * this.bytes - this.held(layout));
   }
 
-  /** @param least bytes that a session needs for the smallest piece of work. @param work that piece, in words */
+  /** Refuses the limit. @param least bytes of a session for the smallest piece of work. @param work that piece, in words */
   refuse(purpose: Purpose, layout: AdapterLayout, least: number, work: string): never {
     const needed = (this.held(layout) + least / this.share(purpose)) / USED_SHARE;
     throw new KindredError(
       "invalid_option",
-      `--memory ${showBytes(this.bytes)} is too little: ${purpose} needs at least ${showBytes(needed)} for ${work}`,
+      `--memory ${showBytes(this.bytes)} is too little; ${purpose} needs at least ${showBytes(needed)} for ${work}`,
       { memory: this.bytes, needed: Math.ceil(needed) },
     );
   }
 
   /**
-   * The most tokens of a batch, of `most` and its halves, that fit.
-   * @param bindings of a batch of so many tokens
-   * @throws {KindredError} `invalid_option` saying how much memory would do
+   * Tokens of the largest batch that fits: `most`, or a half, a quarter, ... of it.
+   * @param bindings sizes of a batch of that many tokens
+   * @throws {KindredError} `invalid_option` naming the memory that would do
    */
   tokens(
     purpose: Purpose,
@@ -144,13 +144,15 @@ export class MemoryBudget {
   }
 
   /**
-   * As `tokens`, for rows that are sequences of their own.
-   * @param rows by length. @param more symbols of the graph beside B, T and S
+   * As `tokens`, for one row per sequence.
+   * @param rows in ascending order of length. @param more sizes of the graph's symbols other than B, T and S
    */
   tokensOfRows(
-    purpose: Purpose,
-    layout: AdapterLayout,
-    graph: GraphMemory,
+    {
+      purpose,
+      layout,
+      graph,
+    }: { readonly purpose: Purpose; readonly layout: AdapterLayout; readonly graph: GraphMemory },
     rows: readonly EncodedRow[],
     most: number,
     more: Bindings = {},
@@ -172,7 +174,7 @@ export class MemoryBudget {
   }
 }
 
-/** @param bytes none where there is no limit */
+/** A budget; undefined where `bytes` sets no limit. */
 export function budgetOf(
   bytes: number | undefined,
   model: BaseModel,

@@ -51,6 +51,12 @@ export interface NegativesPlan {
   readonly tokensPerBatch?: number | undefined;
 }
 
+/** An adapter whose values are feeds of a graph. */
+export interface FedAdapter {
+  readonly layout: AdapterLayout;
+  readonly feeds: Readonly<Record<string, Feed>>;
+}
+
 /** A scored token of a row with choices: what they and other clients' answers go on with there. */
 interface Parting {
   /** The right one's first. */
@@ -72,8 +78,7 @@ interface Rival {
  */
 export async function comparisonsOf(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  adapter: Readonly<Record<string, Feed>>,
+  adapter: FedAdapter,
   rows: readonly EncodedRow[],
   { negatives: most, otherClientAnswers = [], otherClientAnswersLimit, seed, tokensPerBatch = 1024 }: NegativesPlan,
   meter: Meter,
@@ -100,7 +105,7 @@ export async function comparisonsOf(
     .filter(({ at }) => most > 1 && negatives[at]!.length > most)
     .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.at - b.at);
   for (const batch of batchesOf(ranked, ({ row }) => row.tokens.length, tokensPerBatch)) {
-    const leads = await ownLeads(compiledGraphs, layout, adapter, batch, meter);
+    const leads = await ownLeads(compiledGraphs, adapter, batch, meter);
     batch.forEach(({ at }, i) => {
       const lead = (negative: Rival): number => leads[i]![negative.place]![negative.at]!;
       negatives[at]!.sort((a, b) => lead(b) - lead(a) || a.place - b.place || a.at - b.at);
@@ -230,8 +235,7 @@ export function answerPrefixesOf(rows: readonly EncodedRow[]): AnswerPrefix[] {
 /** What each of the row's own tokens leads the right one by, at each scored token. */
 async function ownLeads(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  adapter: Readonly<Record<string, Feed>>,
+  { layout, feeds }: FedAdapter,
   rows: readonly { readonly row: EncodedRow; readonly places: readonly Parting[] }[],
   meter: Meter,
 ): Promise<number[][][]> {
@@ -248,7 +252,7 @@ async function ownLeads(
   const { positions } = askFeeds(asksOf(encoded), sequences.tokens!.shape[1] as number);
   const { tensors } = await meter.run(program, {
     ...sequences,
-    ...adapter,
+    ...feeds,
     positions: positions!,
     members: { shape: [places.length, width], data: members },
   });

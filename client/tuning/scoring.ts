@@ -1,9 +1,9 @@
 /**
- * Losses and accuracies of rows under the base model, under adapters, and under mixtures of them: what `evaluate` reports,
- * what `predict` chooses by and what ensemble weights are fitted to. All adapters that a batch needs run in one pass.
+ * Losses and accuracies of rows under the base model, under adapters, and under mixtures of adapters. `evaluate` reports them,
+ * `predict` chooses by them, and ensemble weights are fitted to them. All adapters that a batch needs run in one pass.
  *
- * Loss: -log p of the scored tokens. Accuracy: of rows with choices, the share whose right choice has the highest total
- * log-likelihood. Macro-F1: of the same rows and choices, classes being choices of the same tokens.
+ * Loss: -log p of the scored tokens. Accuracy: of the rows with choices, the share whose right choice has the highest total
+ * log-likelihood. Macro-F1: of the same rows and choices; choices of the same tokens are one class.
  */
 import { Guesses } from "../../shared/base/macro-f1.js";
 import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
@@ -11,14 +11,14 @@ import type { Score } from "../../tasks/evaluate/message.js";
 import type { EncodedRow } from "../data/types.js";
 import type { Architecture } from "../models/architecture.js";
 import { lengthOf, type Segment, type Sequence, singleText } from "../models/positions.js";
-import { type AdapterLayout, type AdapterValues, emptyAdapter } from "./adapter.js";
+import { type AdapterLayout, type Adapters, emptyAdapter } from "./adapter.js";
 import { type Ask, askFeeds, type Feeds, looked, sequenceFeeds } from "./batches.js";
 import { choiceClasses } from "./classes.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { Forward, membersGraph, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
 
-/** A row laid out for scoring: the sequence to run, tokens to ask of them, and which answer each belongs to. */
-interface Layout {
+/** A row laid out for scoring: the sequence to run, the tokens to score, and the answer that each of them belongs to. */
+interface RowLayout {
   readonly sequence: Sequence;
   /** `candidate`: 0 is the row's own completion where it has no choices, else the choice's index. */
   readonly asks: readonly (Omit<Ask, "sequence"> & { readonly candidate: number })[];
@@ -28,10 +28,10 @@ interface Layout {
 }
 
 /**
- * Choices share their prompt, and those that differ in their last token alone share all that is run (what a last token is
- * followed by, nobody asks): a row costs its prompt once, not once a choice.
+ * Choices share their prompt, and choices that differ in their last token alone share all tokens that are run, because no token
+ * after the last one is scored. So a row's prompt is run once, not once per choice.
  */
-function layoutOf(row: EncodedRow): Layout {
+function layoutOf(row: EncodedRow): RowLayout {
   const { choices, tokens, scored } = row;
   if (choices === undefined) {
     const asks = Array.from(scored, (at) => ({ position: at - 1, target: tokens[at] as number, candidate: 0 }));
@@ -39,10 +39,10 @@ function layoutOf(row: EncodedRow): Layout {
   }
   const prompt = tokens.subarray(0, choices.promptLength);
   const segments: Segment[] = [...singleText(prompt)];
-  /** Where each beginning starts. */
+  /** Position of each choice without its last token, by its tokens. */
   const begun = new Map<string, number>();
   let length = prompt.length;
-  const asks: Layout["asks"][number][] = [];
+  const asks: RowLayout["asks"][number][] = [];
   choices.tokens.forEach((choice, candidate) => {
     const beginning = choice.subarray(0, choice.length - 1);
     const key = beginning.join(",");
@@ -62,11 +62,11 @@ function layoutOf(row: EncodedRow): Layout {
   return { sequence: segments, asks, candidates: choices.tokens.length, answer, scored: scored.length };
 }
 
-/** Bounds of one run of a graph, so that memory grows neither with the rows nor with the adapters. */
+/** Bounds of one run of a graph: memory grows neither with the rows nor with the adapters. */
 export interface ScoringLimits {
   /** Tokens of a batch, padding included, times adapters. */
   readonly tokens: number;
-  /** Logits of a batch: asked tokens x vocabulary x adapters. */
+  /** Logits of a batch: scored tokens x vocabulary x adapters. */
   readonly logits: number;
 }
 
@@ -74,10 +74,10 @@ const DEFAULT_LIMITS: ScoringLimits = { tokens: 2048, logits: 16_000_000 };
 
 interface ScoringBatch {
   readonly feeds: Feeds;
-  readonly rows: readonly { row: number; layout: Layout; firstAsk: number }[];
+  readonly rows: readonly { row: number; layout: RowLayout; firstAsk: number }[];
 }
 
-/** Batches of similar length: rows are taken in order of their sequence's length. @param adapters that run in one pass */
+/** Batches of rows of similar length. @param adapters the number that run in one pass */
 function batches(
   rows: readonly EncodedRow[],
   architecture: Architecture,
@@ -94,7 +94,7 @@ function batches(
     const sequences: Sequence[] = [];
     const asks: Ask[] = [];
     const placed = members.map((row) => {
-      const layout = layouts[row] as Layout;
+      const layout = layouts[row] as RowLayout;
       const firstAsk = asks.length;
       for (const ask of layout.asks) asks.push({ ...ask, sequence: sequences.length });
       sequences.push(layout.sequence);
@@ -106,7 +106,7 @@ function batches(
   };
   let asks = 0;
   for (const row of order) {
-    const layout = layouts[row] as Layout;
+    const layout = layouts[row] as RowLayout;
     const width = lengths[row] as number;
     const fits =
       (members.length + 1) * width * adapters <= limits.tokens &&
@@ -122,7 +122,7 @@ function batches(
   return out;
 }
 
-/** The limits that were given, or those that fit the memory that there is. */
+/** The given limits, or limits that fit the memory budget. */
 function limitsFor(
   { budget, model }: CompiledGraphs,
   layout: AdapterLayout,
@@ -150,8 +150,8 @@ function limitsFor(
   return { tokens, logits: sizes(tokens).logits };
 }
 
-/** -log p of a row's candidates, [candidates], from that of the batch's asked tokens. */
-function candidateNlls({ asks, candidates }: Layout, nll: Float32Array, firstAsk: number): Float64Array {
+/** -log p of a row's candidates, [candidates], from -log p of the batch's scored tokens. */
+function candidateNlls({ asks, candidates }: RowLayout, nll: Float32Array, firstAsk: number): Float64Array {
   const totals = new Float64Array(candidates);
   asks.forEach(({ candidate }, k) => {
     totals[candidate] = (totals[candidate] as number) + (nll[firstAsk + k] as number);
@@ -160,32 +160,31 @@ function candidateNlls({ asks, candidates }: Layout, nll: Float32Array, firstAsk
 }
 
 export interface ScoringOptions {
-  readonly limits?: ScoringLimits;
-  /** Called after each batch. @param rows of this batch */
+  readonly meter: Meter;
+  readonly limits?: ScoringLimits | undefined;
+  /** Called after each batch. @param rows number of the batch's rows. @param done batches so far. @param of all batches */
   readonly onBatch?: (rows: number, done: number, of: number) => void;
 }
 
-/** What one row has under each mixture. */
+/** The losses of one row under each mixture. */
 interface ScoredRow {
-  /** Its place among the rows. */
+  /** Its index among the rows. */
   readonly row: number;
-  readonly layout: Layout;
-  /** Nats: one list a mixture, one number a candidate. */
+  readonly layout: RowLayout;
+  /** Nats: one list per mixture, one number per candidate. */
   readonly nlls: readonly Float64Array[];
 }
 
-/** Scores rows under each mixture, batch by batch: in an order of its own. */
+/** Scores rows under each mixture, batch by batch, in ascending order of their lengths. */
 async function* scoreRows(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  members: readonly AdapterValues[],
+  { layout, members }: Adapters,
   mixtures: readonly (readonly number[])[],
   rows: readonly EncodedRow[],
-  meter: Meter,
-  { limits, onBatch }: ScoringOptions,
+  { meter, limits, onBatch }: ScoringOptions,
 ): AsyncGenerator<ScoredRow> {
   const { adapters, sums } = neededAdapters(layout, members, mixtures.map(mixFactors));
-  // One adapter alone, or the base, needs no logits outside its graph.
+  // A mixture of one adapter, or the base alone, needs no logits outside its graph.
   const alone = sums.map((factors) => (factors.every((x) => x === 0 || x === 1) ? factors.indexOf(1) : undefined));
   const chosen = limitsFor(compiledGraphs, layout, rows, adapters.length, limits);
   const plan = batches(rows, compiledGraphs.model.architecture, chosen, adapters.length);
@@ -214,22 +213,20 @@ async function* scoreRows(
 
 /**
  * Scores rows under each mixture.
- * @param mixtures one weight a member, or empty for the base model
+ * @param mixtures of each mixture one weight per member, or no weight for the base model
  */
 export async function scoreMixtures(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  members: readonly AdapterValues[],
+  adapters: Adapters,
   mixtures: readonly (readonly number[])[],
   rows: readonly EncodedRow[],
-  meter: Meter,
-  options: ScoringOptions = {},
+  options: ScoringOptions,
 ): Promise<Score[]> {
   const totals = mixtures.map(() => ({ nllSum: 0, tokens: 0, correct: 0, choiceRows: 0, examples: 0 }));
   const classes = choiceClasses(rows);
   const labels: number[] = [];
   const guesses: number[][] = mixtures.map(() => []);
-  for await (const scored of scoreRows(compiledGraphs, layout, members, mixtures, rows, meter, options)) {
+  for await (const scored of scoreRows(compiledGraphs, adapters, mixtures, rows, options)) {
     const { answer, scored: tokens } = scored.layout;
     const own = classes[scored.row];
     if (own !== undefined) labels.push(own[answer]!);
@@ -251,48 +248,44 @@ export async function scoreMixtures(
   }));
 }
 
-/** The candidate with the lowest -log p. Ties go to the earlier one, as an argmax over log-likelihoods has it. */
+/** The candidate with the lowest -log p. Of equal candidates, the first one, as in an argmax over log-likelihoods. */
 export function likeliest(nlls: Float64Array): number {
   return nlls.indexOf(Math.min(...nlls));
 }
 
 /**
- * -log p of each row's choices, nats, under one mixture; of a row without choices, of its completion alone.
- * @param weights one a member
+ * -log p of each row's choices under one mixture, nats; of its completion, where a row has no choices.
+ * @param weights one per member
  */
 export async function choiceNlls(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  members: readonly AdapterValues[],
+  adapters: Adapters,
   weights: readonly number[],
   rows: readonly EncodedRow[],
-  meter: Meter,
-  options: ScoringOptions = {},
+  options: ScoringOptions,
 ): Promise<Float64Array[]> {
   const out: Float64Array[] = [];
-  for await (const { row, nlls } of scoreRows(compiledGraphs, layout, members, [weights], rows, meter, options)) {
+  for await (const { row, nlls } of scoreRows(compiledGraphs, adapters, [weights], rows, options)) {
     out[row] = nlls[0] as Float64Array;
   }
   return out;
 }
 
-/** Logits of the rows' scored tokens for the base and every member, kept with the runtime batch by batch. */
+/** Logits of one batch's scored tokens under the base and every member, which stay with the runtime. */
 export interface KeptLogits {
-  /** [1 + M, S, V], the base's first. */
+  /** [1 + M, S, V], the base model's first. */
   readonly logits: ResidentTensor;
   readonly targets: HostTensor;
   /** Scored tokens of the batch. */
   readonly tokens: number;
 }
 
-/** Runs base and members once over rows (their own completions alone) and keeps the logits; the caller frees them. */
+/** Runs base and members once over rows (their completions, not other choices) and keeps the logits. The caller frees them. */
 export async function keepLogits(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  members: readonly AdapterValues[],
+  { layout, members }: Adapters,
   rows: readonly EncodedRow[],
-  meter: Meter,
-  limits?: ScoringLimits,
+  { meter, limits }: Omit<ScoringOptions, "onBatch">,
 ): Promise<KeptLogits[]> {
   const adapters = [emptyAdapter(layout), ...members];
   const plain = rows.map(({ tokens, scored }) => ({ tokens, scored }));

@@ -1,11 +1,11 @@
-/** Margins and sketched per-example gradients of rows: what a client reveals for estimation. */
+/** Margins and sketched per-example gradients of rows: the values that a client reveals for estimation. */
 import { KindredError } from "../../shared/base/errors.js";
 import type { Graph } from "../../shared/graph/graph.js";
 import type { ResidentTensor } from "../../shared/runtimes/types.js";
 import type { AnswerPrefix } from "../../shared/sketch/answer-prefixes.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { EncodedRow } from "../data/types.js";
-import { type AdapterLayout, type AdapterValues, isFresh } from "./adapter.js";
+import { type Adapter, type AdapterLayout, isFresh } from "./adapter.js";
 import { batchesOf, type Comparison, marginFeeds } from "./batches.js";
 import { choiceClasses } from "./classes.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
@@ -14,29 +14,33 @@ import { comparisonsOf, negativeChoice } from "./negatives.js";
 
 export interface SketchingPlan extends SketchPlan {
   /**
-   * Choice rows of an example at most, where its choices allow it: beside the format row, one against each of the strongest negatives
-   * and the last against the rest together. 0: one answer row over the full vocabulary.
+   * Largest number of an example's choice rows, beside its format row: one row against each of the strongest negatives, the last
+   * row against all other negatives together. 0: one answer row over the full vocabulary.
    */
   readonly negatives: number;
-  /** How clients' answers begin, in sets: format rows against those that are not the example's own. @default none */
+  /** Sets of prefixes of clients' answers: format rows are against the prefixes that are not the example's own. @default none */
   readonly otherClientAnswers?: readonly (readonly AnswerPrefix[])[];
-  /** Format rows of an example against such sets at most; drawn ones stand for all. @default all */
+  /** Largest number of an example's format rows against such sets; drawn sets stand for all sets. @default all */
   readonly otherClientAnswersLimit?: number;
-  /** Says which answers rows are about, as `RowLabels` has it. @default false */
+  /** Whether the rows' labels are given (`RowLabels`). @default false */
   readonly labels?: boolean;
-  /** Tokens of a batch, padding included; per-example gradients take memory by the example. @default 1024, or what fits */
+  /** Tokens of a batch, padding included: memory grows with the examples of a batch. @default 1024, or fewer within the budget */
   readonly tokensPerBatch?: number;
+}
+
+export interface SketchingHooks {
+  readonly meter: Meter;
+  /** Called after each batch. @param done rows so far */
+  readonly onBatch?: (done: number) => void;
 }
 
 /** Sketches rows, in their order. @throws {KindredError} `task_failed` where a margin or gradient is not finite */
 export async function sketchRows(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  values: AdapterValues,
+  { layout, values }: Adapter,
   rows: readonly EncodedRow[],
   plan: SketchingPlan,
-  meter: Meter,
-  onBatch?: (done: number) => void,
+  { meter, onBatch }: SketchingHooks,
 ): Promise<LogisticRows> {
   const { projections = 1, tokensPerBatch } = plan;
   const dim = plan.dim * projections;
@@ -52,14 +56,8 @@ export async function sketchRows(
   let done = 0;
   try {
     const adapter = { trained, ...(frozen ? { frozen } : {}) };
-    const comparisons = await comparisonsOf(compiledGraphs, layout, adapter, rows, plan, meter);
-    const formOf = (of: Comparison | undefined): string =>
-      of === undefined ? "answer" : `${of.otherClientAnswers}-${of.negatives}`;
-    for (const form of new Set(comparisons.map(formOf))) {
-      const chosen = rows
-        .map((row, example) => ({ row, example, comparison: comparisons[example] }))
-        .filter(({ comparison }) => formOf(comparison) === form)
-        .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.example - b.example);
+    const comparisons = await comparisonsOf(compiledGraphs, { layout, feeds: adapter }, rows, plan, meter);
+    for (const [form, chosen] of byForm(rows, comparisons)) {
       const name = `sketch-${plan.dim}x${projections}-${plan.seed}-${form}${fresh ? "-fresh" : ""}`;
       const compared = chosen[0]!.comparison;
       const build = (): Graph => sketchGraph(model, layout, plan, { compared, fresh });
@@ -111,17 +109,42 @@ export async function sketchRows(
   return joined(margins, rows.length, dim, plan.labels ? answer : undefined);
 }
 
+interface ComparedRow {
+  readonly row: EncodedRow;
+  /** Index among all rows. */
+  readonly example: number;
+  readonly comparison: Comparison | undefined;
+}
+
+/** Rows by the form of their graph: the same numbers of negatives and of other clients' answers. Shorter rows come first. */
+function byForm(
+  rows: readonly EncodedRow[],
+  comparisons: readonly (Comparison | undefined)[],
+): Map<string, ComparedRow[]> {
+  const forms = new Map<string, ComparedRow[]>();
+  rows.forEach((row, example) => {
+    const comparison = comparisons[example];
+    const form = comparison === undefined ? "answer" : `${comparison.otherClientAnswers}-${comparison.negatives}`;
+    const chosen = forms.get(form) ?? [];
+    chosen.push({ row, example, comparison });
+    forms.set(form, chosen);
+  });
+  for (const chosen of forms.values())
+    chosen.sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.example - b.example);
+  return forms;
+}
+
 /** One margin of an example. */
 interface SketchedMargin {
   readonly example: number;
   readonly term: number;
   readonly margin: number;
   readonly sketch: Float32Array;
-  /** Class of the choice that it is against; -1: none, or several. */
+  /** Class of the choice that the margin is against; -1: no choice, or several choices. */
   readonly negative: number;
 }
 
-/** Margins in the examples' order, and in that of terms within each. @param answer [examples] right classes, where they are told */
+/** Margins in the order of examples, and of terms within an example. @param answer [examples] classes of right answers, where given */
 function joined(
   found: readonly SketchedMargin[],
   examples: number,
@@ -145,11 +168,11 @@ function joined(
   };
 }
 
-/** Tokens of a batch where nothing was said. @param rows by length */
+/** Tokens of a batch within the memory budget. @param rows in ascending order of length */
 function tokensThatFit(
   { budget }: CompiledGraphs,
   layout: AdapterLayout,
-  rows: readonly { readonly row: EncodedRow; readonly comparison: Comparison | undefined }[],
+  rows: readonly ComparedRow[],
   name: string,
   build: () => Graph,
 ): number {
@@ -158,5 +181,10 @@ function tokensThatFit(
   const places = rows.flatMap(({ comparison }) => comparison?.places ?? []);
   const K = Math.max(1, ...places.map(({ tokens }) => tokens.length));
   const encoded = rows.map(({ row }) => row);
-  return budget.tokensOfRows("sketching", layout, budget.graph(name, layout, build), encoded, most, { K });
+  return budget.tokensOfRows(
+    { purpose: "sketching", layout, graph: budget.graph(name, layout, build) },
+    encoded,
+    most,
+    { K },
+  );
 }

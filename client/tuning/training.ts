@@ -3,7 +3,8 @@ import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { HostTensor, ResidentTensor } from "../../shared/runtimes/types.js";
 import type { EncodedRow } from "../data/types.js";
-import type { AdapterLayout, AdapterValues } from "./adapter.js";
+import type { Architecture } from "../models/architecture.js";
+import type { Adapter, AdapterLayout, AdapterValues } from "./adapter.js";
 import { type Feeds, packRows, type Start, scoredTokens, trainingFeeds } from "./batches.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { adamwGraph, sumGraph, trainingGraph } from "./graphs.js";
@@ -12,7 +13,7 @@ import { type Member, MixedLogits } from "./mixing.js";
 export interface Schedule {
   readonly learningRate: number;
   readonly warmupSteps: number;
-  /** Steps until the learning rate is 0 again. */
+  /** Steps until the learning rate is 0 again; steps count from 0 over all rounds. */
   readonly totalSteps: number;
 }
 
@@ -25,34 +26,37 @@ export function learningRateAt({ learningRate, warmupSteps, totalSteps }: Schedu
 
 export interface TrainingPlan extends Schedule {
   readonly weightDecay: number;
-  /** A step's gradient is the mean over this many equal parts of the batch, one in memory at a time. @default 1 */
+  /** Equal parts that a batch is split into, one in memory at a time; the gradient is the whole batch's. @default 1 */
   readonly accumulate?: number;
-  /** Layers are computed a second time in the backward pass: less memory, about a third more time. @default false */
+  /** Whether layers are recomputed in the backward pass: less memory, about a third more time. @default false */
   readonly checkpoint?: boolean;
   /** Largest L2 norm of a step's gradient; 0 for none. */
   readonly clipNorm: number;
   /** Draws the dropout masks. */
   readonly seed: number | bigint;
-  /** Where in the schedule this stretch begins, and how many steps it has. */
+  /** First step in the schedule, and the number of steps. */
   readonly firstStep: number;
   readonly steps: number;
 }
 
 export interface TrainingHooks {
-  /** Called after each step. @param loss nats a scored token */
+  readonly meter: Meter;
+  /** Fixed members whose logits' differences to the base are added to the loss's logits (boosting). */
+  readonly offset?: readonly Member[];
+  /** Called after each step. @param loss nats per scored token */
   readonly onStep?: (step: number, loss: number) => void;
-  /** Called after steps that are multiples of `every` and after the last, with the values so far. */
+  /** `onValues` is called after every `every` steps and after the last step, with the values so far. */
   readonly every?: number;
   readonly onValues?: (step: number, values: AdapterValues) => Promise<void>;
 }
 
 export interface TrainingOutcome {
   readonly values: AdapterValues;
-  /** One a step, nats a scored token. */
+  /** One per step, nats per scored token. */
   readonly losses: readonly number[];
 }
 
-/** Gives the rows of a step in batches of `batch`: every pass is a new order, drawn from the seed and the pass alone. */
+/** The rows of a step, in batches of `batch`. Every pass over the rows has a new order, drawn from the seed and the pass alone. */
 export function shuffledBatches<T>(rows: readonly T[], batch: number, seed: number | bigint): (step: number) => T[] {
   const perPass = Math.ceil(rows.length / batch);
   return (step) => {
@@ -63,23 +67,21 @@ export function shuffledBatches<T>(rows: readonly T[], batch: number, seed: numb
 }
 
 /**
+ * Trains an adapter from its given values.
  * @param batchAt the rows of a step of the schedule
- * @param offset fixed members whose logits' differences to the base are added to the loss's logits (boosting)
  * @throws {KindredError} `task_failed` where the loss or the gradient is not finite
  */
 export async function trainAdapter(
   compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  start: AdapterValues,
+  { layout, values: start }: Adapter,
   batchAt: (step: number) => readonly EncodedRow[],
   plan: TrainingPlan,
-  meter: Meter,
-  { onStep, every = 0, onValues, offset = [] }: TrainingHooks & { readonly offset?: readonly Member[] } = {},
+  { meter, onStep, every = 0, onValues, offset = [] }: TrainingHooks,
 ): Promise<TrainingOutcome> {
   const { runtime, model } = compiledGraphs;
   const boosting = offset.some(({ weight }) => weight !== 0);
-  const cut = cutFor(compiledGraphs, layout, batchAt, plan, boosting);
-  const { checkpoint } = cut;
+  const split = splitFor(compiledGraphs, layout, batchAt, plan, boosting);
+  const { checkpoint } = split;
   const name = `train${boosting ? "-offset" : ""}${checkpoint ? "-checkpoint" : ""}`;
   const step = await compiledGraphs.get(name, layout, () =>
     trainingGraph(model, layout, { offset: boosting, checkpoint }),
@@ -92,19 +94,10 @@ export async function trainAdapter(
   try {
     for (let s = plan.firstStep; s < plan.firstStep + plan.steps; s++) {
       const batch = batchAt(s);
-      const share = 1 / scoredTokens(batch);
       let loss = 0;
       let sum: ResidentTensor | undefined;
-      for (const part of cut.parts(batch)) {
-        const rows = part.map((at) => batch[at] as EncodedRow);
-        const starts = packRows(rows);
-        const feeds: Feeds = trainingFeeds(rows, model.architecture, share, starts);
-        if (layout.spec.dropout > 0) {
-          const [count, length] = feeds.tokens!.shape as [number, number];
-          const rng = (row: number): SeededRng => new SeededRng(plan.seed, "dropout", s, part[row] as number);
-          const shape = [count, length, layout.dropoutWidth] as const;
-          feeds.dropout = dropoutMask(shape, layout.spec.dropout, { rows, starts, rng });
-        }
+      for (const part of split.parts(batch)) {
+        const feeds = partFeeds(model.architecture, layout, { batch, part, seed: plan.seed, step: s });
         const added = mixer === undefined ? undefined : await mixer.offset(feeds);
         const run = await meter.run(
           step,
@@ -150,32 +143,56 @@ export async function trainAdapter(
   }
 }
 
-/** How steps are computed: their parts as indices of a batch's rows, and whether layers are computed again. */
-interface Cut {
+/** A part of a step's batch, and the stream that its dropout masks are drawn from. */
+interface Part {
+  readonly batch: readonly EncodedRow[];
+  /** Indices of its rows in the batch. */
+  readonly part: readonly number[];
+  readonly seed: number | bigint;
+  readonly step: number;
+}
+
+/** Feeds of a part of a batch, each token weighted by the scored tokens of the whole batch. */
+function partFeeds(architecture: Architecture, layout: AdapterLayout, { batch, part, seed, step }: Part): Feeds {
+  const rows = part.map((at) => batch[at] as EncodedRow);
+  const starts = packRows(rows);
+  const feeds: Feeds = trainingFeeds(rows, architecture, 1 / scoredTokens(batch), starts);
+  if (layout.spec.dropout > 0) {
+    const [count, length] = feeds.tokens!.shape as [number, number];
+    const rng = (row: number): SeededRng => new SeededRng(seed, "dropout", step, part[row] as number);
+    const shape = [count, length, layout.dropoutWidth] as const;
+    feeds.dropout = dropoutMask(shape, layout.spec.dropout, { rows, starts, rng });
+  }
+  return feeds;
+}
+
+/** How a batch is split: its parts, and whether layers are recomputed in the backward pass. */
+interface Split {
   readonly checkpoint: boolean;
+  /** Indices of a batch's rows, in parts. */
   readonly parts: (batch: readonly EncodedRow[]) => number[][];
 }
 
-/** What starting another part costs, in tokens: reading all weights, and products of fewer rows. */
+/** The cost of another part, in tokens: all weights are read again, and products have fewer rows. */
 const PART_TOKENS = 48;
-/** Steps whose rows are looked at before the first: enough to know their lengths, a few of what is to come. */
-const SEEN_STEPS = 8;
+/** Steps whose rows are read before the first step: enough to know the lengths of rows. */
+const PREVIEWED_STEPS = 8;
 
 /**
- * As the plan says, or so that each part fits the memory that there is, in the least time.
- * @throws {KindredError} `invalid_option` where no row fits, saying how much memory would do
+ * The split that the plan asks for, or the fastest one whose parts fit the memory budget.
+ * @throws {KindredError} `invalid_option` where no row fits, naming the memory that would do
  */
-function cutFor(
+function splitFor(
   { budget, model }: CompiledGraphs,
   layout: AdapterLayout,
   batchAt: (step: number) => readonly EncodedRow[],
   plan: TrainingPlan,
   offset: boolean,
-): Cut {
+): Split {
   const asked = plan.checkpoint ?? false;
   if (budget === undefined) return { checkpoint: asked, parts: (batch) => equalParts(batch, plan.accumulate ?? 1) };
   const room = budget.room("training", layout);
-  const seen = Math.min(plan.steps, SEEN_STEPS);
+  const seen = Math.min(plan.steps, PREVIEWED_STEPS);
   const batches = Array.from({ length: seen }, (_, s) => batchAt(plan.firstStep + s));
   const rows = batches.flat();
   const longest = {
@@ -208,12 +225,12 @@ function cutFor(
 const tokensOf = (rows: readonly EncodedRow[]): number =>
   rows.reduce((sum, { scored }) => sum + (scored.at(-1) as number), 0);
 
-/** Indices of a batch's rows in parts as large as fit, the longest rows first: rows of like length are together. */
+/** Indices of a batch's rows in parts as large as fit, the longest rows first: rows of similar length share a part. */
 function partsThatFit(batch: readonly EncodedRow[], fits: (rows: readonly EncodedRow[]) => boolean): number[][] {
   const order = batch.map((_, i) => i).sort((a, b) => tokensOf([batch[b]!]) - tokensOf([batch[a]!]) || a - b);
   const parts: number[][] = [];
   for (let from = 0; from < order.length; ) {
-    // The most that fit, one at least.
+    // Bisection: the most rows that fit, at least one.
     let [most, tooMany] = [1, order.length - from + 1];
     while (tooMany - most > 1) {
       const tried = (most + tooMany) >> 1;
@@ -226,7 +243,7 @@ function partsThatFit(batch: readonly EncodedRow[], fits: (rows: readonly Encode
   return parts;
 }
 
-/** Indices of a batch's rows in so many parts of like length. */
+/** Indices of a batch's rows in a number of equal parts, rows of similar length in one part. */
 function equalParts(batch: readonly EncodedRow[], parts: number): number[][] {
   const order = batch.map((_, i) => i);
   if (parts > 1) order.sort((a, b) => batch[a]!.tokens.length - batch[b]!.tokens.length || a - b);
@@ -234,15 +251,15 @@ function equalParts(batch: readonly EncodedRow[], parts: number): number[][] {
   return Array.from({ length: Math.ceil(batch.length / size) }, (_, i) => order.slice(i * size, (i + 1) * size));
 }
 
-/** Where a part's rows stand, and the streams that their masks are drawn from. */
+/** The positions of a part's rows, and the streams that their masks are drawn from. */
 interface Masked {
   readonly rows: readonly EncodedRow[];
   readonly starts: readonly Start[];
-  /** Of a row: its mask is the same however rows are packed and parted. */
+  /** The stream of a row: its mask does not depend on how rows are packed and split. */
   readonly rng: (row: number) => SeededRng;
 }
 
-/** [sequences * length, width]: 0 with probability p, else 1 / (1 - p); 0 where padded. */
+/** Factors [sequences * length, width]: 0 with probability p, else 1 / (1 - p); 0 where padded. */
 function dropoutMask(
   [count, length, width]: readonly [number, number, number],
   p: number,
@@ -260,7 +277,10 @@ function dropoutMask(
   return { shape: [count * length, width], data };
 }
 
-/** AdamW whose state stays with the runtime. */
+/** Tensors [P] of the optimiser. */
+type AdamWState = Readonly<Record<"values" | "moment1" | "moment2", ResidentTensor>>;
+
+/** AdamW (Loshchilov and Hutter 2019). Its state stays with the runtime. */
 export class AdamW {
   private taken = 0;
 
@@ -268,29 +288,30 @@ export class AdamW {
     private readonly compiledGraphs: CompiledGraphs,
     private readonly program: Awaited<ReturnType<CompiledGraphs["get"]>>,
     private readonly meter: Meter,
-    public values: ResidentTensor,
-    private moment1: ResidentTensor,
-    private moment2: ResidentTensor,
+    private state: AdamWState,
   ) {}
+
+  get values(): ResidentTensor {
+    return this.state.values;
+  }
 
   static async start(compiledGraphs: CompiledGraphs, values: Float32Array, meter: Meter): Promise<AdamW> {
     const size = values.length;
     const program = await compiledGraphs.get(`adamw-${size}`, undefined, () => adamwGraph(size));
     const up = (data: Float32Array): Promise<ResidentTensor> => compiledGraphs.runtime.upload({ shape: [size], data });
     const zeros = new Float32Array(size);
-    return new AdamW(compiledGraphs, program, meter, await up(values), await up(zeros), await up(zeros));
+    const state = { values: await up(values), moment1: await up(zeros), moment2: await up(zeros) };
+    return new AdamW(compiledGraphs, program, meter, state);
   }
 
-  /** One update by a gradient, which is freed. @param clipNorm 0 for none */
+  /** One update by a gradient, which is freed. @param clipNorm largest L2 norm of the gradient; 0 for no limit */
   async step(grad: ResidentTensor, rate: number, weightDecay: number, clipNorm: number): Promise<void> {
     this.taken++;
     const scalar = (value: number): HostTensor => ({ shape: [1], data: Float32Array.of(value) });
     const { resident } = await this.meter.run(
       this.program,
       {
-        values: this.values,
-        moment1: this.moment1,
-        moment2: this.moment2,
+        ...this.state,
         grad,
         rate: scalar(rate),
         decay: scalar(rate * weightDecay),
@@ -300,10 +321,8 @@ export class AdamW {
       },
       { fetch: [], keep: ["values", "moment1", "moment2"] },
     );
-    this.compiledGraphs.free(grad, this.values, this.moment1, this.moment2);
-    this.values = resident.values!;
-    this.moment1 = resident.moment1!;
-    this.moment2 = resident.moment2!;
+    this.compiledGraphs.free(grad, ...Object.values(this.state));
+    this.state = { values: resident.values!, moment1: resident.moment1!, moment2: resident.moment2! };
   }
 
   /** The sum of two gradients, both freed. */
@@ -320,6 +339,6 @@ export class AdamW {
   }
 
   free(): void {
-    this.compiledGraphs.free(this.values, this.moment1, this.moment2);
+    this.compiledGraphs.free(...Object.values(this.state));
   }
 }

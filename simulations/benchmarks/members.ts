@@ -55,7 +55,13 @@ async function compareMembers(runtime: Runtime, model: BaseModel, print: (line: 
   const prompts = randomRows(model, 1, LENGTH, 1).map(({ tokens }) => tokens.subarray(0, LENGTH));
   const plan = { maxNewTokens: NEW_TOKENS, ends: new Set<number>(), temperature: 0, topK: 0, topP: 1, seed: 0 };
   const write = (some: readonly AdapterValues[]): Promise<unknown> =>
-    generate(compiledGraphs, layout, some, Array(some.length).fill(1 / some.length), prompts, plan, new Meter());
+    generate(
+      compiledGraphs,
+      { layout, members: some, weights: Array(some.length).fill(1 / some.length) },
+      prompts,
+      plan,
+      { meter: new Meter() },
+    );
   await ratio(
     `${NEW_TOKENS} tokens written behind ${LENGTH}`,
     () => write(members),

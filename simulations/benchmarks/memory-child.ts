@@ -46,13 +46,13 @@ const meter = new Meter();
 if (trains) {
   const schedule = { learningRate: 1e-3, warmupSteps: 0, totalSteps: STEPS, firstStep: 0, steps: STEPS };
   const plan = { ...schedule, weightDecay: 0.01, clipNorm: 1, seed: 3, checkpoint: work === "checkpointed" };
-  await trainAdapter(compiledGraphs, layout, values, () => rows, plan, meter);
+  await trainAdapter(compiledGraphs, { layout, values }, () => rows, plan, { meter });
 } else if (work === "scoring") {
   const limits = { tokens: batch * length, logits: Number.POSITIVE_INFINITY };
-  await scoreMixtures(compiledGraphs, layout, [values], [[1]], rows, meter, { limits });
+  await scoreMixtures(compiledGraphs, { layout, members: [values] }, [[1]], rows, { meter, limits });
 } else {
   const plan = { ...sketch, negatives: 0, tokensPerBatch: batch * (length + 1) };
-  await sketchRows(compiledGraphs, layout, values, rows, plan, meter);
+  await sketchRows(compiledGraphs, { layout, values }, rows, plan, { meter });
 }
 const measured = peakRssBytes();
 await runtime.close();

@@ -70,9 +70,13 @@ async function timeSteps(runtime: Runtime, model: BaseModel): Promise<{ seconds:
   const ends: number[] = [];
   const compiledGraphs = new CompiledGraphs(runtime, model);
   const adapter = initialAdapter(layout, 3);
-  await trainAdapter(compiledGraphs, layout, adapter, () => rows, { ...plan, firstStep: 0, steps }, new Meter(), {
-    onStep: () => ends.push(performance.now()),
-  });
+  await trainAdapter(
+    compiledGraphs,
+    { layout, values: adapter },
+    () => rows,
+    { ...plan, firstStep: 0, steps },
+    { meter: new Meter(), onStep: () => ends.push(performance.now()) },
+  );
   await compiledGraphs.close();
   const seconds = median(ends.slice(WARM_UP).map((end, i) => (end - (ends[WARM_UP + i - 1] as number)) / 1000));
   return { seconds, first: ((ends[0] as number) - start) / 1000 };

@@ -95,7 +95,7 @@ export async function sketchPopulation(
   let flops = 0;
   try {
     const layout = layoutOf(compiledGraphs, task.adapter);
-    const adapter = { layout, start: initialAdapter(layout, task.adapter.initSeed) };
+    const adapter = { layout, values: initialAdapter(layout, task.adapter.initSeed) };
     const gate = new Semaphore(plan.concurrency);
     const one = async (at: number): Promise<void> => {
       throwIfAborted(signal);
@@ -118,7 +118,7 @@ export async function sketchPopulation(
       }
       const meter = new Meter(signal);
       try {
-        const sketches = await sketchDataset(compiledGraphs, dataset, task, adapter, meter);
+        const sketches = await sketchDataset(compiledGraphs, dataset, task, adapter, { meter });
         const counts = { trainExamples: String(dataset.train.length), flops: String(meter.flops) };
         await writeSketchFile(path, sketches, { ...marks, ...counts });
         flops += meter.flops;

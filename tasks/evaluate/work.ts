@@ -8,7 +8,8 @@ export const work: Work<Evaluate, EvaluateResult> = async (task, tools) => {
   const layout = tools.layout(task.adapter);
   const members = await tools.adapters(layout, task.adapter, task.members);
   const rows = tools.rows(task.split, task.examplesLimit);
-  const scores = await scoreMixtures(compiledGraphs, layout, members, task.mixtures, rows, meter, {
+  const scores = await scoreMixtures(compiledGraphs, { layout, members }, task.mixtures, rows, {
+    meter,
     onBatch: (_, done, of) => io.progress(done / of),
   });
   return { scores };

@@ -8,5 +8,11 @@ export const work: Work<FitWeights, FitWeightsResult> = async (task, tools) => {
   const layout = tools.layout(task.adapter);
   const members = await tools.adapters(layout, task.adapter, task.members);
   const rows = tools.rows("validation");
-  return await fitEnsembleWeights(compiledGraphs, layout, members, task.prior, task.strength, rows, meter);
+  return await fitEnsembleWeights(
+    compiledGraphs,
+    { layout, members },
+    rows,
+    { prior: task.prior, strength: task.strength },
+    meter,
+  );
 };

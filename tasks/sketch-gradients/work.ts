@@ -9,8 +9,12 @@ export const work: Work<SketchGradients, SketchGradientsResult> = async (task, t
   const layout = tools.layout(task.adapter);
   const start = await tools.adapter(layout, task.adapter, task.start);
   const dataset = tools.dataset();
-  const sketches = await sketchDataset(compiledGraphs, dataset, task, { layout, start }, meter, (share) =>
-    io.progress(share),
+  const sketches = await sketchDataset(
+    compiledGraphs,
+    dataset,
+    task,
+    { layout, values: start },
+    { meter, onShare: (share) => io.progress(share) },
   );
   return { rows: encodeSketches(sketches), trainExamples: dataset.train.length };
 };

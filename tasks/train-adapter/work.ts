@@ -18,12 +18,11 @@ export const work: Work<TrainAdapter, TrainAdapterResult> = async (task, tools) 
   if (task.validateStart) await validation.take(0, start);
   const { values, losses } = await trainAdapter(
     tools.compiledGraphs,
-    layout,
-    start,
+    { layout, values: start },
     shuffledBatches(rows, training.batch, training.seed),
     training,
-    tools.meter,
     {
+      meter: tools.meter,
       offset,
       every: task.validateEvery,
       onStep: (step) => tools.io.progress((step + 1 - training.firstStep) / (training.steps + 1)),
@@ -73,7 +72,7 @@ class Validation {
     const members = [values, ...this.offset.map((member) => member.values)];
     const mixture = [1, ...this.offset.map(({ weight }) => weight)];
     const rows = this.tools.rows("validation");
-    const [score] = await scoreMixtures(compiledGraphs, this.layout, members, [mixture], rows, meter);
+    const [score] = await scoreMixtures(compiledGraphs, { layout: this.layout, members }, [mixture], rows, { meter });
     const { nllSum, tokens } = score!;
     this.points.push({ step, nllSum, tokens });
     const loss = nllSum / tokens;

@@ -126,13 +126,19 @@ async function runAdapter(
   });
   const schedule = { learningRate: 0.01, warmupSteps: 1, totalSteps: 4, firstStep: 0, steps: 4 };
   const plan = { ...schedule, weightDecay: 0.01, clipNorm: 1, seed: 5 };
-  const { losses } = await trainAdapter(compiledGraphs, layout, values, () => rows, plan, meter);
+  const { losses } = await trainAdapter(compiledGraphs, { layout, values }, () => rows, plan, { meter });
   const tuned = { logits, gradient: tensors.grad!.data, loss: tensors.loss!.data, losses: Float32Array.from(losses) };
   if (settings.kind === "full") {
     await compiledGraphs.close();
     return tuned;
   }
-  const sketched = await sketchRows(compiledGraphs, layout, values, rows, { dim: 8, seed: 9, negatives: 1 }, meter);
+  const sketched = await sketchRows(
+    compiledGraphs,
+    { layout, values },
+    rows,
+    { dim: 8, seed: 9, negatives: 1 },
+    { meter },
+  );
   await compiledGraphs.close();
   return { ...tuned, margins: sketched.margin, sketches: sketched.sketch };
 }

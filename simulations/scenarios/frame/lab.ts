@@ -116,7 +116,9 @@ export class Lab {
       steps,
     };
     const batches = shuffledBatches(rows, batch, seed);
-    const { values } = await trainAdapter(this.compiledGraphs, this.layout, start, batches, plan, meter);
+    const { values } = await trainAdapter(this.compiledGraphs, { layout: this.layout, values: start }, batches, plan, {
+      meter,
+    });
     return { values, flops: meter.flops, seconds: meter.computeSeconds };
   }
 
@@ -150,7 +152,9 @@ export class Lab {
     for (const i of clients) {
       const rows = this.datasets[i]![split];
       const meter = new Meter(this.signal);
-      const [score] = await scoreMixtures(this.compiledGraphs, this.layout, members, [weights], rows, meter);
+      const [score] = await scoreMixtures(this.compiledGraphs, { layout: this.layout, members }, [weights], rows, {
+        meter,
+      });
       const { nllSum, tokens, correct, choiceRows } = score!;
       scores.push({
         loss: nllSum / (choiceRows > 0 ? rows.length : tokens),

@@ -163,7 +163,13 @@ export async function eachGradient(
   );
   for (const batch of batched(rows, GRADIENT_TOKENS)) {
     const own = batch.map(({ row }) => row);
-    const comparisons = await comparisonsOf(compiledGraphs, layout, adapter, own, { negatives, seed: 0 }, meter);
+    const comparisons = await comparisonsOf(
+      compiledGraphs,
+      { layout, feeds: adapter },
+      own,
+      { negatives, seed: 0 },
+      meter,
+    );
     const feeds = marginFeeds(
       own,
       model.architecture,

@@ -132,7 +132,13 @@ test("a model of a defined family is opened, and steps of training lower its los
   const plan = { learningRate: 0.02, warmupSteps: 0, totalSteps: 8, firstStep: 0, steps: 8 };
   const rest = { weightDecay: 0, clipNorm: 1, seed: 1 };
   const start = initialAdapter(layout, 1);
-  const { losses } = await trainAdapter(compiledGraphs, layout, start, () => rows, { ...plan, ...rest }, new Meter());
+  const { losses } = await trainAdapter(
+    compiledGraphs,
+    { layout, values: start },
+    () => rows,
+    { ...plan, ...rest },
+    { meter: new Meter() },
+  );
   await compiledGraphs.close();
   assert.equal(losses.length, 8);
   assert.ok(losses[0]! > 0.5 && losses.at(-1)! < losses[0]! - 0.1, losses.join(" "));

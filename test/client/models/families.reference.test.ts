@@ -113,7 +113,9 @@ for (const name of Object.keys(curves).filter((key) => key !== "settings")) {
     const start = adapterFromTensors(layout, values, name);
     const steps: number = curves[name].length;
     const plan = { ...curves.settings, totalSteps: steps, seed: 0, firstStep: 0, steps };
-    const { losses } = await trainAdapter(compiledGraphs, layout, start, () => rowsOf(tokens), plan, new Meter());
+    const { losses } = await trainAdapter(compiledGraphs, { layout, values: start }, () => rowsOf(tokens), plan, {
+      meter: new Meter(),
+    });
     for (const [step, loss] of losses.entries()) {
       const expected: number = curves[name][step];
       assert.ok(Math.abs(loss - expected) <= 1e-3 * expected, `step ${step}: ${loss}, PEFT has ${expected}`);

@@ -61,11 +61,10 @@ for (const name of readdirSync(ROOT)) {
     const rest = { weightDecay: 0.01, clipNorm: 1, seed: 1 };
     const { losses } = await trainAdapter(
       compiledGraphs,
-      layout,
-      values,
+      { layout, values },
       () => rows,
       { ...plan, ...rest },
-      new Meter(),
+      { meter: new Meter() },
     );
     const expected = await readTensor(file, "losses");
     losses.forEach((loss, step) => {

@@ -143,7 +143,7 @@ for (const [model, settings] of [
     const { compiledGraphs, layout } = opened(model, settings);
     const start = initialAdapter(layout, 3);
     const plan = { dim: 24, seed: 11, negatives: 0 };
-    const sketched = await sketchRows(compiledGraphs, layout, start, rows, plan, new Meter());
+    const sketched = await sketchRows(compiledGraphs, { layout, values: start }, rows, plan, { meter: new Meter() });
     const program = await compiledGraphs.get("per-example", layout, () => perExampleGraph(model, layout));
     const frozen = layout.frozenSize > 0 ? { frozen: { shape: [layout.frozenSize], data: start.frozen } } : {};
     const { tensors } = await new Meter().run(program, {
@@ -170,13 +170,15 @@ for (const [model, settings] of [
     const { compiledGraphs, layout } = opened(model, settings);
     const members = [1, 2, 3].map((seed) => drawn(layout, seed));
     const mixtures = [[], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.3, 0.4]];
-    const together = await scoreMixtures(compiledGraphs, layout, members, mixtures, rows, new Meter());
+    const together = await scoreMixtures(compiledGraphs, { layout, members }, mixtures, rows, { meter: new Meter() });
     for (const [j, member] of members.entries()) {
-      const [alone] = await scoreMixtures(compiledGraphs, layout, [member], [[1]], rows, new Meter());
+      const [alone] = await scoreMixtures(compiledGraphs, { layout, members: [member] }, [[1]], rows, {
+        meter: new Meter(),
+      });
       assert.ok(Math.abs(together[j + 1]!.nllSum - alone!.nllSum) < 1e-4 * alone!.nllSum);
     }
     const zeros = [emptyAdapter(layout)];
-    const [base] = await scoreMixtures(compiledGraphs, layout, zeros, [[1]], rows, new Meter());
+    const [base] = await scoreMixtures(compiledGraphs, { layout, members: zeros }, [[1]], rows, { meter: new Meter() });
     assert.ok(Math.abs(together[0]!.nllSum - base!.nllSum) < 1e-5 * base!.nllSum);
     assert.ok(Math.abs(together[1]!.nllSum - base!.nllSum) > 1e-2, "the adapter changes nothing");
   });
@@ -186,7 +188,9 @@ for (const [model, settings] of [
     const member = drawn(layout, 4);
     const plan = { maxNewTokens: 4, ends: new Set<number>(), temperature: 0, topK: 0, topP: 1, seed: 0 };
     const prompts = [Int32Array.of(1, 9, 4, 7), Int32Array.of(1, 5)];
-    const made = await generate(compiledGraphs, layout, [member], [1], prompts, plan, new Meter());
+    const made = await generate(compiledGraphs, { layout, members: [member], weights: [1] }, prompts, plan, {
+      meter: new Meter(),
+    });
     for (const [i, { tokens }] of made.entries()) {
       const text = [...prompts[i]!];
       for (const token of tokens) {
@@ -205,7 +209,8 @@ test("dropout falls on what an adapter gives, in training alone and by the seed"
     const schedule = { learningRate: 0.02, warmupSteps: 0, totalSteps: 6, firstStep: 0, steps: 6 };
     const plan = { ...schedule, weightDecay: 0, clipNorm: 1, seed };
     const start = initialAdapter(layout, 3);
-    return (await trainAdapter(compiledGraphs, layout, start, () => rows, plan, new Meter())).losses;
+    return (await trainAdapter(compiledGraphs, { layout, values: start }, () => rows, plan, { meter: new Meter() }))
+      .losses;
   };
   const plain = await losses(HOULSBY, 1);
   const dropped = await losses({ ...HOULSBY, dropout: 0.3 }, 1);

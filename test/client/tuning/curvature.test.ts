@@ -68,7 +68,7 @@ async function exactHessian(): Promise<Matrix> {
 test("products, trace and largest eigenvalue are those of the exact Hessian", async () => {
   const exact = await exactHessian();
   const size = layout.trainedSize;
-  const hessian = new HessianProducts(compiledGraphs, layout, values, rows, new Meter());
+  const hessian = new HessianProducts(compiledGraphs, { layout, values }, rows, { meter: new Meter() });
   const found = await curvature(hessian, size, { probes: 200, seed: 3, tolerance: 1e-4 });
 
   const probe = Float32Array.from({ length: size }, () => rng.normal());
@@ -91,6 +91,6 @@ test("products, trace and largest eigenvalue are those of the exact Hessian", as
 });
 
 test("an estimate of one probe is refused: it has no standard error", async () => {
-  const hessian = new HessianProducts(compiledGraphs, layout, values, rows, new Meter());
+  const hessian = new HessianProducts(compiledGraphs, { layout, values }, rows, { meter: new Meter() });
   await assert.rejects(curvature(hessian, layout.trainedSize, { probes: 1, seed: 0 }), /probes is 1/);
 });

@@ -59,11 +59,10 @@ for (const path of ["llama/tied", "families/gpt2", "families/gptj", "families/py
     const rest = { weightDecay: 0, clipNorm: 1, seed: 1 };
     const { losses, values } = await trainAdapter(
       compiledGraphs,
-      layout,
-      start,
+      { layout, values: start },
       () => rows,
       { ...plan, ...rest },
-      new Meter(),
+      { meter: new Meter() },
     );
     const expected = await readTensor(file, "losses");
     assert.ok(expected.at(-1)! < 0.8 * expected[0]!, "the training changes little");
@@ -97,7 +96,9 @@ async function severalAtOnce(
   assert.ok(off(first!, (await nll([zeros]))[0]!) <= 1e-5);
   assert.ok(off(second!, (await nll([trained]))[0]!) <= 1e-5);
   assert.ok(off(first!, second!) > 0.1);
-  const [mixed, base] = await scoreMixtures(compiledGraphs, layout, [zeros, trained], [[1, 0], []], rows, new Meter());
+  const [mixed, base] = await scoreMixtures(compiledGraphs, { layout, members: [zeros, trained] }, [[1, 0], []], rows, {
+    meter: new Meter(),
+  });
   assert.ok(Math.abs(mixed!.nllSum - base!.nllSum) <= 1e-5 * base!.nllSum);
 }
 

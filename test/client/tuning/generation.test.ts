@@ -81,7 +81,7 @@ for (const [path, weights] of [
 ] as const) {
   test(`${path.at(-1)}, weights ${JSON.stringify(weights)}: each token is the likeliest after those before it`, async () => {
     const { compiledGraphs, layout, members } = await opened(...path);
-    const got = await generate(compiledGraphs, layout, members, weights, prompts, GREEDY, new Meter());
+    const got = await generate(compiledGraphs, { layout, members, weights }, prompts, GREEDY, { meter: new Meter() });
     for (const [i, prompt] of prompts.entries()) {
       const tokens = [...prompt];
       while (tokens.length < prompt.length + GREEDY.maxNewTokens) {
@@ -97,7 +97,13 @@ for (const [path, weights] of [
 test("an end ends its own row, is not part of it, and the prompts beside it change nothing", async () => {
   const { compiledGraphs, layout, members } = await opened("llama", "tied");
   const run = (which: readonly Int32Array[], plan: Partial<GenerationPlan>) =>
-    generate(compiledGraphs, layout, members, [1, 0, 0], which, { ...GREEDY, ...plan }, new Meter());
+    generate(
+      compiledGraphs,
+      { layout, members, weights: [1, 0, 0] },
+      which,
+      { ...GREEDY, ...plan },
+      { meter: new Meter() },
+    );
   const free = await run(prompts, {});
   const end = free[0]!.tokens[4]!;
   const first = free.map(({ tokens }) => tokens.indexOf(end));
@@ -115,9 +121,9 @@ test("drawn tokens come from the seed, and another seed draws others", async () 
   const { compiledGraphs, layout, members } = await opened("llama", "tied");
   const draw = async (seed: number) => {
     const plan = { ...GREEDY, temperature: 1, topK: 50, topP: 0.95, seed };
-    return (await generate(compiledGraphs, layout, members, [], prompts, plan, new Meter())).map(({ tokens }) => [
-      ...tokens,
-    ]);
+    return (
+      await generate(compiledGraphs, { layout, members, weights: [] }, prompts, plan, { meter: new Meter() })
+    ).map(({ tokens }) => [...tokens]);
   };
   assert.deepEqual(await draw(1), await draw(1));
   assert.notDeepEqual(await draw(1), await draw(2));
@@ -156,7 +162,9 @@ test("stories260K tells its public story", { skip: DATA === undefined && "KINDRE
   const compiledGraphs = new CompiledGraphs(runtime, model);
   const layout = loraLayout(model.architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
   const plan = { ...GREEDY, maxNewTokens: tokens.length - 1 };
-  const [story] = await generate(compiledGraphs, layout, [], [], [Int32Array.of(1)], plan, new Meter());
+  const [story] = await generate(compiledGraphs, { layout, members: [], weights: [] }, [Int32Array.of(1)], plan, {
+    meter: new Meter(),
+  });
   assert.deepEqual([1, ...story!.tokens], tokens);
   await compiledGraphs.close();
 });

@@ -66,7 +66,9 @@ test("a step is cut into the parts that fit, trains as the whole one does, and s
     const log = Object.assign(Object.create(silentLog), { info: (_: string, facts: unknown) => said.push(facts) });
     const budget = limit === undefined ? undefined : new MemoryBudget(limit, model, log, true);
     const compiledGraphs = new CompiledGraphs(runtime, model, budget);
-    const { losses } = await trainAdapter(compiledGraphs, layout, start, () => rows, plan, new Meter());
+    const { losses } = await trainAdapter(compiledGraphs, { layout, values: start }, () => rows, plan, {
+      meter: new Meter(),
+    });
     return { losses: Float32Array.from(losses), said };
   };
   const free = await train();
@@ -78,7 +80,7 @@ test("a step is cut into the parts that fit, trains as the whole one does, and s
   for (const { losses } of [roomy, tight]) assert.ok(difference(losses, free.losses) < 1e-5);
   await assert.rejects(train(idleBytes(model)), {
     code: "invalid_option",
-    message: /is too little: training needs at least \d+ MiB for its longest row of 39 tokens/,
+    message: /is too little; training needs at least \d+ MiB for its longest row of 39 tokens/,
   });
   await runtime.close();
 });

@@ -89,11 +89,10 @@ const sketchedOf = (
 ): Promise<LogisticRows> =>
   sketchRows(
     compiledGraphs,
-    layout,
-    start,
+    { layout, values: start },
     rows,
     { dim: DIM, seed: 5, negatives, otherClientAnswers, ...more },
-    new Meter(),
+    { meter: new Meter() },
   );
 const sketched = (
   negatives: number,
@@ -329,7 +328,7 @@ test("the gradients of margins over several tokens are those of finite differenc
     trained: { shape: [layout.trainedSize], data: values.trained },
     frozen: { shape: [layout.frozenSize], data: values.frozen },
   });
-  const comparisons = await comparisonsOf(compiledGraphs, layout, adapter(start), rows, plan, new Meter());
+  const comparisons = await comparisonsOf(compiledGraphs, { layout, feeds: adapter(start) }, rows, plan, new Meter());
   const compared = comparisons[0]!;
   assert.deepEqual([compared.otherClientAnswers, compared.negatives], [3, 2]);
   const program = await compiledGraphs.get("tree", layout, () =>
@@ -372,7 +371,7 @@ test("sets of other clients' answers drawn for a row stand for all: in the mean 
   const sets = [...OTHERS, [[9, 30, 5]], [[100]], [[9, 30, 41, 7]]];
   const draw = (seed: number, of = rows) => {
     const plan = { negatives: 16, otherClientAnswers: sets, otherClientAnswersLimit: 2, seed };
-    return comparisonsOf(compiledGraphs, layout, {}, of, plan, new Meter());
+    return comparisonsOf(compiledGraphs, { layout, feeds: {} }, of, plan, new Meter());
   };
   const places = await chances(rows[0]!, sets);
   const odds = sets.map((_, f) => places.reduce((sum, place) => sum + place.sets[f]! / place.own, 0));
@@ -417,7 +416,7 @@ test("sets of other clients' answers drawn for a row stand for all: in the mean 
 
   const plan = { dim: DIM, seed: 7, negatives: 16, otherClientAnswers: sets };
   const sketch = (more: { otherClientAnswersLimit?: number }) =>
-    sketchRows(compiledGraphs, layout, start, [rows[0]!], { ...plan, ...more }, new Meter());
+    sketchRows(compiledGraphs, { layout, values: start }, [rows[0]!], { ...plan, ...more }, { meter: new Meter() });
   const format = ({ margin, term }: LogisticRows) => [...margin].filter((_, r) => term[r] === ROW_TERMS.format);
   const [all, two] = [format(await sketch({})), format(await sketch({ otherClientAnswersLimit: 2 }))];
   assert.deepEqual([all.length, two.length], [6, 3]);

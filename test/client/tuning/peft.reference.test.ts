@@ -136,8 +136,7 @@ for (const run of ["both", "frozen-a", "accumulated", "strong-decay", "rslora"])
     const batches: EncodedRow[][] = fixture.batches.map((rows: JsonRow[]) => rows.map(encoded));
     const outcome = await trainAdapter(
       compiledGraphs,
-      layout,
-      await valuesOf(layout, peft("init", "adapter_model.safetensors")),
+      { layout, values: await valuesOf(layout, peft("init", "adapter_model.safetensors")) },
       (step) => batches.slice(step * accumulation, (step + 1) * accumulation).flat(),
       {
         learningRate: fixture.learningRate,
@@ -150,7 +149,7 @@ for (const run of ["both", "frozen-a", "accumulated", "strong-decay", "rslora"])
         firstStep: 0,
         steps,
       },
-      new Meter(),
+      { meter: new Meter() },
     );
     outcome.losses.forEach((loss, step) => {
       assert.ok(
@@ -238,7 +237,7 @@ test("the sketch inside the graph is the projection of the per-example gradients
   const layout = layoutFor(true);
   const start = initialAdapter(layout, 3);
   const plan = { dim: 40, seed: 11, negatives: 0 };
-  const sketched = await sketchRows(compiledGraphs, layout, start, rows, plan, new Meter());
+  const sketched = await sketchRows(compiledGraphs, { layout, values: start }, rows, plan, { meter: new Meter() });
   const program = await compiledGraphs.get("per-example", layout, () => perExampleGraph(compiledGraphs.model, layout));
   const { tensors } = await new Meter().run(program, {
     ...marginFeeds(rows, compiledGraphs.model.architecture),

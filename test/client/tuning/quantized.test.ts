@@ -79,13 +79,14 @@ async function trained(model: BaseModel, settings = LORA): Promise<{ losses: rea
   const layout = adapterLayout(model, settings);
   const { losses, values } = await trainAdapter(
     compiledGraphs,
-    layout,
-    initialAdapter(layout, 3),
+    { layout, values: initialAdapter(layout, 3) },
     () => rows,
     PLAN,
-    new Meter(),
+    { meter: new Meter() },
   );
-  const [score] = await scoreMixtures(compiledGraphs, layout, [values], [[1]], rows, new Meter());
+  const [score] = await scoreMixtures(compiledGraphs, { layout, members: [values] }, [[1]], rows, {
+    meter: new Meter(),
+  });
   await compiledGraphs.close();
   return { losses, scored: score!.nllSum / score!.tokens };
 }

@@ -67,7 +67,7 @@ async function logProbabilities(tokens: Int32Array, from: number, weights: reado
 test("a mixture's loss is that of base + sum of w (member - base), for the base, a member and proper mixtures", async () => {
   const rows = [row(1), row(2), row(3)];
   const mixtures = [[], [0, 1, 0], [0.3, 0.5, 0], [1, 0.5, 0.25], [0, 0, 0]];
-  const scores = await scoreMixtures(compiledGraphs, layout, members, mixtures, rows, new Meter());
+  const scores = await scoreMixtures(compiledGraphs, { layout, members }, mixtures, rows, { meter: new Meter() });
   for (const [m, weights] of mixtures.entries()) {
     let expected = 0;
     for (const { tokens, scored } of rows) expected -= await logProbabilities(tokens, scored[0]!, weights);
@@ -89,7 +89,7 @@ test("the right choice is found by total log-likelihood, whatever the choices sh
     [[30, 31, 32], [30], [33, 34]],
   ];
   const rows = sets.flatMap((choices, s) => [0, 1, 2, 3].map((i) => row(10 * s + i, choices)));
-  const [score] = await scoreMixtures(compiledGraphs, layout, members, [[1, 0, 0]], rows, new Meter());
+  const [score] = await scoreMixtures(compiledGraphs, { layout, members }, [[1, 0, 0]], rows, { meter: new Meter() });
   let right = 0;
   for (const { tokens, choices } of rows) {
     const prompt = tokens.slice(0, choices!.promptLength);
@@ -108,15 +108,15 @@ test("fitted weights minimise the stated objective: no small step is better, non
   const rows = [1, 2, 3, 4, 5, 6].map((seed) => row(seed));
   const prior = [1, 0, 0];
   const strength = 2;
-  const fit = await fitEnsembleWeights(compiledGraphs, layout, members, prior, strength, rows, new Meter());
+  const fit = await fitEnsembleWeights(compiledGraphs, { layout, members }, rows, { prior, strength }, new Meter());
   const objective = async (weights: readonly number[]): Promise<number> => {
-    const [score] = await scoreMixtures(compiledGraphs, layout, members, [weights], rows, new Meter());
+    const [score] = await scoreMixtures(compiledGraphs, { layout, members }, [weights], rows, { meter: new Meter() });
     const away = weights.reduce((sum, w, j) => sum + (w - prior[j]!) ** 2, 0);
     return score!.nllSum / score!.tokens + ((strength / rows.length) * away) / 2;
   };
   const here = await objective(fit.weights);
   const alternatives = weightAlternatives(fit.weights, prior);
-  const scores = await scoreMixtures(compiledGraphs, layout, members, alternatives, rows, new Meter());
+  const scores = await scoreMixtures(compiledGraphs, { layout, members }, alternatives, rows, { meter: new Meter() });
   scores.forEach(({ nllSum, tokens }, at) => {
     assert.equal(tokens, fit.tokens);
     assert.ok(
@@ -139,11 +139,9 @@ test("strength draws the weights to the prior", async () => {
   const distance = async (strength: number): Promise<number> => {
     const { weights } = await fitEnsembleWeights(
       compiledGraphs,
-      layout,
-      members,
-      [1, 0, 0],
-      strength,
+      { layout, members },
       rows,
+      { prior: [1, 0, 0], strength },
       new Meter(),
     );
     return Math.hypot(...weights.map((w, j) => w - [1, 0, 0][j]!));

@@ -122,7 +122,8 @@ test("parts of a step, in whatever number, train as the whole batch does, dropou
     steps: 2,
   };
   const train = async (more: object) =>
-    (await trainAdapter(compiledGraphs, layout, values, () => rows, { ...plan, ...more }, new Meter())).losses;
+    (await trainAdapter(compiledGraphs, { layout, values }, () => rows, { ...plan, ...more }, { meter: new Meter() }))
+      .losses;
   const whole = await train({});
   for (const more of [{ accumulate: 3 }, { accumulate: 6, checkpoint: true }]) {
     const parted = await train(more);

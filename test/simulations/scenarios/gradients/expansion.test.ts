@@ -110,7 +110,9 @@ test("margins are those whose logistic losses are the scores: -log p of the answ
   const expansions = await expand(layout, 0.1, [1]);
   for (const [at, row] of rows.slice(0, 3).entries()) {
     const { choices: _, ...plain } = row;
-    const [score] = await scoreMixtures(compiledGraphs, layout, [alongWay(given, 1)], [[1]], [plain], new Meter());
+    const [score] = await scoreMixtures(compiledGraphs, { layout, members: [alongWay(given, 1)] }, [[1]], [plain], {
+      meter: new Meter(),
+    });
     const [h] = expansions.find((one) => one.row === at && one.margin === "answer")!.values;
     assert.ok(Math.abs(Math.log1p(Math.exp(-h!)) - score!.nllSum) < 1e-4);
   }
@@ -126,7 +128,13 @@ test("gradients sketched here are the sketches that a client makes", async () =>
     ["choice", 1, ROW_TERMS.choice],
   ] as const) {
     const own = rows.filter((row) => hasMargin(row, margin));
-    const made = await sketchRows(compiledGraphs, layout, start, own, { dim: 64, seed: 1, negatives }, meter);
+    const made = await sketchRows(
+      compiledGraphs,
+      { layout, values: start },
+      own,
+      { dim: 64, seed: 1, negatives },
+      { meter },
+    );
     const places = [...made.term.keys()].filter((at) => made.term[at] === term);
     assert.equal(places.length, own.length);
     await eachGradient(compiledGraphs, layout, start, own, margin, meter, (i, h, gradient) => {
