@@ -12,6 +12,7 @@ export const groups = auto(whole(1, MAX_CLIENTS)).describe(
 const clientLists = z
   .array(z.array(z.string().min(1).max(MAX_NAME_LENGTH)).min(2).max(MAX_CLIENTS))
   .max(MAX_CLIENTS)
+  .meta({ title: "a list of lists of clients' names" })
   .default([]);
 
 export const grouping = block({

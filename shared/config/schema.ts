@@ -41,6 +41,7 @@ const rowFormat = {
       (map) => new Set(Object.values(map)).size >= 2,
       "too few different completions; expected a map with at least two",
     )
+    .meta({ title: "a map from values to completions" })
     .optional()
     .describe("Completion of each value of the label: {0: ' no', 1: ' yes'}."),
   label: z
@@ -57,16 +58,16 @@ const runtime = block({
     .enum(RUNTIME_KINDS)
     .default("auto")
     .describe(
-      "Engine that executes the graphs. auto: onnx. onnx: ONNX Runtime. tfjs: TensorFlow.js. The option --runtime goes first.",
+      "Engine that executes the graphs. auto: onnx. onnx: ONNX Runtime. tfjs: TensorFlow.js. The command-line option --runtime overrides it.",
     ),
   device: z
     .enum(DEVICES)
     .default("auto")
     .describe(
-      "Device that the engine computes on. gpu: the first kind of GPU that works. auto: for onnx the processor, or CUDA where its library has been added; for tfjs the first that works. The option --device goes first.",
+      "Device that the engine computes on. gpu: the first kind of GPU that works. auto: for onnx the processor, or CUDA where its library has been added; for tfjs the first that works. The command-line option --device overrides it.",
     ),
   threads: auto(whole(1, 1024)).describe(
-    "Threads per matrix product. auto: one per processor. The option --threads goes first.",
+    "Threads per matrix product. auto: one per processor. The command-line option --threads overrides it.",
   ),
 }).describe("What computes on this machine. It changes the speed of a run and the last digits of its numbers.");
 
@@ -133,7 +134,7 @@ export const simulationSchema = z
       ),
     full: block({
       learningRate: learningRate.describe(
-        "Learning rate of training all weights. auto: a sweep of its own, since all weights bear far smaller steps than adapters.",
+        "Learning rate of training all weights. auto: a sweep of its own, since all weights need far smaller steps than adapters.",
       ),
     }).describe("Training of all weights, where compare has full."),
     concurrency: whole(1, 1024).default(4).describe("Clients at work at one time. They share one engine."),
