@@ -54,10 +54,18 @@ const BASE_LOSS = 1;
 /** [MAP_SIZE], each layer row-major [OUTPUTS, INPUTS]. */
 type LinearMap = Float64Array;
 
-const numbers = (length: number, size: number, ...labels: (string | number)[]): Float64Array => {
+const drawn = new Map<string, Float64Array>();
+
+/** Not to be written to: the same labels give the same array. */
+function numbers(length: number, size: number, ...labels: (string | number)[]): Float64Array {
+  const key = JSON.stringify([length, size, labels]);
+  const known = drawn.get(key);
+  if (known !== undefined) return known;
   const rng = new SeededRng(11, ...labels);
-  return Float64Array.from({ length }, () => size * (2 * rng.uniform() - 1));
-};
+  const made = Float64Array.from({ length }, () => size * (2 * rng.uniform() - 1));
+  drawn.set(key, made);
+  return made;
+}
 
 const sum = (values: ArrayLike<number>): number =>
   Array.prototype.reduce.call(values, (a, b) => (a as number) + (b as number), 0) as number;

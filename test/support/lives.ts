@@ -33,8 +33,6 @@ export interface Adversity {
   readonly deaths?: readonly Death[];
   /** What happens to attempts, in the order in which clients begin them; those behind the list are calm. */
   readonly troubles?: readonly Trouble[];
-  /** Of each attempt, in place of the list. */
-  readonly troubleOf?: (attempt: number) => Trouble;
   /** @default the deterministic one */
   readonly cohort?: Cohort;
   /** @default memory */
@@ -58,7 +56,7 @@ export function memoryDisk(): Disk {
 
 /** Runs a case to its end. */
 export async function live({ plan, clients }: Case, runtime: Runtime, adversity: Adversity = {}): Promise<LivedRun> {
-  const { deaths = [], troubles = [], troubleOf = (at) => troubles[at] ?? CALM, disk = memoryDisk() } = adversity;
+  const { deaths = [], troubles = [], disk = memoryDisk() } = adversity;
   const time = new VirtualTime();
   const present = new Present();
   let attempts = 0;
@@ -69,7 +67,7 @@ export async function live({ plan, clients }: Case, runtime: Runtime, adversity:
       cohort: adversity.cohort ?? cohort,
       time,
       process: () => present.get(),
-      trouble: () => troubleOf(attempts++),
+      trouble: () => troubles[attempts++] ?? CALM,
     }).run(),
   );
   const pump = async (): Promise<never> => {

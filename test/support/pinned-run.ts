@@ -119,16 +119,22 @@ export function canonical(json: Json): string {
 }
 
 /**
- * The outcome without what the solver computes in float32, which may differ between processors: affinities, judgements and operations of
- * the estimate. Its clients, rejections and partition stay; everything else is computed in float64 by the coordinator and the cohort.
+ * What of an outcome must not change with the machine, the protocol or the words of messages. Left out: affinities, judgements and
+ * operations of the estimate, which the solver computes in float32, so that they may differ between processors; bytes on the wire; texts of
+ * faults. The rest is computed in float64 by the coordinator and the cohort.
  */
-export function machineIndependent(outcome: Json): Json {
-  const { estimate, costs, ...rest } = outcome as unknown as RunOutcome & Pick<PipelineContext, "costs">;
-  const { clients, partition, flops } = estimate;
-  const { kindred, ...others } = costs;
+export function lastingNumbers(outcome: Json): Json {
+  const { estimate, costs, faults, ...rest } = outcome as unknown as RunOutcome &
+    Pick<PipelineContext, "costs" | "faults">;
+  const { clients, partition } = estimate;
+  const flops = Object.entries(costs).map(([method, cost]) => [
+    method,
+    cost.flops - (method === "kindred" ? estimate.flops : 0),
+  ]);
   return {
     ...rest,
     estimate: { clients, partition },
-    costs: { ...others, kindred: { ...kindred, flops: kindred.flops - flops } },
+    flops: Object.fromEntries(flops),
+    faults: faults.map(({ client, stage }) => ({ client, stage })),
   } as unknown as Json;
 }

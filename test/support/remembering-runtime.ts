@@ -39,7 +39,7 @@ export function remembering(inner: Runtime): Runtime {
   return {
     name: inner.name,
     async compile(graph: Graph): Promise<Executable> {
-      const code = JSON.stringify(graph);
+      const code = createHash("sha256").update(JSON.stringify(graph)).digest("base64");
       const executable = await remembered(compiled, code, () => inner.compile(graph));
       const run = async (feeds: Readonly<Record<string, Feed>>, options: RunOptions = {}): Promise<RunResult> => {
         const fed = Object.entries(feeds).map(([name, feed]) => [name, feedKey(feed)]);

@@ -1,13 +1,13 @@
 /**
- * Outcomes are what they were. `golden.json` holds a SHA-256 of the canonical JSON of what is independent of the machine: all but the
- * affinities and what else is solved in float32. `node dist/test/coordinator/run/run.golden.test.js --write` writes it anew.
+ * Outcomes are what they were. `golden.json` holds a SHA-256 of the canonical JSON of each calm run's `lastingNumbers`.
+ * `node dist/test/coordinator/run/run.golden.test.js --write` writes it anew: only where a change of numbers is meant.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { it } from "node:test";
 import { asset } from "../../../shared/base/assets.js";
-import { canonical, machineIndependent } from "../../support/pinned-run.js";
+import { canonical, lastingNumbers } from "../../support/pinned-run.js";
 import { calm } from "./calm.js";
 import { CASES, type CaseName } from "./cases.js";
 
@@ -23,13 +23,13 @@ const NAMES = Object.keys(CASES) as CaseName[];
 async function hashOf(name: CaseName): Promise<string> {
   const { outcome } = await calm(name);
   return createHash("sha256")
-    .update(canonical(machineIndependent(outcome)))
+    .update(canonical(lastingNumbers(outcome)))
     .digest("hex");
 }
 
 if (process.argv.includes("--write")) {
   const sha256 = Object.fromEntries(await Promise.all(NAMES.map(async (name) => [name, await hashOf(name)] as const)));
-  const made = `node dist/test/coordinator/run/run.golden.test.js --write, on Node ${process.versions.node}: SHA-256 of the outcome of each calm run of cases.ts, as canonical JSON, without what the estimate solves in float32`;
+  const made = `node dist/test/coordinator/run/run.golden.test.js --write, on Node ${process.versions.node}: SHA-256 of the outcome of each calm run of cases.ts, as canonical JSON, without what the estimate solves in float32, bytes on the wire and texts of faults`;
   writeFileSync(FILE, `${JSON.stringify({ made, sha256 } satisfies Golden, null, 2)}\n`);
 }
 
@@ -45,5 +45,5 @@ it("one number of an outcome changes its hash", async () => {
   const { weights } = outcome as { weights: [string, number[]][] };
   const other = weights.map(([client, [first, ...rest]]) => [client, [first! + 1e-15, ...rest]]);
   const changed = { ...(outcome as object), weights: other } as unknown as typeof outcome;
-  assert.notEqual(canonical(machineIndependent(changed)), canonical(machineIndependent(outcome)));
+  assert.notEqual(canonical(lastingNumbers(changed)), canonical(lastingNumbers(outcome)));
 });
