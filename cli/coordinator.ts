@@ -1,5 +1,5 @@
 /** `kindred coordinator --config FILE --listen HOST:PORT --state DIR` */
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { example } from "./options/help.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
@@ -20,7 +20,8 @@ export function coordinator(command: Command): Command {
       const { loadCoordinatorConfig } = await import("../shared/config/config.js");
       const plan = await loadCoordinatorConfig(options.config);
       const { runCoordinator } = await import("../coordinator/coordinator.js");
-      const job = { listen: options.listen, state: resolve(options.state), security: securityOf(options) };
+      const state = resolve(options.state);
+      const job = { listen: options.listen, state, summary: join(state, "result.json"), security: securityOf(options) };
       await runJob<void>(options, (context) => runCoordinator(plan, job, context), { resumes: true });
     });
   tlsOptions(command, "coordinator");

@@ -11,7 +11,7 @@ import { channelCredentials, type SecurityOptions } from "../shared/wire/securit
 import { encodeClient } from "./data/encode.js";
 import { loadClient } from "./data/load.js";
 import { openModel } from "./models/open.js";
-import { runClient as runSession } from "./session/session.js";
+import { runSession } from "./session/session.js";
 import { ClientWork } from "./tasks/runner.js";
 import type { ReceivedEnsemble } from "./tasks/work.js";
 import { CompiledGraphs } from "./tuning/compiled-graphs.js";

@@ -1,13 +1,11 @@
 /**
- * `kindred coordinator`: serves a federation until its ensemble is published. It sees no example; killed at any point, it
- * resumes from its state folder and ends with the same result.
+ * A coordinator: serves a federation until its ensemble is published. It sees no example. Killed at any point, it resumes from its
+ * state and ends with the same result.
  */
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { writeAtomically } from "../shared/base/atomic.js";
 import { defaultCache } from "../shared/base/cache.js";
 import type { JobContext } from "../shared/base/command.js";
-import { KindredError } from "../shared/base/errors.js";
 import type { CoordinatorPlan } from "../shared/config/config.js";
 import { modelHash, openModelFolder } from "../shared/models/files.js";
 import { resolveModel } from "../shared/models/hub.js";
@@ -15,75 +13,94 @@ import type { Quantization } from "../shared/quantization/layout.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
 import type { Score } from "../tasks/evaluate/message.js";
-import { PipelineContext } from "./pipeline/context.js";
-import { checkGrouping, checkSampling } from "./pipeline/estimate.js";
-import { Journal } from "./pipeline/journal.js";
-import { type RunOutcome, runPipeline } from "./pipeline/run.js";
-import { startCoordinator } from "./server/server.js";
+import { EventLog } from "./events/events.js";
+import { logReader, progressReader } from "./events/follow.js";
+import { checkSampling } from "./methods/kindred/plan-checks.js";
+import { openRun, type RunOutcome } from "./open-run.js";
+import { type CoordinatorServer, serveCoordinator } from "./server/server.js";
+import { openState } from "./storage/open.js";
 
 export interface CoordinatorJob {
-  /** HOST:PORT */
+  /** HOST:PORT. Port 0 takes a free one. */
   readonly listen: string;
-  /** Folder of the state. */
+  /** Folder or URL of the state (see `openState`); made where there is none. */
   readonly state: string;
-  readonly security: SecurityOptions;
+  /** File that gets a summary of the result, as JSON, before the clients are told that the run is over. */
+  readonly summary?: string;
+  readonly security?: SecurityOptions;
+}
+
+/** A coordinator at work. */
+export interface RunningCoordinator {
+  /** HOST:PORT that clients dial. */
+  readonly address: string;
+  /** What the run came to, once its clients know that it is over. Rejects as `Run.result` does. */
+  readonly result: Promise<RunOutcome>;
+  /** Stops the run. `result` rejects with `cancelled`; the same state resumes it. */
+  abort(): void;
 }
 
 /**
- * Runs a federation to its end, or takes up the one in the state folder.
- * @throws {KindredError} `already_exists` where the folder holds a run of another configuration; as `startCoordinator`
+ * Starts a federation, or takes up the one in the state folder.
+ * @throws {KindredError} `insecure`, `invalid_option` (address, TLS files, state), `unsupported` (state of another version)
  */
-export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob, context: JobContext): Promise<void> {
-  const { log, progress, signal } = context;
+export async function startCoordinator(
+  plan: CoordinatorPlan,
+  job: CoordinatorJob,
+  { log, progress, signal }: JobContext,
+): Promise<RunningCoordinator> {
   checkSampling(plan, plan.minClients);
   const hash = plan.model === undefined ? undefined : await hashOf(plan.model, plan.base.quantization, signal);
   const runtime = await openRuntime(plan.runtime);
-  const coordinator = await startCoordinator({
-    listen: job.listen,
-    security: job.security,
-    state: job.state,
-    ...(hash === undefined ? {} : { modelHash: hash }),
-    log,
-  }).catch(async (error: unknown) => {
-    await runtime.close();
-    throw error;
-  });
+  const closing: (() => Promise<unknown>)[] = [() => runtime.close()];
+  const close = async (): Promise<void> => {
+    for (const end of closing.splice(0).reverse()) await end();
+  };
   try {
-    const journal = new Journal(coordinator.state.records);
-    const fingerprint = createHash("sha256").update(JSON.stringify(plan)).digest("hex");
-    if ((await journal.step("plan", async () => fingerprint)) !== fingerprint) {
-      throw new KindredError(
-        "already_exists",
-        `${job.state}: holds a run of another configuration or another version of Kindred; go on with those it was started with, or give another --state`,
-        { state: job.state },
-      );
-    }
-    const waiting = progress.stage("clients", plan.minClients);
-    log.info("waiting for clients", { minClients: plan.minClients, address: coordinator.address });
-    const enrolled = await coordinator.pool.whenEnrolled(plan.minClients, signal);
-    waiting.done();
-    // Who takes part is settled once: a resumed run has the same clients in the same order.
-    const names = await journal.step("members", async () => enrolled.map(({ name }) => name).sort());
-    checkGrouping(plan, names);
-    const known = new Map((await coordinator.pool.clients()).map((client) => [client.name, client]));
-    const ctx = new PipelineContext({
-      pool: coordinator.pool,
-      journal,
-      plan,
-      clients: names.map((name) => known.get(name)!),
-      runtime,
+    const state = await openState(job.state);
+    closing.push(() => state.close());
+    const events = new EventLog(state.records);
+    closing.push(() => events.flush());
+    await events.subscribe(progressReader(progress));
+    await events.subscribe(logReader(log));
+    const server = await serveCoordinator({
+      listen: job.listen,
+      security: job.security,
+      state,
+      events,
+      ...(hash === undefined ? {} : { modelHash: hash }),
       log,
-      progress,
+    });
+    closing.push(() => server.close());
+    log.info("waiting for clients", { minClients: plan.minClients, address: server.address });
+    const run = openRun({
+      plan,
+      members: { atLeast: plan.minClients },
+      pool: server.pool,
+      state,
+      runtime,
+      events,
+      compare: ["base"],
+      model: plan.model ?? null,
       signal,
     });
-    const outcome = await runPipeline(ctx, { compare: ["base"], model: plan.model ?? null });
-    await writeAtomically(join(job.state, "result.json"), `${JSON.stringify(summary(ctx, outcome), null, 1)}\n`);
-    log.info("run finished", { groups: outcome.groups.length, members: outcome.members.length, state: job.state });
-    await coordinator.pool.finish("the run is complete");
-  } finally {
-    await coordinator.close();
-    await runtime.close();
+    const result = run.result.then((outcome) => conclude(outcome, server, job)).finally(close);
+    return { address: server.address, result, abort: run.abort };
+  } catch (error) {
+    await close();
+    throw error;
   }
+}
+
+/** Keeps the summary and tells the clients that the run is over. */
+async function conclude(
+  outcome: RunOutcome,
+  server: CoordinatorServer,
+  { summary }: CoordinatorJob,
+): Promise<RunOutcome> {
+  if (summary !== undefined) await writeAtomically(summary, `${JSON.stringify(summaryOf(outcome), null, 1)}\n`);
+  await server.pool.finish("the run is complete");
+  return outcome;
 }
 
 async function hashOf(model: string, quantization: Quantization | "none", signal: AbortSignal): Promise<string> {
@@ -92,7 +109,7 @@ async function hashOf(model: string, quantization: Quantization | "none", signal
 }
 
 /** What a deployment's operator wants to know; scores are of each client's own test rows. */
-function summary(ctx: PipelineContext, outcome: RunOutcome): unknown {
+function summaryOf(outcome: RunOutcome): unknown {
   const scored = (score: Score | undefined) =>
     score && {
       loss: score.nllSum / score.tokens,
@@ -100,9 +117,9 @@ function summary(ctx: PipelineContext, outcome: RunOutcome): unknown {
       macroF1: score.macroF1 ?? null,
     };
   const methods = Object.fromEntries(
-    [...outcome.methods].map(([method, { clients }]) => [
+    [...outcome.methods].map(([method, scores]) => [
       method,
-      Object.fromEntries(outcome.clients.map((name) => [name, scored(clients.get(name))])),
+      Object.fromEntries(outcome.clients.map((name) => [name, scored(scores.get(name))])),
     ]),
   );
   return {
@@ -113,7 +130,13 @@ function summary(ctx: PipelineContext, outcome: RunOutcome): unknown {
     members: outcome.members.map(({ name, group, kind }) => ({ name, group, kind })),
     weights: Object.fromEntries(outcome.weights),
     methods,
-    cost: ctx.costs.kindred,
-    faults: ctx.faults,
+    cost: outcome.costs.kindred,
+    faults: outcome.faults,
   };
+}
+
+/** Serves a federation to its end. @throws {KindredError} as `startCoordinator` and `Run.result` */
+export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob, context: JobContext): Promise<void> {
+  const { result } = await startCoordinator(plan, job, context);
+  await result;
 }

@@ -9,22 +9,23 @@ import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { EncodedDataset } from "../client/data/types.js";
 import type { OpenedModel } from "../client/models/open.js";
-import { runClient, type TaskRunner } from "../client/session/session.js";
+import { runSession, type TaskRunner } from "../client/session/session.js";
 import { ClientWork } from "../client/tasks/runner.js";
 import { CompiledGraphs } from "../client/tuning/compiled-graphs.js";
 import { adapterLayout } from "../client/tuning/kinds.js";
 import { budgetOf } from "../client/tuning/memory.js";
-import { PipelineContext } from "../coordinator/pipeline/context.js";
-import { checkGrouping, checkSampling } from "../coordinator/pipeline/estimate.js";
-import { Journal } from "../coordinator/pipeline/journal.js";
-import { type RunOutcome, runPipeline } from "../coordinator/pipeline/run.js";
-import { startCoordinator } from "../coordinator/server/server.js";
+import { EventLog } from "../coordinator/events/events.js";
+import { logReader, progressReader } from "../coordinator/events/follow.js";
+import { checkGrouping, checkSampling } from "../coordinator/methods/kindred/plan-checks.js";
+import { openRun, type RunOutcome } from "../coordinator/open-run.js";
+import { serveCoordinator } from "../coordinator/server/server.js";
+import { openState } from "../coordinator/storage/open.js";
 import { FULL } from "../shared/adapters/settings.js";
 import { asset } from "../shared/base/assets.js";
 import { writeAtomically } from "../shared/base/atomic.js";
 import type { JobContext } from "../shared/base/command.js";
 import { asKindredError, KindredError } from "../shared/base/errors.js";
-import { detailsOf } from "../shared/base/log.js";
+import { detailsOf, type Logger } from "../shared/base/log.js";
 import { Semaphore } from "../shared/base/semaphore.js";
 import type { SimulationPlan } from "../shared/config/config.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
@@ -70,11 +71,10 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
   const runtime = await openRuntime({ ...plan.runtime, ...(run.memory === undefined ? {} : { memory: run.memory }) });
   try {
     await claim(plan, run, begun, inputsHash(population, model));
-    const { outcome, ctx } = await federate(plan, run, population, datasets, model, runtime);
+    const outcome = await federate(plan, run, { population, datasets, model }, runtime);
     const report = assembleReport({
       plan,
       outcome,
-      ctx,
       population,
       base: model.base,
       versions: versions(runtime),
@@ -190,43 +190,111 @@ function checkPlan(
   }
 }
 
-/** Starts coordinator and clients, runs the pipeline, and ends both. */
+/** Clients with their rows as tokens, and the model that all have. */
+interface Federation {
+  readonly population: Population;
+  /** In the population's order. */
+  readonly datasets: readonly EncodedDataset[];
+  readonly model: OpenedModel;
+}
+
+/** Starts coordinator and clients, runs the whole method, and ends both. */
 async function federate(
   plan: SimulationPlan,
   run: SimulationRun,
-  population: Population,
-  datasets: readonly EncodedDataset[],
-  { base }: OpenedModel,
+  { population, datasets, model: { base } }: Federation,
   runtime: Runtime,
-): Promise<{ outcome: RunOutcome; ctx: PipelineContext }> {
-  const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(run.memory, base, run.log, { trains: true }));
-  // Hundreds of clients come and go in one process: who enrolled is of interest only where something is wrong.
-  const details = detailsOf(run.log);
-  const coordinator = await startCoordinator({
-    listen: "127.0.0.1:0",
-    state: join(run.out, "state"),
-    modelHash: base.hash,
-    log: details,
-  });
+): Promise<RunOutcome> {
+  const closing: (() => Promise<unknown>)[] = [];
+  try {
+    const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(run.memory, base, run.log, { trains: true }));
+    closing.push(() => compiledGraphs.close());
+    const state = await openState(join(run.out, "state"));
+    closing.push(() => state.close());
+    const events = new EventLog(state.records);
+    closing.push(() => events.flush());
+    await events.subscribe(progressReader(run.progress));
+    // Hundreds of clients come and go in one process: who enrolled is of interest only where something is wrong.
+    const log = detailsOf(run.log);
+    await events.subscribe(logReader(log));
+    const server = await serveCoordinator({ listen: "127.0.0.1:0", state, events, modelHash: base.hash, log });
+    closing.push(() => server.close());
+    const cohort = startClients(plan, population, server.address, {
+      compiledGraphs,
+      datasets,
+      log,
+      signal: run.signal,
+    });
+    closing.push(() => cohort.close());
+    const { result } = openRun({
+      plan,
+      members: { names: population.clients.map(({ name }) => name) },
+      pool: server.pool,
+      state,
+      runtime,
+      events,
+      compare: plan.compare,
+      model: plan.model,
+      partition: run.partition,
+      fullLearningRate: plan.full.learningRate,
+      deadlineMs: 0,
+      signal: cohort.signal,
+    });
+    const outcome = await result.catch((error: unknown) => {
+      throw asKindredError(cohort.fault() ?? error);
+    });
+    await server.pool.finish("the run is complete");
+    await cohort.done;
+    return outcome;
+  } finally {
+    for (const end of closing.reverse()) await end();
+  }
+}
+
+interface SimulatedClients {
+  /** Fires when the run is to stop, or a client broke. */
+  readonly signal: AbortSignal;
+  /** Why a client broke. */
+  fault(): unknown;
+  /** Resolves when all clients have gone home. */
+  readonly done: Promise<unknown>;
+  close(): Promise<void>;
+}
+
+interface ClientEngine {
+  readonly compiledGraphs: CompiledGraphs;
+  readonly datasets: readonly EncodedDataset[];
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** All clients of the population. They share one engine. */
+function startClients(
+  plan: SimulationPlan,
+  { clients }: Population,
+  coordinator: string,
+  { compiledGraphs, datasets, log, signal }: ClientEngine,
+): SimulatedClients {
   const stop = new AbortController();
   setMaxListeners(0, stop.signal); // every client and every task under way listens
   const abort = (): void => stop.abort();
-  run.signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
   const gate = new Semaphore(plan.concurrency);
   let broken: unknown;
-  const sessions = population.clients.map((rows, at) => {
-    const work = new ClientWork({ compiledGraphs, dataset: () => datasets[at] as EncodedDataset, full: true });
+  const sessions = clients.map((rows, at) => {
+    const work = new ClientWork({ compiledGraphs, dataset: () => datasets[at]!, full: true });
     const runner: TaskRunner = { run: (task, io) => gate.run(() => work.run(task, io)) };
-    return runClient({
-      coordinator: coordinator.address,
+    return runSession({
+      coordinator,
       name: rows.name,
       // The same in a resumed run, so that the client is known again.
       instanceId: createHash("sha256").update(`simulated\n${plan.seed}\n${rows.name}`).digest("hex"),
-      modelHash: base.hash,
+      modelHash: compiledGraphs.model.hash,
       rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
       runner,
       signal: stop.signal,
-      log: details,
+      log,
     }).catch((error: unknown) => {
       if (!stop.signal.aborted) {
         broken ??= error;
@@ -234,38 +302,17 @@ async function federate(
       }
     });
   });
-  try {
-    await coordinator.pool.whenEnrolled(population.clients.length, stop.signal);
-    const known = new Map((await coordinator.pool.clients()).map((client) => [client.name, client]));
-    const ctx = new PipelineContext({
-      pool: coordinator.pool,
-      journal: new Journal(coordinator.state.records),
-      plan,
-      clients: population.clients.map(({ name }) => known.get(name)!),
-      runtime,
-      log: run.log,
-      progress: run.progress,
-      signal: stop.signal,
-      deadlineMs: 0,
-    });
-    const outcome = await runPipeline(ctx, {
-      compare: plan.compare,
-      model: plan.model,
-      partition: run.partition,
-      fullLearningRate: plan.full.learningRate,
-    });
-    await coordinator.pool.finish("the run is complete");
-    await Promise.all(sessions);
-    return { outcome, ctx };
-  } catch (error) {
-    throw asKindredError(broken ?? error);
-  } finally {
-    run.signal.removeEventListener("abort", abort);
-    stop.abort();
-    await Promise.all(sessions);
-    await coordinator.close();
-    await compiledGraphs.close();
-  }
+  const done = Promise.all(sessions);
+  return {
+    signal: stop.signal,
+    fault: () => broken,
+    done,
+    async close() {
+      signal.removeEventListener("abort", abort);
+      abort();
+      await done;
+    },
+  };
 }
 
 function versions({ name }: Runtime): Record<string, string> {

@@ -31,7 +31,7 @@ export interface TaskRunner {
   run(task: TaskSpec, io: TaskIo): Promise<TaskResultWithBlobs>;
 }
 
-export interface ClientOptions {
+export interface SessionOptions {
   /** HOST:PORT */
   readonly coordinator: string;
   readonly security?: SecurityOptions;
@@ -66,7 +66,7 @@ const HASTY_MS = 50;
  * Works for a coordinator until its run is over.
  * @throws {KindredError} `name_taken`, `protocol_mismatch`, `model_mismatch`, `insecure`, `invalid_option`, `cancelled`
  */
-export async function runClient(options: ClientOptions): Promise<RunEnd> {
+export async function runSession(options: SessionOptions): Promise<RunEnd> {
   const session = new Session(options);
   try {
     return await session.run();
@@ -86,7 +86,7 @@ class Session {
   private waitMs = 1_000;
   private away = false;
 
-  constructor(private readonly options: ClientOptions) {
+  constructor(private readonly options: SessionOptions) {
     this.log = options.log.child({ client: options.name });
     this.instance = options.instanceId ?? instanceId(options.stateDir);
     const address = options.coordinator;

@@ -11,10 +11,10 @@ import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
 import { EstimatorJudge } from "../estimation/judge.js";
 import { PartitionConstraints } from "../grouping/constraints.js";
+import { ESTIMATE, type StoredEstimate } from "../methods/kindred/estimate.js";
 import { openEstimator } from "../stages/affinities.js";
 import { type Explanation, explainClient, type Question } from "../stages/explain.js";
 import type { StateReader } from "../storage/types.js";
-import { ESTIMATE, type StoredEstimate } from "./estimate.js";
 import { readRun } from "./state.js";
 
 export interface ExplainJob extends Question {

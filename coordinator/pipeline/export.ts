@@ -7,7 +7,7 @@ import { writeEnsemble } from "../../shared/adapters/ensemble-folder.js";
 import { parseSafetensors } from "../../shared/adapters/safetensors.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
-import { PUBLISHED, type Published } from "./run.js";
+import { PUBLISHED, type Published } from "../ensemble/published.js";
 import { readRun } from "./state.js";
 
 export interface ExportJob {

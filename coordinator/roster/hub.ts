@@ -11,6 +11,7 @@ import { transferBytes } from "../../shared/wire/services.js";
 import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
 import { checkAnswers, checkTask, taskBytes } from "../../tasks/envelope.js";
 import { blobsOfResult, blobsOfTask, type ResultFor, type TaskResult, type TaskSpec } from "../../tasks/kinds.js";
+import { type EventSink, silentEvents } from "../events/events.js";
 import type { Blobs, Records, StoredClient, StoredTask, TaskOutcome } from "../storage/types.js";
 import { judgeEnrolment } from "./enrolment.js";
 import { emptyLedger, isLive, type Ledger, type LedgerEffect, type LedgerEvent, step } from "./ledger.js";
@@ -22,6 +23,8 @@ export interface HubOptions {
   /** SHA-256 of the base model. */
   readonly modelHash?: string | undefined;
   readonly log: Logger;
+  /** Told who comes and goes, and what becomes of tasks. @default discards it */
+  readonly events?: EventSink;
   /** A clock that never goes back, milliseconds. @default performance.now */
   readonly now?: () => number;
   /** A client not heard from for so long is given up: its tasks fail and its name is free. @default 120_000 */
@@ -55,11 +58,14 @@ interface Member {
   ledger: Ledger;
   /** Heard from by this process. */
   seen: boolean;
+  /** Given up after a long silence; until it is heard from again. */
+  left: boolean;
   /** Was told that the run is over. */
   told: boolean;
 }
 
 interface Running {
+  readonly key: string;
   readonly client: string;
   readonly task: TaskSpec;
   readonly outcome: Promise<TaskOutcome>;
@@ -98,6 +104,7 @@ export class Hub implements ClientPool {
   private readonly stopTicking: () => void;
   private readonly policy: { readonly silenceMs: number };
   private readonly now: () => number;
+  private readonly events: EventSink;
   private readonly tickMs: number;
   private lastTickMs: number;
   private nextPoll = 1;
@@ -105,6 +112,7 @@ export class Hub implements ClientPool {
   private closed = false;
 
   private constructor(private readonly options: HubOptions) {
+    this.events = options.events ?? silentEvents;
     this.now = options.now ?? (() => performance.now());
     this.policy = { silenceMs: options.silenceMs ?? DEFAULT_SILENCE_MS };
     this.tickMs = options.tickMs ?? DEFAULT_TICK_MS;
@@ -117,7 +125,7 @@ export class Hub implements ClientPool {
     const known = await options.records.clients();
     const hub = new Hub(options);
     for (const record of known) {
-      hub.members.set(record.name, { record, ledger: emptyLedger(hub.now()), seen: false, told: false });
+      hub.members.set(record.name, { record, ledger: emptyLedger(hub.now()), seen: false, left: false, told: false });
       hub.sessions.set(record.tokenHash, { name: record.name, present: true });
     }
     return hub;
@@ -172,15 +180,16 @@ export class Hub implements ClientPool {
       modelHash: request.modelHash,
       rows: request.rows,
     };
-    const member: Member = holder ?? { record, ledger: emptyLedger(this.now()), seen: true, told: false };
+    const member: Member = holder ?? { record, ledger: emptyLedger(this.now()), seen: true, left: false, told: false };
     // Taken before the write, so that a second instance that comes meanwhile finds the name held.
     this.replaceSession(request.name, record.tokenHash);
     member.record = record;
     member.seen = true;
+    member.left = false;
     this.members.set(request.name, member);
     this.apply(request.name, { type: "seen" });
     await this.options.records.saveClient(record);
-    this.options.log.info("client enrolled", { client: request.name, as: verdict.as, clients: this.members.size });
+    this.events.emit({ type: "client-enrolled", client: request.name, as: verdict.as, rows: request.rows });
     this.wake();
     return token;
   }
@@ -195,6 +204,7 @@ export class Hub implements ClientPool {
     }
     if (session && member) {
       member.seen = true;
+      member.left = false;
       this.apply(session.name, { type: "seen" });
       return session.name;
     }
@@ -233,6 +243,7 @@ export class Hub implements ClientPool {
     this.apply(name, { type: "progressed", taskId, fraction });
     const running = this.running.get(taskId);
     if (running?.client === name) {
+      this.events.emit({ type: "task-progress", client: name, task: running.key, fraction });
       for (const listener of running.onProgress) listener(fraction);
       return true;
     }
@@ -329,7 +340,7 @@ export class Hub implements ClientPool {
     let running = this.running.get(id);
     if (!running) {
       checkTask(task);
-      running = newRunning(client, task);
+      running = newRunning(key, client, task);
       this.running.set(id, running);
       this.withdrawn.delete(id);
       this.start({ id, key, client, task }, options.deadlineMs ?? DEFAULT_DEADLINE_MS, running);
@@ -432,8 +443,10 @@ export class Hub implements ClientPool {
     const final = first ? outcome : ((await this.options.records.task(task.id))?.outcome ?? outcome);
     if (first) {
       const fields = { client: task.client, kind: task.task.kind, task: task.key };
-      if (final.ok) this.options.log.debug("task done", { ...fields, bytesUp: final.bytesUp });
-      else this.options.log.warn("task failed", { ...fields, code: final.code, reason: final.message });
+      if (final.ok) {
+        const { bytesUp, bytesDown, result } = final;
+        this.events.emit({ type: "task-done", ...fields, bytesUp, bytesDown, flops: result.cost.flops });
+      } else this.events.emit({ type: "task-failed", ...fields, code: final.code, message: final.message });
       await this.options.blobs.dropUnfinished(task.id);
     }
     this.apply(task.client, { type: "removed", taskId: task.id });
@@ -468,8 +481,11 @@ export class Hub implements ClientPool {
         return;
       case "offer": {
         const running = this.running.get(effect.taskId);
-        if (running) this.answer(effect.poll, { type: "task", taskId: effect.taskId, task: running.task });
-        else this.answer(effect.poll, { type: "none" });
+        if (running) {
+          const { key, task } = running;
+          this.events.emit({ type: "task-given", client: name, task: key, kind: task.kind });
+          this.answer(effect.poll, { type: "task", taskId: effect.taskId, task });
+        } else this.answer(effect.poll, { type: "none" });
         return;
       }
       case "fail":
@@ -497,8 +513,17 @@ export class Hub implements ClientPool {
       // A blocked event loop (a long solve, a suspended machine) wakes to the timer before it reads its sockets.
       if (stalledMs > this.tickMs) this.apply(name, { type: "stalled", ms: stalledMs });
       this.apply(name, { type: "tick" });
+      this.noteAbsence(name, now);
     }
     this.wake();
+  }
+
+  /** Says once that a client was given up. */
+  private noteAbsence(name: string, now: number): void {
+    const member = this.members.get(name);
+    if (!member?.seen || member.left || isLive(member.ledger, now, this.policy)) return;
+    member.left = true;
+    this.events.emit({ type: "client-left", client: name, reason: "no sign of life" });
   }
 
   private wake(): void {
@@ -525,7 +550,7 @@ export class Hub implements ClientPool {
   }
 }
 
-function newRunning(client: string, task: TaskSpec): Running {
+function newRunning(key: string, client: string, task: TaskSpec): Running {
   let resolve: (outcome: TaskOutcome) => void = () => undefined;
   let reject: (error: unknown) => void = () => undefined;
   const outcome = new Promise<TaskOutcome>((yes, no) => {
@@ -533,7 +558,7 @@ function newRunning(client: string, task: TaskSpec): Running {
     reject = no;
   });
   outcome.catch(() => undefined); // a withdrawn task's rejection has no listener left
-  return { client, task, outcome, resolve, reject, holders: 0, onProgress: new Set() };
+  return { key, client, task, outcome, resolve, reject, holders: 0, onProgress: new Set() };
 }
 
 function receiptOf(outcome: TaskOutcome): Receipt {

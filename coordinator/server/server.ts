@@ -30,22 +30,24 @@ import {
 import { parseAddress, type SecurityOptions, serverCredentials } from "../../shared/wire/security.js";
 import { messageSize, services } from "../../shared/wire/services.js";
 import { decodeResult, encodeTask } from "../../tasks/envelope.js";
+import type { EventSink } from "../events/events.js";
 import { Hub, type Receipt } from "../roster/hub.js";
 import type { ClientPool } from "../roster/pool.js";
-import { openState } from "../storage/open.js";
 import type { State } from "../storage/types.js";
 import { type CallContext, type Caller, open, reading, unary, writing } from "./calls.js";
 import { Traffic } from "./traffic.js";
 
-export interface CoordinatorOptions {
+export interface ServerOptions {
   /** HOST:PORT; port 0 takes a free one. */
   readonly listen: string;
-  readonly security?: SecurityOptions;
-  /** Folder or URL of the state (see `openState`); made where there is none. */
-  readonly state: string;
+  readonly security?: SecurityOptions | undefined;
+  /** Holds clients, tasks and blobs. Its owner closes it, after the server. */
+  readonly state: State;
   /** SHA-256 of the base model, 64 hexadecimal digits: clients must have the same. @default that of the first client */
   readonly modelHash?: string | undefined;
   readonly log: Logger;
+  /** Told who comes and goes, and what becomes of tasks. @default discards it */
+  readonly events?: EventSink;
   /** A clock that never goes back, milliseconds. @default performance.now */
   readonly now?: () => number;
   /** A client not heard from for so long is given up. @default 120_000 */
@@ -54,25 +56,24 @@ export interface CoordinatorOptions {
   readonly maxBlobBytes?: number;
 }
 
-export interface Coordinator {
+/** A coordinator on the network. */
+export interface CoordinatorServer {
   /** HOST:PORT that clients dial. */
   readonly address: string;
   readonly pool: ClientPool;
-  /** For the journal and whatever else the pipeline keeps. */
-  readonly state: State;
   readonly traffic: Traffic;
-  /** Ends calls, frees the port, closes the state. Running tasks reject with `cancelled`; a later process takes them up. */
+  /** Ends calls and frees the port. Running tasks reject with `cancelled`; a later process takes them up. */
   close(): Promise<void>;
 }
 
 /** How long calls under way may take to end when the coordinator closes. */
 const CLOSE_GRACE_MS = 2_000;
 
-/** @throws {KindredError} `insecure`, `invalid_option` (address, TLS files, folder), `unsupported` (schema) */
-export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+/** @throws {KindredError} `insecure`, `invalid_option` (address, TLS files) */
+export async function serveCoordinator(options: ServerOptions): Promise<CoordinatorServer> {
   const credentials = serverCredentials(options.listen, options.security);
   const { host } = parseAddress(options.listen);
-  const state = await openState(options.state);
+  const { state } = options;
   const traffic = new Traffic();
   const hub = await Hub.open({ ...options, records: state.records, blobs: state.blobs });
   let closing = false;
@@ -100,12 +101,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     });
   } catch (error) {
     hub.close();
-    await state.close();
     const message = `cannot listen at ${options.listen}: ${(error as Error).message}`;
     throw new KindredError("invalid_option", message, { listen: options.listen }, error);
   }
   const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  options.log.info("coordinator listens", { address, state: options.state });
+  options.log.info("coordinator listens", { address });
 
   let closed: Promise<void> | undefined;
   const close = async () => {
@@ -121,12 +121,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
         resolve();
       });
     });
-    await state.close();
   };
   return {
     address,
     pool: hub,
-    state,
     traffic,
     close: () => {
       closed ??= close();

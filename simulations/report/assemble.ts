@@ -3,18 +3,17 @@
 import type { BaseModel } from "../../client/models/base.js";
 import type { Forecast } from "../../coordinator/estimation/forecast.js";
 import { adjustedRandIndex } from "../../coordinator/grouping/rand-index.js";
-import type { PipelineContext } from "../../coordinator/pipeline/context.js";
-import type { RunOutcome } from "../../coordinator/pipeline/run.js";
+import type { RunOutcome } from "../../coordinator/open-run.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import type { Score as RawScore } from "../../tasks/evaluate/message.js";
 import type { Population } from "../population/load.js";
 import {
   byClient,
-  type Cost,
   type Json,
   METHODS,
   type Method,
+  type MethodCost,
   type MethodResult,
   type Planted,
   type Report,
@@ -24,14 +23,13 @@ import {
 export interface ReportSources {
   readonly plan: SimulationPlan;
   readonly outcome: RunOutcome;
-  readonly ctx: PipelineContext;
   readonly population: Population;
   readonly base: BaseModel;
   readonly versions: Readonly<Record<string, string>>;
   readonly command?: string;
 }
 
-export function assembleReport({ plan, outcome, ctx, population, base, versions, command }: ReportSources): Report {
+export function assembleReport({ plan, outcome, population, base, versions, command }: ReportSources): Report {
   const { clients, estimate, sweep, fullSweep } = outcome;
   const served = new Set(clients);
   const left = outcome.groups.map((group) => group.filter((name) => served.has(name)));
@@ -40,12 +38,12 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
   const shown = left.map((group) => Math.max(0, groups.indexOf(group)));
   const order = clients.map((name) => estimate.clients.indexOf(name));
   const methods: Partial<Record<Method, MethodResult>> = {};
-  const cost: Partial<Record<Method, Cost>> = {};
+  const cost: Partial<Record<Method, MethodCost>> = {};
   for (const method of METHODS) {
     const scores = outcome.methods.get(method);
     if (scores === undefined) continue;
-    methods[method] = methodResult(clients.map((name) => [name, scores.clients.get(name) as RawScore]));
-    cost[method] = ctx.costs[method];
+    methods[method] = methodResult(clients.map((name) => [name, scores.get(name) as RawScore]));
+    cost[method] = outcome.costs[method];
   }
   const { layers, hidden, vocabulary } = base.architecture;
   return {
@@ -85,10 +83,10 @@ export function assembleReport({ plan, outcome, ctx, population, base, versions,
         "largest gradient norm": estimate.facts.largestGradientNorm,
       },
     },
-    faults: ctx.faults,
+    faults: outcome.faults,
     config: plan as unknown as Json,
     model: { name: plan.model, hash: base.hash, parameters: base.parameters, facts: { layers, hidden, vocabulary } },
-    rows: byClient(clients.map((name) => [name, ctx.info(name).rows])),
+    rows: byClient(clients.map((name) => [name, outcome.rows.get(name)!])),
     ...(command === undefined ? {} : { command }),
   };
 }

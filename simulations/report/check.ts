@@ -86,6 +86,24 @@ function method(field: string, value: unknown, clients: readonly string[]): void
   near(`${field}.mean.macroF1`, share(`${field}.mean.macroF1`, mean.macroF1 ?? null), f1s);
 }
 
+const COST_FIELDS = ["flops", "bytesUp", "bytesDown", "wallSeconds"] as const;
+
+/** A method's cost is the sum of its stages'. */
+function cost(field: string, value: unknown): void {
+  const total = object(field, value);
+  const stages = Object.entries(object(`${field}.stages`, total.stages));
+  for (const key of COST_FIELDS) {
+    let sum = 0;
+    for (const [name, stage] of stages) {
+      const path = `${field}.stages[${JSON.stringify(name)}]`;
+      sum += number(`${path}.${key}`, object(path, stage)[key], 0);
+    }
+    const whole = number(`${field}.${key}`, total[key], 0);
+    if (Math.abs(whole - sum) > MEAN_TOLERANCE * Math.max(1, sum))
+      refuse(`${field}.${key}`, `${sum}, its stages' sum`, whole);
+  }
+}
+
 function trials(field: string, value: unknown): void {
   list(field, value).forEach((item, s) => {
     const trial = object(`${field}[${s}]`, item);
@@ -124,8 +142,7 @@ export function checkReport(value: unknown): Report {
   for (const name of METHODS) {
     if (methods[name] !== undefined) method(`methods.${name}`, methods[name], clients);
     if (costs[name] === undefined) continue;
-    const cost = object(`cost.${name}`, costs[name]);
-    for (const key of ["flops", "bytesUp", "bytesDown", "wallSeconds"]) number(`cost.${name}.${key}`, cost[key], 0);
+    cost(`cost.${name}`, costs[name]);
   }
 
   if (report.planted !== undefined) {

@@ -39,6 +39,11 @@ export interface Cost {
   readonly wallSeconds: number;
 }
 
+/** A method's cost, and its parts by stage ("sweep", "sketch", "estimate", "train", ...), whose sums are the method's. */
+export interface MethodCost extends Cost {
+  readonly stages: Readonly<Record<string, Cost>>;
+}
+
 export interface Planted {
   /** The groups that the population names: a partition of the clients. */
   readonly groups: readonly (readonly string[])[];
@@ -153,7 +158,7 @@ export interface Report {
   /** A method not compared is absent. */
   readonly methods: Readonly<Partial<Record<Method, MethodResult>>>;
   readonly planted?: Planted | undefined;
-  readonly cost: Readonly<Partial<Record<Method, Cost>>>;
+  readonly cost: Readonly<Partial<Record<Method, MethodCost>>>;
   readonly learningRate: number;
   readonly seed: number;
   /** For example {kindred, node, runtime, onnxruntime}: the runtime by its name, the others by their versions. */

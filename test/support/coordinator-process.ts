@@ -2,7 +2,7 @@
  * A coordinator as a process of its own, to be killed: runs a small pipeline through the journal and prints its progress and
  * its result as JSON lines. Arguments: state folder, HOST:PORT, number of clients, number of rounds.
  */
-import { Journal } from "../../coordinator/pipeline/journal.js";
+import { Journal } from "../../coordinator/run/journal.js";
 import { bytesOf, coordinatorAt, trainTask } from "./federation.js";
 
 const [state = "", listen = "", clients = "", rounds = ""] = process.argv.slice(2);

@@ -4,14 +4,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
-  type ClientOptions,
   type RunEnd,
-  runClient,
+  runSession,
+  type SessionOptions,
   type TaskIo,
   type TaskRunner,
 } from "../../client/session/session.js";
 import type { ClientPool } from "../../coordinator/roster/pool.js";
-import { type Coordinator, type CoordinatorOptions, startCoordinator } from "../../coordinator/server/server.js";
+import { type CoordinatorServer, type ServerOptions, serveCoordinator } from "../../coordinator/server/server.js";
+import { openState } from "../../coordinator/storage/open.js";
+import type { State } from "../../coordinator/storage/types.js";
 import { silentLog } from "../../shared/base/log.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { AdapterSpec, BlobRef } from "../../shared/wire/types.js";
@@ -34,6 +36,11 @@ export const ADAPTER = {
   freezeA: true,
   rslora: false,
 } satisfies AdapterSpec;
+
+/** A coordinator's server with its state. */
+export interface Coordinator extends CoordinatorServer {
+  readonly state: State;
+}
 
 /** A folder that is removed by `remove`. */
 export function temporaryFolder(): { path: string; remove: () => void } {
@@ -111,8 +118,26 @@ export async function count(task: TaskSpec, io: TaskIo): Promise<TaskResultWithB
 
 export const countingRunner: TaskRunner = { run: count };
 
-export function coordinatorAt(state: string, options: Partial<CoordinatorOptions> = {}): Promise<Coordinator> {
-  return startCoordinator({ listen: "127.0.0.1:0", state, modelHash: MODEL_HASH, log: silentLog, ...options });
+export async function coordinatorAt(url: string, options: Partial<ServerOptions> = {}): Promise<Coordinator> {
+  const state = await openState(url);
+  const given = { listen: "127.0.0.1:0", state, modelHash: MODEL_HASH, log: silentLog, ...options };
+  const server = await serveCoordinator(given).catch(async (error: unknown) => {
+    await state.close();
+    throw error;
+  });
+  let closed: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    await server.close();
+    await state.close();
+  };
+  return {
+    ...server,
+    state,
+    close: () => {
+      closed ??= close();
+      return closed;
+    },
+  };
 }
 
 /** Resolves once the client of this name is enrolled. */
@@ -126,9 +151,9 @@ export interface TestClient {
   stop(): Promise<void>;
 }
 
-export function clientOf(address: string, name: string, options: Partial<ClientOptions> = {}): TestClient {
+export function clientOf(address: string, name: string, options: Partial<SessionOptions> = {}): TestClient {
   const controller = new AbortController();
-  const end = runClient({
+  const end = runSession({
     coordinator: address,
     name,
     modelHash: MODEL_HASH,

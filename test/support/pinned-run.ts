@@ -1,13 +1,11 @@
 /**
  * How a run is composed: the one file of the pinned runs that knows. The tests see its plan and its outcome as plain JSON.
  */
-import { PipelineContext, type PipelinePlan } from "../../coordinator/pipeline/context.js";
-import { Journal } from "../../coordinator/pipeline/journal.js";
-import { type RunOutcome, runPipeline } from "../../coordinator/pipeline/run.js";
+import { EventLog } from "../../coordinator/events/events.js";
+import { openRun, type RunOutcome } from "../../coordinator/open-run.js";
 import type { ClientPool } from "../../coordinator/roster/pool.js";
 import type { Records } from "../../coordinator/storage/types.js";
-import { silentLog } from "../../shared/base/log.js";
-import { silentProgress } from "../../shared/base/progress.js";
+import type { RunPlan } from "../../shared/config/config.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 
 /** What pinned runs differ in. */
@@ -36,7 +34,7 @@ export interface PinnedRun {
   readonly signal: AbortSignal;
 }
 
-function planOf(plan: PinnedPlan): PipelinePlan {
+function planOf(plan: PinnedPlan, clients: number): RunPlan {
   return {
     base: { quantization: "none" },
     adapter: { kind: "lora", rank: 2, alpha: 4, modules: ["q_proj"], dropout: 0, freezeA: plan.freezeA, rslora: false },
@@ -52,7 +50,8 @@ function planOf(plan: PinnedPlan): PipelinePlan {
     },
     estimation: {
       subsets: "auto",
-      subsetSize: 2,
+      // One client has no subset of two.
+      subsetSize: clients > 1 ? 2 : "auto",
       lambda: 0.1,
       standardError: "auto",
       design: "balanced",
@@ -72,39 +71,35 @@ function planOf(plan: PinnedPlan): PipelinePlan {
   };
 }
 
-/** Runs to the end, from wherever the records are. */
+/** Runs to the end, from wherever the state is. */
 export async function pinnedRun({ plan, clients, pool, records, runtime, signal }: PinnedRun): Promise<Json> {
-  const known = new Map((await pool.whenEnrolled(clients.length, signal)).map((client) => [client.name, client]));
-  const ctx = new PipelineContext({
+  const { result } = openRun({
+    plan: planOf(plan, clients.length),
+    members: { names: clients },
     pool,
-    journal: new Journal(records),
-    plan: planOf(plan),
-    clients: clients.map((name) => known.get(name)!),
+    state: { records },
     runtime,
-    log: silentLog,
-    progress: silentProgress,
-    signal,
-    deadlineMs: 0,
-  });
-  const outcome = await runPipeline(ctx, {
+    events: new EventLog(records),
     compare: plan.compare,
     model: "pinned",
     fullLearningRate: plan.fullLearningRate,
+    deadlineMs: 0,
+    signal,
   });
-  return plain(outcome, ctx);
+  return plain(await result);
 }
 
 /** All of it but the time that it took. */
-function plain(outcome: RunOutcome, { costs, faults }: PipelineContext): Json {
-  const { methods, weights, fullSweep, ...rest } = outcome;
+function plain({ methods, weights, fullSweep, rows: _, costs, ...rest }: RunOutcome): Json {
   return JSON.parse(
     JSON.stringify({
       ...rest,
       fullSweep: fullSweep ?? null,
       weights: [...weights],
-      methods: [...methods].map(([method, { clients }]) => [method, [...clients]]),
-      costs: Object.fromEntries(Object.entries(costs).map(([method, { wallSeconds: _, ...cost }]) => [method, cost])),
-      faults,
+      methods: [...methods].map(([method, clients]) => [method, [...clients]]),
+      costs: Object.fromEntries(
+        Object.entries(costs).map(([method, { flops, bytesUp, bytesDown }]) => [method, { flops, bytesUp, bytesDown }]),
+      ),
     }),
   ) as Json;
 }
@@ -124,12 +119,11 @@ export function canonical(json: Json): string {
  * faults. The rest is computed in float64 by the coordinator and the cohort.
  */
 export function lastingNumbers(outcome: Json): Json {
-  const { estimate, costs, faults, ...rest } = outcome as unknown as RunOutcome &
-    Pick<PipelineContext, "costs" | "faults">;
+  const { estimate, costs, faults, ...rest } = outcome as unknown as RunOutcome;
   const { clients, partition } = estimate;
   const flops = Object.entries(costs).map(([method, cost]) => [
     method,
-    cost.flops - (method === "kindred" ? estimate.flops : 0),
+    cost.flops - (method === "kindred" ? estimate.flops.estimate + estimate.flops.search : 0),
   ]);
   return {
     ...rest,

@@ -4,19 +4,17 @@
  */
 import { encodeClient } from "../../client/data/encode.js";
 import { openModel } from "../../client/models/open.js";
-import { runClient, type TaskRunner } from "../../client/session/session.js";
+import { runSession, type TaskRunner } from "../../client/session/session.js";
 import { ClientWork } from "../../client/tasks/runner.js";
 import { CompiledGraphs } from "../../client/tuning/compiled-graphs.js";
-import { type FaultNote, PipelineContext } from "../../coordinator/pipeline/context.js";
-import { Journal } from "../../coordinator/pipeline/journal.js";
-import { type RunOutcome, runPipeline } from "../../coordinator/pipeline/run.js";
-import { startCoordinator } from "../../coordinator/server/server.js";
+import { EventLog } from "../../coordinator/events/events.js";
+import { openRun, type RunOutcome } from "../../coordinator/open-run.js";
 import { silentLog } from "../../shared/base/log.js";
 import { silentProgress } from "../../shared/base/progress.js";
 import { loadSimulationConfig } from "../../shared/config/config.js";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import { loadPopulation } from "../../simulations/population/load.js";
-import { temporaryFolder } from "./federation.js";
+import { coordinatorAt, temporaryFolder } from "./federation.js";
 import { TINY_MODEL, type TinyClient, writeTinyRun } from "./tiny.js";
 
 export interface TestRun {
@@ -28,15 +26,15 @@ export interface TestRun {
     Record<string, (address: string, modelHash: string, signal: AbortSignal) => Promise<void>>
   >;
   readonly options?: object;
-  /** As `PipelineContext` has it. */
+  /** As `RunOptions` has it. */
   readonly deadlineMs?: number;
   readonly compare?: readonly ("base" | "shared" | "local" | "full")[];
 }
 
 export interface TestOutcome {
   readonly outcome: RunOutcome;
-  readonly faults: readonly FaultNote[];
-  readonly costs: PipelineContext["costs"];
+  readonly faults: RunOutcome["faults"];
+  readonly costs: RunOutcome["costs"];
 }
 
 export async function runFederation(run: TestRun): Promise<TestOutcome> {
@@ -48,18 +46,13 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
   const { base, tokenizer } = await openModel(TINY_MODEL, { progress: silentProgress, signal: stop.signal });
   const runtime = new OnnxRuntime({ threads: 1 });
   const compiledGraphs = new CompiledGraphs(runtime, base);
-  const coordinator = await startCoordinator({
-    listen: "127.0.0.1:0",
-    state: `${folder.path}/state`,
-    modelHash: base.hash,
-    log: silentLog,
-  });
+  const coordinator = await coordinatorAt(`${folder.path}/state`, { modelHash: base.hash });
   const sessions = population.clients.map((rows) => {
     const played = run.played?.[rows.name];
     if (played) return played(coordinator.address, base.hash, stop.signal);
     const data = encodeClient(rows, tokenizer, { maxTokens: base.architecture.context, renderChat: undefined });
     const honest = new ClientWork({ compiledGraphs, dataset: () => data, full: true });
-    return runClient({
+    return runSession({
       coordinator: coordinator.address,
       name: rows.name,
       modelHash: base.hash,
@@ -71,19 +64,21 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
   });
   for (const session of sessions) session.catch(() => undefined);
   try {
-    const clients = await coordinator.pool.whenEnrolled(population.clients.length);
-    const ctx = new PipelineContext({
-      pool: coordinator.pool,
-      journal: new Journal(coordinator.state.records),
+    const { state } = coordinator;
+    const events = new EventLog(state.records);
+    const outcome = await openRun({
       plan,
-      clients,
+      members: { names: population.clients.map(({ name }) => name).sort() },
+      pool: coordinator.pool,
+      state,
       runtime,
-      log: silentLog,
-      progress: silentProgress,
+      events,
+      compare: run.compare ?? ["base"],
+      model: TINY_MODEL,
       ...(run.deadlineMs === undefined ? {} : { deadlineMs: run.deadlineMs }),
-    });
-    const outcome = await runPipeline(ctx, { compare: run.compare ?? ["base"], model: TINY_MODEL });
-    return { outcome, faults: ctx.faults, costs: ctx.costs };
+    }).result;
+    await events.flush();
+    return { outcome, faults: outcome.faults, costs: outcome.costs };
   } finally {
     stop.abort();
     await Promise.allSettled(sessions);

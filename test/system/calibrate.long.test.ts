@@ -36,6 +36,7 @@ test("a calibrated run foresees for clients that stay alone what their own adapt
   const mean = reached.reduce((a, b) => a + b, 0) / reached.length;
   const { value } = outcome.estimate.facts.forecast.loss;
   assert.ok(Math.abs(value - mean) < 1e-3 * mean, `${value}, not ${mean} of ${reached}`);
-  const due = spent + outcome.estimate.flops;
+  const { estimate, search } = outcome.estimate.flops;
+  const due = spent + estimate + search;
   assert.ok(Math.abs(costs.kindred.flops - due) < 1e-9 * due, `${costs.kindred.flops}, not ${due}`);
 });

@@ -52,7 +52,7 @@ function honestShare({ outcome }: TestOutcome) {
     groups: outcome.groups.map((group) => group.filter((name) => name !== FAULTY)),
     weights: of(outcome.weights),
     members: outcome.members.map(({ name, values, step }) => ({ name, sha256: values.sha256, step })),
-    scores: of(outcome.methods.get("kindred")?.clients ?? new Map()),
+    scores: of(outcome.methods.get("kindred") ?? new Map()),
   };
 }
 
@@ -63,7 +63,7 @@ function assertServed(run: TestOutcome): void {
     ["c1", "c3"],
   ]);
   for (const name of HONEST) {
-    const [base, kindred] = [methods.get("base")?.clients.get(name), methods.get("kindred")?.clients.get(name)];
+    const [base, kindred] = [methods.get("base")?.get(name), methods.get("kindred")?.get(name)];
     assert.ok(base && kindred && Number.isFinite(kindred.nllSum), name);
     assert.ok(kindred.nllSum < base.nllSum, `${name} is served better than by the base`);
   }
@@ -158,7 +158,7 @@ describe("an adapter of one client alone that cannot be used", () => {
       assert.deepEqual([...new Set(run.faults.map(({ client }) => client))], ["c2"]);
       assert.ok(run.outcome.members.length >= 2);
       for (const name of ["c0", "c1", "c2"]) {
-        const score = run.outcome.methods.get("kindred")?.clients.get(name);
+        const score = run.outcome.methods.get("kindred")?.get(name);
         assert.ok(score && Number.isFinite(score.nllSum), name);
       }
     });

@@ -161,7 +161,10 @@ describe("kindred simulate", () => {
     const { code, stdout, stderr } = await kindred(["simulate", config, "--out", out, "--json"]);
     assert.equal(code, 2);
     assert.equal(stdout, "");
-    assert.match(stderr, /^kindred: \S+unknown\.yaml:3: estimation\.dims: unknown option; did you mean estimation\.dim\?\n$/);
+    assert.match(
+      stderr,
+      /^kindred: \S+unknown\.yaml:3: estimation\.dims: unknown option; did you mean estimation\.dim\?\n$/,
+    );
     assert.ok(!existsSync(out), "nothing was written");
   });
 

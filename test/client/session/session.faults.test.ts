@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { after, before, describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskRunner } from "../../../client/session/session.js";
-import type { Coordinator } from "../../../coordinator/server/server.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import type { TaskResultWithBlobs } from "../../../tasks/kinds.js";
 import {
   arrived,
   bytesOf,
+  type Coordinator,
   clientOf,
   coordinatorAt,
   count,

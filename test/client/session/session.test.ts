@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { Coordinator } from "../../../coordinator/server/server.js";
 import { transferBytes } from "../../../shared/wire/services.js";
 import {
   ADAPTER,
   bytesOf,
+  type Coordinator,
   clientOf,
   coordinatorAt,
   evaluateTask,

@@ -5,7 +5,6 @@ import { crc32 } from "node:zlib";
 import { Connection } from "../../../client/outbox/connection.js";
 import { refOf, uploadBlob } from "../../../client/outbox/upload.js";
 import type { TaskOutcome } from "../../../coordinator/roster/pool.js";
-import type { Coordinator } from "../../../coordinator/server/server.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { encodeBlobRef } from "../../../shared/wire/fields.js";
 import type { EnrolRequest } from "../../../shared/wire/gen/kindred/v1/EnrolRequest.js";
@@ -16,6 +15,7 @@ import { decodeTask, encodeResult } from "../../../tasks/envelope.js";
 import type { TrainAdapterResult } from "../../../tasks/train-adapter/message.js";
 import {
   bytesOf,
+  type Coordinator,
   coordinatorAt,
   evaluateTask,
   MODEL_HASH,

@@ -46,6 +46,7 @@ const BREAKS: readonly (readonly [what: string, field: RegExp, damage: (report: 
   ["a method nobody knows", /^methods$/, (r) => (r.methods.magic = r.methods.base)],
   ["no methods", /^methods$/, (r) => delete r.methods],
   ["negative bytes", /^cost\.shared\.bytesUp$/, (r) => (r.cost.shared.bytesUp = -1)],
+  ["operations that no stage has", /^cost\.shared\.flops$/, (r) => (r.cost.shared.flops *= 2)],
   ["no operations counted", /^cost\.kindred\.flops$/, (r) => delete r.cost.kindred.flops],
   ["planted groups that leave one out", /^planted\.groups$/, (r) => r.planted.groups[0].pop()],
   ["a Rand index above one", /^planted\.adjustedRandIndex$/, (r) => (r.planted.adjustedRandIndex = 1.01)],

@@ -6,9 +6,12 @@
 import { FULL } from "../../shared/adapters/settings.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
+import type { RunPlan } from "../../shared/config/config.js";
+import type { MethodName } from "../../shared/config/enumerations.js";
 import type { TunedSpec } from "../../shared/wire/types.js";
-import { faultText, type MethodName, type PipelineContext } from "./context.js";
-import { trainFederated } from "./train.js";
+import { beginStage } from "../events/events.js";
+import { faultText } from "../run/cohort.js";
+import { type TrainingParts, trainFederated } from "./train.js";
 
 export interface SweepOutcome {
   readonly learningRate: number;
@@ -27,17 +30,21 @@ export interface SweepSubject {
   readonly first: readonly number[];
 }
 
-export const adapterSweep = (ctx: PipelineContext): SweepSubject => ({
+export const adapterSweep = ({
+  adapter,
+  seed,
+  training,
+}: Pick<RunPlan, "adapter" | "seed" | "training">): SweepSubject => ({
   name: "sweep",
-  adapter: ctx.adapterSpec(),
-  learningRate: ctx.plan.training.learningRate,
+  adapter: { ...adapter, initSeed: seed },
+  learningRate: training.learningRate,
   option: "training.learningRate",
   first: [1e-3, 3e-3, 1e-2],
 });
 
-export const fullSweep = (ctx: PipelineContext, learningRate: "auto" | number): SweepSubject => ({
+export const fullSweep = ({ seed }: Pick<RunPlan, "seed">, learningRate: "auto" | number): SweepSubject => ({
   name: "sweep-full",
-  adapter: { ...FULL, initSeed: ctx.plan.seed },
+  adapter: { ...FULL, initSeed: seed },
   learningRate,
   option: "full.learningRate",
   first: [1e-4, 3e-4, 1e-3],
@@ -52,37 +59,38 @@ const SHARE = 1 / 2;
 
 /** @param methods whose books the cost goes to */
 export async function chooseLearningRate(
-  ctx: PipelineContext,
+  ctx: TrainingParts,
   methods: readonly MethodName[],
   { name, adapter, learningRate, option, first: firstRates }: SweepSubject,
 ): Promise<SweepOutcome> {
   const { epochs } = ctx.plan.training;
   if (learningRate !== "auto") return { learningRate, trials: [] };
-  const names = ctx.clients.map(({ name }) => name);
+  const { names } = ctx.cohort;
   const rng = new SeededRng(ctx.plan.seed, "sweep");
   const count = Math.min(MOST_CLIENTS, Math.ceil(names.length / 2));
   const clients = rng.shuffle([...names]).slice(0, count);
-  const stage = ctx.progress.stage(adapter.kind === "full" ? "learning rate of all weights" : "learning rate", 0);
+  const stage = beginStage(ctx.events, adapter.kind === "full" ? "learning rate of all weights" : "learning rate", 0);
   const losses = new Map<number, number>();
   const attempt = async (rate: number): Promise<void> => {
     const trained = await trainFederated(ctx, {
       name: `${name}-${rate}`,
       stage: "sweep",
       methods,
+      book: "sweep",
       clients,
       adapter,
       learningRate: rate,
       epochs: epochs * SHARE,
       validateRounds: false,
     });
-    const [first] = ctx.faults;
+    const [first] = ctx.cohort.faults;
     if (trained.values === undefined && !Number.isFinite(trained.startLoss) && first !== undefined) {
       throw new KindredError("quorum_not_met", `no client could train; the first fault: ${faultText(first)}`);
     }
     // What the training ends with: a rate that overshoots must not hide behind an early round.
     const last = trained.curve.at(-1)?.validationLoss;
     losses.set(rate, last ?? Number.POSITIVE_INFINITY);
-    stage.tick(1, { rate, loss: last ?? "diverged" });
+    stage.advance({ rate, loss: last ?? "diverged" });
   };
   for (const rate of firstRates) await attempt(rate);
   for (;;) {
@@ -90,7 +98,8 @@ export async function chooseLearningRate(
     const at = (LADDER as readonly number[]).indexOf(best);
     const next = [LADDER[at - 1], LADDER[at + 1]].find((rate) => rate !== undefined && !losses.has(rate));
     if (next === undefined) {
-      stage.done({ chosen: best });
+      stage.end({ chosen: best });
+      ctx.events.emit({ type: "learning-rate-chosen", subject: name, learningRate: best });
       const trials = [...losses].sort((a, b) => a[0] - b[0]);
       if (!Number.isFinite(losses.get(best))) {
         throw new KindredError("task_failed", `training diverged at every learning rate tried; set ${option}`);

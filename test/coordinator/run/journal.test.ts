@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it, type TestContext } from "node:test";
-import { Journal } from "../../../coordinator/pipeline/journal.js";
+import { Journal } from "../../../coordinator/run/journal.js";
 import { openState } from "../../../coordinator/storage/open.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { temporaryFolder } from "../../support/federation.js";

@@ -4,16 +4,45 @@
  */
 import { isWayDown } from "../../shared/adapters/bottleneck.js";
 import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
+import type { TunedSettings } from "../../shared/adapters/settings.js";
 import { asKindredError } from "../../shared/base/errors.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
+import type { RunPlan } from "../../shared/config/config.js";
+import type { MethodName } from "../../shared/config/enumerations.js";
 import type { BlobRef, TunedSpec, WeightedAdapter } from "../../shared/wire/types.js";
 import type { Evaluate } from "../../tasks/evaluate/message.js";
+import type { ResultFor, TaskSpec } from "../../tasks/kinds.js";
 import type { TrainAdapter, TrainingSpec } from "../../tasks/train-adapter/message.js";
-import { type Aggregate, aggregate, type Update } from "../rounds/aggregate.js";
-import { type AdapterShapes, shapeError, specError, updateBound } from "../rounds/check.js";
-import { roundSchedule } from "../rounds/schedule.js";
-import { MOMENTUM, meanSquare, type ServerPlan, type ServerState, serverStep } from "../rounds/server.js";
-import type { MethodName, PipelineContext } from "./context.js";
+import type { EventSink } from "../events/events.js";
+import type { Books } from "../run/books.js";
+import type { Cohort, Request } from "../run/cohort.js";
+import type { Journal } from "../run/journal.js";
+import { type Aggregate, aggregate, type Update } from "./aggregate.js";
+import { type AdapterShapes, shapeError, specError, updateBound } from "./check.js";
+import { roundSchedule } from "./schedule.js";
+import { MOMENTUM, meanSquare, type ServerPlan, type ServerState, serverStep } from "./server.js";
+
+/** What training needs of a run. */
+export interface TrainingParts {
+  readonly plan: Pick<RunPlan, "adapter" | "training" | "seed">;
+  readonly cohort: Cohort;
+  readonly books: Books;
+  readonly journal: Journal;
+  readonly events: EventSink;
+  /** Names and shapes of a whole adapter of a kind, once a training of several clients has shown them. */
+  readonly shapes: Map<TunedSettings["kind"], AdapterShapes>;
+}
+
+/** Has clients do a task of a training, and books it on the training's methods. */
+async function ask<T extends TaskSpec>(
+  ctx: TrainingParts,
+  { stage, methods, book }: TrainingJob,
+  request: Pick<Request<T>, "key" | "clients" | "taskOf">,
+): Promise<ReadonlyMap<string, ResultFor<T>>> {
+  const { results, charges } = await ctx.cohort.ask({ stage, ...request });
+  ctx.books.charge(methods, book, charges);
+  return results;
+}
 
 export interface TrainingJob {
   /** Names the training: part of the tasks' keys. */
@@ -21,6 +50,8 @@ export interface TrainingJob {
   readonly stage: string;
   /** Whose books the cost goes to. */
   readonly methods: readonly MethodName[];
+  /** The stage under which they book it. */
+  readonly book: string;
   readonly clients: readonly string[];
   readonly adapter: TunedSpec;
   readonly learningRate: number;
@@ -58,12 +89,12 @@ interface Pooled {
 
 const lossOf = ({ nllSum, tokens }: Pooled): number => (tokens > 0 ? nllSum / tokens : Number.POSITIVE_INFINITY);
 
-export async function trainFederated(ctx: PipelineContext, job: TrainingJob): Promise<TrainedAdapter> {
+export async function trainFederated(ctx: TrainingParts, job: TrainingJob): Promise<TrainedAdapter> {
   return job.clients.length === 1 ? trainAlone(ctx, job) : trainTogether(ctx, job);
 }
 
 function trainingOf(
-  ctx: PipelineContext,
+  ctx: TrainingParts,
   job: TrainingJob,
   totalSteps: number,
   firstStep: number,
@@ -83,17 +114,17 @@ function trainingOf(
   };
 }
 
-function schedule(ctx: PipelineContext, job: TrainingJob) {
+function schedule(ctx: TrainingParts, job: TrainingJob) {
   const { epochs, batch, localSteps } = ctx.plan.training;
-  const rows = job.clients.map((client) => ctx.info(client).rows.train);
+  const rows = job.clients.map((client) => ctx.cohort.info(client).rows.train);
   return roundSchedule({ rows, epochs: job.epochs ?? epochs, batch, localSteps });
 }
 
 /** One client: its whole schedule in one task, validated once a pass. */
-async function trainAlone(ctx: PipelineContext, job: TrainingJob): Promise<TrainedAdapter> {
+async function trainAlone(ctx: TrainingParts, job: TrainingJob): Promise<TrainedAdapter> {
   const [client] = job.clients as [string];
   const totalSteps = schedule(ctx, job).totalSteps[0] as number;
-  const every = Math.max(1, Math.ceil(ctx.info(client).rows.train / ctx.plan.training.batch));
+  const every = Math.max(1, Math.ceil(ctx.cohort.info(client).rows.train / ctx.plan.training.batch));
   const task: TrainAdapter = {
     kind: "trainAdapter",
     adapter: job.adapter,
@@ -102,14 +133,14 @@ async function trainAlone(ctx: PipelineContext, job: TrainingJob): Promise<Train
     validateEvery: every,
     validateStart: true,
   };
-  const results = await ctx.ask(job.stage, job.methods, `train/${job.name}`, [client], () => task);
+  const results = await ask(ctx, job, { key: `train/${job.name}`, clients: [client], taskOf: () => task });
   const result = results.get(client);
   job.onRound?.(1, 1, undefined);
   if (result === undefined) return nothing("step");
   // It may become a member of everyone's ensemble: what is wrong with it must stay its client's own fault.
   const reason = await soloError(ctx, job, client, result.values, task.training);
   if (reason !== undefined) {
-    ctx.fault(client, job.stage, reason);
+    ctx.cohort.fault(client, job.stage, reason);
     return nothing("step");
   }
   const curve = result.validation.map(({ step, nllSum, tokens }) => {
@@ -132,17 +163,17 @@ async function trainAlone(ctx: PipelineContext, job: TrainingJob): Promise<Train
 
 /** Why a client's own adapter cannot be used. */
 async function soloError(
-  ctx: PipelineContext,
+  ctx: TrainingParts,
   job: TrainingJob,
   client: string,
   values: BlobRef,
   training: TrainingSpec,
 ): Promise<string | undefined> {
   try {
-    const { tensors } = parseSafetensors(await ctx.pool.getBlob(values), { source: `adapter of ${client}` });
+    const { tensors } = parseSafetensors(await ctx.cohort.getBlob(values), { source: `adapter of ${client}` });
     return (
       specError(tensors, job.adapter) ??
-      shapeError(tensors, ctx.adapterShapes.get(job.adapter.kind) ?? tensors) ??
+      shapeError(tensors, ctx.shapes.get(job.adapter.kind) ?? tensors) ??
       (job.adapter.kind === "full" ? undefined : updateBound(tensors, freshStart(tensors, job), training))
     );
   } catch (error) {
@@ -170,7 +201,7 @@ interface RoundEnd {
   readonly server: { readonly first: BlobRef; readonly second: BlobRef | null; readonly rounds: number } | null;
 }
 
-async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<TrainedAdapter> {
+async function trainTogether(ctx: TrainingParts, job: TrainingJob): Promise<TrainedAdapter> {
   const plan = schedule(ctx, job);
   const curve: CurvePoint[] = [];
   let end: RoundEnd = { start: null, full: null, server: null };
@@ -199,12 +230,10 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
     const validates = (job.validateRounds ?? true) && plan.validates(round);
     const working = job.clients.filter((client) => trainingAt(client).steps > 0);
     const [results, pooled] = await Promise.all([
-      ctx.ask(
-        job.stage,
-        job.methods,
-        `train/${job.name}/${round}`,
-        working,
-        (client): TrainAdapter => ({
+      ask(ctx, job, {
+        key: `train/${job.name}/${round}`,
+        clients: working,
+        taskOf: (client): TrainAdapter => ({
           kind: "trainAdapter",
           adapter: job.adapter,
           ...(start === null ? {} : { start }),
@@ -213,7 +242,7 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
           validateEvery: 0,
           validateStart: validates,
         }),
-      ),
+      }),
       // Who sits the round out still has a say in which one is best.
       validates && full !== null
         ? validate(
@@ -237,30 +266,41 @@ async function trainTogether(ctx: PipelineContext, job: TrainingJob): Promise<Tr
       const rejected: { client: string; reason: string }[] = [];
       for (const [client, { values }] of results) {
         try {
-          const { tensors } = parseSafetensors(await ctx.pool.getBlob(values), { source: `update of ${client}` });
+          const { tensors } = parseSafetensors(await ctx.cohort.getBlob(values), { source: `update of ${client}` });
           const reason =
             (start === undefined ? specError(tensors, job.adapter) : undefined) ??
             // A whole model starts from the base's weights, which the coordinator does not have.
             (start === undefined && job.adapter.kind === "full"
               ? undefined
               : updateBound(tensors, start ?? freshStart(tensors, job), trainingAt(client)));
-          if (reason === undefined) updates.push({ client, examples: ctx.info(client).rows.train, tensors });
+          if (reason === undefined) updates.push({ client, examples: ctx.cohort.info(client).rows.train, tensors });
           else rejected.push({ client, reason });
         } catch (error) {
           rejected.push({ client, reason: asKindredError(error).message });
         }
       }
-      const merged = aggregate(updates, start ?? ctx.adapterShapes.get(job.adapter.kind));
+      const merged = aggregate(updates, start ?? ctx.shapes.get(job.adapter.kind));
       rejected.push(...merged.rejected);
       return { ...(await ended(ctx, job, before, start, merged)), rejected };
     });
-    for (const { client, reason } of step.rejected) ctx.fault(client, job.stage, reason);
+    for (const { client, reason } of step.rejected) ctx.cohort.fault(client, job.stage, reason);
     end = { start: step.start, full: step.full, server: step.server };
-    if (end.full !== null && !ctx.adapterShapes.has(job.adapter.kind)) {
-      ctx.adapterShapes.set(job.adapter.kind, shapesOf(await tensorsOf(ctx, end.full)));
+    if (end.full !== null && !ctx.shapes.has(job.adapter.kind)) {
+      ctx.shapes.set(job.adapter.kind, shapesOf(await tensorsOf(ctx, end.full)));
     }
     const losses = [...results.values()].map((result) => mean(result.losses)).filter(Number.isFinite);
     trainLoss = losses.length > 0 ? mean(losses) : undefined;
+    const validationLoss = lossOf(pooled);
+    ctx.events.emit({
+      type: "round-closed",
+      training: job.name,
+      round: round + 1,
+      of: plan.rounds,
+      accepted: results.size - step.rejected.length,
+      rejected: step.rejected.length,
+      ...(trainLoss === undefined ? {} : { trainLoss }),
+      ...(Number.isFinite(validationLoss) ? { validationLoss } : {}),
+    });
   }
   if (end.full === null) return nothing("round");
   record(plan.rounds, await validate(ctx, job, end.full, `train/${job.name}/validate`, job.clients));
@@ -288,7 +328,7 @@ function freshStart(tensors: NamedTensors, { adapter }: TrainingJob): NamedTenso
 
 /** Takes the server's step, and stores what travels next and, together with the frozen tensors, what a member is. */
 async function ended(
-  ctx: PipelineContext,
+  ctx: TrainingParts,
   job: TrainingJob,
   before: RoundEnd,
   known: NamedTensors | undefined,
@@ -303,7 +343,7 @@ async function ended(
   );
   const full = before.full === null ? values : new Map([...(await tensorsOf(ctx, before.full)), ...values]);
   const travels = job.adapter.freezeA ? new Map([...full].filter(([name]) => !isDrawn(name))) : full;
-  const store = (tensors: NamedTensors): Promise<BlobRef> => ctx.pool.putBlob(encodeSafetensors(tensors));
+  const store = (tensors: NamedTensors): Promise<BlobRef> => ctx.cohort.putBlob(encodeSafetensors(tensors));
   return {
     start: await store(travels),
     full: await store(full),
@@ -319,7 +359,7 @@ async function ended(
 }
 
 async function serverState(
-  ctx: PipelineContext,
+  ctx: TrainingParts,
   { first, second, rounds }: NonNullable<RoundEnd["server"]>,
 ): Promise<ServerState> {
   return {
@@ -329,7 +369,7 @@ async function serverState(
   };
 }
 
-function serverPlan(ctx: PipelineContext, job: TrainingJob): ServerPlan {
+function serverPlan(ctx: TrainingParts, job: TrainingJob): ServerPlan {
   const { optimizer, learningRate, momentum } = ctx.plan.training.server;
   const adaptive = optimizer === "fedadam" || optimizer === "fedyogi";
   return {
@@ -340,8 +380,8 @@ function serverPlan(ctx: PipelineContext, job: TrainingJob): ServerPlan {
   };
 }
 
-async function tensorsOf(ctx: PipelineContext, ref: BlobRef): Promise<NamedTensors> {
-  return parseSafetensors(await ctx.pool.getBlob(ref)).tensors;
+async function tensorsOf(ctx: TrainingParts, ref: BlobRef): Promise<NamedTensors> {
+  return parseSafetensors(await ctx.cohort.getBlob(ref)).tensors;
 }
 
 /** Without the values, which may be those of a whole model. */
@@ -349,7 +389,7 @@ const shapesOf = (tensors: NamedTensors): AdapterShapes =>
   new Map(Array.from(tensors, ([name, { shape }]) => [name, { shape }]));
 
 async function validate(
-  ctx: PipelineContext,
+  ctx: TrainingParts,
   job: TrainingJob,
   values: BlobRef,
   key: string,
@@ -364,7 +404,7 @@ async function validate(
     split: "validation",
     examplesLimit: 0,
   };
-  const results = await ctx.ask(job.stage, job.methods, key, clients, () => task);
+  const results = await ask(ctx, job, { key, clients, taskOf: () => task });
   const pooled: Pooled = { nllSum: 0, tokens: 0 };
   for (const { scores } of results.values()) {
     pooled.nllSum += scores[0]?.nllSum ?? 0;

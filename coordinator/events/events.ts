@@ -1,0 +1,248 @@
+/**
+ * Everything that happens in a run, as one stream of typed events. The stream is stored beside the journal and can be read from any
+ * position. The terminal's progress, the log, the report, `kindred run logs` and `kindred run show` read it and nothing else.
+ *
+ * An event has a key that names what happened. A restarted coordinator runs its steps again and emits the same keys again; the stored
+ * event stays, and the second is dropped. So a resumed run has one stream, and each event has the time of its first occurrence.
+ */
+import type { ErrorCode } from "../../shared/base/errors.js";
+import type { MethodName } from "../../shared/config/enumerations.js";
+import type { RowCounts } from "../../shared/wire/types.js";
+import type { Records } from "../storage/types.js";
+
+/** Facts shown beside a count, such as `{loss: 1.25}`. */
+export type EventInfo = Readonly<Record<string, string | number>>;
+
+/** A closed union. A reader must accept, and may ignore, every type. */
+export type RunEvent =
+  /** The run has its clients, in the order of its reports. */
+  | {
+      readonly type: "run-started";
+      readonly model: string | null;
+      readonly clients: readonly { readonly name: string; readonly rows: RowCounts }[];
+    }
+  | {
+      readonly type: "client-enrolled";
+      readonly client: string;
+      readonly as: "new" | "returning" | "successor";
+      readonly rows: RowCounts;
+    }
+  /** No sign of life for as long as the coordinator waits, or the client's word. */
+  | { readonly type: "client-left"; readonly client: string; readonly reason: string }
+  | { readonly type: "task-given"; readonly client: string; readonly task: string; readonly kind: string }
+  /** The client's report, 0 .. 1. */
+  | { readonly type: "task-progress"; readonly client: string; readonly task: string; readonly fraction: number }
+  | {
+      readonly type: "task-done";
+      readonly client: string;
+      readonly task: string;
+      readonly kind: string;
+      /** Bytes on the wire. */
+      readonly bytesUp: number;
+      readonly bytesDown: number;
+      readonly flops: number;
+    }
+  | {
+      readonly type: "task-failed";
+      readonly client: string;
+      readonly task: string;
+      readonly kind: string;
+      readonly code: ErrorCode;
+      readonly message: string;
+    }
+  | { readonly type: "stage-began"; readonly stage: string /** Units; 0 where unknown. */; readonly total: number }
+  | { readonly type: "stage-advanced"; readonly stage: string; readonly done: number; readonly info?: EventInfo }
+  | { readonly type: "stage-ended"; readonly stage: string; readonly info?: EventInfo }
+  | {
+      readonly type: "round-closed";
+      readonly training: string;
+      /** From 1. */
+      readonly round: number;
+      readonly of: number;
+      readonly accepted: number;
+      readonly rejected: number;
+      /** Mean over clients, nats per scored token; absent where no client reports one. */
+      readonly trainLoss?: number;
+      /** Of the values that the round started from, nats per scored token; absent where the round does not validate. */
+      readonly validationLoss?: number;
+    }
+  | { readonly type: "learning-rate-chosen"; readonly subject: string; readonly learningRate: number }
+  | {
+      readonly type: "groups-found";
+      readonly groups: readonly (readonly string[])[];
+      readonly reason: string;
+    }
+  /** Mean loss and accuracy of a method on one client's test rows. */
+  | {
+      readonly type: "score";
+      readonly method: MethodName;
+      readonly client: string;
+      readonly loss: number;
+      readonly accuracy: number | null;
+    }
+  /** One client could not take part in a step; the run goes on without it. */
+  | { readonly type: "fault"; readonly client: string; readonly stage: string; readonly message: string }
+  | { readonly type: "run-finished"; readonly groups: number; readonly members: number }
+  /** The process ends without a result. The run can be resumed. */
+  | { readonly type: "run-stopped"; readonly code: ErrorCode; readonly message: string };
+
+export type RunEventType = RunEvent["type"];
+
+/** An event as it is stored and read. */
+export type LoggedEvent = RunEvent & {
+  /** Position in the stream, from 1, without gaps. */
+  readonly seq: number;
+  /** When it happened, milliseconds since 1970. */
+  readonly at: number;
+};
+
+/** What emits events needs no more than this. */
+export interface EventSink {
+  emit(event: RunEvent): void;
+}
+
+/** Where the stream is kept: the state's records. */
+export type EventRecords = Pick<Records, "appendEvents" | "events">;
+
+/** Discards everything. */
+export const silentEvents: EventSink = { emit() {} };
+
+/** Events read per query. */
+const PAGE = 1_000;
+
+/** Each of these happens anew each time. Its key is unique. */
+const REPEATABLE: ReadonlySet<RunEventType> = new Set(["client-enrolled", "client-left", "run-stopped"]);
+
+function nameOf(event: RunEvent): readonly (string | number)[] {
+  switch (event.type) {
+    case "task-given":
+    case "task-done":
+    case "task-failed":
+      return [event.task, event.client];
+    case "task-progress":
+      return [event.task, event.client, event.fraction];
+    case "stage-began":
+    case "stage-ended":
+      return [event.stage];
+    case "stage-advanced":
+      return [event.stage, event.done];
+    case "round-closed":
+      return [event.training, event.round];
+    case "learning-rate-chosen":
+      return [event.subject];
+    case "score":
+      return [event.method, event.client];
+    case "fault":
+      return [event.client, event.stage, event.message];
+    default:
+      return [];
+  }
+}
+
+/** What reads the stream. @param live false for an event that was stored before the subscription */
+export type EventListener = (event: LoggedEvent, live: boolean) => void;
+
+/** Stores events in their order of emission, and gives each stored event to every subscriber once. */
+export class EventLog implements EventSink {
+  private waiting: { key: string; at: number; json: string }[] = [];
+  private readonly listeners = new Set<EventListener>();
+  private writing: Promise<void> = Promise.resolve();
+  private repeats = 0;
+  private failure: unknown;
+  private last = 0;
+
+  /** @param clock milliseconds since 1970 */
+  constructor(
+    private readonly records: EventRecords,
+    private readonly clock: () => number = Date.now,
+  ) {}
+
+  emit(event: RunEvent): void {
+    const at = this.clock();
+    const unique = REPEATABLE.has(event.type) ? [at, process.pid, this.repeats++] : [];
+    const key = JSON.stringify([event.type, ...nameOf(event), ...unique]);
+    this.waiting.push({ key, at, json: JSON.stringify(event) });
+    // All events of one turn of the event loop are one write.
+    if (this.waiting.length === 1) this.writing = this.writing.then(() => this.write());
+  }
+
+  /**
+   * Gives `listener` all stored events, and then each new one.
+   * @returns ends the subscription
+   */
+  async subscribe(listener: EventListener): Promise<() => void> {
+    const replay = async (): Promise<void> => {
+      for await (const event of readEvents(this.records)) {
+        listener(event, false);
+        this.last = event.seq;
+      }
+      this.listeners.add(listener);
+    };
+    // Between two writes, so that no event is missed and none comes twice.
+    this.writing = this.writing.then(() => this.write()).then(replay);
+    await this.flush();
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Resolves when all events emitted so far are stored. @throws what the state threw */
+  async flush(): Promise<void> {
+    await this.writing;
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  private async write(): Promise<void> {
+    const events = this.waiting;
+    this.waiting = [];
+    if (events.length === 0 || this.failure !== undefined) return;
+    try {
+      await this.records.appendEvents(events);
+      if (this.listeners.size === 0) return;
+      for await (const event of readEvents(this.records, this.last + 1)) {
+        this.last = event.seq;
+        for (const listener of this.listeners) listener(event, true);
+      }
+    } catch (error) {
+      // Told by `flush`. A run whose events cannot be stored must not go on as if they were.
+      this.failure = error;
+    }
+  }
+}
+
+/** All stored events from position `from`, in their order. */
+export async function* readEvents(
+  records: Pick<EventRecords, "events">,
+  from = 1,
+): AsyncGenerator<LoggedEvent, void, undefined> {
+  for (let next = from; ; ) {
+    const page = await records.events(next, PAGE);
+    for (const { seq = 0, at, json } of page) yield { ...(JSON.parse(json) as RunEvent), seq, at };
+    if (page.length < PAGE) return;
+    next = (page.at(-1)?.seq ?? next) + 1;
+  }
+}
+
+/** A stage of a run under way. Units may be done by several tasks at once. */
+export interface RunStage {
+  /** @param units done since the last call. @default 1 */
+  advance(info?: EventInfo, units?: number): void;
+  /** Advances by a training round, except by round 0, which is the start. */
+  round(round: number, of: number, validationLoss: number | undefined): void;
+  end(info?: EventInfo): void;
+}
+
+/** Begins a stage. Its name must be unique in the run. @param total units; 0 where unknown */
+export function beginStage(events: EventSink, stage: string, total: number): RunStage {
+  events.emit({ type: "stage-began", stage, total });
+  let done = 0;
+  const advance = (info?: EventInfo, units = 1): void => {
+    done += units;
+    events.emit({ type: "stage-advanced", stage, done, ...(info && { info }) });
+  };
+  return {
+    advance,
+    round: (round, of, loss) => advance({ round, of, ...(loss === undefined ? {} : { loss }) }, round > 0 ? 1 : 0),
+    end(info) {
+      events.emit({ type: "stage-ended", stage, ...(info && { info }) });
+    },
+  };
+}

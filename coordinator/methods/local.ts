@@ -1,0 +1,45 @@
+/** One adapter per client, trained alone. */
+import type { AdapterSpec, BlobRef } from "../../shared/wire/types.js";
+import { beginStage } from "../events/events.js";
+import { type TrainingParts, trainFederated } from "../rounds/train.js";
+import type { Method } from "./method.js";
+
+export const localMethod = (parts: TrainingParts, adapter: AdapterSpec): Method<"local"> => ({
+  name: "local",
+  sweeps: true,
+  uses: [],
+  async train({ payers, learningRate }) {
+    const { names } = parts.cohort;
+    const stage = beginStage(parts.events, "train local", names.length);
+    const adapters = await parts.books.time(payers, "train", () =>
+      parts.cohort.sideBySide(async (client, at) => {
+        const { values } = await trainFederated(parts, {
+          name: `local-${at}`,
+          stage: "train local",
+          methods: payers,
+          book: "train",
+          clients: [client],
+          adapter,
+          learningRate,
+        });
+        stage.advance();
+        return values;
+      }),
+    );
+    stage.end();
+    const values = new Map<string, BlobRef>();
+    names.forEach((client, at) => {
+      const ref = adapters[at];
+      if (ref !== undefined) values.set(client, ref);
+    });
+    return {
+      adapter,
+      values,
+      curves: [],
+      mixture: (client) => {
+        const own = values.get(client);
+        return own === undefined ? [] : [{ values: own, weight: 1 }];
+      },
+    };
+  },
+});

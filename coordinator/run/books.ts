@@ -1,0 +1,81 @@
+/**
+ * What each method of a run has cost, and in which stage. The books are made from stored outcomes, so a resumed run has the same
+ * books as an uninterrupted one, except for wall time, which is this process's own.
+ */
+import { METHODS, type MethodName } from "../../shared/config/enumerations.js";
+
+export interface Cost {
+  /** Floating-point operations; a multiply-add is 2. */
+  flops: number;
+  /** Bytes on the wire from clients to the coordinator. */
+  bytesUp: number;
+  bytesDown: number;
+  wallSeconds: number;
+}
+
+/** A method's cost, and its parts by stage, whose sums are the method's. */
+export interface MethodCost extends Cost {
+  readonly stages: Record<string, Cost>;
+}
+
+export type MethodCosts = Readonly<Record<MethodName, MethodCost>>;
+
+/** What one client's part of a task has cost. */
+export interface Charge {
+  /** The task's key. A method pays once for the same key and client. */
+  readonly key: string;
+  readonly client: string;
+  readonly flops: number;
+  readonly bytesUp: number;
+  readonly bytesDown: number;
+}
+
+const zero = (): Cost => ({ flops: 0, bytesUp: 0, bytesDown: 0, wallSeconds: 0 });
+
+export class Books {
+  readonly costs: MethodCosts = Object.fromEntries(
+    METHODS.map((name): [MethodName, MethodCost] => [name, { ...zero(), stages: {} }]),
+  ) as MethodCosts;
+  /** A training that serves two methods, or one method twice, is paid once by each. */
+  private readonly paid = new Set<string>();
+
+  charge(methods: readonly MethodName[], stage: string, charges: readonly Charge[]): void {
+    for (const { key, client, ...cost } of charges)
+      for (const method of methods) {
+        const entry = JSON.stringify([method, key, client]);
+        if (this.paid.has(entry)) continue;
+        this.paid.add(entry);
+        this.add(method, stage, cost);
+      }
+  }
+
+  /** Books operations of the coordinator's own. */
+  compute(method: MethodName, stage: string, flops: number): void {
+    this.add(method, stage, { flops });
+  }
+
+  /** Runs work and books its wall time. */
+  async time<T>(methods: readonly MethodName[], stage: string, work: () => Promise<T>): Promise<T> {
+    const start = performance.now();
+    try {
+      return await work();
+    } finally {
+      const wallSeconds = (performance.now() - start) / 1000;
+      for (const method of methods) this.add(method, stage, { wallSeconds });
+    }
+  }
+
+  private add(method: MethodName, stage: string, part: Partial<Cost>): void {
+    const cost = this.costs[method];
+    let ofStage = cost.stages[stage];
+    if (ofStage === undefined) {
+      ofStage = zero();
+      cost.stages[stage] = ofStage;
+    }
+    for (const name of ["flops", "bytesUp", "bytesDown", "wallSeconds"] as const) {
+      const amount = part[name] ?? 0;
+      cost[name] += amount;
+      ofStage[name] += amount;
+    }
+  }
+}
