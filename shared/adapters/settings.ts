@@ -24,7 +24,7 @@ export interface LoraSettings {
  * feed-forward, on the sum with the residual.
  */
 export interface BottleneckSettings {
-  readonly kind: "houlsby" | "pfeiffer";
+  readonly kind: (typeof BOTTLENECK_KINDS)[number];
   /** The bottleneck has hidden / reduction numbers, rounded down. At least 1. */
   readonly reduction: number;
   readonly activation: BottleneckActivation;

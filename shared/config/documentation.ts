@@ -80,7 +80,11 @@ function merged(
   const tagged = (description: string): string => {
     const of = found.filter(({ schema }) => schema.description === description).map(({ variant }) => kindsOf(variant));
     // The kind itself says which it is; an option that all variants describe alike belongs to none of them.
-    return path.endsWith(".kind") || of.length === variants.length ? description : `*${either(of)}:* ${description}`;
+    if (path.endsWith(".kind") || of.length === variants.length) return description;
+    const others = variants.filter((variant) => !found.some((one) => one.variant === variant)).map(kindsOf);
+    // Most kinds have it, and describe it alike: the ones without it are shorter to name.
+    const few = described.length === 1 && others.length < of.length;
+    return `*${few ? `all kinds but ${either(others)}` : either(of)}:* ${description}`;
   };
   return {
     path,

@@ -12,7 +12,7 @@ import type { JobContext } from "../../../shared/base/command.js";
 import { fixed, flops as flopsText, loss as lossText, percent } from "../../../shared/base/format.js";
 import type { SimulationPlan } from "../../../shared/config/config.js";
 import { MeteredRuntime } from "../../../shared/runtimes/metered.js";
-import type { ClientSketch, LogisticRows } from "../../../shared/sketch/types.js";
+import { type ClientSketch, type LogisticRows, MARGINS } from "../../../shared/sketch/types.js";
 import { scatter } from "../../report/figures.js";
 import { seriesPlot } from "../../report/series.js";
 import { Lab, type LabScore, type Tuning } from "../frame/lab.js";
@@ -36,8 +36,7 @@ export interface ErrorCase extends Subject {
   readonly repeated: number;
 }
 
-const FORMS = ["answer", "two-term", "negatives"] as const;
-type Form = (typeof FORMS)[number];
+type Form = (typeof MARGINS)[number];
 
 /** What real validation losses the estimate is brought to the level of: none, or those of own adapters and of the common one. */
 const CALIBRATIONS = ["none", "own + common"] as const;
@@ -125,7 +124,7 @@ async function oneSeed(given: ErrorCase, job: StudyJob, context: JobContext): Pr
       common: new Map(names.map((name, i) => [name, common!.validation[i]!.loss])),
     };
     const estimates: Estimate[] = [];
-    for (const form of FORMS) {
+    for (const form of MARGINS) {
       const estimation = { ...plan.estimation, margin: form, dim: Math.max(...given.widths) };
       const folder = join(out, `sketches-${form}`);
       const { sketches, flops: sketching } = await sketchesOf({ ...plan, estimation }, { folder, force }, context);
@@ -326,7 +325,7 @@ function agreementFinding(
       }),
     ),
   );
-  const lines = FORMS.flatMap((form) =>
+  const lines = MARGINS.flatMap((form) =>
     [CALIBRATIONS[0], LEAD.calibration].map((calibration) => ({
       name: calibration === "none" ? form : `${form}, calibrated`,
       points: first.flatMap((row, at) =>
