@@ -1,6 +1,6 @@
 /** What only a state in a folder can meet: killed writers, damage, other versions, folders that may not be written. */
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import {
   chmodSync,
   existsSync,
@@ -8,12 +8,10 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -21,6 +19,7 @@ import Database from "libsql";
 import { openState, readState } from "../../../coordinator/storage/open.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { bytesOf, temporaryFolder } from "../../support/federation.js";
+import { coordinatorAt, listing } from "../../support/state-holder.js";
 
 const noUsers = process.platform === "win32" ? "Windows has other permissions" : false;
 
@@ -39,38 +38,6 @@ function fault(code: string, words: RegExp): (error: unknown) => boolean {
     assert.doesNotMatch(error.message, /\n/);
     return true;
   };
-}
-
-/** Every file below the folder, with size and time of the last change. */
-function listing(folder: string): string[] {
-  return (readdirSync(folder, { recursive: true }) as string[])
-    .sort()
-    .map((name) => [name, statSync(join(folder, name)).size, statSync(join(folder, name)).mtimeMs].join(" "));
-}
-
-/** A process that holds the state and writes a memo, a blob and an event per `write`. */
-async function coordinatorAt(folder: string, t: TestContext) {
-  const child = spawn(process.execPath, [fileURLToPath(new URL("./writer-process.js", import.meta.url)), folder], {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const exited = new Promise((resolve) => child.once("exit", resolve));
-  const kill = async () => {
-    child.kill("SIGKILL");
-    await exited;
-  };
-  t.after(kill);
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const answer = async () => String((await lines.next()).value);
-  assert.equal(await answer(), "open");
-  const write = async (value: string) => {
-    child.stdin.write(`${value}\n`);
-    assert.equal(await answer(), value);
-  };
-  const end = async () => {
-    child.stdin.end();
-    await exited;
-  };
-  return { write, kill, end };
 }
 
 test("a state is read while another process writes to it and after that process was killed, and nothing in it changes", async (t) => {

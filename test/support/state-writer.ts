@@ -1,7 +1,7 @@
 /** A coordinator as far as its state goes: holds the lease, and writes a memo, a blob and an event per line of its input. */
 import { createInterface } from "node:readline";
-import { openState } from "../../../coordinator/storage/open.js";
-import { bytesOf } from "../../support/federation.js";
+import { openState } from "../../coordinator/storage/open.js";
+import { bytesOf } from "./federation.js";
 
 const { records, blobs, close } = await openState(process.argv[2] ?? "");
 console.log("open");
