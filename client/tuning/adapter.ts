@@ -1,7 +1,7 @@
 /**
- * What adapters of every kind have in common: two flat vectors, of what is frozen and of what is trained, with a layout that names
- * the tensors inside (a runtime then moves two tensors instead of hundreds); fresh values; values in and out by name; a place in a
- * graph. What a kind computes, its own file says.
+ * The common part of all kinds of adapters: two flat vectors, a frozen and a trained one, and a layout that names the tensors inside
+ * (a runtime then moves two tensors instead of hundreds); fresh values; values in and out by name; inputs in a graph. The file of
+ * each kind has its computation.
  */
 import type { TunedSettings } from "../../shared/adapters/settings.js";
 import { KindredError } from "../../shared/base/errors.js";
@@ -11,15 +11,15 @@ import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { AdapterHooks } from "../models/architecture.js";
 
 /**
- * `first`: what brings an input to few numbers (LoRA's A, a bottleneck's way down). `second`: what makes the adapter's output of
- * them (B, the way up); where all second factors are zero, the adapter does nothing.
+ * `first`: projects an input down (LoRA's A, a bottleneck's down). `second`: projects up to the adapter's output (B, up). An adapter
+ * whose second factors are all zero has no effect.
  */
 export type Factor = "first" | "second";
 
 export interface AdapterTensor {
-  /** As the kind's file format has it, without prefixes: "model.layers.0.self_attn.q_proj.lora_A.weight". */
+  /** Name as in the kind's file format, without prefixes: "model.layers.0.self_attn.q_proj.lora_A.weight". */
   readonly name: string;
-  /** [out, in], or [out] of a bias. */
+  /** [out, in]; [out] for a bias. */
   readonly shape: readonly number[];
   readonly factor: Factor;
   readonly part: "frozen" | "trained";
@@ -30,22 +30,22 @@ export interface AdapterTensor {
 export interface AdapterLayout {
   readonly spec: TunedSettings;
   readonly tensors: readonly AdapterTensor[];
-  /** Elements of the part that is never trained; 0 where all is. */
+  /** Elements of the part that is never trained; 0 where everything is trained. */
   readonly frozenSize: number;
   readonly trainedSize: number;
-  /** Width of a step's dropout mask: of the widest that dropout is done to. */
+  /** Width of a step's dropout mask: the largest width of the values that dropout applies to. */
   readonly dropoutWidth: number;
-  /** Puts the adapter into a graph. */
+  /** Adds the adapter to a graph. */
   readonly attach: (g: GraphBuilder, value: TensorValue, options: AttachOptions) => Attached;
 }
 
-/** The value of a tensor by its name, or of so many of one width, side by side from it on, as one. */
+/** The value of a tensor by its name. @param count number of tensors of one width from it on, concatenated. @default 1 */
 export type TensorValue = (name: string, count?: number) => Value;
 
 export interface AttachOptions {
-  /** [B*T, dropoutWidth] factors 0 or 1 / (1 - p), where there is dropout. */
+  /** Factors [B*T, dropoutWidth], each 0 or 1 / (1 - p); undefined without dropout. */
   readonly mask: Value | undefined;
-  /** Every second factor is zero, as in a fresh adapter: its products are left out. */
+  /** Whether every second factor is zero, as in a fresh adapter: their products are left out. */
   readonly fresh: boolean;
 }
 
@@ -54,11 +54,11 @@ export interface Attached {
   readonly taps: readonly Tap[];
 }
 
-/** What a gradient of a second factor needs: with e the gradient at `output`, the weight's is e^T input, the bias's the sum of e. */
+/** The values for a second factor's gradient: with e the gradient at `output`, the weight's is e^T input, the bias's the sum of e. */
 export interface Tap {
   /** [B*T, out] */
   readonly output: Value;
-  /** What the second factor is a product with, [B*T, in]. */
+  /** Input of the second factor: [B*T, in]. */
   readonly input: Value;
   /** Name of the second factor's weight [out, in]. */
   readonly weight: string;
@@ -84,7 +84,7 @@ export interface Adapters {
   readonly members: readonly AdapterValues[];
 }
 
-/** Places tensors in the two parts, in their order: the first factors are frozen, or everything is trained. */
+/** Assigns tensors to the two parts, in their order: the first factors are frozen, or everything is trained. */
 export function placed(
   tensors: readonly { readonly name: string; readonly shape: readonly number[]; readonly factor: Factor }[],
   freezeFirst: boolean,
@@ -100,8 +100,8 @@ export function placed(
 }
 
 /**
- * Fresh values: matrices of first factors Kaiming-uniform with a = sqrt(5), that is U(-1, 1) / sqrt(in), as PEFT draws A and as
- * AdapterHub's `mam_adapter` draws the way down; all else zero.
+ * Fresh values: first factors are Kaiming-uniform with a = sqrt(5), that is U(-1, 1) / sqrt(in), as PEFT draws A and AdapterHub's
+ * `mam_adapter` draws down; all other values are zero.
  */
 export function initialAdapter(layout: AdapterLayout, seed: number | bigint): AdapterValues {
   const values = emptyAdapter(layout);
@@ -116,7 +116,7 @@ export function initialAdapter(layout: AdapterLayout, seed: number | bigint): Ad
   return values;
 }
 
-/** True where every second factor is zero, so that the adapter does nothing yet. */
+/** Whether every second factor is zero, so that the adapter has no effect. */
 export function isFresh(layout: AdapterLayout, values: AdapterValues): boolean {
   return layout.tensors.every(
     ({ shape, factor, part, offset }) =>
@@ -124,11 +124,12 @@ export function isFresh(layout: AdapterLayout, values: AdapterValues): boolean {
   );
 }
 
+/** An adapter of zeros: the base model. */
 export function emptyAdapter(layout: AdapterLayout): AdapterValues {
   return { frozen: new Float32Array(layout.frozenSize), trained: new Float32Array(layout.trainedSize) };
 }
 
-/** The adapter as named tensors, all of them (views, not copies). */
+/** All tensors of the adapter by name: views, not copies. */
 export function adapterTensors(layout: AdapterLayout, values: AdapterValues): Map<string, FloatTensor> {
   return new Map(
     layout.tensors.map(({ name, shape, part, offset }) => [
@@ -139,8 +140,8 @@ export function adapterTensors(layout: AdapterLayout, values: AdapterValues): Ma
 }
 
 /**
- * Values of an adapter from named tensors. `from` gives what the tensors leave out (a message may hold the trained part alone).
- * @throws {KindredError} `invalid_adapter` for a name that is missing or too many, a wrong shape, a number that is not finite
+ * Values of an adapter from named tensors. `from` gives frozen tensors that are missing: a message may hold the trained part alone.
+ * @throws {KindredError} `invalid_adapter` for a missing or an unknown name, a wrong shape, a number that is not finite
  */
 export function adapterFromTensors(
   layout: AdapterLayout,
@@ -174,7 +175,7 @@ export function adapterFromTensors(
   return values;
 }
 
-/** An adapter inside a graph, with its two inputs. */
+/** An adapter in a graph, with its two inputs. */
 export interface AdapterInGraph extends Attached {
   readonly frozen: Value | undefined;
   readonly trained: Value;
@@ -182,8 +183,8 @@ export interface AdapterInGraph extends Attached {
 
 /**
  * Declares the adapter's inputs `frozen` [F] and `trained` [P] (each absent where empty), and `dropout` [B*T, dropoutWidth]
- * where the layout drops out and `training` is set: factors 0 or 1 / (1 - p), one mask for the whole step.
- * @param options `fresh`: every second factor is zero, and its products are left out
+ * where the layout has dropout and `training` is set: factors 0 or 1 / (1 - p), one mask for the whole step.
+ * @param options `fresh`: every second factor is zero, so their products are left out
  */
 export function adapterInGraph(
   g: GraphBuilder,

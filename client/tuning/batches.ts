@@ -1,4 +1,4 @@
-/** Rows of a dataset -> the feeds of a graph: padded tokens, position tables, scored positions. */
+/** Rows of a dataset -> feeds of a graph: padded tokens, position tables, scored positions. */
 import { resolve } from "../../shared/graph/dims.js";
 import type { HostTensor } from "../../shared/runtimes/types.js";
 import type { EncodedRow } from "../data/types.js";
@@ -9,9 +9,9 @@ import { type Segment, type Sequence, singleText, TokenPositions } from "../mode
 export type Feeds = Record<string, HostTensor>;
 
 /** A token to score: the logits at `sequence`, `position` predict `target`. */
-export interface Ask {
+export interface ScoredToken {
   readonly sequence: number;
-  /** Of the token before the target. */
+  /** Position of the token before the target. */
   readonly position: number;
   readonly target: number;
 }
@@ -30,13 +30,13 @@ export function sequenceFeeds(sequences: readonly Sequence[], { positionTables }
   };
 }
 
-/** Tokens of a row that are run. */
-const run = ({ tokens, scored }: EncodedRow): Int32Array => tokens.subarray(0, scored.at(-1));
+/** Tokens of a row that are run: all before its last scored token. */
+const inputTokens = ({ tokens, scored }: EncodedRow): Int32Array => tokens.subarray(0, scored.at(-1));
 
-/** A row up to the token before the last that is scored: what follows is asked for and never looked at. */
-export const looked = (row: EncodedRow): Sequence => singleText(run(row));
+/** A row up to the token before its last scored token: the later tokens are targets alone. */
+export const inputSequence = (row: EncodedRow): Sequence => singleText(inputTokens(row));
 
-/** Items of ascending length in batches of at most `most` tokens, padding included; a longer one is alone. */
+/** Items of ascending length in batches of at most `most` tokens, padding included. A longer item has a batch of its own. */
 export function batchesOf<T>(sorted: readonly T[], lengthOf: (item: T) => number, most: number): T[][] {
   const batches: T[][] = [];
   for (const item of sorted) {
@@ -48,7 +48,7 @@ export function batchesOf<T>(sorted: readonly T[], lengthOf: (item: T) => number
 }
 
 /** `positions` [S] (rows of the flattened hidden states) and `targets` [S, 1]. */
-export function askFeeds(asks: readonly Ask[], length: number): Feeds {
+export function scoredTokenFeeds(asks: readonly ScoredToken[], length: number): Feeds {
   const positions = new Int32Array(asks.length);
   const targets = new Int32Array(asks.length);
   asks.forEach(({ sequence, position, target }, i) => {
@@ -61,17 +61,17 @@ export function askFeeds(asks: readonly Ask[], length: number): Feeds {
   };
 }
 
-/** Where a row's first token stands. */
+/** Location of a row's first token. */
 export interface Start {
   readonly sequence: number;
   readonly position: number;
 }
 
 /**
- * Puts texts into sequences, several into one, none longer than the longest text: first-fit decreasing, which takes at most
- * 11/9 of the fewest sequences possible (Johnson 1973). As texts of one sequence do not see each other, this saves padding
- * and changes nothing else.
- * @param lengths tokens of each text. @returns where each begins
+ * Packs texts into sequences that are at most as long as the longest text: first-fit decreasing, which needs at most 11/9 of the
+ * smallest possible number of sequences (Johnson 1973). This saves padding and changes no result, because texts of one sequence do
+ * not attend to each other.
+ * @param lengths tokens of each text. @returns each text's location
  */
 export function pack(lengths: readonly number[]): Start[] {
   const most = Math.max(0, ...lengths);
@@ -88,8 +88,8 @@ export function pack(lengths: readonly number[]): Start[] {
   return starts;
 }
 
-/** What to ask of rows. @param starts each a sequence of its own unless given */
-export function asksOf(rows: readonly EncodedRow[], starts?: readonly Start[]): Ask[] {
+/** Scored tokens of rows. @param starts the rows' locations. @default one sequence per row */
+export function scoredTokensOf(rows: readonly EncodedRow[], starts?: readonly Start[]): ScoredToken[] {
   return rows.flatMap((row, i) => {
     const { sequence, position } = starts?.[i] ?? { sequence: i, position: 0 };
     return Array.from(row.scored, (at) => ({
@@ -104,10 +104,10 @@ export function scoredTokens(rows: readonly EncodedRow[]): number {
   return rows.reduce((sum, row) => sum + row.scored.length, 0);
 }
 
-/** Where the rows of a training step stand. */
-export const packRows = (rows: readonly EncodedRow[]): Start[] => pack(rows.map((row) => run(row).length));
+/** Locations of the rows of a training step. */
+export const packRows = (rows: readonly EncodedRow[]): Start[] => pack(rows.map((row) => inputTokens(row).length));
 
-/** Feeds of a training step: loss = sum of `weights` x negative log-likelihood, the mean over the batch's scored tokens. */
+/** Feeds of a training step: loss = sum of `weights` x negative log-likelihood. @param share weight of a token. @default the mean */
 export function trainingFeeds(
   rows: readonly EncodedRow[],
   architecture: Architecture,
@@ -118,57 +118,58 @@ export function trainingFeeds(
     { length: 1 + Math.max(...starts.map(({ sequence }) => sequence)) },
     (): Segment[] => [],
   );
-  const standing = rows.map((row, i) => ({ tokens: run(row), ...(starts[i] as Start) }));
-  for (const { tokens, sequence } of standing.sort((a, b) => a.position - b.position)) {
+  const located = rows.map((row, i) => ({ tokens: inputTokens(row), ...(starts[i] as Start) }));
+  for (const { tokens, sequence } of located.sort((a, b) => a.position - b.position)) {
     sequences[sequence]!.push({ tokens, after: -1 });
   }
   const feeds = sequenceFeeds(sequences, architecture);
-  const asks = asksOf(rows, starts);
+  const asks = scoredTokensOf(rows, starts);
   return {
     ...feeds,
-    ...askFeeds(asks, feeds.tokens!.shape[1] as number),
+    ...scoredTokenFeeds(asks, feeds.tokens!.shape[1] as number),
     weights: { shape: [asks.length, 1], data: new Float32Array(asks.length).fill(share) },
   };
 }
 
-/** What one scored token of a row is compared with. Sets hold positions in `tokens`. */
-export interface Place {
-  /** What the row's choices go on with here, the right one's token first; then what the sets' answers go on with. */
+/** The tokens that one scored token of an answer is compared with. Sets hold indices into `tokens`. */
+export interface ComparedToken {
+  /** The next tokens of the row's choices, the right choice's first, then the next tokens of other clients' answers. */
   readonly tokens: readonly number[];
-  /** How many of them are the row's choices. */
+  /** The number of them that are the row's choices'. */
   readonly own: number;
-  /** Of each set of the comparison, its tokens here. */
+  /** The tokens of each set of other clients' answers. */
   readonly otherClientAnswers: readonly (readonly number[])[];
+  /** The tokens of each set of negatives. */
   readonly negatives: readonly (readonly number[])[];
 }
 
-/** What the answer of a row with choices is compared with. */
+/** The comparisons of a row with choices: its answer against negatives, its choices against other clients' answers. */
 export interface Comparison {
-  /** One a scored token. */
-  readonly places: readonly Place[];
-  /** Sets of other clients' answers: the choices together have a margin against each, and one against the rest of the vocabulary. */
+  /** One per scored token. */
+  readonly compared: readonly ComparedToken[];
+  /** Number of sets of other clients' answers. The choices together have a margin against each, and one against the vocabulary. */
   readonly otherClientAnswers: number;
-  /** How many sets each of them stands for. */
-  readonly standsFor: number;
-  /** Sets of choices: the right one has a margin against each. */
+  /** Number of sets that each of the drawn sets represents. */
+  readonly setsPerDraw: number;
+  /** Number of sets of negatives. The right choice has a margin against each. */
   readonly negatives: number;
 }
 
 /**
- * Feeds of the margins. Without comparisons `average` [B, S] makes an example's margin the mean over its scored tokens; with them
- * the row's own choices at each of them are judged as a set.
- * @param comparisons of each row or of none, with as many sets of other clients' answers and negatives in each
+ * Feeds of the margins. Without comparisons, `average` [B, S] makes an example's margin the mean over its scored tokens. With
+ * comparisons, the row's own choices are one set at each scored token.
+ * @param comparisons one per row, or an empty list; all with the same numbers of sets
  */
 export function marginFeeds(
   rows: readonly EncodedRow[],
   architecture: Architecture,
   comparisons: readonly Comparison[] = [],
 ): Feeds {
-  const sequences = sequenceFeeds(rows.map(looked), architecture);
-  const asks = asksOf(rows);
+  const sequences = sequenceFeeds(rows.map(inputSequence), architecture);
+  const asks = scoredTokensOf(rows);
   const count = asks.length;
-  const places = comparisons.flatMap((comparison) => comparison.places);
-  const width = Math.max(1, ...places.map(({ tokens }) => tokens.length));
+  const compared = comparisons.flatMap((comparison) => comparison.compared);
+  const width = Math.max(1, ...compared.map(({ tokens }) => tokens.length));
   const masked = (): Float32Array => new Float32Array(count * width).fill(MASKED);
   const members = new Int32Array(count * width);
   const repeats = masked();
@@ -177,17 +178,17 @@ export function marginFeeds(
     negatives: Array.from({ length: comparisons[0]?.negatives ?? 0 }, masked),
   };
   asks.forEach(({ target }, at) => {
-    const place = places[at];
-    for (let k = 0; k < width; k++) members[at * width + k] = place?.tokens[k] ?? target;
-    repeats.fill(0, at * width, at * width + (place?.own ?? 1));
+    const token = compared[at];
+    for (let k = 0; k < width; k++) members[at * width + k] = token?.tokens[k] ?? target;
+    repeats.fill(0, at * width, at * width + (token?.own ?? 1));
     for (const kind of ["otherClientAnswers", "negatives"] as const)
-      place?.[kind].forEach((set, r) => {
+      token?.[kind].forEach((set, r) => {
         for (const k of set) sets[kind][r]![at * width + k] = 0;
       });
   });
   const feeds: Feeds = {
     ...sequences,
-    ...askFeeds(asks, sequences.tokens!.shape[1] as number),
+    ...scoredTokenFeeds(asks, sequences.tokens!.shape[1] as number),
     members: { shape: [count, width], data: members },
     repeats: { shape: [count, width], data: repeats },
     ...(comparisons.length > 0 ? answerFeeds(rows) : averageFeed(rows)),
@@ -212,19 +213,19 @@ function averageFeed(rows: readonly EncodedRow[]): Feeds {
   return { average: { shape: [rows.length, count], data: average } };
 }
 
-/** Which scored tokens are an example's: `answers` [B, S], and which come before which in the same one: `before` [S, S]. */
+/** `answers` [B, S] marks each example's scored tokens; `before` [S, S] marks the earlier tokens of the same answer. */
 function answerFeeds(rows: readonly EncodedRow[]): Feeds {
   const count = scoredTokens(rows);
-  const places = new Float32Array(rows.length * count).fill(MASKED);
+  const compared = new Float32Array(rows.length * count).fill(MASKED);
   const before = new Float32Array(count * count);
   let at = 0;
   rows.forEach(({ scored }, i) => {
-    places.fill(0, i * count + at, i * count + at + scored.length);
+    compared.fill(0, i * count + at, i * count + at + scored.length);
     for (let s = at; s < at + scored.length; s++) before.fill(1, s * count + at, s * count + s);
     at += scored.length;
   });
   return {
-    answers: { shape: [rows.length, count], data: places },
+    answers: { shape: [rows.length, count], data: compared },
     before: { shape: [count, count], data: before },
   };
 }

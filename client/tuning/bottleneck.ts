@@ -1,8 +1,8 @@
 /**
- * Bottleneck adapters (Houlsby et al. 2019, Pfeiffer et al. 2020): x + up(act(down(x))) behind parts of every block. With h what
- * a part gives and r the hidden states before it, a Houlsby adapter makes r + h + f(h), a Pfeiffer adapter r + h + f(r + h):
- * where the `adapters` library has them in models whose LayerNorms stand before the parts (its Adapter.pre_forward, with
- * original_ln_before false and true).
+ * Bottleneck adapters (Houlsby et al. 2019, Pfeiffer et al. 2020): f(x) = up(act(down(x))) after parts of every block. With h the
+ * output of a part and r the hidden states before it, a Houlsby adapter gives r + h + f(h), a Pfeiffer adapter r + h + f(r + h), as
+ * in the `adapters` library for models with LayerNorms before the parts (its Adapter.pre_forward, with original_ln_before false and
+ * true).
  */
 import {
   type BottleneckFactor,
@@ -18,20 +18,20 @@ import { type AdapterLayout, type Factor, placed, type Tap } from "./adapter.js"
 
 const SITES: Readonly<Record<BlockPart, BottleneckSite>> = { attention: "attention", feedForward: "output" };
 
-/** @throws {KindredError} `invalid_config` for a reduction that leaves nothing, or an activation that is not known */
+/** The layout of a bottleneck adapter. @throws {KindredError} `invalid_config` for a reduction to no dimension, or an unknown activation */
 export function bottleneckLayout({ hidden, blocks }: Architecture, spec: BottleneckSettings): AdapterLayout {
   const width = bottleneckWidth(hidden, spec.reduction);
   if (!(spec.reduction >= 1) || width < 1) {
     throw new KindredError(
       "invalid_config",
-      `adapter.reduction is ${spec.reduction}; expected from 1 to ${hidden}, the numbers that a token has in this model`,
+      `adapter.reduction is ${spec.reduction}; expected a number from 1 to ${hidden}, the hidden size of this model`,
     );
   }
   const activation = ACTIVATIONS.get(spec.activation);
   if (activation === undefined) {
     throw new KindredError(
       "invalid_config",
-      `adapter.activation is ${JSON.stringify(spec.activation)}, which is not known`,
+      `adapter.activation is ${JSON.stringify(spec.activation)}; expected one of ${[...ACTIVATIONS.keys()].join(", ")}`,
     );
   }
   const sites = sitesOf(spec);

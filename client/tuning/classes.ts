@@ -1,10 +1,10 @@
 /**
- * Numbers what choices say, so that rows of different wording can be counted by class: F1 needs to know which rows have the same
- * right answer. It knows nothing of models.
+ * Numbers the choices of rows by their tokens, so that rows are counted by class: F1 needs to know which rows have the same right
+ * answer. Knows no model.
  */
 import type { EncodedRow } from "../data/types.js";
 
-/** The class of each choice of each row, numbered as they first appear: choices of the same tokens are of the same class. */
+/** The class of each choice of each row, numbered in order of appearance. Choices of the same tokens are one class. */
 export function choiceClasses(rows: readonly EncodedRow[]): (readonly number[] | undefined)[] {
   const known = new Map<string, number>();
   return rows.map(({ choices }) =>

@@ -1,4 +1,4 @@
-/** Compiled graphs of one base model, made when first needed and shared by all clients of a process; and a meter of their work. */
+/** Compiled graphs of one base model, compiled at first use and shared by all clients of a process, and a meter of their work. */
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { Graph } from "../../shared/graph/graph.js";
 import { FlopCounter } from "../../shared/runtimes/metered.js";
@@ -7,9 +7,9 @@ import type { BaseModel } from "../models/base.js";
 import type { AdapterLayout } from "./adapter.js";
 import type { MemoryBudget } from "./memory.js";
 
-/** What work has cost so far. */
+/** The cost of work so far. */
 export class Meter {
-  /** Counted from the graphs, a multiply-add as 2. */
+  /** Floating-point operations, counted from the graphs; a multiply-add counts as 2. */
   flops = 0;
   computeSeconds = 0;
 
@@ -26,7 +26,7 @@ export class Meter {
   }
 }
 
-/** An executable that knows what a run of it costs. */
+/** An executable and the cost of its runs. */
 export class CompiledGraph {
   private readonly counter: FlopCounter;
 
@@ -46,11 +46,11 @@ export class CompiledGraphs {
   constructor(
     readonly runtime: Runtime,
     readonly model: BaseModel,
-    /** What work is cut by; there is no limit unless given. */
+    /** Limit on memory, to which batches are sized. @default no limit */
     readonly budget?: MemoryBudget,
   ) {}
 
-  /** The program of that name for that layout, compiled once. @param build makes its graph */
+  /** The graph of a name and a layout, compiled once. @param build makes the graph */
   get(name: string, layout: AdapterLayout | undefined, build: () => Graph): Promise<CompiledGraph> {
     const key = JSON.stringify([name, layout?.spec]);
     let program = this.compiled.get(key);

@@ -1,7 +1,7 @@
 /**
- * How sharp the loss is around an adapter: the trace of its Hessian in the trained parameters by Hutchinson's estimator, and
- * the largest eigenvalue by Lanczos. Nothing of the Hessian is stored but its products with vectors, each one run of the
- * model's graph differentiated twice.
+ * Sharpness of the loss at an adapter: the trace of its Hessian in the trained parameters by Hutchinson's estimator, and the largest
+ * eigenvalue by Lanczos. The Hessian is never stored: each product with a vector is one run of the model's graph, differentiated
+ * twice.
  */
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 import { KindredError } from "../../shared/base/errors.js";
@@ -13,19 +13,19 @@ import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { hessianProductGraph } from "./graphs.js";
 
 export interface CurvaturePlan {
-  /** Rademacher vectors of the trace's estimate. @minimum 2 */
+  /** Number of Rademacher vectors for the estimate of the trace. @minimum 2 */
   readonly probes: number;
   readonly seed: number;
-  /** Most Lanczos steps. @default 40 */
+  /** Largest number of Lanczos steps. @default 40 */
   readonly steps?: number;
   /** Lanczos ends once the eigenvalue's residual is below this share of it. @default 1e-3 */
   readonly tolerance?: number;
-  /** Tokens of a batch, padding included: twice differentiated, a batch takes about three times a training step's memory. @default 512 */
+  /** Tokens of a batch, padding included. A batch takes about three times the memory of a training step. @default 512 */
   readonly tokensPerBatch?: number;
 }
 
 export interface Curvature {
-  /** Mean negative log-likelihood a scored token, nats: the function whose Hessian this is. */
+  /** Mean negative log-likelihood per scored token, nats: the function whose Hessian is taken. */
   readonly loss: number;
   /** Trained parameters: the Hessian is [parameters, parameters]. */
   readonly parameters: number;
@@ -33,7 +33,7 @@ export interface Curvature {
   readonly largest: {
     /** Algebraically largest eigenvalue. */
     readonly eigenvalue: number;
-    /** Bound on its error: |H x - lambda x| of the vector found. */
+    /** Bound on its error: |H x - lambda x| of the eigenvector. */
     readonly residual: number;
     readonly steps: number;
   };
@@ -108,7 +108,7 @@ export class HessianProducts {
 }
 
 /**
- * @param onProduct called after every product, of `probes + steps` at most
+ * @param onProduct called after every product; there are at most `probes + steps`
  * @throws {KindredError} `invalid_option` for fewer than two probes; `task_failed` where a product is not finite
  */
 export async function curvature(
@@ -148,7 +148,7 @@ async function lanczos(
   let vector = normalised(Float64Array.from({ length: size }, () => rng.normal()));
   const basis: Float32Array[] = [];
   const diagonal: number[] = [];
-  const beside: number[] = [];
+  const offDiagonal: number[] = [];
   for (;;) {
     const held = Float32Array.from(vector);
     const product = await times(held);
@@ -162,24 +162,24 @@ async function lanczos(
       }
     }
     const next = Math.sqrt(dot(product, product));
-    const { value, last } = top(diagonal, beside);
+    const { value, last } = top(diagonal, offDiagonal);
     const residual = next * Math.abs(last);
     if (basis.length >= steps || residual <= tolerance * Math.abs(value)) {
       return { eigenvalue: value, residual, steps: basis.length };
     }
-    beside.push(next);
+    offDiagonal.push(next);
     vector = normalised(product);
   }
 }
 
-/** Largest eigenvalue of a symmetric tridiagonal matrix, and the last entry of its vector. */
-function top(diagonal: readonly number[], beside: readonly number[]): { value: number; last: number } {
+/** Largest eigenvalue of a symmetric tridiagonal matrix, and the last entry of its eigenvector. */
+function top(diagonal: readonly number[], offDiagonal: readonly number[]): { value: number; last: number } {
   const n = diagonal.length;
   const matrix = Matrix.zeros(n, n);
   diagonal.forEach((x, i) => {
     matrix.set(i, i, x);
   });
-  beside.forEach((x, i) => {
+  offDiagonal.forEach((x, i) => {
     matrix.set(i, i + 1, x);
     matrix.set(i + 1, i, x);
   });

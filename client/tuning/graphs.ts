@@ -45,7 +45,7 @@ export function sequenceInputs(
   return { tokens, table: (name) => tables.get(name)!, onLayerInput, withPast: withPast ?? ((states) => states) };
 }
 
-/** The base model's weights as the adapter has them, each declared when first used. */
+/** The base model's weights with the adapter's changes, each declared at first use. */
 export function adaptedWeights(g: GraphBuilder, { architecture, sources }: BaseModel, adapt: AdapterHooks): WeightOf {
   const made = new Map<string, Value>();
   return (name) => {
@@ -59,10 +59,10 @@ export function adaptedWeights(g: GraphBuilder, { architecture, sources }: BaseM
 }
 
 /**
- * The head at `positions` [S] of the flattened batch: nothing is computed for tokens that nobody asks about.
- * @param hooks `checkpoints` takes what goes into each layer and what comes out of the last, for `gradients`
+ * The head at `positions` [S] of the flattened batch. Logits of other tokens are not computed.
+ * @param hooks `checkpoints` collects the input of each layer and the output of the last layer, for `gradients`
  */
-function headAsked(
+function headAt(
   g: GraphBuilder,
   model: BaseModel,
   adapt: AdapterHooks,
@@ -81,22 +81,23 @@ function headAsked(
   return architecture.head(g, g.gather(hidden, g.input("positions", ["S"], "int32")), weight);
 }
 
-/** Logits at those positions: [S, V]. */
-function logitsAsked(...asked: Parameters<typeof headAsked>): Value {
-  return logitsOf(asked[0], headAsked(...asked));
+/** Logits at `positions`: [S, V]. */
+function logitsAt(...asked: Parameters<typeof headAt>): Value {
+  return logitsOf(asked[0], headAt(...asked));
 }
 
-/** What should stand behind the asked positions. */
-const targetsAsked = (g: GraphBuilder): Value => g.input("targets", ["S", 1], "int32");
+/** The tokens that follow the positions. */
+const targetsInput = (g: GraphBuilder): Value => g.input("targets", ["S", 1], "int32");
 
-/** The inputs and outputs of `continueGraph` that hold what its layers keep of each token. */
+/** The inputs and outputs of `continueGraph` that hold keys and values. */
 export function cacheNames({ layers }: Architecture): string[] {
   return Array.from({ length: layers }, (_, layer) => [`k.${layer}`, `v.${layer}`]).flat();
 }
 
 /**
- * `logits` [S, V] with the adapter, of tokens behind others whose keys and values an earlier run gave out: for each of
- * `cacheNames` an input [B, heads, P, width], and an output [B, heads, K, width] that holds the new tokens' too. P may be 0.
+ * `logits` [S, V] with the adapter, of tokens after others that an earlier run has processed. For each of `cacheNames` there is an
+ * input [B, heads, P, width] with the earlier tokens' keys or values, and an output [B, heads, K, width] with all tokens'. P may be
+ * 0.
  */
 export function continueGraph(model: BaseModel, layout: AdapterLayout): Graph {
   const g = new GraphBuilder();
@@ -109,29 +110,29 @@ export function continueGraph(model: BaseModel, layout: AdapterLayout): Graph {
     return kept[name];
   };
   const withPast = ({ k, v }: KeysAndValues): KeysAndValues => ({ k: extended(k), v: extended(v) });
-  const logits = logitsAsked(g, model, adapterInGraph(g, layout).adapt, { withPast });
+  const logits = logitsAt(g, model, adapterInGraph(g, layout).adapt, { withPast });
   return g.build({ logits, ...kept });
 }
 
 /** `logits` [S, V] with the adapter; `nll` [S, 1]. */
 export function forwardGraph(model: BaseModel, layout: AdapterLayout): Graph {
   const g = new GraphBuilder();
-  const logits = logitsAsked(g, model, adapterInGraph(g, layout).adapt);
-  const targets = targetsAsked(g);
+  const logits = logitsAt(g, model, adapterInGraph(g, layout).adapt);
+  const targets = targetsInput(g);
   return g.build({ logits, nll: negativeLogLikelihood(g, logits, targets) });
 }
 
-/** Logits `choices` [S, K] of the tokens `members` [S, K] alone, at the asked positions. */
+/** Logits `choices` [S, K] of the tokens `members` [S, K] at `positions`. */
 export function choicesGraph(model: BaseModel, layout: AdapterLayout): Graph {
   const g = new GraphBuilder();
-  const logits = logitsAsked(g, model, adapterInGraph(g, layout).adapt);
+  const logits = logitsAt(g, model, adapterInGraph(g, layout).adapt);
   return g.build({ choices: g.pick(logits, g.input("members", ["S", "K"], "int32")) });
 }
 
 /**
  * `loss` and its gradient `grad` [P] in the trained part: loss = sum of `weights` [S, 1] x negative log-likelihood of the
  * logits (plus `offset` [S, V] where given).
- * @param options `checkpoint`: layers are computed a second time in the backward pass, not kept
+ * @param options `checkpoint`: layers are recomputed in the backward pass instead of kept
  */
 export function trainingGraph(
   model: BaseModel,
@@ -141,8 +142,8 @@ export function trainingGraph(
   const g = new GraphBuilder();
   const adapter = adapterInGraph(g, layout, { training: true });
   const checkpoints: Value[] = [];
-  const head = headAsked(g, model, adapter.adapt, { checkpoints });
-  const targets = targetsAsked(g);
+  const head = headAt(g, model, adapter.adapt, { checkpoints });
+  const targets = targetsInput(g);
   let logits = logitsOf(g, head);
   let right = targetLogits(g, head, targets);
   if (offset) {
@@ -163,8 +164,8 @@ export function trainingGraph(
 export function hessianProductGraph(model: BaseModel, layout: AdapterLayout): Graph {
   const g = new GraphBuilder();
   const adapter = adapterInGraph(g, layout);
-  const logits = logitsAsked(g, model, adapter.adapt);
-  const targets = targetsAsked(g);
+  const logits = logitsAt(g, model, adapter.adapt);
+  const targets = targetsInput(g);
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), negativeLogLikelihood(g, logits, targets)));
   const [grad] = gradients(g, loss, [adapter.trained]);
   const slope = g.total(g.mul(grad as Value, g.input("probe", [layout.trainedSize])));
@@ -196,7 +197,7 @@ export function fullTrainingGraph(architecture: Architecture): Graph {
   };
   const hidden = architecture.hiddenStates(g, sequenceInputs(g, architecture), weight, noAdapter(g));
   const rows = g.gather(hidden, g.input("positions", ["S"], "int32"));
-  const nll = negativeLogLikelihood(g, logitsOf(g, architecture.head(g, rows, weight)), targetsAsked(g));
+  const nll = negativeLogLikelihood(g, logitsOf(g, architecture.head(g, rows, weight)), targetsInput(g));
   const loss = g.total(g.mul(g.input("weights", ["S", 1]), nll));
   const [grad] = gradients(g, loss, [parameters]);
   return g.build({ loss, grad: grad as Value });
@@ -205,16 +206,17 @@ export function fullTrainingGraph(architecture: Architecture): Graph {
 export interface SketchPlan {
   /** Coordinates of a projection. */
   readonly dim: number;
-  /** Independent projections, one behind the other in a sketch of `projections * dim`. @default 1 */
+  /** Number of independent projections, concatenated in a sketch of `projections * dim`. @default 1 */
   readonly projections?: number;
   readonly seed: number | bigint;
 }
 
 /**
- * Margins and sketches of a batch, one backward pass a margin: `margin` [B, 1], `sketch` [B, projections * dim], for each
- * other clients' set r from 0 `format<r>Margin`, `format<r>Sketch`, and for each negative `choice<r>Margin`, `choice<r>Sketch`. Examples do not
- * interact, so the gradient of the summed margins where an adapter's output is added holds every example's own:
- * dB_i = e_i^T (x_i A^T). Only second factors are sketched: while they are zero, the first ones' gradients are.
+ * Margins and sketches of a batch, one backward pass per margin: `margin` [B, 1] and `sketch` [B, projections * dim]; for set r
+ * (from 0) of other clients' answers `format<r>Margin` and `format<r>Sketch`; for negative r `choice<r>Margin` and
+ * `choice<r>Sketch`. Examples do not interact, so the gradient of the summed margins at an adapter's output contains each example's
+ * own gradient: dB_i = e_i^T (x_i A^T). Only second factors are sketched, because the gradients of the first factors are zero while
+ * the second factors are.
  */
 export function sketchGraph(
   model: BaseModel,
@@ -244,11 +246,12 @@ export function perExampleGraph(model: BaseModel, layout: AdapterLayout, options
 
 export interface MarginOptions {
   /**
-   * The rows have choices. `negatives`: margins of the right one, each against another, or some together; `otherClientAnswers`: margins of the
-   * choices, each against a set of answers that other clients' rows have. The first margin is then the whole answer's.
+   * For rows with choices. `negatives`: number of margins of the right choice, each against another choice or several together.
+   * `otherClientAnswers`: number of margins of the choices, each against a set of other clients' answers. The first margin is then
+   * the whole answer's.
    */
   readonly compared?: { readonly negatives: number; readonly otherClientAnswers: number } | undefined;
-  /** Every second factor is zero, as in a fresh adapter: its products are left out. */
+  /** Whether every second factor is zero, as in a fresh adapter: their products are left out. */
   readonly fresh?: boolean;
 }
 
@@ -262,7 +265,7 @@ function marginGraph(
 ): Graph {
   const g = new GraphBuilder();
   const adapter = adapterInGraph(g, layout, { fresh });
-  const logits = logitsAsked(g, model, adapter.adapt);
+  const logits = logitsAt(g, model, adapter.adapt);
   const members = g.input("members", ["S", "K"], "int32");
   const repeats = g.input("repeats", ["S", "K"]);
   const outputs: Record<string, Value> = {};
@@ -296,9 +299,9 @@ function marginGraph(
       term(`${prefix}${r}`, marginAgainst(g, logits, { ours, members, against, places }));
     }
   };
-  // What no margin needs is left out of the graph.
+  // `build` removes nodes that no margin needs.
   versus("format", compared.otherClientAnswers, setLogits(g, logits, members, repeats));
-  versus("choice", compared.negatives, g.pick(logits, targetsAsked(g)));
+  versus("choice", compared.negatives, g.pick(logits, targetsInput(g)));
   return g.build(outputs);
 }
 
@@ -332,11 +335,11 @@ export function adamwGraph(
   const [values, moment1, moment2, grad] = ["values", "moment1", "moment2", "grad"].map((name) =>
     g.input(name, [size]),
   ) as [Value, Value, Value, Value];
-  // [1] each: what changes from step to step.
+  // Scalars [1] that change from step to step.
   const [rate, decay, correction1, correction2, clip] = ["rate", "decay", "correction1", "correction2", "clip"].map(
     (name) => g.input(name, [1]),
   ) as [Value, Value, Value, Value, Value];
-  // Factors that are one number are joined first: what is left are fourteen passes over vectors, of nineteen as the paper writes it.
+  // Scalar factors are multiplied first: fourteen passes over vectors remain of the nineteen in the paper's form.
   const norm = g.sqrt(g.sum(g.square(grad), [0], true));
   const shrink = g.minimum(g.constant(Float32Array.of(1), [1]), g.div(clip, g.add(norm, g.scalar(1e-6))));
   const first = g.add(g.scale(moment1, beta1), g.mul(grad, g.scale(shrink, 1 - beta1)));

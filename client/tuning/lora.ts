@@ -1,4 +1,4 @@
-/** LoRA (Hu et al. 2021): y = W x + s B A x on chosen linears, s as `scaleOf` has it. */
+/** LoRA (Hu et al. 2021): y = W x + s B A x on chosen linears, with the scale s of `scaleOf`. */
 import { scaleOf } from "../../shared/adapters/scale.js";
 import type { LoraSettings } from "../../shared/adapters/settings.js";
 import { isTarget } from "../../shared/adapters/targets.js";
@@ -7,7 +7,7 @@ import type { Value } from "../../shared/graph/graph.js";
 import { type Architecture, type Linear, moduleNames, noAdapter } from "../models/architecture.js";
 import { type AdapterLayout, placed, type Tap } from "./adapter.js";
 
-/** Without rank-stabilised scaling unless told. */
+/** LoRA settings; rank-stabilised scaling is off by default. */
 export type LoraSpec = Omit<LoraSettings, "kind" | "rslora"> & Partial<Pick<LoraSettings, "rslora">>;
 
 export type AdaptedLinear = Pick<Linear, "name" | "out" | "in" | "inputGroup">;
@@ -19,7 +19,7 @@ export interface LoraLayout extends AdapterLayout {
 
 const tensorName = (linear: string, factor: "A" | "B"): string => `${linear}.lora_${factor}.weight`;
 
-/** @throws {KindredError} `invalid_config` for a module that the model does not have, or a rank or alpha out of range */
+/** The layout of a LoRA adapter. @throws {KindredError} `invalid_config` for a module that the model does not have, or a rank or alpha out of range */
 export function loraLayout(architecture: Architecture, spec: LoraSpec): LoraLayout {
   const modules = spec.modules.length ? spec.modules : architecture.attentionModules;
   for (const module of modules) {
@@ -33,7 +33,8 @@ export function loraLayout(architecture: Architecture, spec: LoraSpec): LoraLayo
   if (!Number.isInteger(spec.rank) || spec.rank < 1) {
     throw new KindredError("invalid_config", `adapter.rank is ${spec.rank}; expected a positive integer`);
   }
-  if (!(spec.alpha > 0)) throw new KindredError("invalid_config", `adapter.alpha is ${spec.alpha}; expected positive`);
+  if (!(spec.alpha > 0))
+    throw new KindredError("invalid_config", `adapter.alpha is ${spec.alpha}; expected a positive number`);
   const linears = architecture.linears.filter(({ name }) => isTarget(name, modules));
   const { rank, rslora = false } = spec;
   const scale = scaleOf({ ...spec, useRslora: rslora });
@@ -49,7 +50,7 @@ export function loraLayout(architecture: Architecture, spec: LoraSpec): LoraLayo
     attach: (g, value, { mask, fresh }) => {
       const adapted = new Map(linears.map((linear) => [linear.name, linear]));
       const downs = new Map<string, Value>();
-      /** Products with A of what several linears read are one: narrow products take their time by the call (4 % of a step). */
+      /** Linears of one input have one product with A: the time of a narrow product is mostly the call's (4 % of a step). */
       const downOf = (linear: AdaptedLinear, x: Value): Value => {
         if (!downs.has(linear.name)) {
           const readers = linears.filter(({ inputGroup }) => inputGroup === linear.inputGroup);

@@ -1,6 +1,6 @@
 /**
  * Logits of several adapters over one base in one pass, and mixtures of them: z = z_0 + sum of w_j (z_j - z_0), z_0 the base
- * model's. Logits stay with the runtime; what comes back is a number a scored token.
+ * model's. Logits stay with the runtime; one number per scored token comes back.
  */
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 import { stackGraph } from "../../shared/graph/stack.js";
@@ -18,10 +18,10 @@ export interface Member {
 
 type Feeds = Readonly<Record<string, Feed>>;
 
-/** The inputs that hold adapters' values, stacked: [M, size] each, absent where empty. */
+/** The inputs with the stacked values of adapters: [M, size] each, absent where empty. */
 export const ADAPTER_INPUTS = ["frozen", "trained"] as const;
 
-/** Adapters' values with the runtime, for graphs stacked along `ADAPTER_INPUTS`; the caller frees them. */
+/** Uploads adapters' values for graphs that are stacked along `ADAPTER_INPUTS`. The caller frees them. */
 export async function uploadAdapters(
   { runtime }: CompiledGraphs,
   layout: AdapterLayout,
@@ -43,7 +43,7 @@ export async function uploadAdapters(
 export const membersGraph = (model: BaseModel, layout: AdapterLayout): Graph =>
   stackGraph(forwardGraph(model, layout), ADAPTER_INPUTS, "M");
 
-/** One pass for several adapters, their values uploaded once. The base model is the adapter whose values are zero. */
+/** Forward passes of several adapters at once; their values are uploaded once. The base model is the adapter of zeros. */
 export class Forward {
   private constructor(
     private readonly compiledGraphs: CompiledGraphs,
@@ -62,13 +62,13 @@ export class Forward {
     return new Forward(compiledGraphs, program, meter, await uploadAdapters(compiledGraphs, layout, adapters));
   }
 
-  /** Logits [M, S, V] of each adapter, with the runtime: the caller frees them. */
+  /** Logits [M, S, V] of each adapter. They stay with the runtime; the caller frees them. */
   async logits(feeds: Feeds): Promise<ResidentTensor> {
     const { resident } = await this.run(feeds, { fetch: [], keep: ["logits"] });
     return resident.logits!;
   }
 
-  /** Negative log-likelihood of the targets under each adapter: M times [S]. */
+  /** Negative log-likelihood of the targets under each adapter, nats: M arrays of [S]. */
   async nll(feeds: Feeds): Promise<Float32Array[]> {
     const { shape, data } = (await this.run(feeds, { fetch: ["nll"] })).tensors.nll!;
     const [members, asks] = shape as [number, number, number];
@@ -84,14 +84,14 @@ export class Forward {
   }
 }
 
-/** What the base's logits, and then each member's, are multiplied with: base + sum of w (member - base). */
+/** Factors of the base's logits and of each member's in base + sum of w (member - base). */
 export function mixFactors(weights: readonly number[]): number[] {
   return [1 - weights.reduce((sum, w) => sum + w, 0), ...weights];
 }
 
 /**
- * The adapters that sums of logits need, and the sums' factors for those alone.
- * @param sums factors of the base and of each member; missing ones are 0
+ * The adapters with a factor other than 0 in some sum of logits, and the sums' factors for these adapters.
+ * @param sums factors of the base and of each member; missing factors are 0
  */
 export function neededAdapters(
   layout: AdapterLayout,
@@ -127,7 +127,7 @@ const factorFeed = (factors: readonly number[]): HostTensor => ({
   data: Float32Array.from(factors),
 });
 
-/** The sum of logits [M, S, V], each times its factor: [S, V], with the runtime; the caller frees it. */
+/** The sum of logits [M, S, V], each times its factor: [S, V]. It stays with the runtime; the caller frees it. */
 export async function mixLogits(
   compiledGraphs: CompiledGraphs,
   meter: Meter,
@@ -139,7 +139,7 @@ export async function mixLogits(
   return (await meter.run(program, { logits, factors: factorFeed(factors) }, options)).resident.mixed!;
 }
 
-/** -log p of the targets under such a sum, [S]. */
+/** -log p of the targets under such a sum: [S], nats. */
 export async function mixedNll(
   compiledGraphs: CompiledGraphs,
   meter: Meter,
@@ -152,7 +152,7 @@ export async function mixedNll(
     .data as Float32Array;
 }
 
-/** What a fixed mixture adds to the base's logits. */
+/** The difference of a fixed mixture's logits to the base model's. */
 export class MixedLogits {
   private constructor(
     private readonly compiledGraphs: CompiledGraphs,
@@ -175,7 +175,7 @@ export class MixedLogits {
     return new MixedLogits(compiledGraphs, forward, sums[0] as number[], meter);
   }
 
-  /** sum of w_j (z_j - z_0), [S, V], with the runtime: the caller frees it. */
+  /** sum of w_j (z_j - z_0): [S, V]. It stays with the runtime; the caller frees it. */
   async offset(feeds: Feeds): Promise<ResidentTensor> {
     const logits = await this.forward.logits(feeds);
     const mixed = await mixLogits(this.compiledGraphs, this.meter, logits, this.factors);

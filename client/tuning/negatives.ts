@@ -1,19 +1,19 @@
 /**
- * What the right answer of a row is compared with, a margin and a backward pass each.
+ * The comparisons of a row's right answer. Each has a margin and a backward pass.
  *
- * - Negatives: the row's other choices. One linearised margin against all of them together cannot see that what raises the right
- *   choice also raises a negative, which other rows push up. The strongest at the start values are kept apart and the rest count as
- *   one.
- * - sets of other clients' answers: what other clients' rows answer. Clients whose inputs look alike but whose answers differ take the odds from
- *   each other, and against the rest of the vocabulary, in which a few words count for nothing at the start, that cannot be seen.
+ * - Negatives: the row's other choices. One linearised margin against all of them together cannot show that a change which raises
+ *   the right choice also raises a negative, which other rows raise. The strongest negatives at the start values have a margin each,
+ *   and all others have one together.
+ * - Sets of other clients' answers: answers of other clients' rows. Clients with similar inputs and different answers reduce each
+ *   other's odds. A margin against the rest of the vocabulary, in which a few words have no weight at the start, cannot show that.
  *
- * Answers are compared where they part: behind the tokens that both begin with, which are the same text, the next ones take
- * probability from each other. So a token of the right answer is compared with what the other choices and other clients' answers
- * go on with behind the same tokens, be it the first or a later one. What begins otherwise has parted before. A choice that
- * another one begins with ends before they part, and is compared with nothing: its likelihood does not hang on how the other goes
- * on. What a choice goes on with behind the token that parts it from others counts in its format alone.
+ * Answers are compared where they diverge. After the tokens that two answers have in common, which are the same text, their next
+ * tokens take probability from each other. So a token of the right answer, the first or a later one, is compared with the tokens
+ * that follow the same prefix in the other choices and in other clients' answers. An answer with another prefix has diverged before.
+ * A choice that is a prefix of another one ends before they diverge and is compared with nothing: its likelihood does not depend on
+ * the other's next tokens. The tokens of a choice after the one at which it diverges count in its format alone.
  *
- * A model of 3 million parameters, rank correlation of estimated with real f_i(S) / of f_i(S) - f_i({i}), margins a row:
+ * A model of 3 million parameters, rank correlation of estimated with real f_i(S) / of f_i(S) - f_i({i}), margins per row:
  *
  * | sets of other clients' answers | eight sets of labels of one token, 56 real tunings | twelve, " label" after a token that all share, 50 tunings |
  * | --- | --- | --- |
@@ -32,18 +32,25 @@ import { type AnswerPrefix, answerPrefixKey, compareAnswerPrefixes } from "../..
 import { MAX_CHOICE_TOKENS } from "../../shared/wire/limits.js";
 import type { EncodedRow } from "../data/types.js";
 import type { AdapterLayout } from "./adapter.js";
-import { askFeeds, asksOf, batchesOf, type Comparison, looked, sequenceFeeds } from "./batches.js";
+import {
+  batchesOf,
+  type Comparison,
+  inputSequence,
+  scoredTokenFeeds,
+  scoredTokensOf,
+  sequenceFeeds,
+} from "./batches.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { choicesGraph } from "./graphs.js";
 
 export interface NegativesPlan {
-  /** Negatives of a row at most; 0 for no comparisons. */
+  /** Largest number of margins against negatives per row; 0 for no comparisons. */
   readonly negatives: number;
-  /** How rows of some clients begin their answers, in sets; a row's own choices among them do not count. @default none */
+  /** Sets of prefixes of clients' answers. A row's own choices are left out of the sets. @default none */
   readonly otherClientAnswers?: readonly (readonly AnswerPrefix[])[];
   /**
-   * Sets that a row is compared with at most, drawn for each row by `seed`: their odds, times the sets that each stands for, are
-   * in the mean those of all. @default all
+   * Largest number of sets that a row is compared with, drawn for each row by `seed`. The odds against the drawn sets, times the
+   * number of sets that each represents, equal in the mean the odds against all sets. @default all
    */
   readonly otherClientAnswersLimit?: number;
   readonly seed: number | bigint;
@@ -57,24 +64,24 @@ export interface FedAdapter {
   readonly feeds: Readonly<Record<string, Feed>>;
 }
 
-/** A scored token of a row with choices: what they and other clients' answers go on with there. */
-interface Parting {
-  /** The right one's first. */
+/** At a scored token of a row with choices: the next tokens of the choices and of other clients' answers. */
+interface Alternatives {
+  /** Tokens of the row's choices, the right choice's first. */
   readonly own: readonly number[];
   readonly otherClientAnswers: readonly { readonly set: number; readonly token: number }[];
 }
 
-/** Another choice, where it parts from the right one. */
-interface Rival {
-  readonly place: number;
-  /** Among the row's own tokens there. */
+/** Another choice, at the token where it diverges from the right one. */
+interface Negative {
+  /** Index of the scored token. */
+  readonly position: number;
+  /** Index in the scored token's `own`. */
   readonly at: number;
 }
 
 /**
- * The comparisons of each row; none where it has no choices. Costs a forward pass of the rows that have more negatives than are kept
- * apart.
- * @param adapter the adapter's values as feeds
+ * The comparisons of each row; undefined for a row without choices. Takes one forward pass of the rows that have more negatives than
+ * margins.
  */
 export async function comparisonsOf(
   compiledGraphs: CompiledGraphs,
@@ -84,74 +91,74 @@ export async function comparisonsOf(
   meter: Meter,
 ): Promise<(Comparison | undefined)[]> {
   const { vocabulary } = compiledGraphs.model.architecture;
-  const told = new Map<string, { set: number; token: number }[]>();
+  const reported = new Map<string, { set: number; token: number }[]>();
   otherClientAnswers.forEach((answerPrefixes, set) => {
     for (const prefix of answerPrefixes) {
       const token = prefix.at(-1)!;
-      // What another client reports may be no token of the model at all.
+      // Other clients' reports are hostile: the number may be outside the vocabulary.
       if (token >= vocabulary) continue;
       const key = answerPrefixKey(prefix.slice(0, -1));
-      const list = told.get(key) ?? [];
+      const list = reported.get(key) ?? [];
       list.push({ set, token });
-      told.set(key, list);
+      reported.set(key, list);
     }
   });
-  const partings = rows.map((row) => (most === 0 ? undefined : partingsOf(row, told)));
-  const negatives = partings.map((places) =>
-    (places ?? []).flatMap(({ own }, place) => own.slice(1).map((_, k): Rival => ({ place, at: k + 1 }))),
+  const alternatives = rows.map((row) => (most === 0 ? undefined : alternativesOf(row, reported)));
+  const negatives = alternatives.map((positions) =>
+    (positions ?? []).flatMap(({ own }, position) => own.slice(1).map((_, k): Negative => ({ position, at: k + 1 }))),
   );
   const ranked = rows
-    .map((row, at) => ({ row, at, places: partings[at]! }))
+    .map((row, at) => ({ row, at, positions: alternatives[at]! }))
     .filter(({ at }) => most > 1 && negatives[at]!.length > most)
     .sort((a, b) => a.row.tokens.length - b.row.tokens.length || a.at - b.at);
   for (const batch of batchesOf(ranked, ({ row }) => row.tokens.length, tokensPerBatch)) {
-    const leads = await ownLeads(compiledGraphs, adapter, batch, meter);
+    const leads = await logitLeads(compiledGraphs, adapter, batch, meter);
     batch.forEach(({ at }, i) => {
-      const lead = (negative: Rival): number => leads[i]![negative.place]![negative.at]!;
-      negatives[at]!.sort((a, b) => lead(b) - lead(a) || a.place - b.place || a.at - b.at);
+      const lead = (negative: Negative): number => leads[i]![negative.position]![negative.at]!;
+      negatives[at]!.sort((a, b) => lead(b) - lead(a) || a.position - b.position || a.at - b.at);
     });
   }
-  const draw = drawing(seed);
-  return partings.map((places, row) => {
-    if (places === undefined) return undefined;
+  const draw = setSampler(seed);
+  return alternatives.map((positions, row) => {
+    if (positions === undefined) return undefined;
     const list = negatives[row]!;
     const apart = list.length > most ? most - 1 : list.length;
     const groups = list.slice(0, apart).map((negative) => [negative]);
     if (apart < list.length) groups.push(list.slice(apart));
-    const met = [...new Set(places.flatMap(({ otherClientAnswers }) => otherClientAnswers.map(({ set }) => set)))];
+    const met = [...new Set(positions.flatMap(({ otherClientAnswers }) => otherClientAnswers.map(({ set }) => set)))];
     const count = Math.min(otherClientAnswersLimit ?? met.length, met.length);
     const drawn = count < met.length ? draw(met, count) : met;
     return {
-      places: places.map(({ own, otherClientAnswers }, place) => {
+      compared: positions.map(({ own, otherClientAnswers }, position) => {
         const others = otherClientAnswers.filter(({ set }) => drawn.includes(set));
         return {
           tokens: [...own, ...others.map(({ token }) => token)],
           own: own.length,
           otherClientAnswers: drawn.map((one) => others.flatMap(({ set }, k) => (set === one ? [own.length + k] : []))),
           negatives: groups.map((group) =>
-            group.flatMap((negative) => (negative.place === place ? [negative.at] : [])),
+            group.flatMap((negative) => (negative.position === position ? [negative.at] : [])),
           ),
         };
       }),
       otherClientAnswers: count,
-      standsFor: count === 0 ? 1 : met.length / count,
+      setsPerDraw: count === 0 ? 1 : met.length / count,
       negatives: groups.length,
     };
   });
 }
 
-/** The choice that the right one's margin of this number is against; undefined where that is several together. */
+/** The choice that margin number `negative` is against; undefined where the margin is against several choices. */
 export function negativeChoice(
   { choices, scored }: EncodedRow,
-  { places }: Comparison,
+  { compared }: Comparison,
   negative: number,
 ): number | undefined {
   const { tokens: all, answer, promptLength } = choices!;
-  const met = places.flatMap(({ tokens, negatives }, place) => {
-    const length = scored[place]! - promptLength;
+  const met = compared.flatMap(({ tokens, negatives }, position) => {
+    const length = scored[position]! - promptLength;
     return negatives[negative]!.flatMap((at) =>
       all.flatMap((choice, k) =>
-        choice[length] === tokens[at] && beginsAlike(choice, all[answer]!, length) ? [k] : [],
+        choice[length] === tokens[at] && samePrefix(choice, all[answer]!, length) ? [k] : [],
       ),
     );
   });
@@ -159,10 +166,10 @@ export function negativeChoice(
 }
 
 /**
- * Draws sets for one row after the other: a window that slides along a shuffled list, which is shuffled anew when it has been
- * round. So a set is as likely as any other for each row, and of the rows that meet the same sets all stand in as many.
+ * Draws sets for one row after another: a window that moves along a shuffled list, which is shuffled anew after each pass. So all sets
+ * are equally likely for each row, and among rows with the same candidate sets each set is drawn equally often.
  */
-function drawing(seed: number | bigint): (sets: readonly number[], count: number) => number[] {
+function setSampler(seed: number | bigint): (sets: readonly number[], count: number) => number[] {
   const states = new Map<string, { row: number; order: ArrayLike<number> }>();
   return (sets, count) => {
     const key = sets.join();
@@ -175,31 +182,31 @@ function drawing(seed: number | bigint): (sets: readonly number[], count: number
   };
 }
 
-/** One a scored token; undefined where the row has no choices. @param told what answers go on with behind each beginning */
-function partingsOf(
+/** One per scored token; undefined for a row without choices. @param reported other clients' next tokens, by prefix */
+function alternativesOf(
   { choices, scored, tokens }: EncodedRow,
-  told: ReadonlyMap<string, readonly { readonly set: number; readonly token: number }[]>,
-): Parting[] | undefined {
+  reported: ReadonlyMap<string, readonly { readonly set: number; readonly token: number }[]>,
+): Alternatives[] | undefined {
   if (choices === undefined) return undefined;
   const answer = choices.tokens[choices.answer]!;
   return Array.from(scored, (at) => {
     const length = at - choices.promptLength;
-    const alike = choices.tokens.filter((choice) => beginsAlike(choice, answer, length));
+    const alike = choices.tokens.filter((choice) => samePrefix(choice, answer, length));
     const own = new Set([tokens[at]!, ...alike.flatMap((choice) => [...choice.subarray(length, length + 1)])]);
-    const otherClientAnswers = told.get(answerPrefixKey(answer.subarray(0, length))) ?? [];
+    const otherClientAnswers = reported.get(answerPrefixKey(answer.subarray(0, length))) ?? [];
     return { own: [...own], otherClientAnswers: otherClientAnswers.filter(({ token }) => !own.has(token)) };
   });
 }
 
-function beginsAlike(a: Int32Array, b: Int32Array, length: number): boolean {
+function samePrefix(a: Int32Array, b: Int32Array, length: number): boolean {
   for (let k = 0; k < length; k++) if (a[k] !== b[k]) return false;
   return true;
 }
 
 /**
- * How the choices of rows begin, as far as it takes to tell each from its row's others; of these and what they begin with, what two
- * rows or more have: labels, and not what one row alone says. Each once, ascending.
- * @throws {KindredError} `task_failed` where they are too many
+ * The shortest prefixes that tell the choices of a row from each other, and the prefixes of these, as far as two rows or more have
+ * them: labels, and no text of one row alone. Each once, ascending.
+ * @throws {KindredError} `task_failed` where the prefixes have too many tokens
  */
 export function answerPrefixesOf(rows: readonly EncodedRow[]): AnswerPrefix[] {
   const seen = new Map<string, { prefix: AnswerPrefix; rows: number }>();
@@ -216,7 +223,7 @@ export function answerPrefixesOf(rows: readonly EncodedRow[]): AnswerPrefix[] {
       }
     }
     for (const [key, { choice, length, before }] of own) {
-      // Behind what one choice alone begins with nothing is left to tell apart.
+      // A prefix that one choice alone has is long enough.
       if (own.get(before)?.choices === 1) continue;
       const one = seen.get(key);
       if (one === undefined) seen.set(key, { prefix: Array.from(choice.subarray(0, length)), rows: 1 });
@@ -228,38 +235,38 @@ export function answerPrefixesOf(rows: readonly EncodedRow[]): AnswerPrefix[] {
   if (tokens <= MAX_CHOICE_TOKENS) return answerPrefixes.sort(compareAnswerPrefixes);
   throw new KindredError(
     "task_failed",
-    `the rows' choices begin in ${answerPrefixes.length} ways of ${tokens} tokens, more than ${MAX_CHOICE_TOKENS}; set estimation.margin: two-term`,
+    `the rows' choices have ${answerPrefixes.length} prefixes of ${tokens} tokens; at most ${MAX_CHOICE_TOKENS} tokens are sent; set estimation.margin: two-term`,
   );
 }
 
-/** What each of the row's own tokens leads the right one by, at each scored token. */
-async function ownLeads(
+/** Differences of logits of each own token to the right choice's, per scored token of each row. */
+async function logitLeads(
   compiledGraphs: CompiledGraphs,
   { layout, feeds }: FedAdapter,
-  rows: readonly { readonly row: EncodedRow; readonly places: readonly Parting[] }[],
+  rows: readonly { readonly row: EncodedRow; readonly positions: readonly Alternatives[] }[],
   meter: Meter,
 ): Promise<number[][][]> {
   const { model } = compiledGraphs;
   const program = await compiledGraphs.get("choices", layout, () => choicesGraph(model, layout));
   const encoded = rows.map(({ row }) => row);
-  const sequences = sequenceFeeds(encoded.map(looked), model.architecture);
-  const places = rows.flatMap((row) => row.places);
-  const width = Math.max(...places.map(({ own }) => own.length));
-  const members = new Int32Array(places.length * width);
-  places.forEach(({ own }, at) => {
+  const sequences = sequenceFeeds(encoded.map(inputSequence), model.architecture);
+  const all = rows.flatMap((row) => row.positions);
+  const width = Math.max(...all.map(({ own }) => own.length));
+  const members = new Int32Array(all.length * width);
+  all.forEach(({ own }, at) => {
     members.set(own, at * width);
   });
-  const { positions } = askFeeds(asksOf(encoded), sequences.tokens!.shape[1] as number);
+  const { positions } = scoredTokenFeeds(scoredTokensOf(encoded), sequences.tokens!.shape[1] as number);
   const { tensors } = await meter.run(program, {
     ...sequences,
     ...feeds,
     positions: positions!,
-    members: { shape: [places.length, width], data: members },
+    members: { shape: [all.length, width], data: members },
   });
   const logits = tensors.choices!.data as Float32Array;
   let at = 0;
   return rows.map((row) =>
-    row.places.map(({ own }) => {
+    row.positions.map(({ own }) => {
       const from = at++ * width;
       return own.map((_, k) => logits[from + k]! - logits[from]!);
     }),

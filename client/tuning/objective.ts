@@ -1,21 +1,21 @@
 /**
- * Losses and margins of scored tokens, in the graph. A margin h is chosen so that log(1 + exp(-h)) is a cross-entropy exactly:
- * h = log of the odds of a set of tokens against the rest, each by a stable logsumexp, never by clipped probabilities.
+ * Losses and margins of scored tokens, in the graph. A margin h is defined so that log(1 + exp(-h)) is exactly a cross-entropy: h =
+ * log of the odds of a set of tokens against the rest. Both sums are stable logsumexps; probabilities are never clipped.
  */
 import type { Dim } from "../../shared/graph/dims.js";
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { Head } from "../models/architecture.js";
 import { MASKED } from "../models/attention.js";
 
-/** @returns [S, V] */
+/** Logits of a head: [S, V]. */
 export function logitsOf(g: GraphBuilder, { states, weight, bias }: Head): Value {
   const product = g.matmul(states, weight, { transB: true });
   return bias === undefined ? product : g.add(product, bias);
 }
 
 /**
- * The targets' logits by themselves, each a product of two vectors: where they are differentiated, the gradient of all logits
- * is then the softmax alone, and no pass over [S, V] puts the targets into it (30 ms of 1.4 s with 512 tokens of SmolLM2-135M).
+ * The targets' logits, each as a product of two vectors. When they are differentiated, the gradient of all logits is then the softmax
+ * alone, and no pass over [S, V] scatters the targets into it (30 ms of 1.4 s with 512 tokens of SmolLM2-135M).
  * @param targets int32 [S, 1]. @returns [S, 1]
  */
 export function targetLogits(g: GraphBuilder, { states, weight, bias }: Head, targets: Value): Value {
@@ -26,7 +26,7 @@ export function targetLogits(g: GraphBuilder, { states, weight, bias }: Head, ta
 
 /**
  * -log p of the targets.
- * @param logits [S, V]. @param targets int32 [S, 1]. @param right the targets' logits, where they are there already
+ * @param logits [S, V]. @param targets int32 [S, 1]. @param right the targets' logits, where the caller has them
  * @returns [S, 1]
  */
 export function negativeLogLikelihood(
@@ -40,7 +40,7 @@ export function negativeLogLikelihood(
 
 /**
  * logsumexp over a set of tokens.
- * @param members int32 [S, K] tokens. @param mask [S, K] 0 at those of the set, a large negative number elsewhere
+ * @param members int32 [S, K] tokens. @param mask [S, K] 0 at tokens of the set, a large negative number elsewhere
  * @returns [S, 1]
  */
 export function setLogits(g: GraphBuilder, logits: Value, members: Value, mask: Value): Value {
@@ -48,8 +48,8 @@ export function setLogits(g: GraphBuilder, logits: Value, members: Value, mask: 
 }
 
 /**
- * The odds of a set of tokens against the vocabulary without `members`.
- * @param members int32 [S, K] the set's tokens and others that do not count; some may be repeated
+ * The log odds of a set of tokens against the vocabulary without `members`.
+ * @param members int32 [S, K] the set's tokens and others that are excluded from the rest; repetitions are allowed
  * @param ours [S, K] 0 at each token of the set once, a large negative number elsewhere
  * @returns [S, 1]
  */
@@ -59,8 +59,8 @@ export function marginAgainstRest(g: GraphBuilder, logits: Value, members: Value
 }
 
 /**
- * The odds of whole answers, of whose tokens each has the odds exp(h): 1 / P - 1 = sum over tokens of exp(-h) times 1 / p of those
- * before.
+ * The log odds of whole answers whose tokens have the odds exp(h): 1 / P - 1 = sum over tokens of exp(-h) times 1 / p of the earlier
+ * tokens.
  * @param margins [S, 1] h
  * @param where `places` [B, S] 0 at the tokens of each answer, a large negative number elsewhere; `before` [S, S] 1 where the second
  *   token comes before the first in the same answer, else 0
@@ -82,9 +82,9 @@ function overPlaces(g: GraphBuilder, values: Value, places: Value): Value {
 }
 
 /**
- * The odds of what has the logits `ours` [S, 1] against a set of tokens, each at its place in the answer: exp(-h) = sum of
- * p / p_ours.
- * @param members int32 [S, K] tokens. @param against [S, K] 0 at those of the set, a large negative number elsewhere
+ * The log odds of tokens with the logits `ours` [S, 1] against a set of tokens, summed over the positions of an answer: exp(-h) =
+ * sum of p / p_ours.
+ * @param members int32 [S, K] tokens. @param against [S, K] 0 at tokens of the set, a large negative number elsewhere
  * @param places [B, S] 0 at the tokens of each answer, a large negative number elsewhere
  * @returns [B, 1]
  */

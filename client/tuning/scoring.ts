@@ -12,7 +12,7 @@ import type { EncodedRow } from "../data/types.js";
 import type { Architecture } from "../models/architecture.js";
 import { lengthOf, type Segment, type Sequence, singleText } from "../models/positions.js";
 import { type AdapterLayout, type Adapters, emptyAdapter } from "./adapter.js";
-import { type Ask, askFeeds, type Feeds, looked, sequenceFeeds } from "./batches.js";
+import { type Feeds, inputSequence, type ScoredToken, scoredTokenFeeds, sequenceFeeds } from "./batches.js";
 import { choiceClasses } from "./classes.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
 import { Forward, membersGraph, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
@@ -21,7 +21,7 @@ import { Forward, membersGraph, mixedNll, mixFactors, neededAdapters } from "./m
 interface RowLayout {
   readonly sequence: Sequence;
   /** `candidate`: 0 is the row's own completion where it has no choices, else the choice's index. */
-  readonly asks: readonly (Omit<Ask, "sequence"> & { readonly candidate: number })[];
+  readonly asks: readonly (Omit<ScoredToken, "sequence"> & { readonly candidate: number })[];
   readonly candidates: number;
   readonly answer: number;
   readonly scored: number;
@@ -35,7 +35,7 @@ function layoutOf(row: EncodedRow): RowLayout {
   const { choices, tokens, scored } = row;
   if (choices === undefined) {
     const asks = Array.from(scored, (at) => ({ position: at - 1, target: tokens[at] as number, candidate: 0 }));
-    return { sequence: looked(row), asks, candidates: 1, answer: 0, scored: scored.length };
+    return { sequence: inputSequence(row), asks, candidates: 1, answer: 0, scored: scored.length };
   }
   const prompt = tokens.subarray(0, choices.promptLength);
   const segments: Segment[] = [...singleText(prompt)];
@@ -92,7 +92,7 @@ function batches(
   const flush = (): void => {
     if (members.length === 0) return;
     const sequences: Sequence[] = [];
-    const asks: Ask[] = [];
+    const asks: ScoredToken[] = [];
     const placed = members.map((row) => {
       const layout = layouts[row] as RowLayout;
       const firstAsk = asks.length;
@@ -101,7 +101,7 @@ function batches(
       return { row, layout, firstAsk };
     });
     const feeds = sequenceFeeds(sequences, architecture);
-    out.push({ feeds: { ...feeds, ...askFeeds(asks, feeds.tokens!.shape[1] as number) }, rows: placed });
+    out.push({ feeds: { ...feeds, ...scoredTokenFeeds(asks, feeds.tokens!.shape[1] as number) }, rows: placed });
     members = [];
   };
   let asks = 0;

@@ -80,7 +80,7 @@ export async function sketchRows(
             );
           }
           batch.forEach(({ row, example, comparison }, i) => {
-            const more = drawn ? Math.log(comparison!.standsFor) : 0;
+            const more = drawn ? Math.log(comparison!.setsPerDraw) : 0;
             const choice = negative < 0 ? undefined : negativeChoice(row, comparison!, negative);
             margins.push({
               example,
@@ -178,8 +178,8 @@ function tokensThatFit(
 ): number {
   const most = 1024;
   if (budget === undefined) return most;
-  const places = rows.flatMap(({ comparison }) => comparison?.places ?? []);
-  const K = Math.max(1, ...places.map(({ tokens }) => tokens.length));
+  const compared = rows.flatMap(({ comparison }) => comparison?.compared ?? []);
+  const K = Math.max(1, ...compared.map(({ tokens }) => tokens.length));
   const encoded = rows.map(({ row }) => row);
   return budget.tokensOfRows(
     { purpose: "sketching", layout, graph: budget.graph(name, layout, build) },

@@ -3,7 +3,7 @@ import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { singleText } from "../../client/models/positions.js";
 import { type AdapterLayout, type AdapterValues, initialAdapter } from "../../client/tuning/adapter.js";
-import { askFeeds, asksOf, type Feeds, sequenceFeeds } from "../../client/tuning/batches.js";
+import { type Feeds, scoredTokenFeeds, scoredTokensOf, sequenceFeeds } from "../../client/tuning/batches.js";
 import { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
 import { generate } from "../../client/tuning/generation.js";
 import { forwardGraph } from "../../client/tuning/graphs.js";
@@ -94,7 +94,10 @@ async function onePassEach(
 function classificationFeeds(model: BaseModel, batch: number): Feeds {
   const rows = randomRows(model, batch, LENGTH, 1);
   const prompts = rows.map(({ tokens }) => tokens.subarray(0, LENGTH));
-  return { ...sequenceFeeds(prompts.map(singleText), model.architecture), ...askFeeds(asksOf(rows), LENGTH) };
+  return {
+    ...sequenceFeeds(prompts.map(singleText), model.architecture),
+    ...scoredTokenFeeds(scoredTokensOf(rows), LENGTH),
+  };
 }
 
 /** Medians of both, in seconds; run in turns, so that what else the machine does falls on both alike. */

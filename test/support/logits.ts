@@ -1,7 +1,7 @@
 /** Logits of every position, from the compiled graph that scores rows. */
 import { singleText } from "../../client/models/positions.js";
 import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../client/tuning/adapter.js";
-import { askFeeds, sequenceFeeds } from "../../client/tuning/batches.js";
+import { scoredTokenFeeds, sequenceFeeds } from "../../client/tuning/batches.js";
 import type { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
 import { Forward } from "../../client/tuning/mixing.js";
 
@@ -21,7 +21,7 @@ export async function allLogits(
   const forward = await Forward.open(compiledGraphs, layout, [values ?? emptyAdapter(layout)], meter);
   const feeds = {
     ...sequenceFeeds(sequences.map(singleText), compiledGraphs.model.architecture),
-    ...askFeeds(asks, length),
+    ...scoredTokenFeeds(asks, length),
   };
   const logits = await forward.logits(feeds);
   const host = await compiledGraphs.runtime.download(logits);

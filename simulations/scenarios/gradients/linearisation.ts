@@ -4,7 +4,14 @@
  */
 import type { EncodedRow } from "../../../client/data/types.js";
 import type { AdapterLayout, AdapterTensor, AdapterValues } from "../../../client/tuning/adapter.js";
-import { askFeeds, asksOf, batchesOf, looked, marginFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
+import {
+  batchesOf,
+  inputSequence,
+  marginFeeds,
+  scoredTokenFeeds,
+  scoredTokensOf,
+  sequenceFeeds,
+} from "../../../client/tuning/batches.js";
 import type { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { perExampleGraph } from "../../../client/tuning/graphs.js";
 import { Forward } from "../../../client/tuning/mixing.js";
@@ -93,9 +100,12 @@ export async function eachLogits(
   try {
     for (const batch of batched(rows, FORWARD_TOKENS / adapters.length)) {
       const own = batch.map(({ row }) => row);
-      const sequences = sequenceFeeds(own.map(looked), model.architecture);
-      const asks = asksOf(own);
-      const logits = await forward.logits({ ...sequences, ...askFeeds(asks, sequences.tokens!.shape[1] as number) });
+      const sequences = sequenceFeeds(own.map(inputSequence), model.architecture);
+      const asks = scoredTokensOf(own);
+      const logits = await forward.logits({
+        ...sequences,
+        ...scoredTokenFeeds(asks, sequences.tokens!.shape[1] as number),
+      });
       const data = (await runtime.download(logits)).data as Float32Array;
       compiledGraphs.free(logits);
       let first = 0;

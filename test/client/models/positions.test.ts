@@ -6,7 +6,7 @@ import { causalMask } from "../../../client/models/attention.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { type Segment, type Sequence, singleText, TokenPositions } from "../../../client/models/positions.js";
 import { initialAdapter } from "../../../client/tuning/adapter.js";
-import { askFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
+import { scoredTokenFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
 import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
 import { Forward } from "../../../client/tuning/mixing.js";
@@ -73,7 +73,7 @@ for (const [name, model] of [
     const nll = async (sequences: readonly Sequence[], positions: readonly (readonly [number, number])[]) => {
       const feeds = sequenceFeeds(sequences, architecture);
       const asks = positions.map(([row, position], target) => ({ sequence: row, position, target }));
-      const [nll] = await forward.nll({ ...feeds, ...askFeeds(asks, feeds.tokens!.shape[1] as number) });
+      const [nll] = await forward.nll({ ...feeds, ...scoredTokenFeeds(asks, feeds.tokens!.shape[1] as number) });
       return nll as Float32Array;
     };
     const shared = await nll(

@@ -1,4 +1,4 @@
-/** Bottleneck adapters in what is done with adapters: fresh, sketched, in one pass, in generation, dropped out. */
+/** Bottleneck adapters in all work with adapters: fresh values, sketches, several in one pass, generation, dropout. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
@@ -40,7 +40,7 @@ function opened(model: BaseModel, settings: BottleneckSettings) {
   return { compiledGraphs: new CompiledGraphs(runtime, model), layout: adapterLayout(model, settings) };
 }
 
-/** Values that all take part. */
+/** Values other than zero. */
 function drawn(layout: AdapterLayout, seed: number): AdapterValues {
   const rng = new SeededRng(seed, "bottleneck");
   const values = emptyAdapter(layout);
@@ -57,7 +57,7 @@ const rows = [6, 9, 9].map((length, i): EncodedRow => {
   return { tokens, scored: Int32Array.of(length - 1), choices };
 });
 
-test("a fresh adapter draws its way down by seed and name, and does nothing", async () => {
+test("a fresh adapter draws its down projection by seed and name, and has no effect", async () => {
   const { compiledGraphs, layout } = opened(llama, HOULSBY);
   const values = initialAdapter(layout, 5);
   const zero = (data: Float32Array): boolean => data.every((x) => x === 0);
@@ -73,7 +73,7 @@ test("a fresh adapter draws its way down by seed and name, and does nothing", as
   assert.deepEqual(await allLogits(compiledGraphs, layout, values, tokens, new Meter()), base);
 });
 
-test("what is frozen is the way down, whole; a Pfeiffer adapter has half the places of Houlsby's", () => {
+test("the frozen part is the whole down projection; a Pfeiffer adapter has half as many sites as a Houlsby adapter", () => {
   const { layout } = opened(llama, HOULSBY);
   const down = layout.tensors.filter(({ name }) => name.includes("adapter_down"));
   assert.deepEqual(
@@ -86,14 +86,14 @@ test("what is frozen is the way down, whole; a Pfeiffer adapter has half the pla
   assert.equal(opened(llama, PFEIFFER).layout.frozenSize, 0);
 });
 
-test("a reduction rounds down, and one that leaves nothing is refused", () => {
+test("a reduction rounds down, and a reduction to no dimension is refused", () => {
   const width = (reduction: number): number =>
     opened(llama, { ...HOULSBY, reduction }).layout.tensors[0]!.shape[0] as number;
   assert.deepEqual([1, 5, 32].map(width), [32, 6, 1]);
   for (const reduction of [33, 0.5, Number.NaN]) {
     assert.throws(() => width(reduction), {
       code: "invalid_config",
-      message: `adapter.reduction is ${reduction}; expected from 1 to 32, the numbers that a token has in this model`,
+      message: `adapter.reduction is ${reduction}; expected a number from 1 to 32, the hidden size of this model`,
     });
   }
 });
@@ -166,7 +166,7 @@ for (const [model, settings] of [
     });
   });
 
-  test(`${name}: members in one pass are scored as one by one, and none of them is the base`, async () => {
+  test(`${name}: members in one pass have the scores of one pass each, which are not the base model's`, async () => {
     const { compiledGraphs, layout } = opened(model, settings);
     const members = [1, 2, 3].map((seed) => drawn(layout, seed));
     const mixtures = [[], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.3, 0.4]];
@@ -183,7 +183,7 @@ for (const [model, settings] of [
     assert.ok(Math.abs(together[1]!.nllSum - base!.nllSum) > 1e-2, "the adapter changes nothing");
   });
 
-  test(`${name}: text is continued as by running all of it anew for every token`, async () => {
+  test(`${name}: continuations are those of running the whole text anew for every token`, async () => {
     const { compiledGraphs, layout } = opened(model, settings);
     const member = drawn(layout, 4);
     const plan = { maxNewTokens: 4, ends: new Set<number>(), temperature: 0, topK: 0, topP: 1, seed: 0 };
@@ -203,7 +203,7 @@ for (const [model, settings] of [
   });
 }
 
-test("dropout falls on what an adapter gives, in training alone and by the seed", async () => {
+test("dropout applies to an adapter's output, in training alone and by the seed", async () => {
   const losses = async (settings: BottleneckSettings, seed: number): Promise<readonly number[]> => {
     const { compiledGraphs, layout } = opened(llama, settings);
     const schedule = { learningRate: 0.02, warmupSteps: 0, totalSteps: 6, firstStep: 0, steps: 6 };

@@ -26,7 +26,7 @@ after(() => runtime.close());
 const open = (path: string): Promise<BaseModel> => openBaseModel(asset("test", "fixtures", ...path.split("/")));
 
 for (const path of ["llama/tied", "families/gpt2", "families/gptj", "families/pythia"]) {
-  test(`${path}: gradients of all weights, losses of 20 steps and what they end with are PyTorch's`, async () => {
+  test(`${path}: gradients of all weights, losses of 20 steps and the trained model are PyTorch's`, async () => {
     const model = await open(path);
     const layout = adapterLayout(model, FULL);
     assert.equal(layout.trainedSize, model.parameters);
@@ -102,17 +102,18 @@ async function severalAtOnce(
   assert.ok(Math.abs(mixed!.nllSum - base!.nllSum) <= 1e-5 * base!.nllSum);
 }
 
-test("a model that is too large, or in few bits, is refused with what to do", async () => {
+test("a model that is too large, or quantised, is refused, and the message says what to do", async () => {
   const model = await open("llama/tied");
   assert.throws(() => fullLayout({ ...model, parameters: MAX_FULL_PARAMETERS + 1 }), {
     code: "unsupported",
     message:
-      /cannot train all weights: the model has 268435457 of them, and at most 268435456 .*; leave full out of compare/,
+      /cannot train all weights: the model has 268435457 weights; at most 268435456 .*; leave full out of compare/,
   });
   assert.doesNotThrow(() => fullLayout({ ...model, parameters: MAX_FULL_PARAMETERS }));
   const packed = await openBaseModel(asset("test", "fixtures", "gguf", "tiny.gguf"));
   assert.throws(() => fullLayout(packed), {
     code: "unsupported",
-    message: /tiny\.gguf.* is in few bits \(int4.*\), .*; leave full out of compare, or take the model unquantised$/,
+    message:
+      /tiny\.gguf.* is quantised \(int4.*\), .*; leave full out of compare, or choose a model that is not quantised$/,
   });
 });

@@ -1,4 +1,4 @@
-/** Continuations with kept keys and values, against running the whole text anew for every token. */
+/** Continuations with cached keys and values, against running the whole text anew for every token. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -36,7 +36,7 @@ async function opened(...path: string[]) {
   return { compiledGraphs: new CompiledGraphs(runtime, model), layout, members };
 }
 
-/** The logits [V] behind a text, from a run of all of it. */
+/** The logits [V] after a text, from a run of the whole text. */
 async function logitsAfter(
   compiledGraphs: CompiledGraphs,
   layout: AdapterLayout,
@@ -94,7 +94,7 @@ for (const [path, weights] of [
   });
 }
 
-test("an end ends its own row, is not part of it, and the prompts beside it change nothing", async () => {
+test("an end token ends its own row alone and is no part of the answer, and other prompts of the batch change nothing", async () => {
   const { compiledGraphs, layout, members } = await opened("llama", "tied");
   const run = (which: readonly Int32Array[], plan: Partial<GenerationPlan>) =>
     generate(
@@ -117,7 +117,7 @@ test("an end ends its own row, is not part of it, and the prompts beside it chan
   await compiledGraphs.close();
 });
 
-test("drawn tokens come from the seed, and another seed draws others", async () => {
+test("drawn tokens depend on the seed", async () => {
   const { compiledGraphs, layout, members } = await opened("llama", "tied");
   const draw = async (seed: number) => {
     const plan = { ...GREEDY, temperature: 1, topK: 50, topP: 0.95, seed };
@@ -155,7 +155,9 @@ test("draws follow temperature, k and p", () => {
   }
 });
 
-test("stories260K tells its public story", { skip: DATA === undefined && "KINDRED_DATA is not set" }, async () => {
+test("stories260K continues with its published story", {
+  skip: DATA === undefined && "KINDRED_DATA is not set",
+}, async () => {
   const path = asset("test", "fixtures", "stories260K", "greedy.json");
   const { tokens } = JSON.parse(readFileSync(path, "utf8")) as { tokens: number[] };
   const model = await openBaseModel(join(DATA as string, "models", "stories260K"));

@@ -1,4 +1,4 @@
-/** Limits of memory: how they are read, and how work is cut to stay below them. */
+/** Memory limits: their notation, and batches that stay within them. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { openBaseModel } from "../../../client/models/base.js";
@@ -25,7 +25,7 @@ const rows = Array.from({ length: 8 }, (_, i) => ({
 }));
 const session = (checkpoint: boolean, B: number): number =>
   new GraphMemory(trainingGraph(model, layout, { checkpoint })).of({ B, T: 39, S: 20 * B });
-/** A limit under which a training session may take so many bytes. */
+/** The limit under which a training session may take a number of bytes. */
 const limitFor = (bytes: number): number =>
   Math.ceil((idleBytes(model) + optimizerBytes(layout) + bytes / 0.75) / 0.9) + 1;
 
@@ -39,7 +39,7 @@ test("sizes are read with their units, and anything else is refused by name", ()
   }
 });
 
-test("values of layers that are computed again take less memory, and more rows take more", () => {
+test("recomputed layers take less memory, and more rows take more", () => {
   const [kept, again] = [false, true].map(
     (checkpoint) => new MemoryCounter(trainingGraph(model, layout, { checkpoint })),
   );
@@ -48,7 +48,7 @@ test("values of layers that are computed again take less memory, and more rows t
   assert.ok(kept!.peak({ ...size, B: 1 }) < 0.3 * kept!.peak(size));
 });
 
-test("a step is cut into the parts that fit, trains as the whole one does, and says what was chosen", async () => {
+test("a step is split into parts that fit, trains like the whole step, and logs the choice", async () => {
   const runtime = new OnnxRuntime({ threads: 1, lean: true });
   const plan = {
     learningRate: 1e-2,

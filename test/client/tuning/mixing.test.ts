@@ -1,11 +1,11 @@
-/** Several adapters in one pass, against a pass for each through the graph of one. */
+/** Several adapters in one pass, against one pass per adapter. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { moduleNames } from "../../../client/models/architecture.js";
 import { openBaseModel } from "../../../client/models/base.js";
 import { singleText } from "../../../client/models/positions.js";
 import { type AdapterValues, emptyAdapter } from "../../../client/tuning/adapter.js";
-import { askFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
+import { scoredTokenFeeds, sequenceFeeds } from "../../../client/tuning/batches.js";
 import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { forwardGraph } from "../../../client/tuning/graphs.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
@@ -57,7 +57,7 @@ for (const [path, freezeA, modules] of CASES) {
       { sequence: 0, position: 1, target: 6 },
       { sequence: 1, position: 2, target: 4 },
     ];
-    const feeds = { ...sequenceFeeds(sequences.map(singleText), model.architecture), ...askFeeds(asks, 5) };
+    const feeds = { ...sequenceFeeds(sequences.map(singleText), model.architecture), ...scoredTokenFeeds(asks, 5) };
     const forward = await Forward.open(compiledGraphs, layout, members, new Meter());
     const kept = await forward.logits(feeds);
     const together = await runtime.download(kept);
@@ -85,7 +85,7 @@ for (const [path, freezeA, modules] of CASES) {
   });
 }
 
-test("every base weight is in one product, whatever the number of adapters, and what comes before the first is shared", async () => {
+test("every base weight is in one product, whatever the number of adapters, and all before the first adapter is shared", async () => {
   const { model, layout } = await opened(["llama", "tied"]);
   const one = forwardGraph(model, layout);
   const stacked = stackGraph(one, ADAPTER_INPUTS, "M");

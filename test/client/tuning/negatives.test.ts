@@ -1,4 +1,4 @@
-/** Margins against negatives and other clients' answers, from downloaded logits, and how the sketches of the forms hang together. */
+/** Margins against negatives and other clients' answers, against definitions from downloaded logits; relations of the sketches. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
@@ -30,7 +30,7 @@ before(async () => {
 after(() => runtime.close());
 
 const DIM = 24;
-/** A row of so many choices, the right one in the middle. */
+/** A row of a number of choices, the right one in the middle. */
 const row = (seed: number, choices: number): EncodedRow => {
   const rng = new SeededRng(seed, "row");
   const prompt = Array.from({ length: 4 + rng.int(6) }, () => 5 + rng.int(100));
@@ -56,7 +56,7 @@ function rowOf(choices: readonly (readonly number[])[], answer: number): Encoded
     choices: { promptLength: prompt.length, tokens, answer },
   };
 }
-/** All begin with one token; some part at the second, some at the third; one begins another. */
+/** All begin with one token; some diverge at the second, some at the third; one is a prefix of another. */
 const LABELS = [
   [9, 20],
   [9, 30, 41],
@@ -66,7 +66,7 @@ const LABELS = [
   [9, 70, 71],
 ];
 const TREE = LABELS.map((_, answer) => rowOf(LABELS, answer));
-/** What others answer: at the root, behind the shared token, behind two, behind what no row begins with. */
+/** Prefixes of other clients' answers: the first token, after the shared token, after two, after a prefix that no row has. */
 const OTHERS = [
   [[9], [8], [8, 1]],
   [
@@ -124,7 +124,7 @@ async function choiceLogits(encoded: EncodedRow): Promise<number[]> {
 
 const logSumExp = (values: readonly number[]): number => Math.log(values.reduce((sum, x) => sum + Math.exp(x), 0));
 
-test("each of the strongest negatives has a margin of its own and the others share one", async () => {
+test("each of the strongest negatives has its own margin, and the others share one margin", async () => {
   for (const most of [1, 3, 8]) {
     const { example, term, margin } = await sketched(most);
     for (const [e, encoded] of ROWS.entries()) {
@@ -144,7 +144,7 @@ test("each of the strongest negatives has a margin of its own and the others sha
   }
 });
 
-test("labels say which choice a margin is against, the same number for the same tokens, and nothing of several together", async () => {
+test("labels name the choice that a margin is against, one number per sequence of tokens; a margin against several choices has no label", async () => {
   const { example, term, margin, labels } = await sketched(3, [], { labels: true });
   assert.equal((await sketched(3)).labels, undefined);
   // Numbered as they first appear, over all rows.
@@ -169,7 +169,7 @@ test("labels say which choice a margin is against, the same number for the same 
   assert.equal(named, 1 + 2 + 3 + 2 + 2);
 });
 
-test("a margin is against one choice where one alone goes on so, and against none that is named where several do", async () => {
+test("a margin is labelled where one choice alone has its next token, and has no label where several choices have it", async () => {
   const { labels, example, term } = await sketchedOf(TREE, 8, [], { labels: true });
   const named = TREE.map((_, e) =>
     Array.from(labels!.negative).filter((_, r) => example[r] === e && term[r] === ROW_TERMS.choice),
@@ -186,7 +186,7 @@ test("a margin is against one choice where one alone goes on so, and against non
   ]);
 });
 
-test("several projections are one sketch behind the other, the first as it is alone", async () => {
+test("several projections are concatenated, and the first is the same as alone", async () => {
   const [one, three] = [await sketched(1), await sketched(1, [], { projections: 3 })];
   assert.deepEqual([three.dim, three.margin], [3 * DIM, one.margin]);
   const block = (r: number, p: number) => three.sketch.subarray((3 * r + p) * DIM, (3 * r + p + 1) * DIM);
@@ -277,7 +277,7 @@ async function chances(encoded: EncodedRow, otherClientAnswers: readonly (readon
   });
 }
 
-test("choices that begin alike are compared where they part, each with what goes on from the same tokens", async () => {
+test("choices with a common prefix are compared where they diverge, each with the next tokens after the same prefix", async () => {
   const near = (got: number | undefined, wanted: number, what: string): void =>
     assert.ok(Math.abs(got! - wanted) < 2e-4 * Math.max(1, Math.abs(wanted)), `${what}: ${got}, not ${wanted}`);
   const { example, term, margin } = await sketchedOf(TREE, 16, OTHERS);
@@ -308,7 +308,7 @@ test("choices that begin alike are compared where they part, each with what goes
   }
 });
 
-test("without other clients' answers the terms of a choice that parts from the others once are its likelihood, all tokens of it", async () => {
+test("without other clients' answers, the terms of a choice that diverges once are the likelihood of all its tokens", async () => {
   for (const e of [0, 3, 5]) {
     const { term, margin } = await sketchedOf([TREE[e]!], 2);
     const places = await chances(TREE[e]!, []);
@@ -366,7 +366,7 @@ test("the gradients of margins over several tokens are those of finite differenc
   }
 });
 
-test("sets of other clients' answers drawn for a row stand for all: in the mean their odds are those of all, by seed and row", async () => {
+test("drawn sets of other clients' answers represent all sets: in the mean their odds are those of all, by seed and row", async () => {
   const rows = [TREE[1]!, TREE[1]!];
   const sets = [...OTHERS, [[9, 30, 5]], [[100]], [[9, 30, 41, 7]]];
   const draw = (seed: number, of = rows) => {
@@ -382,10 +382,10 @@ test("sets of other clients' answers drawn for a row stand for all: in the mean 
   );
   const ofSet = new Map(sets.flatMap((set, f) => set.map((beginning) => [beginning.join(), f] as const)));
   const setsOf = (comparison: Comparison | undefined): number[] => {
-    const { places, otherClientAnswers, standsFor } = comparison!;
-    assert.deepEqual([otherClientAnswers, standsFor], [2, 5 / 2]);
+    const { compared, otherClientAnswers, setsPerDraw } = comparison!;
+    assert.deepEqual([otherClientAnswers, setsPerDraw], [2, 5 / 2]);
     return [0, 1].map((r) => {
-      const found = places.flatMap(({ tokens, otherClientAnswers }, k) =>
+      const found = compared.flatMap(({ tokens, otherClientAnswers }, k) =>
         otherClientAnswers[r]!.map((at) => ofSet.get([...[9, 30, 41].slice(0, k), tokens[at]!].join())!),
       );
       assert.equal(new Set(found).size, 1);
@@ -423,7 +423,7 @@ test("sets of other clients' answers drawn for a row stand for all: in the mean 
   for (const h of two.slice(1)) assert.ok(all.slice(1).some((one) => Math.abs(one - Math.log(5 / 2) - h) < 1e-4));
 });
 
-test("a client tells its labels as far as they part, and nothing that one row alone has", () => {
+test("a client reports the prefixes at which its labels diverge, and no text of one row alone", () => {
   const rows = [
     ...TREE,
     rowOf(

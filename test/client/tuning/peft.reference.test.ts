@@ -43,7 +43,7 @@ function layoutFor(freezeA: boolean, modules: readonly string[] = MODULES, rslor
   return loraLayout(compiledGraphs.model.architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA, rslora });
 }
 
-/** PEFT's tensors without the prefix that it puts before the model's own names. */
+/** PEFT's tensors without the prefix that PEFT adds to the model's names. */
 async function peftTensors(path: string): Promise<Map<string, FloatTensor>> {
   const tensors = await readTensors(await readSafetensorsHeader(path));
   return new Map([...tensors].map(([name, tensor]) => [name.replace("base_model.model.", ""), tensor]));
@@ -228,7 +228,7 @@ const comparison = ({ choices }: EncodedRow): Comparison => {
     otherClientAnswers: [],
     negatives: [others],
   };
-  return { places: [place], otherClientAnswers: 0, standsFor: 1, negatives: 1 };
+  return { compared: [place], otherClientAnswers: 0, setsPerDraw: 1, negatives: 1 };
 };
 
 test("the sketch inside the graph is the projection of the per-example gradients", async () => {

@@ -1,6 +1,6 @@
 /**
- * Training and scoring on a quantised base: as on the float32 model whose weights are the quantised values. The model is the
- * tiny GGUF of test/fixtures/make_gguf.py.
+ * Training and scoring on a quantised base give the results of the float32 model whose weights are the dequantised values. The model
+ * is the tiny GGUF of test/fixtures/make_gguf.py.
  */
 import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -30,7 +30,7 @@ after(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-/** The same model with its packed weights spread to float32. */
+/** The same model with its packed weights dequantised to float32. */
 async function spread(model: BaseModel): Promise<BaseModel> {
   const sources = new Map<string, WeightSource>(model.sources);
   for (const [name, { path, offset, form }] of model.sources) {

@@ -1,4 +1,4 @@
-/** Mixtures, weights and choices, each against the plain definition computed from downloaded logits. */
+/** Mixtures, weights and choices, each against its definition computed from downloaded logits. */
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import type { EncodedRow } from "../../../client/data/types.js";
@@ -82,7 +82,7 @@ test("a mixture's loss is that of base + sum of w (member - base), for the base,
   }
 });
 
-test("the right choice is found by total log-likelihood, whatever the choices share", async () => {
+test("the right choice is the one with the highest total log-likelihood, whatever prefixes the choices share", async () => {
   const sets = [
     [[10], [11], [12]],
     [[10, 20], [10, 21], [11]],
@@ -104,7 +104,7 @@ test("the right choice is found by total log-likelihood, whatever the choices sh
   assert.ok(right > 0 && right < rows.length, "all rows alike would prove nothing");
 });
 
-test("fitted weights minimise the stated objective: no small step is better, none is negative", async () => {
+test("fitted weights minimise the objective: no small step is better, and no weight is negative", async () => {
   const rows = [1, 2, 3, 4, 5, 6].map((seed) => row(seed));
   const prior = [1, 0, 0];
   const strength = 2;
@@ -134,7 +134,7 @@ test("fitted weights minimise the stated objective: no small step is better, non
   }
 });
 
-test("strength draws the weights to the prior", async () => {
+test("a larger strength moves the weights towards the prior", async () => {
   const rows = [1, 2, 3].map((seed) => row(seed));
   const distance = async (strength: number): Promise<number> => {
     const { weights } = await fitEnsembleWeights(

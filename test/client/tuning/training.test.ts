@@ -1,4 +1,4 @@
-/** What saves memory or tokens in a training step changes neither its loss nor its gradient. */
+/** Checkpoints, packing and parts of a step change neither its loss nor its gradient. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import fc from "fast-check";
@@ -49,7 +49,7 @@ async function lossAndGradient(graph: Graph, feeds: Feeds, { trained }: AdapterV
 }
 
 for (const name of FAMILIES) {
-  test(`${name}: layers computed again in the backward pass give the same loss and gradient`, async () => {
+  test(`${name}: layers that are recomputed in the backward pass give the same loss and gradient`, async () => {
     const model = await open(name);
     const { layout, values } = adapted(model);
     const feeds = trainingFeeds(mixedRows(model, [5, 9, 12]), model.architecture);
@@ -63,7 +63,7 @@ for (const name of FAMILIES) {
 }
 
 for (const name of FAMILIES) {
-  test(`${name}: rows that share a sequence have the loss and gradient of rows that have one each`, async () => {
+  test(`${name}: rows that share a sequence have the loss and gradient of rows in sequences of their own`, async () => {
     const model = await open(name);
     const { layout, values } = adapted(model);
     const rows = mixedRows(model, [5, 14, 6, 3, 9, 4]);
@@ -88,7 +88,7 @@ for (const name of FAMILIES) {
   });
 }
 
-test("texts are packed without overlap, none behind the longest one's end", () => {
+test("texts are packed without overlap, and no sequence is longer than the longest text", () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 30 }), (lengths) => {
       const most = Math.max(...lengths);
@@ -105,7 +105,7 @@ test("texts are packed without overlap, none behind the longest one's end", () =
   );
 });
 
-test("parts of a step, in whatever number, train as the whole batch does, dropout included", async () => {
+test("a step in any number of parts trains like the whole batch, dropout included", async () => {
   const model = await open("llama/tied");
   const { layout: plain, values } = adapted(model);
   const layout = { ...plain, spec: { ...plain.spec, dropout: 0.3 } };
