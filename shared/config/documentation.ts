@@ -72,6 +72,7 @@ const kindsOf = (variant: JsonSchema): string => wordsOf(variant.properties?.kin
 /** One option of a block with kinds: its schemas by the variant that has it. */
 function merged(
   path: string,
+  own: string,
   found: readonly { readonly variant: JsonSchema; readonly schema: JsonSchema }[],
   variants: readonly JsonSchema[],
 ): Omit<DocumentedOption, "kinds"> {
@@ -90,7 +91,8 @@ function merged(
     path,
     takes: wordsOf({ anyOf: found.map(({ schema }) => schema) }),
     default: value === undefined ? undefined : yaml(value),
-    required: false,
+    // Of the kinds that have it.
+    required: value === undefined && found.every(({ variant }) => variant.required?.includes(own) ?? false),
     description: described.map(tagged).join(" "),
   };
 }
@@ -121,7 +123,7 @@ function walk(
           const inner = variant.properties?.[own];
           return inner === undefined ? [] : [{ variant, schema: inner }];
         });
-        options.push({ ...merged(`${path}.${own}`, found, variants), kinds: [kind] });
+        options.push({ ...merged(`${path}.${own}`, own, found, variants), kinds: [kind] });
       }
     } else {
       options.push({

@@ -79,6 +79,16 @@ test("the examples of docs/configuration.md are configurations", () => {
   assert.deepEqual(coordinatorSchema.safeParse(parse(coordinator?.[1] ?? "")).error?.issues, undefined);
 });
 
+test("an option of a block with kinds names the kinds that have it", () => {
+  const said = (path: string): string =>
+    documentedOptions().options.find((option) => option.path === path)?.description ?? "";
+  assert.match(said("adapter.rank"), /^\*lora:\* Rank of/);
+  assert.match(said("adapter.reduction"), /^\*houlsby or pfeiffer:\* /);
+  // Where kinds describe it in other words, each has its own.
+  assert.match(said("adapter.dropout"), /^\*lora:\* .*\. \*houlsby or pfeiffer:\* /);
+  assert.match(said("adapter.kind"), /^Kind of adapter\. lora: .* houlsby: /);
+});
+
 test("an option of a block that no section names is documented in a section of its own", () => {
   const option: DocumentedOption = {
     path: "transport.window",
