@@ -29,6 +29,8 @@ import { Books, type MethodCosts } from "./run/books.js";
 import { Cohort, type FaultNote } from "./run/cohort.js";
 import { Journal } from "./run/journal.js";
 import type { Records } from "./storage/types.js";
+import { strategyOf } from "./strategies/registry.js";
+import type { Strategy } from "./strategies/strategy.js";
 
 export interface RunOptions {
   readonly plan: RunPlan;
@@ -49,6 +51,8 @@ export interface RunOptions {
   readonly fullLearningRate?: "auto" | number;
   /** Groups to train instead of those found, by clients' names. */
   readonly partition?: readonly (readonly string[])[] | undefined;
+  /** Strategies of the program's own, which `training.strategy: {kind: custom}` names. @default none */
+  readonly strategies?: readonly Strategy[];
   /** A task fails when its progress has not grown for so long, milliseconds; 0: never. @default the pool's */
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal | undefined;
@@ -101,13 +105,15 @@ export function openRun(options: RunOptions): Run {
 
 async function run(options: RunOptions, events: EventSink, signal: AbortSignal): Promise<RunOutcome> {
   const { plan, runtime, compare = [], model = null } = options;
+  const strategy = strategyOf(plan.training.strategy, options.strategies);
   const journal = new Journal(options.state.records);
   const clients = await membersOf(options, journal, signal);
   events.emit({ type: "run-started", model, clients: clients.map(({ name, rows }) => ({ name, rows })) });
   const { pool, deadlineMs } = options;
   const cohort = new Cohort({ pool, clients, events, signal, deadlineMs });
   const books = new Books();
-  const parts: KindredParts = { plan, cohort, books, journal, events, runtime, signal, shapes: new Map() };
+  const shapes: KindredParts["shapes"] = new Map();
+  const parts: KindredParts = { plan, cohort, books, journal, events, runtime, signal, shapes, strategy };
   const adapter: AdapterSpec = { ...plan.adapter, initSeed: plan.seed };
   const methods: Methods = {
     base: baseMethod(adapter),

@@ -132,14 +132,18 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "coordinator/stages": ["coordinator/algebra", "coordinator/estimation", "coordinator/grouping", "shared/*"],
   "coordinator/roster": ["coordinator/events", "coordinator/storage", "shared/base", "shared/wire", "tasks"],
   "coordinator/rounds": [
+    "coordinator/algebra",
     "coordinator/events",
     "coordinator/run",
+    "coordinator/storage",
+    "coordinator/strategies",
     "shared/base",
     "shared/adapters",
     "shared/config",
     "shared/wire",
     "tasks/*",
   ],
+  "coordinator/strategies": ["coordinator/algebra", "shared/base", "shared/config"],
   "coordinator/server": [
     "coordinator/events",
     "coordinator/roster",

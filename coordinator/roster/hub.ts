@@ -387,6 +387,10 @@ export class Hub implements ClientPool {
     }
   }
 
+  get blobs(): Blobs {
+    return this.options.blobs;
+  }
+
   putBlob(bytes: Uint8Array): Promise<BlobRef> {
     return this.options.blobs.put(bytes);
   }

@@ -1,7 +1,7 @@
 /** What the pipeline sees of the clients: names, tasks by key, outcomes, blobs. It sees no sessions, leases or connections. */
 import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
 import type { ResultFor, TaskSpec } from "../../tasks/kinds.js";
-import type { TaskOutcome } from "../storage/types.js";
+import type { Blobs, TaskOutcome } from "../storage/types.js";
 
 export type { TaskOutcome } from "../storage/types.js";
 
@@ -52,6 +52,9 @@ export interface ClientPool {
 
   /** Tells clients to go home, those that ask within the linger time. */
   finish(reason: string, options?: FinishOptions): Promise<void>;
+
+  /** Reads and writes blobs in pieces. */
+  readonly blobs: Pick<Blobs, "range" | "write">;
 
   putBlob(bytes: Uint8Array): Promise<BlobRef>;
   /** @throws {KindredError} `not_found`, `checksum_mismatch` */

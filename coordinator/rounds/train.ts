@@ -2,25 +2,27 @@
  * Trains one adapter on some clients in federated rounds, and keeps the round that is best by the clients' pooled validation
  * loss. A training is named: the same name gives the stored result, also after a restart.
  */
-import { isWayDown } from "../../shared/adapters/bottleneck.js";
-import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import type { TunedSettings } from "../../shared/adapters/settings.js";
-import { asKindredError } from "../../shared/base/errors.js";
-import type { NamedTensors } from "../../shared/base/tensors.js";
+import { asKindredError, KindredError } from "../../shared/base/errors.js";
+import { SeededRng } from "../../shared/base/random.js";
 import type { RunPlan } from "../../shared/config/config.js";
 import type { MethodName } from "../../shared/config/enumerations.js";
 import type { BlobRef, TunedSpec, WeightedAdapter } from "../../shared/wire/types.js";
 import type { Evaluate } from "../../tasks/evaluate/message.js";
 import type { ResultFor, TaskSpec } from "../../tasks/kinds.js";
-import type { TrainAdapter, TrainingSpec } from "../../tasks/train-adapter/message.js";
+import type { TrainAdapter, TrainAdapterResult, TrainingSpec } from "../../tasks/train-adapter/message.js";
+import { eventLoopYield } from "../algebra/yield.js";
 import type { EventSink } from "../events/events.js";
 import type { Books } from "../run/books.js";
 import type { Cohort, Request } from "../run/cohort.js";
 import type { Journal } from "../run/journal.js";
-import { type Aggregate, aggregate, type Update } from "./aggregate.js";
-import { type AdapterShapes, shapeError, specError, updateBound } from "./check.js";
-import { roundSchedule } from "./schedule.js";
-import { MOMENTUM, meanSquare, type ServerPlan, type ServerState, serverStep } from "./server.js";
+import type { Round, Strategy } from "../strategies/strategy.js";
+import type { TensorShapes } from "../strategies/tensors.js";
+import { checkValues, freshStart, shapeError, specError } from "./check.js";
+import { clientsOfRound, selectedClients } from "./participants.js";
+import { endRound, NO_ROUND_YET, type RoundEnd } from "./round-end.js";
+import { type RoundSchedule, roundSchedule } from "./schedule.js";
+import { StoredTensors } from "./stored-tensors.js";
 
 /** What training needs of a run. */
 export interface TrainingParts {
@@ -30,7 +32,10 @@ export interface TrainingParts {
   readonly journal: Journal;
   readonly events: EventSink;
   /** Names and shapes of a whole adapter of a kind, once a training of several clients has shown them. */
-  readonly shapes: Map<TunedSettings["kind"], AdapterShapes>;
+  readonly shapes: Map<TunedSettings["kind"], TensorShapes>;
+  /** Of every training of several clients. */
+  readonly strategy: Strategy;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Has clients do a task of a training, and books it on the training's methods. */
@@ -164,18 +169,23 @@ async function trainAlone(ctx: TrainingParts, job: TrainingJob): Promise<Trained
 /** Why a client's own adapter cannot be used. */
 async function soloError(
   ctx: TrainingParts,
-  job: TrainingJob,
+  { adapter }: TrainingJob,
   client: string,
-  values: BlobRef,
+  ref: BlobRef,
   training: TrainingSpec,
 ): Promise<string | undefined> {
   try {
-    const { tensors } = parseSafetensors(await ctx.cohort.getBlob(values), { source: `adapter of ${client}` });
-    return (
-      specError(tensors, job.adapter) ??
-      shapeError(tensors, ctx.shapes.get(job.adapter.kind) ?? tensors) ??
-      (job.adapter.kind === "full" ? undefined : updateBound(tensors, freshStart(tensors, job), training))
-    );
+    const values = await StoredTensors.open(ctx.cohort.blobs, ref, { source: `adapter of ${client}` });
+    const expected = ctx.shapes.get(adapter.kind) ?? values.shapes;
+    const wrong = specError(values.shapes, adapter) ?? shapeError(values.shapes, expected);
+    if (wrong !== undefined) return wrong;
+    const found = await checkValues({
+      values,
+      start: freshStart(values.shapes, adapter),
+      steps: adapter.kind === "full" ? undefined : training,
+      yieldToEventLoop: eventLoopYield(ctx.signal),
+    });
+    return "reason" in found ? found.reason : undefined;
   } catch (error) {
     const { code, message } = asKindredError(error);
     if (code !== "invalid_message" && code !== "invalid_adapter") throw error;
@@ -191,20 +201,120 @@ const nothing = (unit: "round" | "step"): TrainedAdapter => ({
   curve: [],
 });
 
-/** The state between two rounds, as the journal keeps it. */
-interface RoundEnd {
-  /** What travels: the trained tensors. */
-  readonly start: BlobRef | null;
-  /** All tensors, for members. */
-  readonly full: BlobRef | null;
-  /** What the server's optimiser remembers, its tensors as blobs. */
-  readonly server: { readonly first: BlobRef; readonly second: BlobRef | null; readonly rounds: number } | null;
+/** What the rounds of one training have in common. */
+interface Training {
+  readonly job: TrainingJob;
+  readonly schedule: RoundSchedule;
+  /** Place of each client in the schedule. */
+  readonly places: ReadonlyMap<string, number>;
+}
+
+function trainingAt(ctx: TrainingParts, { job, schedule, places }: Training, client: string, round: number) {
+  const place = places.get(client) as number;
+  const { firstStep, steps } = schedule.localSteps(place, round);
+  return trainingOf(ctx, job, schedule.totalSteps[place] as number, firstStep, steps);
+}
+
+/** What the strategy knows of a round. */
+function roundOf(ctx: TrainingParts, { job, schedule, places }: Training, index: number): Round {
+  return {
+    training: job.name,
+    index,
+    count: schedule.rounds,
+    clients: job.clients.map((name) => ({
+      name,
+      examples: ctx.cohort.info(name).rows.train,
+      steps: schedule.localSteps(places.get(name) as number, index).steps,
+    })),
+    learningRate: job.learningRate,
+    rng: (label) => new SeededRng(ctx.plan.seed, "strategy", job.name, index, label),
+  };
+}
+
+/** What the clients of a round sent, and what its start is worth. */
+interface RoundAnswers {
+  readonly results: ReadonlyMap<string, TrainAdapterResult>;
+  /** Of the round's start. */
+  readonly pooled: Pooled;
+}
+
+async function askRound(ctx: TrainingParts, training: Training, round: Round, from: RoundEnd): Promise<RoundAnswers> {
+  const { job, schedule } = training;
+  const validates = (job.validateRounds ?? true) && schedule.validates(round.index);
+  const request: Pick<Request<TrainAdapter>, "key" | "taskOf"> = {
+    key: `train/${job.name}/${round.index}`,
+    taskOf: (client) => ({
+      kind: "trainAdapter",
+      adapter: job.adapter,
+      ...(from.start === null ? {} : { start: from.start }),
+      offset: job.offset ?? [],
+      training: trainingAt(ctx, training, client, round.index),
+      validateEvery: 0,
+      validateStart: validates,
+    }),
+  };
+  if (ctx.strategy.client?.(round).proximal) {
+    throw new KindredError("unsupported", `training.strategy.kind: clients have no proximal term yet`);
+  }
+  const selected = await selectedClients(ctx.journal, ctx.strategy, round);
+  const clients = await clientsOfRound(ctx.journal, ctx.strategy, round, selected, (arrived, signal) => {
+    const onDone = (client: string, result: unknown): void => arrived(client, result !== undefined);
+    return ctx.cohort.ask({ stage: job.stage, ...request, clients: selected, onDone, signal });
+  });
+  const sittingOut = new Set(job.clients);
+  for (const client of selected) sittingOut.delete(client);
+  const [results, pooled] = await Promise.all([
+    ask(ctx, job, { ...request, clients }),
+    // Clients that sit the round out still have a say in which one is best.
+    validates && from.full !== null
+      ? validate(ctx, job, from.full, `validate/${job.name}/${round.index}`, [...sittingOut])
+      : { nllSum: 0, tokens: 0 },
+  ]);
+  for (const { validation } of results.values()) {
+    pooled.nllSum += validation[0]?.nllSum ?? 0;
+    pooled.tokens += validation[0]?.tokens ?? 0;
+  }
+  return { results, pooled };
+}
+
+/** Folds a round's updates, once. */
+async function closeRound(
+  ctx: TrainingParts,
+  training: Training,
+  round: Round,
+  before: RoundEnd,
+  { results }: RoundAnswers,
+) {
+  const { adapter, name, stage } = training.job;
+  const step = await ctx.journal.step(`round/${name}/${round.index}`, () =>
+    endRound({
+      blobs: ctx.cohort.blobs,
+      strategy: ctx.strategy,
+      round,
+      adapter,
+      before,
+      expected: ctx.shapes.get(adapter.kind),
+      signal: ctx.signal,
+      updates: Array.from(results, ([client, { values }]) => ({
+        client,
+        examples: ctx.cohort.info(client).rows.train,
+        values,
+        steps: trainingAt(ctx, training, client, round.index),
+      })),
+    }),
+  );
+  for (const { client, reason } of step.rejected) ctx.cohort.fault(client, stage, reason);
+  if (step.full !== null && !ctx.shapes.has(adapter.kind)) {
+    ctx.shapes.set(adapter.kind, (await StoredTensors.open(ctx.cohort.blobs, step.full)).shapes);
+  }
+  return step;
 }
 
 async function trainTogether(ctx: TrainingParts, job: TrainingJob): Promise<TrainedAdapter> {
   const plan = schedule(ctx, job);
+  const training: Training = { job, schedule: plan, places: new Map(job.clients.map((client, at) => [client, at])) };
   const curve: CurvePoint[] = [];
-  let end: RoundEnd = { start: null, full: null, server: null };
+  let end: RoundEnd = NO_ROUND_YET;
   let best: { loss: number; values: BlobRef | undefined } = { loss: Number.POSITIVE_INFINITY, values: undefined };
   let startLoss = Number.POSITIVE_INFINITY;
   let trainLoss: number | undefined;
@@ -216,88 +326,27 @@ async function trainTogether(ctx: TrainingParts, job: TrainingJob): Promise<Trai
       ...(trainLoss === undefined ? {} : { trainLoss }),
       ...(Number.isFinite(validationLoss) ? { validationLoss } : {}),
     });
-    // The first round's start is no adapter; a later one that is no better than none is kept all the same.
+    // The first round's start is no adapter; a later one that is no better than the base is kept all the same.
     if (round > 0 && validationLoss < best.loss) best = { loss: validationLoss, values: end.full ?? undefined };
     job.onRound?.(round, plan.rounds, Number.isFinite(validationLoss) ? validationLoss : undefined);
   };
-  for (let round = 0; round < plan.rounds; round++) {
-    const { start, full } = end;
-    const trainingAt = (client: string): TrainingSpec => {
-      const at = job.clients.indexOf(client);
-      const { firstStep, steps } = plan.localSteps(at, round);
-      return trainingOf(ctx, job, plan.totalSteps[at] as number, firstStep, steps);
-    };
-    const validates = (job.validateRounds ?? true) && plan.validates(round);
-    const working = job.clients.filter((client) => trainingAt(client).steps > 0);
-    const [results, pooled] = await Promise.all([
-      ask(ctx, job, {
-        key: `train/${job.name}/${round}`,
-        clients: working,
-        taskOf: (client): TrainAdapter => ({
-          kind: "trainAdapter",
-          adapter: job.adapter,
-          ...(start === null ? {} : { start }),
-          offset: job.offset ?? [],
-          training: trainingAt(client),
-          validateEvery: 0,
-          validateStart: validates,
-        }),
-      }),
-      // Who sits the round out still has a say in which one is best.
-      validates && full !== null
-        ? validate(
-            ctx,
-            job,
-            full,
-            `validate/${job.name}/${round}`,
-            job.clients.filter((client) => !working.includes(client)),
-          )
-        : { nllSum: 0, tokens: 0 },
-    ]);
-    for (const { validation } of results.values()) {
-      pooled.nllSum += validation[0]?.nllSum ?? 0;
-      pooled.tokens += validation[0]?.tokens ?? 0;
-    }
-    record(round, pooled);
-    const before = end;
-    const step = await ctx.journal.step(`round/${job.name}/${round}`, async () => {
-      const start = before.start === null ? undefined : await tensorsOf(ctx, before.start);
-      const updates: Update[] = [];
-      const rejected: { client: string; reason: string }[] = [];
-      for (const [client, { values }] of results) {
-        try {
-          const { tensors } = parseSafetensors(await ctx.cohort.getBlob(values), { source: `update of ${client}` });
-          const reason =
-            (start === undefined ? specError(tensors, job.adapter) : undefined) ??
-            // A whole model starts from the base's weights, which the coordinator does not have.
-            (start === undefined && job.adapter.kind === "full"
-              ? undefined
-              : updateBound(tensors, start ?? freshStart(tensors, job), trainingAt(client)));
-          if (reason === undefined) updates.push({ client, examples: ctx.cohort.info(client).rows.train, tensors });
-          else rejected.push({ client, reason });
-        } catch (error) {
-          rejected.push({ client, reason: asKindredError(error).message });
-        }
-      }
-      const merged = aggregate(updates, start ?? ctx.shapes.get(job.adapter.kind));
-      rejected.push(...merged.rejected);
-      return { ...(await ended(ctx, job, before, start, merged)), rejected };
-    });
-    for (const { client, reason } of step.rejected) ctx.cohort.fault(client, job.stage, reason);
-    end = { start: step.start, full: step.full, server: step.server };
-    if (end.full !== null && !ctx.shapes.has(job.adapter.kind)) {
-      ctx.shapes.set(job.adapter.kind, shapesOf(await tensorsOf(ctx, end.full)));
-    }
+  for (let index = 0; index < plan.rounds; index++) {
+    const round = roundOf(ctx, training, index);
+    const answers = await askRound(ctx, training, round, end);
+    const { results, pooled } = answers;
+    record(index, pooled);
+    const { rejected, ...next } = await closeRound(ctx, training, round, end, answers);
+    end = next;
     const losses = [...results.values()].map((result) => mean(result.losses)).filter(Number.isFinite);
     trainLoss = losses.length > 0 ? mean(losses) : undefined;
     const validationLoss = lossOf(pooled);
     ctx.events.emit({
       type: "round-closed",
       training: job.name,
-      round: round + 1,
+      round: index + 1,
       of: plan.rounds,
-      accepted: results.size - step.rejected.length,
-      rejected: step.rejected.length,
+      accepted: results.size - rejected.length,
+      rejected: rejected.length,
       ...(trainLoss === undefined ? {} : { trainLoss }),
       ...(Number.isFinite(validationLoss) ? { validationLoss } : {}),
     });
@@ -312,81 +361,6 @@ async function trainTogether(ctx: TrainingParts, job: TrainingJob): Promise<Trai
     curve,
   };
 }
-
-/** What a fresh adapter draws from its seed, and what stays so where only the rest is trained. */
-const isDrawn = (name: string): boolean => name.endsWith(".lora_A.weight") || isWayDown(name);
-
-/** What clients without a start began with, as far as it is known: in an adapter, what is not drawn is zero. */
-function freshStart(tensors: NamedTensors, { adapter }: TrainingJob): NamedTensors {
-  if (adapter.kind === "full") return new Map();
-  return new Map(
-    [...tensors]
-      .filter(([name]) => !isDrawn(name))
-      .map(([name, { shape, data }]) => [name, { shape, data: new Float32Array(data.length) }]),
-  );
-}
-
-/** Takes the server's step, and stores what travels next and, together with the frozen tensors, what a member is. */
-async function ended(
-  ctx: TrainingParts,
-  job: TrainingJob,
-  before: RoundEnd,
-  known: NamedTensors | undefined,
-  { mean, accepted }: Aggregate,
-): Promise<RoundEnd> {
-  if (accepted.length === 0) return before;
-  const start = known ?? freshStart(mean, job);
-  const { values, state } = serverStep(
-    serverPlan(ctx, job),
-    { start, mean, meanSquare: meanSquare(accepted, start), clients: accepted.length },
-    before.server === null ? undefined : await serverState(ctx, before.server),
-  );
-  const full = before.full === null ? values : new Map([...(await tensorsOf(ctx, before.full)), ...values]);
-  const travels = job.adapter.freezeA ? new Map([...full].filter(([name]) => !isDrawn(name))) : full;
-  const store = (tensors: NamedTensors): Promise<BlobRef> => ctx.cohort.putBlob(encodeSafetensors(tensors));
-  return {
-    start: await store(travels),
-    full: await store(full),
-    server:
-      state === undefined
-        ? null
-        : {
-            first: await store(state.first),
-            second: state.second === undefined ? null : await store(state.second),
-            rounds: state.rounds,
-          },
-  };
-}
-
-async function serverState(
-  ctx: TrainingParts,
-  { first, second, rounds }: NonNullable<RoundEnd["server"]>,
-): Promise<ServerState> {
-  return {
-    first: await tensorsOf(ctx, first),
-    ...(second === null ? {} : { second: await tensorsOf(ctx, second) }),
-    rounds,
-  };
-}
-
-function serverPlan(ctx: TrainingParts, job: TrainingJob): ServerPlan {
-  const { optimizer, learningRate, momentum } = ctx.plan.training.server;
-  const adaptive = optimizer === "fedadam" || optimizer === "fedyogi";
-  return {
-    optimizer,
-    // An adaptive server moves a coordinate by its rate a round, as a client's AdamW does a step.
-    learningRate: learningRate === "auto" ? (adaptive ? job.learningRate : 1) : learningRate,
-    momentum: momentum === "auto" ? MOMENTUM[optimizer] : momentum,
-  };
-}
-
-async function tensorsOf(ctx: TrainingParts, ref: BlobRef): Promise<NamedTensors> {
-  return parseSafetensors(await ctx.cohort.getBlob(ref)).tensors;
-}
-
-/** Without the values, which may be those of a whole model. */
-const shapesOf = (tensors: NamedTensors): AdapterShapes =>
-  new Map(Array.from(tensors, ([name, { shape }]) => [name, { shape }]));
 
 async function validate(
   ctx: TrainingParts,

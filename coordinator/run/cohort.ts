@@ -118,6 +118,11 @@ export class Cohort {
     return results;
   }
 
+  /** Reads and writes blobs in pieces. */
+  get blobs(): ClientPool["blobs"] {
+    return this.options.pool.blobs;
+  }
+
   getBlob(ref: BlobRef): Promise<Uint8Array> {
     return this.options.pool.getBlob(ref);
   }

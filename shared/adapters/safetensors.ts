@@ -277,8 +277,31 @@ function entryOf(file: SafetensorsFile, name: string, fail: Fail): TensorEntry {
   return entry ?? fail(`has no tensor ${shown(name)}`, { tensor: name });
 }
 
+/** Answers a range of bytes of one file or blob, whole. */
+export type RangeReader = (offset: number, length: number) => Promise<Uint8Array>;
+
+/**
+ * Reads and checks the header of bytes that are read in ranges, a stored blob for instance. Reads no tensor.
+ * @param total bytes of the whole file or blob
+ * @throws {KindredError} `options.code` (default `invalid_message`) where the bytes do not hold what they claim
+ */
+export async function readSafetensorsRanges(
+  read: RangeReader,
+  total: number,
+  options: ParseOptions = {},
+): Promise<Pick<SafetensorsFile, "tensors" | "metadata">> {
+  const fail = failer(options.code ?? "invalid_message", options.source ?? "safetensors bytes");
+  const length = headerLength(await read(0, Math.min(8, total)), total, fail);
+  return parseHeader(await read(8, length), total, fail);
+}
+
+/** Bytes per element of the dtypes whose values are read as float32; undefined for others. */
+export function floatWidth(dtype: SafetensorsDtype): 2 | 4 | undefined {
+  return dtype === "F32" ? 4 : dtype === "F16" || dtype === "BF16" ? 2 : undefined;
+}
+
 /** Little-endian bytes as float32, or undefined where the dtype is not a float of 32 bits or fewer that we read. */
-function toFloats(dtype: SafetensorsDtype, bytes: Uint8Array<ArrayBuffer>): Float32Array | undefined {
+export function toFloats(dtype: SafetensorsDtype, bytes: Uint8Array<ArrayBuffer>): Float32Array | undefined {
   switch (dtype) {
     case "F32":
       return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
@@ -391,15 +414,14 @@ export interface EncodeOptions {
 }
 
 /**
- * Encodes tensors; same tensors, order and metadata give the same bytes. The data starts at a multiple of 8.
- * @throws {KindredError} `shape_mismatch` where a shape does not fit its data
+ * The bytes before the data: the header's length and the header, padded so that the data starts at a multiple of 8.
+ * @param tensors names and shapes in the order of their bytes
  */
-export function encodeSafetensors(tensors: NamedTensors, options: EncodeOptions = {}): Uint8Array<ArrayBuffer> {
+export function safetensorsHeader(
+  tensors: Iterable<readonly [string, { readonly shape: readonly number[] }]>,
+  options: Omit<EncodeOptions, "order"> = {},
+): Buffer {
   const dtype = options.dtype ?? "F32";
-  const width = BITS[dtype] / 8;
-  const given = [...tensors];
-  if (options.order === "name") given.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-
   // Written by hand: an object would move names such as "0" to the front.
   const fields: string[] = [];
   const metadata =
@@ -410,6 +432,31 @@ export function encodeSafetensors(tensors: NamedTensors, options: EncodeOptions 
     fields.push(`"__metadata__":{${pairs.join(",")}}`);
   }
   let dataBytes = 0;
+  for (const [name, { shape }] of tensors) {
+    const end = dataBytes + (sizeOf(shape) * BITS[dtype]) / 8;
+    fields.push(
+      `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${dataBytes},${end}]}`,
+    );
+    dataBytes = end;
+  }
+  const text = Buffer.from(`{${fields.join(",")}}`, "utf8");
+  const header = Buffer.concat([Buffer.alloc(8), text, Buffer.alloc((8 - (text.byteLength % 8)) % 8, 0x20)]);
+  const length = header.byteLength - 8;
+  if (length > MAX_HEADER_BYTES)
+    throw new KindredError("too_large", `a header of ${length} bytes; at most ${MAX_HEADER_BYTES} are read`);
+  header.writeBigUInt64LE(BigInt(length), 0);
+  return header;
+}
+
+/**
+ * Encodes tensors; same tensors, order and metadata give the same bytes. The data starts at a multiple of 8.
+ * @throws {KindredError} `shape_mismatch` where a shape does not fit its data
+ */
+export function encodeSafetensors(tensors: NamedTensors, options: EncodeOptions = {}): Uint8Array<ArrayBuffer> {
+  const dtype = options.dtype ?? "F32";
+  const given = [...tensors];
+  if (options.order === "name") given.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
+  let dataBytes = 0;
   for (const [name, { shape, data }] of given) {
     if (name === "__metadata__" || sizeOf(shape) !== data.length || !shape.every(isCount))
       throw new KindredError(
@@ -417,21 +464,12 @@ export function encodeSafetensors(tensors: NamedTensors, options: EncodeOptions 
         `tensor ${shown(name)} of shape [${shape.join(", ")}] with ${data.length} values cannot be stored`,
         { tensor: name, values: data.length },
       );
-    const end = dataBytes + data.length * width;
-    fields.push(
-      `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${dataBytes},${end}]}`,
-    );
-    dataBytes = end;
+    dataBytes += (data.length * BITS[dtype]) / 8;
   }
-  let header = Buffer.from(`{${fields.join(",")}}`, "utf8");
-  header = Buffer.concat([header, Buffer.alloc((8 - (header.byteLength % 8)) % 8, 0x20)]);
-  if (header.byteLength > MAX_HEADER_BYTES)
-    throw new KindredError("too_large", `a header of ${header.byteLength} bytes; at most ${MAX_HEADER_BYTES} are read`);
-
-  const bytes = new Uint8Array(8 + header.byteLength + dataBytes);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(header.byteLength), true);
-  bytes.set(header, 8);
-  let offset = 8 + header.byteLength;
+  const header = safetensorsHeader(given, options);
+  const bytes = new Uint8Array(header.byteLength + dataBytes);
+  bytes.set(header);
+  let offset = header.byteLength;
   for (const [, { data }] of given) {
     const words = dtype === "F32" ? data : dtype === "F16" ? f16FromFloats(data) : bf16FromFloats(data);
     bytes.set(new Uint8Array(words.buffer, words.byteOffset, words.byteLength), offset);

@@ -35,7 +35,7 @@ export const README_OPTIONS = [
   "adapter.rank",
   "training.epochs",
   "training.learningRate",
-  "training.server.optimizer",
+  "training.strategy.kind",
   "groups",
   "estimation.calibrate",
   "compare",

@@ -34,7 +34,3 @@ export type Design = (typeof DESIGNS)[number];
  */
 export const BALANCES = ["none", "down", "up"] as const;
 export type Balance = (typeof BALANCES)[number];
-
-/** What the server makes of a round's average. */
-export const SERVER_OPTIMIZERS = ["fedavg", "fedexp", "fedadam", "fedyogi"] as const;
-export type ServerOptimizer = (typeof SERVER_OPTIMIZERS)[number];

@@ -56,8 +56,15 @@ function keysOf(schema: JsonSchema, above = ""): Map<string, string> {
   return keys;
 }
 
+/** Options of earlier versions, and what does their work now. */
+const REPLACED: Readonly<Record<string, string>> = {
+  "training.server": "training.strategy: {kind: fedadam, momentum: 0.9}",
+};
+
 function unknownKey(schema: JsonSchema, path: Path, key: string, input: unknown): string {
   const field = pathText([...path, key]);
+  const replacement = REPLACED[field];
+  if (replacement !== undefined) return `${field}: option of an earlier version; write ${replacement}`;
   const here = [...new Set(schemasAt(schema, path).flatMap((block) => [...directKeys(block)]))];
   const prefix = path.length === 0 ? "" : `${pathText(path)}.`;
   if (here.includes(key)) {

@@ -1,24 +1,9 @@
 /** Options of federated training. */
 import { z } from "zod";
-import { SERVER_OPTIMIZERS } from "./enumerations.js";
 import { auto, block, whole } from "./fields.js";
+import { strategy } from "./strategies.js";
 
 export const learningRate = auto(z.number().positive().max(10));
-
-const server = block({
-  optimizer: z
-    .enum(SERVER_OPTIMIZERS)
-    .default("fedavg")
-    .describe(
-      "What the coordinator makes of a round's average. fedavg: the average itself. fedexp: a longer step where the clients' updates differ. fedadam, fedyogi: a step of Adam or Yogi along the average.",
-    ),
-  learningRate: auto(z.number().positive().max(100)).describe(
-    "Factor on the coordinator's step. auto: 1, but the clients' learning rate for fedadam and fedyogi.",
-  ),
-  momentum: auto(z.number().min(0).lt(1)).describe(
-    "Decay of the running mean of averages that the coordinator's step follows. 0: the last average alone. auto: 0.5, but 0.9 for fedadam and fedyogi.",
-  ),
-}).describe("The step that the coordinator takes after each round.");
 
 export const training = block({
   epochs: z.number().positive().max(10_000).default(3).describe("Passes over each client's training rows."),
@@ -31,7 +16,7 @@ export const training = block({
     .describe(
       "Most steps that a client takes between two averages. Fewer are taken where a training would have fewer than 32 averages.",
     ),
-  server,
+  strategy,
   weightDecay: z
     .number()
     .min(0)

@@ -43,7 +43,7 @@ function planOf(plan: PinnedPlan, clients: number): RunPlan {
       batch: 2,
       learningRate: plan.learningRate,
       localSteps: 1,
-      server: { optimizer: plan.optimizer, learningRate: "auto", momentum: "auto" },
+      strategy: { kind: plan.optimizer, learningRate: "auto", momentum: "auto" },
       weightDecay: 0.01,
       warmup: 0.1,
       clipNorm: 1,

@@ -32,7 +32,7 @@ const MOMENTS: readonly { readonly during: string; readonly now: (stderr: string
 ];
 
 /** With a server that remembers, so that what it remembers is resumed as well. */
-const TRAINING = { epochs: 2, batch: 8, learningRate: "auto", server: { optimizer: "fedadam" } };
+const TRAINING = { epochs: 2, batch: 8, learningRate: "auto", strategy: { kind: "fedadam" } };
 
 describe("kindred simulate, killed with SIGKILL again and again", () => {
   const folder = temporaryFolder();

@@ -52,7 +52,7 @@ test("model and population suffice, and give a complete plan with absolute paths
       batch: 8,
       learningRate: "auto",
       localSteps: 20,
-      server: { optimizer: "fedavg", learningRate: "auto", momentum: "auto" },
+      strategy: { kind: "fedavg", learningRate: "auto", momentum: "auto" },
       weightDecay: 0,
       warmup: 0.1,
       clipNorm: 1,
@@ -154,6 +154,18 @@ test("an unknown key is refused by line and name, with the one that was probably
   await refuses(
     `${least}boosting: {xyz: 1}\n`,
     /^:3: boosting\.xyz: unknown option; expected one of rounds; remove it/,
+  );
+  await refuses(
+    `${least}training: {server: {optimizer: fedadam}}\n`,
+    /^:3: training\.server: option of an earlier version; write training\.strategy: \{kind: fedadam, momentum: 0\.9\}/,
+  );
+  await refuses(
+    `${least}training: {strategy: {kind: median, trim: 0.1}}\n`,
+    /^:3: training\.strategy\.trim: option of another kind; training\.strategy\.kind is "median"/,
+  );
+  await refuses(
+    `${least}training: {strategy: {kind: mean}}\n`,
+    /^:3: training\.strategy\.kind: .*expected fedavg, fedprox, .*norm-bounded or custom, got "mean"/,
   );
   await refuses(
     "model: model\npopulation:\n  - name: a\n    data: a\n    tempalte: x\n",
