@@ -1,6 +1,7 @@
 /** Options of the strategies, one block per kind: the one home of their bounds, defaults and descriptions. */
 import { z } from "zod";
-import { auto } from "./fields.js";
+import { MAX_CLIENTS } from "../base/limits.js";
+import { auto, whole } from "./fields.js";
 
 const rate = auto(z.number().positive().max(100));
 const decay = auto(z.number().min(0).lt(1));
@@ -56,14 +57,10 @@ const KINDS = [
   z.strictObject({
     kind: kind("krum", "the updates that are nearest to the others, without weights."),
     ...plainStep,
-    byzantine: auto(z.number().int().min(0).max(100_000)).describe(
+    byzantine: auto(whole(0, MAX_CLIENTS)).describe(
       "Hostile updates that a round bears. At most (n - 3) / 2 of its n updates are assumed. auto: as many.",
     ),
-    keep: z
-      .number()
-      .int()
-      .min(1)
-      .max(100_000)
+    keep: whole(1, MAX_CLIENTS)
       .default(1)
       .describe("Updates with the best scores that are averaged. 1: Krum. More: multi-Krum."),
   }),
