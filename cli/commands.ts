@@ -40,6 +40,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
   ],
   "Runs:": [
     {
+      name: "run",
+      summary: "show the condition of a run, or its events, also while it is under way",
+      load: async () => (await import("./run.js")).run,
+    },
+    {
       name: "export",
       summary: "write a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights",
       load: async () => (await import("./export.js")).exportCommand,

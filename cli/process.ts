@@ -2,9 +2,10 @@
  * How a process behaves at its terminal: results go to stdout and all else to stderr, a mistake is one line, Ctrl-C stops the
  * job and says how to resume, the exit code is true. Knows no command, and ends no process: it returns exit codes.
  */
-import { setMaxListeners } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import type { JobContext } from "../shared/base/command.js";
 import { exitCodeOf, KindredError } from "../shared/base/errors.js";
+import { oneLine } from "../shared/base/terminal.js";
 
 export interface OutputOptions {
   readonly debug?: boolean;
@@ -21,13 +22,6 @@ const SAME_KEY_MS = 300;
 const STOP_MS = 20_000;
 
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
-
-/** Messages quote files and options, whose control characters must not steer the terminal. */
-const oneLine = (text: string): string =>
-  text
-    .replace(/\s*[\r\n]\s*/g, " ")
-    .replace(/\p{Cc}/gu, "\ufffd")
-    .trim();
 
 /** The signal that asked the running job to stop. */
 let stoppedBy: keyof typeof EXIT_CODES | undefined;
@@ -133,6 +127,15 @@ export async function printResult(value: unknown, { json }: OutputOptions, text:
   await new Promise<void>((done, fail) => {
     process.stdout.write(`${output.trimEnd()}\n`, (error) => (error ? fail(error) : done()));
   });
+}
+
+/** Writes lines to stdout as they come, at the pace of their reader. */
+export async function printLines(lines: AsyncIterable<string>): Promise<void> {
+  for await (const line of lines) {
+    if (!process.stdout.write(`${oneLine(line)}\n`)) await once(process.stdout, "drain");
+  }
+  // The process is ended after this: everything must have left it.
+  await new Promise<void>((done, fail) => process.stdout.write("", (error) => (error ? fail(error) : done())));
 }
 
 /**

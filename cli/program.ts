@@ -66,7 +66,7 @@ export async function runCommandLine(given: readonly string[]): Promise<void> {
   const asked = program.commands.find((each) => each.name() === entry?.name);
   if (entry !== undefined && asked !== undefined) {
     const define = await entry.load();
-    for (const leaf of leaves(define(asked))) generalOptions(leaf);
+    for (const leaf of leaves(define(asked).helpCommand(false))) generalOptions(leaf);
   }
   const { command, rest } = findCommand(program, words);
   refuseUnknownOptions(command, rest);

@@ -31,7 +31,7 @@ const helps = new Map<string, string>();
 function help(command: string): string {
   const known = helps.get(command);
   if (known !== undefined) return known;
-  const words = command === "" ? ["--help"] : [command, "--help"];
+  const words = [...command.split(" "), "--help"].filter(Boolean);
   const { stdout, status } = spawnSync(process.execPath, [program, ...words], { encoding: "utf8", timeout: 30_000 });
   assert.equal(status, 0, `kindred ${words.join(" ")}`);
   helps.set(command, stdout);
@@ -39,18 +39,27 @@ function help(command: string): string {
 }
 
 const commands = (): string[] => [...help("").matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1] as string);
+/** "run show" and the like of a command that has actions with options of their own; else the command. */
+const actionsOf = (command: string): string[] => {
+  const [, list = ""] = help(command).split(/^Commands:$/m);
+  const actions = [...list.matchAll(/^ {2}([a-z]+) /gm)].map((match) => `${command} ${match[1]}`);
+  return actions.length > 0 ? actions : [command];
+};
 const optionsOf = (command: string): Set<string> =>
   new Set([...help(command).matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map((match) => match[1] as string));
 
 /** What is wrong with a command line of a document. */
 function flaws(line: string): string[] {
-  const [, command = "", ...words] = line.slice(line.indexOf("kindred")).split(/\s+/);
-  if (!commands().includes(command)) return [`${line}: there is no command ${command}`];
+  const [, name = "", ...given] = line.slice(line.indexOf("kindred")).split(/\s+/);
+  if (!commands().includes(name)) return [`${line}: there is no command ${name}`];
+  const action = actionsOf(name).find((full) => full === `${name} ${given[0]}`);
+  const [command, words] = action === undefined ? [name, given] : [action, given.slice(1)];
   const options = optionsOf(command);
-  const given = words.filter((word) => word.startsWith("--"));
   const required = [...help(command).matchAll(/^Usage: .*$/gm)].join("").match(/<(\w+)>/g) ?? [];
   return [
-    ...given.filter((word) => !options.has(word)).map((word) => `${line}: kindred ${command} has no option ${word}`),
+    ...words
+      .filter((word) => word.startsWith("--") && !options.has(word))
+      .map((word) => `${line}: kindred ${command} has no option ${word}`),
     ...(required.length > 0 && (words[0] ?? "--").startsWith("--") ? [`${line}: ${required[0]} is missing`] : []),
   ];
 }
@@ -67,10 +76,16 @@ test("every kindred command in the documents has the words and options that the 
   assert.match(flaws("npx kindred simulat a.yaml --out x").join(), /no command simulat/);
   assert.match(flaws("npx kindred export run --into x").join(), /no option --into/);
   assert.match(flaws("npx kindred simulate --out x").join(), /<config> is missing/);
+  assert.match(flaws("npx kindred run logs --follow").join(), /<state> is missing/);
+  assert.match(flaws("npx kindred run show x --follow").join(), /no option --follow/);
 });
 
 test("every option that the README names in its text is an option of some command", () => {
-  const known = new Set(commands().flatMap((command) => [...optionsOf(command)]));
+  const known = new Set(
+    commands()
+      .flatMap(actionsOf)
+      .flatMap((command) => [...optionsOf(command)]),
+  );
   const named = [...read("README.md").matchAll(/`(--[a-z-]+)`/g)].map((match) => match[1] as string);
   assert.ok(named.length > 3);
   assert.deepEqual(

@@ -13,8 +13,8 @@ export const generalOptions = (to: Command): Command =>
     .addOption(new Option("--debug", "show details and stack traces").helpGroup(GENERAL))
     .addOption(new Option("--quiet", "show no progress, and of the log only errors").helpGroup(GENERAL));
 
-export const jsonOption = (): Option =>
-  new Option("--json", "print the result as one JSON document").helpGroup(GENERAL);
+export const jsonOption = (description = "print the result as one JSON document"): Option =>
+  new Option("--json", description).helpGroup(GENERAL);
 
 export const helpOption = (): Option => new Option("-h, --help", "show this help").helpGroup(GENERAL);
 

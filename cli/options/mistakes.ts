@@ -51,10 +51,10 @@ export function refuseUnknownOptions(command: Command, words: readonly string[])
 /** @throws {KindredError} `invalid_option` always: `word` is none of the command's own commands, or missing */
 export function refuseCommand(command: Command, word: string | undefined): never {
   const known = command.commands.map((each) => each.name());
-  const above = command.parent === null ? "" : ` of ${fullName(command)}`;
-  if (word !== undefined) throw mistake(`unknown command ${quoted(word, known)}${above}`, command);
-  const expected = command.parent === null ? "" : `${above}; expected one of ${known.join(", ")}`;
-  throw mistake(`no command given${expected}`, command);
+  const problem = (what: string): string =>
+    word === undefined ? `no ${what} given` : `unknown ${what} ${quoted(word, known)}`;
+  if (command.parent === null) throw mistake(problem("command"), command);
+  throw mistake(`${fullName(command)}: ${problem("action")}; expected one of ${known.join(", ")}`, command);
 }
 
 /** Commander's error as ours: one line that says where help is; other errors as they are. */

@@ -9,6 +9,13 @@ export function sgr(codes: string): Paint {
   return (text) => (text === "" ? "" : `\u001b[${codes}m${text}${RESET}`);
 }
 
+/** Text on one line. It may quote files, options and clients, whose control characters must not steer the terminal. */
+export const oneLine = (text: string): string =>
+  text
+    .replace(/\s*[\r\n]\s*/g, " ")
+    .replace(/\p{Cc}/gu, "\ufffd")
+    .trim();
+
 const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g");
 
 /** Columns a text takes, escape sequences aside: two for East Asian wide characters and emoji, none for marks. */

@@ -45,6 +45,21 @@ test("an unknown command is named with the nearest one, whatever follows", async
   assert.equal(await refusal("--jsno", "simulate"), "unknown option '--jsno'; see kindred --help");
 });
 
+test("an action of a command is named like a command is, with what there is", async () => {
+  assert.equal(
+    await refusal("run", "shwo", "runs/a", "--json"),
+    "kindred run: unknown action 'shwo' (did you mean 'show'?); expected one of show, logs; see kindred run --help",
+  );
+  assert.equal(
+    await refusal("run"),
+    "kindred run: no action given; expected one of show, logs; see kindred run --help",
+  );
+  assert.equal(
+    await refusal("run", "logs", "runs/a", "--folow"),
+    "unknown option '--folow' (did you mean '--follow'?); see kindred run logs --help",
+  );
+});
+
 test("what is missing or wrong besides is said with the command whose help explains it", async () => {
   assert.match(
     await refusal("simulate", "x.yaml"),
@@ -79,7 +94,10 @@ test("every command's help marks what is required and gives an example that has 
       const help = helpOf(leaf);
       const words =
         / {0}Example: kindred (.+)$/m.exec(help)?.[1]?.split(" ") ?? assert.fail(`${entry.name}: no example`);
-      assert.equal(words[0], entry.name);
+      assert.deepEqual(
+        words.slice(0, leaf === command ? 1 : 2),
+        leaf === command ? [entry.name] : [entry.name, leaf.name()],
+      );
       assert.doesNotThrow(() => refuseUnknownOptions(leaf, words));
       for (const { long, mandatory } of leaf.options.filter((option) => option.mandatory)) {
         assert.ok(mandatory && words.includes(long as string), `${entry.name}: the example lacks ${long}`);

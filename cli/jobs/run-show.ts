@@ -1,0 +1,114 @@
+/** The job of `kindred run show`: the condition of a run, by its events. It reads beside a coordinator at work. */
+import { readEvents } from "../../coordinator/events/events.js";
+import { type RunSummary, summarizeRun } from "../../coordinator/events/summary.js";
+import { readRun } from "../../coordinator/pipeline/state.js";
+import { bytes, count, counted, duration, flops, loss, percent } from "../../shared/base/format.js";
+import { oneLine } from "../../shared/base/terminal.js";
+import { localTime } from "./local-time.js";
+
+export interface RunCondition extends RunSummary {
+  /** SHA-256 of the base model, which all clients have; null before a client enrolled. */
+  readonly modelHash: string | null;
+}
+
+/** @throws {KindredError} `not_found` where there is no run */
+export async function runCondition(run: string): Promise<RunCondition> {
+  const state = await readRun(run);
+  try {
+    const [client] = await state.records.clients();
+    return { ...(await summarizeRun(readEvents(state.records))), modelHash: client?.modelHash ?? null };
+  } finally {
+    await state.close();
+  }
+}
+
+const NAMES_SHOWN = 20;
+
+/** Lines of a list, the first ones where it is long. */
+const listed = <T>(items: readonly T[], line: (item: T) => string): string[] => [
+  ...items.slice(0, NAMES_SHOWN).map((item) => `  ${oneLine(line(item))}`),
+  ...(items.length > NAMES_SHOWN ? [`  and ${count(items.length - NAMES_SHOWN)} more (--json has all)`] : []),
+];
+
+const STATUS: Readonly<Record<RunSummary["status"], string>> = {
+  waiting: "waits for clients",
+  running: "under way",
+  stopped: "stopped; the command that started it resumes it",
+  finished: "finished",
+};
+
+/** The condition for people. */
+export function conditionText(condition: RunCondition): string {
+  const { status, stopped, model, modelHash, firstAt, lastAt, events, cost, groupsReason } = condition;
+  const times =
+    firstAt === null || lastAt === null
+      ? "no events yet"
+      : `began ${localTime(firstAt)}, last event (${events}) ${localTime(lastAt)}, ${duration((lastAt - firstAt) / 1000)} later`;
+  return [
+    oneLine(`run: ${STATUS[status]}${stopped === null ? "" : ` (${stopped.message})`}`),
+    times,
+    oneLine(`model: ${model ?? "not named"}${modelHash === null ? "" : `, sha256 ${modelHash}`}`),
+    ...clientLines(condition),
+    ...progressLines(condition),
+    ...groupLines(condition),
+    ...(groupsReason === null ? [] : [`  ${groupsReason}`]),
+    `cost so far: ${counted(cost.tasksDone, "task")} done, ${count(cost.tasksFailed)} failed; ${bytes(cost.bytesUp)} up, ${bytes(cost.bytesDown)} down; ${flops(cost.flops)}`,
+    ...scoreLines(condition),
+    ...faultLines(condition),
+  ].join("\n");
+}
+
+function clientLines({ clients }: RunCondition): string[] {
+  const serving = clients.filter(({ inRun }) => inRun).length;
+  const enrolled = clients.filter((client) => client.enrolled).length;
+  return [
+    `clients: ${count(clients.length)}, ${count(serving)} in the run, ${count(enrolled)} enrolled`,
+    ...listed(clients, ({ name, rows, enrolled, inRun }) => {
+      const counts =
+        rows === null
+          ? "rows unknown"
+          : `${rows.train} training, ${rows.validation} validation, ${rows.test} test rows`;
+      return `${name}: ${counts}${enrolled ? "" : ", left"}${inRun ? "" : ", not in the run"}`;
+    }),
+  ];
+}
+
+function progressLines({ stages, trainings, learningRates }: RunCondition): string[] {
+  const rates = Object.entries(learningRates).map(([subject, rate]) => `learning rate of ${subject}: ${rate}`);
+  const rounds = listed(trainings, ({ training, round, of, validationLoss }) => {
+    const value = validationLoss === null ? "" : `, validation loss ${loss(validationLoss)} nats`;
+    return `${training}: ${round} of ${of}${value}`;
+  });
+  return [
+    ...stages.map(
+      ({ stage, done, total }) => `stage: ${stage}, ${count(done)}${total > 0 ? ` of ${count(total)}` : ""}`,
+    ),
+    ...rates,
+    ...(rounds.length === 0 ? [] : ["rounds:", ...rounds]),
+  ];
+}
+
+const groupLines = ({ groups }: RunCondition): string[] =>
+  groups === null
+    ? ["groups: not found yet"]
+    : [
+        `groups: ${count(groups.length)}`,
+        ...listed(
+          groups.map((group, at) => [at, group] as const),
+          ([at, group]) => `group ${at + 1}: ${group.join(", ")}`,
+        ),
+      ];
+
+const scoreLines = ({ scores }: RunCondition): string[] =>
+  scores.map(
+    ({ method, clients, loss: mean, accuracy }) =>
+      `test of ${method}: loss ${loss(mean)} nats${accuracy === null ? "" : `, accuracy ${percent(accuracy)} %`}, mean over ${counted(clients, "client")}`,
+  );
+
+const faultLines = ({ faults }: RunCondition): string[] =>
+  faults.length === 0
+    ? ["faults: 0"]
+    : [
+        `faults: ${count(faults.length)}`,
+        ...listed(faults, ({ client, stage, message }) => `${client} in ${stage}: ${message}`),
+      ];
