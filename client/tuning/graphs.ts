@@ -326,6 +326,20 @@ export function sumGraph(size: number): Graph {
   return g.build({ sum: g.add(g.input("a", [size]), g.input("b", [size])) });
 }
 
+/**
+ * The gradient of a loss with the proximal term mu / 2 |w - start|^2 (FedProx, Li et al. 2020): `grad` [P] from the loss's gradient
+ * `loss` [P], the `values` [P], their `start` [P] and `mu` [1].
+ */
+export function proximalGraph(size: number): Graph {
+  const g = new GraphBuilder();
+  const [loss, values, start] = ["loss", "values", "start"].map((name) => g.input(name, [size])) as [
+    Value,
+    Value,
+    Value,
+  ];
+  return g.build({ grad: g.add(loss, g.mul(g.sub(values, start), g.input("mu", [1]))) });
+}
+
 /** AdamW (Loshchilov and Hutter 2019) with clipping by the global norm, on one flat vector. */
 export function adamwGraph(
   size: number,

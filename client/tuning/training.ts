@@ -7,7 +7,7 @@ import type { Architecture } from "../models/architecture.js";
 import type { Adapter, AdapterLayout, AdapterValues } from "./adapter.js";
 import { type Feeds, packRows, type Start, scoredTokens, trainingFeeds } from "./batches.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
-import { adamwGraph, sumGraph, trainingGraph } from "./graphs.js";
+import { adamwGraph, proximalGraph, sumGraph, trainingGraph } from "./graphs.js";
 import { type Member, MixedLogits } from "./mixing.js";
 
 export interface Schedule {
@@ -32,6 +32,8 @@ export interface TrainingPlan extends Schedule {
   readonly checkpoint?: boolean;
   /** Largest L2 norm of a step's gradient; 0 for none. */
   readonly clipNorm: number;
+  /** mu of the objective's term mu / 2 |w - start|^2 over the trained values (FedProx). The losses do not contain it. @default 0 */
+  readonly proximal?: number;
   /** Draws the dropout masks. */
   readonly seed: number | bigint;
   /** First step in the schedule, and the number of steps. */
@@ -86,7 +88,7 @@ export async function trainAdapter(
   const step = await compiledGraphs.get(name, layout, () =>
     trainingGraph(model, layout, { offset: boosting, checkpoint }),
   );
-  const optimizer = await AdamW.start(compiledGraphs, start.trained, meter);
+  const optimizer = await AdamW.start(compiledGraphs, start.trained, meter, plan.proximal);
   const frozen =
     layout.frozenSize > 0 ? await runtime.upload({ shape: [layout.frozenSize], data: start.frozen }) : undefined;
   const mixer = boosting ? await MixedLogits.open(compiledGraphs, layout, offset, meter) : undefined;
@@ -280,6 +282,12 @@ function dropoutMask(
 /** Tensors [P] of the optimiser. */
 type AdamWState = Readonly<Record<"values" | "moment1" | "moment2", ResidentTensor>>;
 
+/** What holds the values near their start: its strength, and where they started. */
+interface ProximalTerm {
+  readonly mu: number;
+  readonly start: ResidentTensor;
+}
+
 /** AdamW (Loshchilov and Hutter 2019). Its state stays with the runtime. */
 export class AdamW {
   private taken = 0;
@@ -289,25 +297,28 @@ export class AdamW {
     private readonly program: Awaited<ReturnType<CompiledGraphs["get"]>>,
     private readonly meter: Meter,
     private state: AdamWState,
+    private readonly term: ProximalTerm | undefined,
   ) {}
 
   get values(): ResidentTensor {
     return this.state.values;
   }
 
-  static async start(compiledGraphs: CompiledGraphs, values: Float32Array, meter: Meter): Promise<AdamW> {
+  /** @param proximal mu of the term mu / 2 |w - values|^2, whose gradient is added to each step's before it is clipped; 0 for none */
+  static async start(compiledGraphs: CompiledGraphs, values: Float32Array, meter: Meter, proximal = 0): Promise<AdamW> {
     const size = values.length;
     const program = await compiledGraphs.get(`adamw-${size}`, undefined, () => adamwGraph(size));
     const up = (data: Float32Array): Promise<ResidentTensor> => compiledGraphs.runtime.upload({ shape: [size], data });
     const zeros = new Float32Array(size);
     const state = { values: await up(values), moment1: await up(zeros), moment2: await up(zeros) };
-    return new AdamW(compiledGraphs, program, meter, state);
+    const term = proximal > 0 ? { mu: proximal, start: await up(values) } : undefined;
+    return new AdamW(compiledGraphs, program, meter, state, term);
   }
 
   /** One update by a gradient, which is freed. @param clipNorm largest L2 norm of the gradient; 0 for no limit */
-  async step(grad: ResidentTensor, rate: number, weightDecay: number, clipNorm: number): Promise<void> {
+  async step(given: ResidentTensor, rate: number, weightDecay: number, clipNorm: number): Promise<void> {
     this.taken++;
-    const scalar = (value: number): HostTensor => ({ shape: [1], data: Float32Array.of(value) });
+    const grad = await this.withTerm(given);
     const { resident } = await this.meter.run(
       this.program,
       {
@@ -325,6 +336,18 @@ export class AdamW {
     this.state = { values: resident.values!, moment1: resident.moment1!, moment2: resident.moment2! };
   }
 
+  /** The gradient with that of the proximal term; the given one is freed where there is a term. */
+  private async withTerm(loss: ResidentTensor): Promise<ResidentTensor> {
+    if (this.term === undefined) return loss;
+    const { mu, start } = this.term;
+    const size = loss.shape[0] as number;
+    const program = await this.compiledGraphs.get(`proximal-${size}`, undefined, () => proximalGraph(size));
+    const feeds = { loss, values: this.state.values, start, mu: scalar(mu) };
+    const { resident } = await this.meter.run(program, feeds, { fetch: [], keep: ["grad"] });
+    this.compiledGraphs.free(loss);
+    return resident.grad!;
+  }
+
   /** The sum of two gradients, both freed. */
   async add(a: ResidentTensor, b: ResidentTensor): Promise<ResidentTensor> {
     const size = a.shape[0] as number;
@@ -339,6 +362,8 @@ export class AdamW {
   }
 
   free(): void {
-    this.compiledGraphs.free(...Object.values(this.state));
+    this.compiledGraphs.free(...Object.values(this.state), this.term?.start);
   }
 }
+
+const scalar = (value: number): HostTensor => ({ shape: [1], data: Float32Array.of(value) });

@@ -3,7 +3,7 @@
  * loss. A training is named: the same name gives the stored result, also after a restart.
  */
 import type { TunedSettings } from "../../shared/adapters/settings.js";
-import { asKindredError, KindredError } from "../../shared/base/errors.js";
+import { asKindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { RunPlan } from "../../shared/config/config.js";
 import type { MethodName } from "../../shared/config/enumerations.js";
@@ -241,6 +241,8 @@ interface RoundAnswers {
 async function askRound(ctx: TrainingParts, training: Training, round: Round, from: RoundEnd): Promise<RoundAnswers> {
   const { job, schedule } = training;
   const validates = (job.validateRounds ?? true) && schedule.validates(round.index);
+  const { proximal = 0 } = ctx.strategy.client?.(round) ?? {};
+  const terms = proximal > 0 ? { proximal } : {};
   const request: Pick<Request<TrainAdapter>, "key" | "taskOf"> = {
     key: `train/${job.name}/${round.index}`,
     taskOf: (client) => ({
@@ -248,14 +250,11 @@ async function askRound(ctx: TrainingParts, training: Training, round: Round, fr
       adapter: job.adapter,
       ...(from.start === null ? {} : { start: from.start }),
       offset: job.offset ?? [],
-      training: trainingAt(ctx, training, client, round.index),
+      training: { ...trainingAt(ctx, training, client, round.index), ...terms },
       validateEvery: 0,
       validateStart: validates,
     }),
   };
-  if (ctx.strategy.client?.(round).proximal) {
-    throw new KindredError("unsupported", `training.strategy.kind: clients have no proximal term yet`);
-  }
   const selected = await selectedClients(ctx.journal, ctx.strategy, round);
   const clients = await clientsOfRound(ctx.journal, ctx.strategy, round, selected, (arrived, signal) => {
     const onDone = (client: string, result: unknown): void => arrived(client, result !== undefined);

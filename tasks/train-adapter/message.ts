@@ -21,6 +21,8 @@ export interface TrainingSpec {
   /** Largest L2 norm of a step's gradient; 0: no clipping. */
   readonly clipNorm: number;
   readonly seed: number;
+  /** mu of the objective's term mu / 2 |w - start|^2 (FedProx). Absent or 0: no term. */
+  readonly proximal?: number;
 }
 
 export interface TrainAdapter {
@@ -67,6 +69,7 @@ const training = struct<TrainingSpec>({
   batch: uint32(1, MAX_BATCH),
   clipNorm: real(0),
   seed: uint64(),
+  proximal: optional(real(0)),
 });
 
 const task = struct<TaskFields<TrainAdapter>>({
