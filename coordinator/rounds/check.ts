@@ -3,7 +3,7 @@
  * the start than its steps can have taken it. The coordinator knows no model; it knows an adapter's specification, and the names
  * and shapes that a run has seen. Values are read once, in chunks.
  */
-import { bottleneckError, isWayDown } from "../../shared/adapters/bottleneck.js";
+import { bottleneckError, isDownProjection } from "../../shared/adapters/bottleneck.js";
 import { isBottleneck, type LoraSettings } from "../../shared/adapters/settings.js";
 import { isTarget } from "../../shared/adapters/targets.js";
 import type { TunedSpec } from "../../shared/wire/types.js";
@@ -65,7 +65,7 @@ function loraError(shapes: TensorShapes, { modules, rank }: LoraSettings): strin
 }
 
 /** A fresh adapter draws this tensor from its seed; where only the rest is trained, it stays so. */
-export const isDrawn = (name: string): boolean => name.endsWith(".lora_A.weight") || isWayDown(name);
+export const isDrawn = (name: string): boolean => name.endsWith(".lora_A.weight") || isDownProjection(name);
 
 /** What clients without a start began with, as far as it is known: in an adapter, all that is not drawn is zero. */
 export function freshStart(shapes: TensorShapes, { kind }: Pick<TunedSpec, "kind">): TensorSource {

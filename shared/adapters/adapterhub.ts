@@ -1,10 +1,10 @@
 /**
- * Bottleneck adapters as folders of AdapterHub's library, `adapters` (adapter_config.json, adapter.safetensors), in and out. It
- * knows no model: whether the blocks exist in a base model, and whether the width is its own, is for the model to say.
+ * Reads and writes bottleneck adapters as folders of AdapterHub's library, `adapters` (adapter_config.json, adapter.safetensors). It
+ * knows no model: client/tuning checks whether blocks and width fit a base model.
  *
- * Fields follow adapters 1.3 (adapters/configuration/adapter_config.py, BnConfig; what they mean in a model whose LayerNorms stand
- * before attention and feed-forward: adapters/methods/modeling.py, Adapter). What would change the model's output and is not done
- * here is refused by its name; a field that nobody here knows passes only with a value that says "off".
+ * Fields follow adapters 1.3 (adapters/configuration/adapter_config.py, BnConfig; their meaning in a model with LayerNorms before
+ * attention and feed-forward: adapters/methods/modeling.py, Adapter). A setting that would change the model's output and is not
+ * supported is refused by name. An unknown field is accepted only with a value that switches it off.
  */
 import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
@@ -23,32 +23,32 @@ const PICKLE = "pytorch_adapter.bin";
 const HEAD_CONFIG = "head_config.json";
 const FUSION_CONFIG = "adapter_fusion_config.json";
 
-/** Real ones are under 10 KB. */
+/** Real files are under 10 KB. */
 const MAX_CONFIG_BYTES = 1_000_000;
 
 export type BottleneckShape = Pick<BottleneckSettings, "kind" | "reduction" | "activation">;
 
 export interface BottleneckAdapter extends BottleneckShape {
-  /** Of the adapter's output while training; without effect otherwise. */
+  /** Probability in training, on the adapter's output; has no other effect. */
   readonly dropout: number;
-  /** By the names of shared/adapters/bottleneck.ts: a whole adapter, all values finite. */
+  /** A whole adapter by the names of shared/adapters/bottleneck.ts; all values are finite. */
   readonly tensors: NamedTensors;
 }
 
 export interface ReadBottleneckAdapter extends BottleneckAdapter {
-  /** model_name: for a person to read. It comes with the adapter and is never opened or fetched. */
+  /** model_name, for display alone: it comes with the adapter and is never opened or fetched. */
   readonly baseModel: string | null;
 }
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** What tells the kinds apart: where adapters stand in a block, and whether the residual is added before them. */
-const PLACES = {
+/** The difference between the kinds: the sites of adapters in a block, and whether the residual is added before them. */
+const SITE_FIELDS = {
   houlsby: { mh_adapter: true, output_adapter: true, original_ln_before: false },
   pfeiffer: { mh_adapter: false, output_adapter: true, original_ln_before: true },
 } as const;
 
-/** Must have these values, which are the library's own where a field is absent. */
+/** Fields and the only supported values, which are also the library's defaults. */
 const FIXED: Json = {
   cross_adapter: false,
   inv_adapter: null,
@@ -64,7 +64,7 @@ const FIXED: Json = {
   use_gating: false,
 };
 
-/** Without effect on what a stored adapter computes: how it was drawn, and settings of fields that must be off. */
+/** Fields without effect on a stored adapter's output: its initialisation, and settings of features that must be off. */
 const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   "adapter_residual_before_ln", // with ln_after
   "dropout",
@@ -85,7 +85,7 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
 ]);
 
 const UNDERSTOOD: ReadonlySet<string> = new Set([
-  ...Object.keys(PLACES.houlsby),
+  ...Object.keys(SITE_FIELDS.houlsby),
   ...Object.keys(FIXED),
   "architecture",
   "non_linearity",
@@ -98,7 +98,7 @@ function unsupported(message: string, facts: Facts): KindredError {
 
 /** True where a folder's configuration is one of AdapterHub's library; one of PEFT names its `peft_type`. */
 export async function hasAdapterHubLayout(folder: string): Promise<boolean> {
-  const names = await readdir(folder).catch((): string[] => []); // whoever reads the folder says why it cannot be
+  const names = await readdir(folder).catch((): string[] => []); // the reader of the folder reports the reason
   if (!names.includes(CONFIG)) return names.includes(FUSION_CONFIG);
   const config = await readJsonObject(join(folder, CONFIG), { maxBytes: MAX_CONFIG_BYTES, code: "invalid_adapter" });
   return config.peft_type === undefined && config.config !== undefined;
@@ -106,7 +106,8 @@ export async function hasAdapterHubLayout(folder: string): Promise<boolean> {
 
 function readSettings(file: Json, path: string): Omit<ReadBottleneckAdapter, "tensors"> & { readonly name: string } {
   const { name, version, model_name: model, config } = file;
-  if (typeof name !== "string" || name === "") throw invalid(`${path}: name is ${brief(name)}; expected the adapter's`);
+  if (typeof name !== "string" || name === "")
+    throw invalid(`${path}: name is ${brief(name)}; expected the adapter's name`);
   if (typeof version !== "string") {
     throw unsupported(`${path}: version is ${brief(version)}; older files mean other functions by the same names`, {
       file: path,
@@ -117,7 +118,8 @@ function readSettings(file: Json, path: string): Omit<ReadBottleneckAdapter, "te
   const refuse = (field: string, hint: string): never => {
     throw unsupported(`${path}: config.${field} is ${brief(config[field])}; ${hint}`, { file: path, field });
   };
-  if (config.architecture != null) refuse("architecture", "only bottleneck adapters can be read, which have none");
+  if (config.architecture != null)
+    refuse("architecture", "only bottleneck adapters can be read, which have no architecture");
   for (const [field, value] of Object.entries(FIXED)) {
     const given = config[field];
     if (given !== undefined && JSON.stringify(given) !== JSON.stringify(value)) {
@@ -129,15 +131,15 @@ function readSettings(file: Json, path: string): Omit<ReadBottleneckAdapter, "te
     refuse(field, "it changes what the adapter computes and is not supported");
   }
   const kind = BOTTLENECK_KINDS.find((candidate) =>
-    Object.entries(PLACES[candidate]).every(([field, value]) => (config[field] ?? false) === value),
+    Object.entries(SITE_FIELDS[candidate]).every(([field, value]) => (config[field] ?? false) === value),
   );
   if (kind === undefined) {
-    const shown = (places: Json): string =>
-      Object.keys(PLACES.houlsby)
-        .map((field) => `${field} ${brief(places[field])}`)
+    const shown = (fields: Json): string =>
+      Object.keys(SITE_FIELDS.houlsby)
+        .map((field) => `${field} ${brief(fields[field])}`)
         .join(", ");
     throw unsupported(
-      `${path}: config has ${shown(config)}; only Houlsby's (${shown(PLACES.houlsby)}) and Pfeiffer's (${shown(PLACES.pfeiffer)}) can be read`,
+      `${path}: config has ${shown(config)}; only Houlsby's (${shown(SITE_FIELDS.houlsby)}) and Pfeiffer's (${shown(SITE_FIELDS.pfeiffer)}) can be read`,
       { file: path },
     );
   }
@@ -158,11 +160,11 @@ function readSettings(file: Json, path: string): Omit<ReadBottleneckAdapter, "te
   };
 }
 
-/** What AdapterHub's library puts into the names of tensors: the adapter's own. */
+/** The part of a tensor's name with the adapter's name, as AdapterHub's library writes it. */
 const infix = (name: string): string => `_adapters.adapters.${name}.`;
 
 /**
- * Reads a folder as AdapterHub's library writes it with `save_adapter(..., with_head=False, use_safetensors=True)`.
+ * Reads a folder of AdapterHub's library, written with `save_adapter(..., with_head=False, use_safetensors=True)`.
  * @throws {KindredError} `invalid_adapter`, or `unsupported` naming the field that would change the result and its value
  */
 export async function readBottleneckAdapter(folder: string): Promise<ReadBottleneckAdapter> {
@@ -192,11 +194,11 @@ export async function readBottleneckAdapter(folder: string): Promise<ReadBottlen
   const stored = new Map<string, string>();
   for (const name of file.tensors.keys()) {
     if (!name.includes(infix(own)))
-      throw invalid(`${file.path}: tensor ${brief(name)} is not of the adapter ${own}`, { file: file.path });
+      throw invalid(`${file.path}: tensor ${brief(name)} does not belong to the adapter ${own}`, { file: file.path });
     stored.set(name.replace(infix(own), "_adapters."), name);
   }
   const shapes = new Map([...stored].map(([name, there]) => [name, file.tensors.get(there)!]));
-  // Shapes first: nothing is read of a file that does not hold what its configuration says.
+  // Shapes first: no tensor is read from a file that contradicts its configuration.
   const problem = bottleneckError(shapes, settings);
   if (problem !== undefined) throw invalid(`${file.path}: ${problem}`, { file: file.path });
   const tensors = new Map<string, FloatTensor>();
@@ -209,16 +211,16 @@ export async function readBottleneckAdapter(folder: string): Promise<ReadBottlen
 }
 
 export interface WriteBottleneckOptions {
-  /** The adapter's own name, by which the library will know it. */
+  /** The adapter's name in the library. */
   readonly name: string;
-  /** What model_name says: the base model's name or folder. */
+  /** The value of model_name: the base model's name or folder. */
   readonly baseModel: string | null;
 }
 
 /**
- * Writes a folder that AdapterHub's library loads (`model.load_adapter(folder, use_safetensors=True)`), float32. The
- * configuration goes last: a folder that has it is whole.
- * @throws {KindredError} `invalid_adapter` where the tensors are not what the adapter's fields say, or not finite
+ * Writes a folder that AdapterHub's library loads (`model.load_adapter(folder, use_safetensors=True)`), in float32. The configuration
+ * is written last: a folder that has it is complete.
+ * @throws {KindredError} `invalid_adapter` where the tensors contradict the adapter's fields, or are not finite
  */
 export async function writeBottleneckAdapter(
   folder: string,
@@ -237,12 +239,12 @@ export async function writeBottleneckAdapter(
       tensor,
     );
   }
-  // The library would take JSON's 1 for a word that it does not know; where there is none, its own 1.0 counts.
+  // The library reads JSON's integer 1 as an unknown word; without the field, its default 1.0 applies.
   const { scaling: _, ...fixed } = FIXED;
   const config = {
     config: {
       ...fixed,
-      ...PLACES[kind],
+      ...SITE_FIELDS[kind],
       adapter_residual_before_ln: false,
       dropout,
       init_weights: "mam_adapter",

@@ -1,10 +1,10 @@
 /**
- * The tensors of a bottleneck adapter: their names, which are AdapterHub's without the adapter's own name inside, and whether
- * some tensors are a whole adapter. It knows no model and no file.
+ * The tensors of a bottleneck adapter: their names, which are AdapterHub's without the adapter's name, and a check that tensors are a
+ * whole adapter. It knows no model and no file.
  */
 import { type BottleneckSettings, bottleneckWidth } from "./settings.js";
 
-/** Behind which part of a block; in the order in which a block has them. */
+/** The parts of a block that adapters follow, in their order. */
 export const BOTTLENECK_SITES = ["attention", "output"] as const;
 export type BottleneckSite = (typeof BOTTLENECK_SITES)[number];
 /** Into the bottleneck, or out of it. */
@@ -22,7 +22,7 @@ export function bottleneckName(
   return `${block}.${site}_adapters.${FACTORS[factor]}.${what}`;
 }
 
-/** Takes such a name apart; undefined for anything else. */
+/** The parts of such a name; undefined for any other name. */
 function partsOf(name: string) {
   const [, block, site, factor, what] =
     /^(.+)\.(attention|output)_adapters\.(adapter_down\.0|adapter_up)\.(weight|bias)$/s.exec(name) ?? [];
@@ -30,17 +30,17 @@ function partsOf(name: string) {
   return { block, site: site as BottleneckSite, factor: factor === FACTORS.up ? "up" : "down", what } as const;
 }
 
-/** Where adapters of a kind stand in a block. */
+/** The sites of a kind's adapters in a block. */
 export function sitesOf({ kind }: Pick<BottleneckSettings, "kind">): readonly BottleneckSite[] {
   return kind === "houlsby" ? BOTTLENECK_SITES : ["output"];
 }
 
-/** Part of the way down: what stays as it was drawn where only the way up is trained. */
-export function isWayDown(name: string): boolean {
+/** Whether a tensor is part of the down projection, which stays as drawn where the up projection alone is trained. */
+export function isDownProjection(name: string): boolean {
   return partsOf(name)?.factor === "down";
 }
 
-/** Why tensors cannot be a whole adapter of these settings, on any model; undefined where they can. */
+/** The reason why tensors are not a whole adapter of these settings, on any model; undefined where they are. */
 export function bottleneckError(
   shapes: ReadonlyMap<string, { readonly shape: readonly number[] }>,
   settings: Pick<BottleneckSettings, "kind" | "reduction">,
@@ -54,7 +54,7 @@ export function bottleneckError(
     blocks.add(parts.block);
     if (parts.factor === "up" && parts.what === "bias") hidden ??= shape[0];
   }
-  if (hidden === undefined) return "no tensor is the bias of a way up";
+  if (hidden === undefined) return "no tensor is the bias of an up projection";
   const width = bottleneckWidth(hidden, settings.reduction);
   const wanted = { down: { weight: [width, hidden], bias: [width] }, up: { weight: [hidden, width], bias: [hidden] } };
   for (const block of blocks) {

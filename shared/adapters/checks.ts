@@ -1,4 +1,4 @@
-/** What the readers of adapters' folders check alike. */
+/** Checks that the readers of adapters' folders share. */
 import { readdir } from "node:fs/promises";
 import { type Facts, KindredError } from "../base/errors.js";
 import { brief, reasonOf } from "../base/json.js";
@@ -8,7 +8,7 @@ export function invalid(message: string, facts: Facts = {}, cause?: unknown): Ki
   return new KindredError("invalid_adapter", message, facts, cause);
 }
 
-/** Null, false, 0, and empty texts, lists and objects: a feature that is not used. */
+/** Whether a value switches a feature off: null, false, 0, an empty text, list or object. */
 export function isOff(value: unknown): boolean {
   if (typeof value === "object" && value !== null) return Object.keys(value).length === 0;
   return !value;

@@ -1,4 +1,4 @@
-/** A finished ensemble as a folder: its members as adapters of PEFT or of AdapterHub's library, and the weights of each client. */
+/** A finished ensemble as a folder: its members as adapters of PEFT or AdapterHub's library, and each client's weights. */
 import { rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
@@ -18,18 +18,18 @@ type WrittenLora = Omit<LoraSettings, "freezeA">;
 type WrittenBottleneck = Omit<BottleneckSettings, "freezeA">;
 
 export interface WrittenEnsemble {
-  /** What the adapters say of their base model. */
+  /** The base model's name, as the adapters state it. */
   readonly baseModel: string | null;
   readonly adapter: WrittenLora | WrittenBottleneck;
   readonly members: AsyncIterable<WrittenMember> | Iterable<WrittenMember>;
-  /** Pairs of a client and its weights, one a member. */
+  /** Pairs of a client and its weights, one per member. */
   readonly weights: Iterable<readonly [string, readonly number[]]>;
 }
 
-/** How the logits are made, for whoever reads `ensemble.json`. */
+/** The formula of the ensemble's logits, for readers of `ensemble.json`. */
 const RULE = "base + sum of w (member - base), on logits";
 
-/** Writes `members/<name>/` and `ensemble.json` into a folder; members that are there already are replaced. Returns the names. */
+/** Writes `members/<name>/` and `ensemble.json` into a folder; existing members are replaced. @returns the members' names */
 export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): Promise<string[]> {
   await rm(join(folder, "members"), { recursive: true, force: true });
   const { adapter, baseModel } = ensemble;
@@ -38,7 +38,7 @@ export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): 
     const path = join(folder, "members", name);
     if (isBottleneck(adapter)) await writeBottleneckAdapter(path, { ...adapter, tensors }, { name, baseModel });
     else {
-      // A run's modules may be of some layers alone, which the last parts of the tensors' names do not say.
+      // A run's modules may be of some layers alone, which the last parts of the tensors' names do not show.
       const targetModules = adapter.modules.length > 0 ? adapter.modules : adaptedModules(tensors);
       await writePeftAdapter(path, { ...adapter, targetModules, useRslora: adapter.rslora, tensors }, { baseModel });
     }
@@ -53,16 +53,16 @@ export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): 
 const MAX_ENSEMBLE_BYTES = 100_000_000;
 
 export interface ReadEnsemble {
-  /** Folders of adapters, one a member. */
+  /** Folders of adapters, one per member. */
   readonly members: readonly string[];
-  /** One a member. */
+  /** One per member. */
   readonly weights: readonly number[];
 }
 
 /**
- * Where the members of a written ensemble lie, and the weights of one of its clients.
- * @throws {KindredError} `invalid_adapter` for a folder without a sound ensemble.json; `not_found` for a client that it does
- * not have, naming those it has
+ * The folders of a written ensemble's members, and one client's weights.
+ * @throws {KindredError} `invalid_adapter` for a folder without a valid ensemble.json; `not_found` for an unknown client, naming known
+ *   clients
  */
 export async function readEnsemble(folder: string, client: string): Promise<ReadEnsemble> {
   const file = join(folder, "ensemble.json");
@@ -70,7 +70,7 @@ export async function readEnsemble(folder: string, client: string): Promise<Read
   const invalid = (message: string): KindredError =>
     new KindredError("invalid_adapter", `${file}: ${message}`, { file });
   const { members, weights, rule } = content;
-  // A name is a folder beside this file, and must not lead elsewhere.
+  // A name is a folder in members/, and must not lead to another place.
   const isName = (name: unknown): name is string =>
     typeof name === "string" && name !== "" && name !== "." && name !== ".." && basename(name) === name;
   if (!Array.isArray(members) || members.length === 0 || !members.every(isName)) {
@@ -84,12 +84,12 @@ export async function readEnsemble(folder: string, client: string): Promise<Read
     const some = known.slice(0, 20).join(", ");
     throw new KindredError(
       "not_found",
-      `${file}: has no client ${JSON.stringify(client)}; there are ${some}${known.length > 20 ? ` and ${known.length - 20} more` : ""}`,
+      `${file}: has no client ${JSON.stringify(client)}; known clients: ${some}${known.length > 20 ? ` and ${known.length - 20} more` : ""}`,
       { file, client },
     );
   }
   if (!Array.isArray(own) || own.length !== members.length || !own.every(Number.isFinite)) {
-    throw invalid(`the weights of client ${JSON.stringify(client)} are not ${members.length} numbers, one a member`);
+    throw invalid(`the weights of client ${JSON.stringify(client)} are not ${members.length} numbers, one per member`);
   }
   return { members: members.map((name) => join(folder, "members", name)), weights: own as number[] };
 }

@@ -1,21 +1,21 @@
 /**
- * Regular expressions of Python's `re` on names of modules. They come with an adapter from anywhere, and one may be written so
- * that it takes years (a backtracking engine's exponential case), so they run against a clock. Those that Python takes and
- * JavaScript's stricter syntax (its unicode mode) takes too mean the same in both, on ASCII names without line ends, but for
- * references to groups; the rest are refused, not guessed at.
+ * Regular expressions of Python's `re` on names of modules. They come with an adapter, and a hostile one may take years (the exponential
+ * case of a backtracking engine), so they run with a deadline. A pattern that is valid in Python and in JavaScript's stricter syntax
+ * (its unicode mode) has one meaning in both, on ASCII names without line ends and without references to groups. All other patterns
+ * are refused.
  */
 import { runInNewContext } from "node:vm";
 import { KindredError } from "../base/errors.js";
 
-/** Real ones are under a hundred characters; a list of a model's modules with their names in full under 20,000. */
+/** Real patterns are under a hundred characters; a list of a model's modules by their full names is under 20,000. */
 const MAX_LENGTH = 100_000;
-/** For all patterns and names together; real ones take a millisecond. */
+/** For all patterns and names together. Real patterns take a millisecond. */
 const DEADLINE_MS = 1000;
 
-/** What a pattern found at the beginning of a name: its group `idx`, empty where there is none; null where it did not match. */
+/** The match of a pattern at the beginning of a name: its group `idx`, empty without such a group; null for no match. */
 export type Found = string | null;
 
-/** Runs in a context of its own, which is what a deadline can be set for. */
+/** Runs in a context of its own: a deadline can be set for a context alone. */
 const FIND = `JSON.stringify(patterns.map((source) => {
   const pattern = new RegExp(source, "u");
   return names.map((name) => {
@@ -25,11 +25,11 @@ const FIND = `JSON.stringify(patterns.map((source) => {
 }))`;
 
 /**
- * Looks for each pattern at the beginning of each name (`re.match`).
- * @param around puts a pattern into the one that is looked for
+ * Matches each pattern at the beginning of each name (`re.match`).
+ * @param around makes the whole pattern of a given one
  * @param what names the patterns' field and file for the error
- * @returns a row of results for each pattern
- * @throws {KindredError} `unsupported` for a pattern that only Python reads, or that takes too long
+ * @returns one row of matches per pattern
+ * @throws {KindredError} `unsupported` for a pattern that is valid in Python alone, or that takes too long
  */
 export function matchPatterns(
   patterns: readonly string[],
@@ -44,9 +44,9 @@ export function matchPatterns(
     if (pattern.length > MAX_LENGTH) throw refuse(`a pattern of ${pattern.length} characters`);
     try {
       if (/\\[1-9]/.test(pattern)) throw new SyntaxError("a reference to a group");
-      new RegExp(pattern, "u"); // by itself: what is put around it could close its brackets
+      new RegExp(pattern, "u"); // alone: the text around it could close its brackets
     } catch (error) {
-      throw refuse(`the pattern ${JSON.stringify(pattern.slice(0, 100))} is not read here as Python reads it`, error);
+      throw refuse(`the pattern ${JSON.stringify(pattern.slice(0, 100))} has no equal meaning in JavaScript`, error);
     }
   }
   const sources = patterns.map((pattern) => `^(?:${around(pattern)})`);

@@ -1,7 +1,6 @@
 /**
- * What adapter_config.json of a PEFT folder says of a LoRA. Fields follow PEFT 0.21 (peft/tuners/lora/config.py). Whatever would
- * change the model's output and is not done here is refused by its name; a field that nobody here knows passes only with a value
- * that says "off".
+ * Reads adapter_config.json of a PEFT folder. Fields follow PEFT 0.21 (peft/tuners/lora/config.py). A setting that would change the
+ * model's output and is not supported is refused by name. An unknown field is accepted only with a value that switches it off.
  */
 import { KindredError } from "../base/errors.js";
 import { brief, isObject } from "../base/json.js";
@@ -12,8 +11,7 @@ import type { Names, Targets } from "./targets.js";
 const MAX_RANK = 65_536;
 
 /**
- * Without effect on what a stored adapter computes: provenance, training's own settings, and settings of other fields
- * that are themselves refused unless they are off.
+ * Fields without effect on a stored adapter's output: provenance, settings of training, and settings of features that must be off.
  */
 const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   "auto_mapping",
@@ -21,7 +19,7 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   "corda_config", // with init_lora_weights corda
   "ensure_weight_tying", // of modules_to_save and embeddings
   "eva_config", // with init_lora_weights eva
-  "fan_in_fan_out", // how the base model stores a weight: of effect when B A is merged into it
+  "fan_in_fan_out", // how the base model stores a weight: has an effect only when B A is merged into it
   "inference_mode",
   "loftq_config", // with init_lora_weights loftq
   "lora_dropout",
@@ -32,10 +30,10 @@ const WITHOUT_EFFECT: ReadonlySet<string> = new Set([
   "qalora_group_size", // with use_qalora
   "revision",
   "runtime_config",
-  "velora_config", // what training keeps of activations
+  "velora_config", // activations that training keeps
 ]);
 
-/** Read below, field by field. */
+/** Fields that this file reads. */
 const UNDERSTOOD: ReadonlySet<string> = new Set([
   "alpha_pattern",
   "bias",
@@ -52,8 +50,8 @@ const UNDERSTOOD: ReadonlySet<string> = new Set([
   "use_rslora",
 ]);
 
-/** These start from the base's own weights or from noise, and leave the base as it is; the rest change it. */
-const HARMLESS_STARTS: ReadonlySet<unknown> = new Set([
+/** Initialisations that leave the base model's weights as they are; all others change them. */
+const SUPPORTED_INITIALISATIONS: ReadonlySet<unknown> = new Set([
   undefined,
   null,
   true,
@@ -71,7 +69,7 @@ export interface PeftSettings {
   readonly baseModel: string | null;
 }
 
-/** @throws {KindredError} `unsupported` or `invalid_adapter`, naming file, field and value */
+/** Reads and checks the settings. @throws {KindredError} `unsupported` or `invalid_adapter`, naming file, field and value */
 export function readPeftSettings(config: Readonly<Record<string, unknown>>, path: string): PeftSettings {
   const refuse = (field: string, hint: string): never => {
     throw new KindredError("unsupported", `${path}: ${field} is ${brief(config[field])}; ${hint}`, {
@@ -83,12 +81,12 @@ export function readPeftSettings(config: Readonly<Record<string, unknown>>, path
   if (config.task_type != null && config.task_type !== "CAUSAL_LM") refuse("task_type", "only CAUSAL_LM can be read");
   if (config.bias != null && config.bias !== "none") refuse("bias", 'only "none" can be read');
   if (config.init_lora_weights === "loftq")
-    refuse("init_lora_weights", "its base is not the model but what LoftQ made of it; merge the adapter into that");
-  if (!HARMLESS_STARTS.has(config.init_lora_weights))
+    refuse("init_lora_weights", "its base model is the one that LoftQ made; merge the adapter into that model");
+  if (!SUPPORTED_INITIALISATIONS.has(config.init_lora_weights))
     refuse(
       "init_lora_weights",
       "it changes the base model's weights; save the adapter with PEFT's path_initial_model_for_weight_conversion, " +
-        "which makes a plain LoRA of it",
+        "which makes a plain LoRA",
     );
   for (const [field, value] of Object.entries(config)) {
     if (WITHOUT_EFFECT.has(field) || UNDERSTOOD.has(field) || isOff(value)) continue;
@@ -128,7 +126,7 @@ export function readPeftSettings(config: Readonly<Record<string, unknown>>, path
     return wrong("layers_to_transform", "a layer's number, or a list of them");
   }
   if (layers.length > 0 && !Array.isArray(modules)) {
-    return wrong("layers_to_transform", "absent where target_modules is not a list, as PEFT has it");
+    return wrong("layers_to_transform", "absent where target_modules is not a list, as in PEFT");
   }
   const layerPatterns = [config.layers_pattern || []].flat();
   if (!isTexts(layerPatterns)) return wrong("layers_pattern", "a pattern, or a list of them");

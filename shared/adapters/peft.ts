@@ -1,7 +1,6 @@
 /**
- * LoRA adapters as folders of PEFT (adapter_config.json, adapter_model.safetensors), in and out. It knows no model, but for what
- * PEFT says differently of GPT-2's linears: whether the modules exist in a base model, and whether the shapes fit it, is for the
- * model to say.
+ * Reads and writes LoRA adapters as folders of PEFT (adapter_config.json, adapter_model.safetensors). It knows no model except for
+ * PEFT's special case of GPT-2's linears: client/tuning checks whether the modules and shapes fit a base model.
  */
 import { join, resolve } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
@@ -11,37 +10,37 @@ import type { FloatTensor, NamedTensors } from "../base/tensors.js";
 import { adapterFiles, checkFinite, invalid } from "./checks.js";
 import { readPeftSettings } from "./peft-config.js";
 import { readSafetensorsHeader, readTensor, writeSafetensors } from "./safetensors.js";
-import { type Scaled, unified } from "./scale.js";
+import { type Scaled, withOneRank } from "./scale.js";
 import { chooseTargets, isTarget, type Target } from "./targets.js";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
 
-/** What PEFT puts before the names of the base model's modules. */
+/** PEFT's prefix of the names of the base model's modules. */
 const PREFIX = "base_model.model.";
 
-/** Real ones are under 10 KB. */
+/** Real files are under 10 KB. */
 const MAX_CONFIG_BYTES = 1_000_000;
 
 /** LoRA (Hu et al. 2021, arXiv 2106.09685) on some linears of a base model: W + scale * B A. */
 export interface PeftAdapter extends Scaled {
-  /** Of the adapter's input while training; without effect otherwise. */
+  /** Probability in training; has no other effect. */
   readonly dropout: number;
-  /** Module names or their last parts, as PEFT has them; or every linear but the head. */
+  /** Module names or their last parts, as in PEFT; or every linear but the head. */
   readonly targetModules: readonly string[] | "all-linear";
   /**
-   * By the base model's own module names: "model.layers.0.self_attn.q_proj.lora_A.weight" [rank, in] and
+   * By the base model's module names: "model.layers.0.self_attn.q_proj.lora_A.weight" [rank, in] and
    * "... .lora_B.weight" [out, rank]. Every module has both. All values are finite.
    */
   readonly tensors: NamedTensors;
 }
 
 /**
- * As read: where modules differ in rank or alpha, all have one (scale.ts); where a list of names does not say which modules there
- * are, `targetModules` has them in full.
+ * An adapter as read. Where modules differ in rank or alpha, all get one (scale.ts). Where a list of names does not determine the
+ * modules, `targetModules` has their full names.
  */
 export interface ReadPeftAdapter extends PeftAdapter {
-  /** base_model_name_or_path: for a person to read. It comes with the adapter and is never opened or fetched. */
+  /** base_model_name_or_path, for display alone: it comes with the adapter and is never opened or fetched. */
   readonly baseModel: string | null;
 }
 
@@ -57,12 +56,12 @@ export function adaptedModules(tensors: NamedTensors): string[] {
   return [...new Set([...tensors.keys()].map(named))];
 }
 
-/** The linears of GPT-2 are Conv1D modules, whose weights lie [in, out]: PEFT calls that fan_in_fan_out. */
+/** The linears of GPT-2 are Conv1D modules with weights [in, out], which PEFT calls fan_in_fan_out. */
 const CONV1D: ReadonlySet<string | undefined> = new Set(["c_attn", "c_proj", "c_fc"]);
 
 const MERGE = "merge the adapter into its base with PEFT's merge_and_unload, and use the result as the model";
 
-/** What an output layer is called by the models that there are. */
+/** Names of output layers. */
 const HEADS: ReadonlySet<string> = new Set(["lm_head", "embed_out"]);
 
 interface Part {
@@ -74,22 +73,22 @@ interface Part {
 function partOf(name: string, source: string): Part {
   const refuse = (why: string): KindredError =>
     new KindredError("unsupported", `${source}: tensor ${brief(name)} ${why}`, { file: source, tensor: name });
-  if (/\.lora_embedding_[AB]$/.test(name)) throw refuse(`is of an embedding, which is left as it is here; ${MERGE}`);
+  if (/\.lora_embedding_[AB]$/.test(name)) throw refuse(`adapts an embedding, which is not supported; ${MERGE}`);
   const match = /^(.+)\.lora_([AB])\.weight$/s.exec(name);
   if (match === null) throw refuse("is not a lora_A.weight or lora_B.weight");
   const [, module, factor] = match as unknown as [string, string, Part["factor"]];
   if (HEADS.has(module.slice(module.lastIndexOf(".") + 1))) {
-    throw refuse(`is of the model's head, which is left as it is here; ${MERGE}`);
+    throw refuse(`adapts the model's head, which is not supported; ${MERGE}`);
   }
   return { module, factor };
 }
 
-/** The modules of tensors by their names in full, sorted. @throws {KindredError} `unsupported` for one that is not a LoRA's */
+/** The full names of the tensors' modules, sorted. @throws {KindredError} `unsupported` for a tensor of another kind */
 export function modulesOf(tensors: Iterable<string>, source: string): string[] {
   return [...new Set(Array.from(tensors, (name) => partOf(name, source).module))].sort();
 }
 
-/** Every module has an A [rank, in] and a B [out, rank], and is a target. @param rankOf undefined for what is no target */
+/** Checks that every module is a target and has an A [rank, in] and a B [out, rank]. @param rankOf undefined where it is no target */
 function checkTensors(
   shapes: Iterable<readonly [name: string, shape: readonly number[]]>,
   rankOf: (module: string) => number | undefined,
@@ -100,7 +99,7 @@ function checkTensors(
     const { module, factor } = partOf(name, source);
     const rank = rankOf(module);
     if (rank === undefined)
-      throw invalid(`${source}: tensor ${brief(name)} is of a module that target_modules does not name`, {
+      throw invalid(`${source}: tensor ${brief(name)} belongs to a module that target_modules does not name`, {
         file: source,
         tensor: name,
       });
@@ -121,7 +120,7 @@ function checkTensors(
 }
 
 /**
- * Reads a folder as PEFT writes it.
+ * Reads a folder of PEFT.
  * @throws {KindredError} `invalid_adapter`, or `unsupported` naming the field that would change the result and its value
  */
 export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> {
@@ -148,13 +147,13 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
   const shapes = new Map<string, readonly number[]>();
   for (const [name, { shape }] of file.tensors) {
     if (!name.startsWith(PREFIX))
-      throw invalid(`${file.path}: tensor ${brief(name)} does not start with ${PREFIX}, as PEFT's do`, {
+      throw invalid(`${file.path}: tensor ${brief(name)} does not start with ${PREFIX}, as PEFT's names do`, {
         file: file.path,
         tensor: name,
       });
     shapes.set(name.slice(PREFIX.length), shape);
   }
-  // Shapes first: nothing is read of a file that does not hold what its configuration says.
+  // Shapes first: no tensor is read from a file that contradicts its configuration.
   const modules = modulesOf(shapes.keys(), file.path);
   const chosen = chooseTargets(targets, modules, configPath);
   checkTensors(shapes, (module) => chosen.get(module)?.rank, file.path);
@@ -167,7 +166,7 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
   const whole = targets.layers.length === 0 && Array.isArray(targets.exclude) && targets.exclude.length === 0;
   const listed = targets.modules === "all-linear" || Array.isArray(targets.modules);
   return {
-    ...unified(tensors, (name) => chosen.get(partOf(name, file.path).module) as Target, useRslora, file.path),
+    ...withOneRank(tensors, (name) => chosen.get(partOf(name, file.path).module) as Target, useRslora, file.path),
     dropout,
     targetModules: whole && listed ? (targets.modules as PeftAdapter["targetModules"]) : modules,
     baseModel,
@@ -175,14 +174,14 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
 }
 
 export interface WritePeftOptions {
-  /** What base_model_name_or_path says: the base model's name or folder. */
+  /** The value of base_model_name_or_path: the base model's name or folder. */
   readonly baseModel: string | null;
 }
 
 /**
- * Writes a folder that PEFT loads (PeftModel.from_pretrained), float32. The configuration goes last: a folder that has it
- * is whole.
- * @throws {KindredError} `invalid_adapter` where a tensor is not what the adapter's fields say, or not finite
+ * Writes a folder that PEFT loads (PeftModel.from_pretrained), in float32. The configuration is written last: a folder that has it
+ * is complete.
+ * @throws {KindredError} `invalid_adapter` where a tensor contradicts the adapter's fields, or is not finite
  */
 export async function writePeftAdapter(folder: string, adapter: PeftAdapter, options: WritePeftOptions): Promise<void> {
   const shapes = [...adapter.tensors].map(([name, { shape }]) => [name, shape] as const);

@@ -1,4 +1,4 @@
-/** How strongly a LoRA counts, and one rank and scale for an adapter whose modules have their own. */
+/** The scale of a LoRA; and one rank and scale for an adapter whose modules have ranks and scales of their own. */
 import { KindredError } from "../base/errors.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
 import type { Target } from "./targets.js";
@@ -15,17 +15,17 @@ export function scaleOf({ rank, alpha, useRslora }: Scaled): number {
   return alpha / (useRslora ? Math.sqrt(rank) : rank);
 }
 
-/** EVA (Paischer et al. 2024), which gives modules ranks of their own, makes the widest at most twice as wide as the mean. */
-const MOST_FILLING = 16;
+/** Largest growth by padding. EVA (Paischer et al. 2024), which gives modules their own ranks, has at most twice the mean rank. */
+const MAX_PADDING_FACTOR = 16;
 
 /**
- * The same adapter with one rank and alpha: as it is where its modules agree; else all are as wide as the widest, filled with
- * zeros, and each one's scale is in its B.
+ * The same adapter with one rank and one alpha: unchanged where its modules agree; otherwise all modules have the largest rank,
+ * padded with zeros, and each module's scale is multiplied into its B.
  * @param tensors each module's "... .lora_A.weight" [rank, in] and "... .lora_B.weight" [out, rank], by its own rank
- * @param targetOf what holds for the module of a tensor
- * @throws {KindredError} `unsupported` where filling would make far more of it than there is
+ * @param targetOf rank and alpha of a tensor's module
+ * @throws {KindredError} `unsupported` where padding would multiply the adapter's size
  */
-export function unified(
+export function withOneRank(
   tensors: NamedTensors,
   targetOf: (tensor: string) => Target,
   useRslora: boolean,
@@ -35,13 +35,13 @@ export function unified(
   const { rank, alpha } = targets[0] as Target;
   if (targets.every((each) => each.rank === rank && each.alpha === alpha)) return { rank, alpha, useRslora, tensors };
   const widest = targets.reduce((most, each) => Math.max(most, each.rank), 0);
-  const sizes = { read: 0, filled: 0 };
+  const sizes = { read: 0, padded: 0 };
   for (const [name, { data }] of tensors) {
     sizes.read += data.length;
-    sizes.filled += (data.length / targetOf(name).rank) * widest;
+    sizes.padded += (data.length / targetOf(name).rank) * widest;
   }
-  if (sizes.filled > MOST_FILLING * sizes.read) {
-    throw new KindredError("unsupported", `${source}: the ranks of its modules are too different (up to ${widest})`, {
+  if (sizes.padded > MAX_PADDING_FACTOR * sizes.read) {
+    throw new KindredError("unsupported", `${source}: the ranks of its modules differ too much (up to ${widest})`, {
       file: source,
     });
   }
@@ -51,27 +51,27 @@ export function unified(
     all.set(
       name,
       name.endsWith(".lora_A.weight")
-        ? higher(tensor, widest)
-        : wider(tensor, widest, scaleOf({ ...target, useRslora })),
+        ? padRows(tensor, widest)
+        : padColumns(tensor, widest, scaleOf({ ...target, useRslora })),
     );
   }
   return { rank: widest, alpha: widest, useRslora: false, tensors: all };
 }
 
-/** With rows of zeros below. */
-function higher({ shape, data }: FloatTensor, rows: number): FloatTensor {
+/** Adds rows of zeros. */
+function padRows({ shape, data }: FloatTensor, rows: number): FloatTensor {
   const width = shape[1] as number;
-  const filled = new Float32Array(rows * width);
-  filled.set(data);
-  return { shape: [rows, width], data: filled };
+  const padded = new Float32Array(rows * width);
+  padded.set(data);
+  return { shape: [rows, width], data: padded };
 }
 
-/** Times `scale`, with columns of zeros on the right. */
-function wider({ shape, data }: FloatTensor, columns: number, scale: number): FloatTensor {
+/** Multiplies by `scale` and adds columns of zeros. */
+function padColumns({ shape, data }: FloatTensor, columns: number, scale: number): FloatTensor {
   const [rows, width] = shape as [number, number];
-  const filled = new Float32Array(rows * columns);
+  const padded = new Float32Array(rows * columns);
   data.forEach((value, at) => {
-    filled[Math.floor(at / width) * columns + (at % width)] = scale * value;
+    padded[Math.floor(at / width) * columns + (at % width)] = scale * value;
   });
-  return { shape: [rows, columns], data: filled };
+  return { shape: [rows, columns], data: padded };
 }

@@ -1,28 +1,28 @@
 /**
- * Which of a model's modules a LoRA configuration of PEFT adapts, with which rank and alpha. The rules are PEFT 0.21's:
+ * The modules of a model that a LoRA configuration of PEFT adapts, with rank and alpha. The rules are PEFT 0.21's:
  * `check_target_module_exists` in peft/tuners/tuners_utils.py, `get_pattern_key` in peft/utils/other.py.
  */
 import { type Found, matchPatterns } from "./patterns.js";
 
-/** PEFT's rule whether a module is a target: by its whole name, or its end after a dot. */
+/** Whether a module is a target, by PEFT's rule: its whole name, or the end of its name after a dot. */
 export function isTarget(module: string, targets: readonly string[] | "all-linear"): boolean {
   return targets === "all-linear" || targets.some((name) => module === name || module.endsWith(`.${name}`));
 }
 
-/** Names as `isTarget` has them, or a pattern of the whole name. */
+/** Names as in `isTarget`, or a pattern of the whole name. */
 export type Names = readonly string[] | { readonly pattern: string };
 
 export interface Targets {
   readonly modules: Names | "all-linear";
   readonly exclude: Names;
-  /** Numbers of the layers; empty: all. Modules that `modules` names in full are adapted in any. */
+  /** Numbers of the layers; empty: all. Modules that `modules` names in full are adapted in all layers. */
   readonly layers: readonly number[];
-  /** What a layer's number stands behind in a name: "layers". Patterns; empty: the first number between dots. */
+  /** Patterns of the part of a name before the layer's number: "layers". Empty: the number is the first one between dots. */
   readonly layerPatterns: readonly string[];
-  /** Unless a pattern says otherwise. */
+  /** Rank of modules that no pattern in `ranks` matches; `alpha` likewise. */
   readonly rank: number;
   readonly alpha: number;
-  /** Patterns of a module's name or its end after a dot; the first that fits holds. */
+  /** By patterns of a module's name or of its end after a dot. The first matching pattern decides. */
   readonly ranks: ReadonlyMap<string, number>;
   readonly alphas: ReadonlyMap<string, number>;
 }
@@ -33,9 +33,9 @@ export interface Target {
 }
 
 /**
- * The modules that are adapted, of those of a model.
+ * The adapted modules among a model's modules.
  * @param where the configuration's file, for errors
- * @throws {KindredError} `unsupported` for a pattern that cannot be followed, naming its field
+ * @throws {KindredError} `unsupported` for a pattern that cannot be evaluated, naming its field
  */
 export function chooseTargets(targets: Targets, modules: readonly string[], where: string): Map<string, Target> {
   const field = (name: string): string => `${where}: ${name}`;

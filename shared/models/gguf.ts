@@ -6,7 +6,7 @@
  * bytes that are left before anything of its size is allocated.
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { floatsFromBF16, floatsFromF16 } from "../adapters/halves.js";
+import { floatsFromBF16, floatsFromF16 } from "../adapters/half-precision.js";
 import { type ErrorCode, type Facts, KindredError } from "../base/errors.js";
 import { reasonOf } from "../base/json.js";
 import { sizeOf } from "../base/tensors.js";

@@ -1,12 +1,12 @@
 /**
- * Blocks of 32 four-bit codes with a scale, and a minimum where there is one: ggml's Q4_0 and Q4_1 in its arithmetic, but with
- * neighbours in one byte, as runtimes want them. Packs and unpacks matrices in memory; where the parts lie is in layout.ts.
+ * Blocks of 32 four-bit codes with a scale and, in `int4-min`, a minimum: ggml's Q4_0 and Q4_1 with its arithmetic, but with adjacent
+ * values in one byte, as runtimes expect. Packs and unpacks matrices in memory; layout.ts has the locations of the parts.
  */
-import { f16FromFloats, floatsFromF16 } from "../adapters/halves.js";
+import { f16FromFloats, floatsFromF16 } from "../adapters/half-precision.js";
 import { sizeOf } from "../base/tensors.js";
 import { INT4_BLOCK, int4Layout, type Part } from "./layout.js";
 
-/** The code that stands for 0 where there is no minimum. */
+/** The code of the value 0 in blocks without a minimum. */
 export const INT4_ZERO = 8;
 
 const view = (bytes: Uint8Array, { offset, byteLength }: Part): Uint8Array =>
@@ -70,7 +70,7 @@ export function packGgmlBlocks(
   return bytes;
 }
 
-/** @returns row-major [out, in]: what a graph computes with */
+/** The values of a packed matrix, row-major [out, in]. */
 export function unpackInt4(form: "int4" | "int4-min", bytes: Uint8Array, shape: readonly number[]): Float32Array {
   const layout = int4Layout(form, shape);
   const values = new Float32Array(sizeOf(shape));

@@ -1,6 +1,6 @@
 /**
- * NormalFloat with double quantisation: QLoRA (Dettmers et al. 2023), in bitsandbytes' arithmetic and order of bits. Packs and
- * unpacks matrices in memory; where the parts lie is in layout.ts.
+ * NormalFloat with double quantisation: QLoRA (Dettmers et al. 2023), with bitsandbytes' arithmetic and order of bits. Packs and
+ * unpacks matrices in memory; layout.ts has the locations of the parts.
  */
 import { sizeOf } from "../base/tensors.js";
 import { bitsOf, MAGNITUDE_GROUP, NORMAL_FLOAT_BLOCK, normalFloatLayout, type Part } from "./layout.js";
@@ -8,8 +8,8 @@ import { bitsOf, MAGNITUDE_GROUP, NORMAL_FLOAT_BLOCK, normalFloatLayout, type Pa
 export type NormalFloat = "nf4" | "nf3" | "nf2";
 
 /**
- * Values of the codes: quantiles of the normal distribution between 1 - p and p = 0.9677083, one more below zero's place than
- * above, divided by the largest. NF4 is the published table; NF3 and NF2 are made the same way
+ * Values of the codes: quantiles of the normal distribution between 1 - p and p = 0.9677083, divided by the largest, with one more
+ * quantile below zero than above. NF4 is the published table; NF3 and NF2 are computed in the same way
  * (test/fixtures/make_quantization.py).
  */
 export const NORMAL_FLOAT_TABLES: Readonly<Record<NormalFloat, Float32Array>> = {
@@ -45,8 +45,8 @@ export const NORMAL_FLOAT_TABLES: Readonly<Record<NormalFloat, Float32Array>> = 
 };
 
 /**
- * The 256 values of the magnitudes' codes, ascending: a sign, an exponent of base ten, and a fraction that has more bits the
- * larger the exponent (Dettmers 2015, arXiv:1511.04561; bitsandbytes' create_dynamic_map).
+ * The 256 values of the magnitudes' codes, ascending: a sign, an exponent to base ten, and a fraction whose bits grow with the
+ * exponent (Dettmers 2015, arXiv:1511.04561; bitsandbytes' create_dynamic_map).
  */
 export const DYNAMIC_TABLE: Float32Array = dynamicTable();
 
@@ -62,7 +62,7 @@ function dynamicTable(): Float32Array {
   return Float32Array.from(values).sort();
 }
 
-/** Where one code ends and the next begins: halfway. */
+/** The bounds between codes: the midpoints of their values. */
 function boundsOf(table: Float32Array): Float32Array {
   return Float32Array.from({ length: table.length - 1 }, (_, i) => (table[i]! + table[i + 1]!) / 2);
 }
@@ -81,10 +81,10 @@ function codeOf(bounds: Float32Array, value: number): number {
 
 const DYNAMIC_BOUNDS = boundsOf(DYNAMIC_TABLE);
 
-/** Bins of [-1, 1], so narrow that none holds two bounds of a NormalFloat table. */
+/** Bins of [-1, 1], narrower than the distance of any two bounds of a NormalFloat table. */
 const BINS = 64;
 
-/** Codes of values in [-1, 1] by their bin and one comparison: a search takes three times as long (100 M values a model). */
+/** Codes of values in [-1, 1] from their bin and one comparison: bisection takes three times as long (100 M values per model). */
 function binnedCodes(bounds: Float32Array): (value: number) => number {
   const first = Uint8Array.from({ length: BINS + 1 }, (_, bin) => codeOf(bounds, (2 * bin) / BINS - 1));
   return (value) => {
@@ -101,6 +101,7 @@ const floats = (bytes: Uint8Array, { offset, byteLength }: Part): Float32Array =
   new Float32Array(bytes.buffer, bytes.byteOffset + offset, byteLength / 4);
 
 /**
+ * Packs a matrix.
  * @param values row-major [out, in], of whole blocks, finite
  * @returns the parts of `normalFloatLayout`
  */
@@ -143,7 +144,7 @@ export function packNormalFloat(
   return bytes;
 }
 
-/** @returns row-major [out, in]: what a graph computes with */
+/** The values of a packed matrix, row-major [out, in]. */
 export function unpackNormalFloat(form: NormalFloat, bytes: Uint8Array, shape: readonly number[]): Float32Array {
   const layout = normalFloatLayout(form, shape);
   const values = new Float32Array(sizeOf(shape));
@@ -167,7 +168,7 @@ function packCodes(form: NormalFloat, codes: Uint8Array, out: Uint8Array): void 
     for (let i = 0; i < out.length; i++) out[i] = (codes[2 * i]! << 4) | codes[2 * i + 1]!;
     return;
   }
-  // Four codes at a time, then bytes: of NF3, two times 12 bits are three of them.
+  // Four codes at a time: in NF3, two times 12 bits are three bytes.
   const quad = (at: number): number => {
     let word = 0;
     for (let i = 0; i < 4; i++) word |= codes[4 * at + i]! << (bits * i);

@@ -208,7 +208,7 @@ test("an ensemble that does not fit, or lacks the client, is refused by name", a
   const ensemble = await ensembleOf("fit", [ADAPTER], { ann: [1], bob: [1] });
   await assert.rejects(choices(CHOICES, { ensemble, client: "cyd" }), {
     code: "not_found",
-    message: /ensemble\.json: has no client "cyd"; there are ann, bob$/,
+    message: /ensemble\.json: has no client "cyd"; known clients: ann, bob$/,
   });
   const model = asset("simulations", "demo", "model");
   await assert.rejects(predict({ ...common, model, data: CHOICES, tuned: { ensemble, client: "ann" } }, context), {

@@ -1,4 +1,4 @@
-/** Folders of AdapterHub's library: what is read, and what is refused. The library's own are in test/fixtures/adapterhub. */
+/** Folders of AdapterHub's library: accepted and refused settings. The library's own folders are in test/fixtures/adapterhub. */
 import assert from "node:assert/strict";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -34,13 +34,13 @@ async function changed(settings: object, top: object = {}): Promise<string> {
   return path;
 }
 
-test("the layouts are told apart by the configuration", async () => {
+test("the configuration tells the layouts of PEFT and AdapterHub apart", async () => {
   assert.equal(await hasAdapterHubLayout(HOULSBY), true);
   assert.equal(await hasAdapterHubLayout(asset("test", "fixtures", "peft", "adapters", "all")), false);
   assert.equal(await hasAdapterHubLayout(join(root, "nowhere")), false);
 });
 
-test("kind, reduction and activation are read, and how an adapter was drawn is passed over", async () => {
+test("kind, reduction and activation are read, and settings of the initialisation are ignored", async () => {
   const { tensors, ...houlsby } = await readBottleneckAdapter(HOULSBY);
   const common = { dropout: 0, baseModel: "llama/tied" };
   assert.deepEqual(houlsby, { kind: "houlsby", reduction: 8, activation: "relu", ...common });
@@ -79,19 +79,19 @@ for (const [field, value] of Object.entries(refused)) {
   });
 }
 
-test("places that are neither kind's, an older version and a broken file are refused", async () => {
+test("sites of neither kind, an older version and a broken file are refused", async () => {
   await assert.rejects(readBottleneckAdapter(await changed({ output_adapter: false })), {
     code: "unsupported",
     message:
       /config has mh_adapter true, output_adapter false.*only Houlsby's \(.*\) and Pfeiffer's \(.*\) can be read/,
   });
   await assert.rejects(readBottleneckAdapter(await changed({}, { version: undefined })), /version is undefined/);
-  await assert.rejects(readBottleneckAdapter(await changed({}, { name: 3 })), /name is 3; expected the adapter's/);
+  await assert.rejects(readBottleneckAdapter(await changed({}, { name: 3 })), /name is 3; expected the adapter's name/);
   await assert.rejects(readBottleneckAdapter(await changed({}, { config: "houlsby" })), /config is "houlsby"/);
   await assert.rejects(readBottleneckAdapter(await changed({ dropout: 1 })), /config\.dropout must be from 0/);
 });
 
-test("a pickle, a head, a fusion and a missing file say what to do", async () => {
+test("the messages for a pickle, a head, a fusion and a missing file say what to do", async () => {
   const path = await changed({});
   await writeFile(join(path, "head_config.json"), "{}");
   await assert.rejects(readBottleneckAdapter(path), { code: "unsupported", message: /with_head=False/ });
@@ -109,11 +109,11 @@ test("a pickle, a head, a fusion and a missing file say what to do", async () =>
   await assert.rejects(readBottleneckAdapter(path), { code: "unsupported", message: /fusion is not supported/ });
 });
 
-test("tensors that are not what the configuration says are refused, missing, foreign, misshapen or not finite", async () => {
+test("tensors that contradict the configuration are refused: missing, of another adapter, of another shape, not finite", async () => {
   const { tensors, ...settings } = await readBottleneckAdapter(HOULSBY);
   const bias = "model.layers.1.output_adapters.adapter_up.bias";
   const cases = [
-    [() => new Map(), /no tensor is the bias of a way up/],
+    [() => new Map(), /no tensor is the bias of an up projection/],
     [() => new Map([...tensors].filter(([name]) => name !== bias)), /the tensor model\.layers\.1.*up\.bias is missing/],
     [
       () => new Map([...tensors, ["model.norm.weight", { shape: [32], data: new Float32Array(32) }]]),
@@ -142,7 +142,7 @@ test("tensors that are not what the configuration says are refused, missing, for
   );
 });
 
-test("any tensor left out, or of any other shape, is a flaw", async () => {
+test("a missing tensor and a wrong shape are errors, whichever tensor it is", async () => {
   const { tensors, ...settings } = await readBottleneckAdapter(HOULSBY);
   assert.equal(bottleneckError(tensors, settings), undefined);
   for (const name of tensors.keys()) {
@@ -157,7 +157,7 @@ test("any tensor left out, or of any other shape, is a flaw", async () => {
   );
 });
 
-test("changed bytes of either file are read as before or refused, never anything else", async () => {
+test("a file with changed bytes is read or refused; nothing else happens", async () => {
   const path = await changed({});
   const files = await Promise.all(
     [CONFIG, WEIGHTS].map(async (name) => [name, await readFile(join(path, name))] as const),

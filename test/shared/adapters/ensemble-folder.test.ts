@@ -1,4 +1,4 @@
-/** What an exported ensemble says of its members. */
+/** The members of an exported ensemble. */
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { writeEnsemble } from "../../../shared/adapters/ensemble-folder.js";
 import { readPeftAdapter } from "../../../shared/adapters/peft.js";
 
-test("members name the modules that the run was told, where it was told some layers alone", async () => {
+test("members name the run's modules where these are of some layers alone", async () => {
   const folder = await mkdtemp(join(tmpdir(), "kindred-ensemble-"));
   const module = "model.layers.1.self_attn.q_proj";
   const tensors = new Map([

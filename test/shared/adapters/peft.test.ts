@@ -1,4 +1,4 @@
-/** PEFT folders: those that PEFT wrote, ours and back, and those that are refused. */
+/** PEFT folders: read as PEFT wrote them, written and read again, and refused. */
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -44,7 +44,7 @@ async function changed(fields: Readonly<Record<string, unknown>>): Promise<strin
 }
 
 for (const name of ["init", "adapters/all", "adapters/qv", "adapters/rslora"]) {
-  test(`what PEFT wrote (${name}) is read, and written again byte for byte in its tensors`, async () => {
+  test(`a folder that PEFT wrote (${name}) is read, and written again with the same bytes of tensors`, async () => {
     const read = await readPeftAdapter(join(fixtures, name));
     const config = JSON.parse(await readFile(join(fixtures, name, "adapter_config.json"), "utf8"));
     assert.equal(read.rank, config.r);
@@ -62,7 +62,7 @@ for (const name of ["init", "adapters/all", "adapters/qv", "adapters/rslora"]) {
   });
 }
 
-test("scale is alpha over rank, or over its root with rsLoRA", async () => {
+test("the scale is alpha / rank, or alpha / sqrt(rank) with rsLoRA", async () => {
   assert.equal(scaleOf(await readPeftAdapter(await changed({}))), 3);
   assert.equal(scaleOf(await readPeftAdapter(await changed({ use_rslora: true, r: 2 }))), 6 / Math.SQRT2);
 });
@@ -87,7 +87,7 @@ test("fields that are unknown and off, or known and without effect, are ignored"
   assert.deepEqual({ ...read, tensors: null }, { ...adapter, baseModel: "/etc/passwd", tensors: null });
 });
 
-test("a configuration as PEFT 0.2 wrote it is read", async () => {
+test("a configuration of PEFT 0.2 is read", async () => {
   const old = { enable_lora: null, use_rslora: undefined, use_dora: undefined };
   const read = await readPeftAdapter(await changed({ ...old, init_lora_weights: undefined, merge_weights: true }));
   assert.deepEqual({ ...read, tensors: null }, { ...adapter, baseModel: "base", tensors: null });
@@ -159,7 +159,7 @@ const badTensors: readonly [name: string, tensors: readonly [string, FloatTensor
   [
     "a module that is no target",
     [[other, tensor([2, 5])]],
-    /k_proj.* is of a module that target_modules does not name/,
+    /k_proj.* belongs to a module that target_modules does not name/,
   ],
   [
     "a name without PEFT's prefix",
@@ -171,7 +171,7 @@ const badTensors: readonly [name: string, tensors: readonly [string, FloatTensor
   [
     "LoRA on the embedding",
     [["base_model.model.model.embed_tokens.lora_embedding_A", tensor([2, 5])]],
-    /is of an embedding.*merge_and_unload/,
+    /adapts an embedding.*merge_and_unload/,
   ],
   [
     "NaN",
@@ -190,7 +190,7 @@ for (const [name, tensors, message] of badTensors) {
   });
 }
 
-test("modules by a pattern or outside the layers that are named are no targets, and refused where they have tensors", async () => {
+test("tensors of modules that a pattern or a list of layers excludes are refused", async () => {
   const all = { target_modules: ".*\\.[kq]_proj", layers_to_transform: null };
   assert.deepEqual((await readPeftAdapter(await changed(all))).targetModules, [module]);
   for (const fields of [
@@ -201,7 +201,10 @@ test("modules by a pattern or outside the layers that are named are no targets, 
     { exclude_modules: ["self_attn.q_proj"] },
     { exclude_modules: ".*q_proj" },
   ]) {
-    await assert.rejects(readPeftAdapter(await changed(fields)), /is of a module that target_modules does not name/);
+    await assert.rejects(
+      readPeftAdapter(await changed(fields)),
+      /belongs to a module that target_modules does not name/,
+    );
   }
 });
 
@@ -222,7 +225,7 @@ for (const [why, field, fields] of [
   });
 }
 
-test("ranks that would blow a small file up are refused before anything is allocated", async () => {
+test("ranks that would multiply a small file's size are refused before memory is allocated", async () => {
   const modules = Array.from({ length: 100 }, (_, i) => `model.layers.${i}.self_attn.q_proj`);
   const rankOf = (i: number): number => (i === 0 ? 4096 : 1);
   const tensors = modules.flatMap((name, i): [string, FloatTensor][] => [
@@ -231,10 +234,10 @@ test("ranks that would blow a small file up are refused before anything is alloc
   ]);
   await changed({ r: 1, rank_pattern: { "layers.0.self_attn.q_proj": 4096 } });
   await writeSafetensors(join(folder, "adapter_model.safetensors"), new Map(tensors));
-  await assert.rejects(readPeftAdapter(folder), /ranks of its modules are too different \(up to 4096\)/);
+  await assert.rejects(readPeftAdapter(folder), /ranks of its modules differ too much \(up to 4096\)/);
 });
 
-test("a pickle, a missing file and a folder that is none say what to do", async () => {
+test("the messages for a pickle, a missing file and a wrong folder say what to do", async () => {
   await changed({});
   await rm(join(folder, "adapter_model.safetensors"));
   await assert.rejects(readPeftAdapter(folder), /adapter_model\.safetensors: no such file/);
@@ -248,7 +251,7 @@ test("a pickle, a missing file and a folder that is none say what to do", async 
   await assert.rejects(readPeftAdapter(join(folder, "none")), /none: is not an adapter's folder \(no such file\)/);
 });
 
-test("an adapter whose tensors are not what its fields say is not written", async () => {
+test("an adapter whose tensors contradict its fields is not written", async () => {
   await assert.rejects(writePeftAdapter(folder, { ...adapter, rank: 3 }, { baseModel: "b" }), {
     code: "invalid_adapter",
   });

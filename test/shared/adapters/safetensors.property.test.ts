@@ -1,4 +1,4 @@
-/** Damaged safetensors bytes never crash the reader, and never make it allocate more than they hold. */
+/** Damaged bytes never crash the safetensors reader, and never make it allocate more than they hold. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -37,7 +37,7 @@ function parse(bytes: Uint8Array): "read" | "refused" {
   }
 }
 
-test("any tensors come back in any width that holds them", () => {
+test("any tensors are decoded as encoded, in any width that represents them", () => {
   fc.assert(
     fc.property(tensors, fc.constantFrom("F32", "F16", "BF16" as const), (given, dtype) => {
       assert.deepEqual([...parseSafetensors(encodeSafetensors(given, { dtype })).tensors], [...given]);

@@ -1,4 +1,4 @@
-/** The safetensors reader and writer on files and blobs, good and bad. */
+/** The safetensors reader and writer on valid and damaged files and blobs. */
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -41,7 +41,7 @@ const sample: NamedTensors = new Map([
   ['odd "name"\u2028\\', tensor([2], [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])],
 ]);
 
-test("tensors come back from bytes as they went in, in the same order", () => {
+test("decoded tensors equal the encoded ones, in the same order", () => {
   const bytes = encodeSafetensors(sample, { metadata: { format: "pt", "a\nb": "ü" } });
   assert.equal(bytes.length % 4, 0);
   assert.equal(Number(new DataView(bytes.buffer).getBigUint64(0, true)) % 8, 0, "the data starts at a multiple of 8");
@@ -50,14 +50,14 @@ test("tensors come back from bytes as they went in, in the same order", () => {
   assert.deepEqual(Object.fromEntries(metadata), { format: "pt", "a\nb": "ü" });
 });
 
-test("a blob at an odd place of a larger buffer is read", () => {
+test("a blob at an odd offset of a larger buffer is read", () => {
   const bytes = encodeSafetensors(sample);
   const larger = new Uint8Array(bytes.length + 3);
   larger.set(bytes, 3);
   assert.deepEqual([...parseSafetensors(larger.subarray(3)).tensors], [...sample]);
 });
 
-test("the bytes depend on the order of the tensors only where it is kept", () => {
+test("the bytes depend on the order of the tensors only where the order is kept", () => {
   const reversed = new Map([...sample].reverse());
   assert.notDeepEqual(encodeSafetensors(sample), encodeSafetensors(reversed));
   assert.deepEqual(encodeSafetensors(sample, { order: "name" }), encodeSafetensors(reversed, { order: "name" }));
@@ -115,7 +115,7 @@ test("a missing file, a folder and every truncation are named errors", async () 
   }
 });
 
-test("a file cut after its header was read says where it ends", async () => {
+test("the error for a file that is truncated after its header was read says where it ends", async () => {
   const path = join(folder, "shrinks.safetensors");
   const bytes = encodeSafetensors(sample);
   await writeFile(path, bytes);
@@ -153,7 +153,7 @@ const bad: readonly [name: string, bytes: Uint8Array, message: RegExp][] = [
   ["a gap", blob(`{"a":{${one}:[0,4]},"b":{${one}:[5,9]}}`, new Uint8Array(9)), /"b" starts at byte 5.*after a gap/],
   ["an overlap", blob(`{"a":{${one}:[0,4]},"b":{${one}:[2,6]}}`, new Uint8Array(6)), /"b" starts at byte 2.*inside/],
   ["bytes behind the last", blob(`{"a":{${one}:[0,4]}}`, new Uint8Array(6)), /2 bytes after the last tensor/],
-  ["a name twice", blob(`{"a":{${one}:[0,4]},"\\u0061":{${one}:[4,8]}}`, new Uint8Array(8)), /"a" is there twice/],
+  ["a name twice", blob(`{"a":{${one}:[0,4]},"\\u0061":{${one}:[4,8]}}`, new Uint8Array(8)), /"a" appears twice/],
   ["metadata of numbers", blob('{"__metadata__":{"x":1}}'), /__metadata__ "x" is not a string/],
 ];
 for (const [name, bytes, message] of bad) {

@@ -1,4 +1,4 @@
-/** What packing loses, for any matrix, and what it refuses. */
+/** The error of packing, for any matrix, and the matrices that it refuses. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
@@ -13,7 +13,7 @@ import { NORMAL_FLOAT_TABLES } from "../../../shared/quantization/normal-float.j
 import { pack, unpack } from "../../../shared/quantization/pack.js";
 
 const SHAPE = [6, 96] as const;
-/** Blocks of very different sizes, zeros among them. */
+/** Blocks of very different magnitudes, with zeros. */
 const matrices = fc
   .array(
     fc.tuple(
@@ -29,7 +29,7 @@ const matrices = fc
 
 const largest = (values: Float32Array): number => values.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
 
-test("int4 is off by half a step at most, or by one where a value lies opposite the largest", () => {
+test("the error of int4 is at most half a step, or one step for a value of the opposite sign and largest magnitude", () => {
   fc.assert(
     fc.property(matrices, (values) => {
       const back = unpack("int4", pack("int4", values, SHAPE, "m"), SHAPE);
@@ -51,7 +51,7 @@ test("int4 is off by half a step at most, or by one where a value lies opposite 
   );
 });
 
-test("NormalFloat is off by half the widest gap of its table, but for the rounding of a block's magnitude", () => {
+test("the error of NormalFloat is at most half the widest gap of its table, plus the rounding of a block's magnitude", () => {
   for (const form of ["nf4", "nf3", "nf2"] as const) {
     const table = NORMAL_FLOAT_TABLES[form];
     const gap = Math.max(...table.subarray(1).map((value, i) => value - table[i]!));
@@ -71,7 +71,7 @@ test("NormalFloat is off by half the widest gap of its table, but for the roundi
   }
 });
 
-test("what a table holds comes back as it is, where all blocks have one magnitude", () => {
+test("values of a table are exact where all blocks have one magnitude", () => {
   for (const form of ["nf4", "nf3", "nf2"] as const) {
     const table = NORMAL_FLOAT_TABLES[form];
     const values = Float32Array.from({ length: 256 }, (_, i) => 0.5 * table[i % table.length]!);
@@ -79,13 +79,13 @@ test("what a table holds comes back as it is, where all blocks have one magnitud
   }
 });
 
-test("bits a value: 4.5 of int4, about 4.1 of NF4, 3.1 of NF3, 2.1 of NF2", () => {
+test("bits per value: 4.5 of int4, about 4.1 of NF4, 3.1 of NF3, 2.1 of NF2", () => {
   const shape = [1536, 576];
   const bits = QUANTIZATIONS.map((form) => [form, Number(((8 * packedBytes(form, shape)) / (1536 * 576)).toFixed(2))]);
   assert.deepEqual(Object.fromEntries(bits), { nf4: 4.13, int4: 4.5, nf3: 3.13, nf2: 2.13 });
 });
 
-test("a matrix that is no whole blocks does not fit", () => {
+test("a matrix that is not a number of whole blocks does not fit", () => {
   assert.equal(fitsBlocks("int4", [64, 48]), false);
   assert.equal(fitsBlocks("nf4", [64, 48]), true); // blocks run on from row to row
   assert.equal(fitsBlocks("nf4", [3, 48]), false);

@@ -1,7 +1,12 @@
 /** Half precision and bfloat16 against their definitions, over every bit pattern. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bf16FromFloats, f16FromFloats, floatsFromBF16, floatsFromF16 } from "../../../shared/adapters/halves.js";
+import {
+  bf16FromFloats,
+  f16FromFloats,
+  floatsFromBF16,
+  floatsFromF16,
+} from "../../../shared/adapters/half-precision.js";
 
 const every = Uint16Array.from({ length: 65536 }, (_, i) => i);
 
@@ -32,14 +37,14 @@ for (const { name, widen, narrow, exponentBits, fractionBits } of formats) {
     }
   });
 
-  test(`every ${name} that is a number comes back from its float`, () => {
+  test(`every ${name} that is a number is the same after widening and narrowing`, () => {
     const back = narrow(floats);
     for (const bits of every)
       if (Number.isNaN(floats[bits])) assert.ok(Number.isNaN(widen(back.subarray(bits, bits + 1))[0]));
       else if (back[bits] !== bits) assert.fail(`${bits} came back as ${back[bits]}`);
   });
 
-  test(`floats between two ${name} go to the nearer, halfway to the even one`, () => {
+  test(`floats between two ${name} round to the nearer one, and to the even one at the midpoint`, () => {
     const infinity = ((1 << exponentBits) - 1) << fractionBits;
     const overflow = 2 ** (1 << (exponentBits - 1));
     for (let low = 0; low < infinity; low++) {
