@@ -20,7 +20,7 @@ export function affinity(command: Command): Command {
     .option("--without <name>", "what if this client left; may be given several times", collected)
     .option("--with <name>", "what if this client joined the group; may be given several times", collected)
     .action(async (_: string, run: string, client: string, options: AffinityOptions) => {
-      const { explainRun } = await import("../coordinator/pipeline/explain.js");
+      const { explainRun } = await import("./jobs/explain.js");
       const { explanationText } = await import("../coordinator/stages/explanation.js");
       const { without = [], with: joined = [] } = options;
       const job = { run: resolve(run), client, without, joined, runtime: runtimeOf(options) };

@@ -12,7 +12,7 @@ export function exportCommand(command: Command): Command {
     .addOption(forceOption("files of the folder"))
     .addOption(jsonOption())
     .action(async (run: string, options: OutputOptions & ForceOption & { readonly out: string }) => {
-      const { exportRun } = await import("../coordinator/pipeline/export.js");
+      const { exportRun } = await import("./jobs/export.js");
       const job = { run: resolve(run), out: resolve(options.out), force: options.force === true };
       const result = await runJob(options, (context) => exportRun(job, context));
       await printResult(

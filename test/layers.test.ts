@@ -97,16 +97,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "shared/sketch",
   ],
   "coordinator/grouping": ["coordinator/algebra", "shared/base", "shared/graph", "shared/runtimes"],
-  "coordinator/pipeline": [
-    "coordinator/ensemble",
-    "coordinator/estimation",
-    "coordinator/grouping",
-    "coordinator/methods/kindred",
-    "coordinator/stages",
-    "coordinator/storage",
-    "shared/*",
-    "tasks/*",
-  ],
   "coordinator/events": ["coordinator/storage", "shared/base", "shared/config", "shared/wire"],
   "coordinator/run": ["coordinator/events", "coordinator/roster", "coordinator/storage", "shared/*", "tasks/*"],
   "coordinator/methods": [
@@ -353,7 +343,7 @@ test("negative control: what the table permits, and words that are no imports, p
     ["tasks/evaluate/work.ts", `import type { Work } from "../../client/tasks/work.js";`],
     ["coordinator/rounds/x.ts", `import type { TrainingSpec } from "../../tasks/train-adapter/message.js";`],
     ["client/client.ts", `import { loadClient } from "./data/load.js";`],
-    ["coordinator/pipeline/x.ts", `import { sampleSubsets } from "../estimation/sampler.js";`],
+    ["coordinator/stages/x.ts", `import { sampleSubsets } from "../estimation/sampler.js";`],
     ["client/tuning/x.ts", `// as in: import { a } from "../../coordinator/a.js"\n/* from "../session/session.js" */`],
     ["test/client/data/x.ts", `import { readRows } from "../../../client/data/readers.js";`],
   ];

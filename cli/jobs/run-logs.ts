@@ -2,9 +2,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type EventRecords, type LoggedEvent, readEvents } from "../../coordinator/events/events.js";
 import { logLine } from "../../coordinator/events/follow.js";
-import { readRun } from "../../coordinator/pipeline/state.js";
 import { brief } from "../../shared/base/json.js";
 import { localTime } from "./local-time.js";
+import { readRun } from "./read-run.js";
 
 /** Between two looks for new events. A look at a state of 100,000 events takes less than 1 ms, because positions are its key. */
 const POLL_MS = 500;

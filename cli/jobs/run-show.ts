@@ -1,10 +1,10 @@
 /** The job of `kindred run show`: the condition of a run, by its events. It reads beside a coordinator at work. */
 import { readEvents } from "../../coordinator/events/events.js";
 import { type RunSummary, summarizeRun } from "../../coordinator/events/summary.js";
-import { readRun } from "../../coordinator/pipeline/state.js";
 import { bytes, count, counted, duration, flops, loss, percent } from "../../shared/base/format.js";
 import { oneLine } from "../../shared/base/terminal.js";
 import { localTime } from "./local-time.js";
+import { readRun } from "./read-run.js";
 
 export interface RunCondition extends RunSummary {
   /** SHA-256 of the base model, which all clients have; null before a client enrolled. */

@@ -1,7 +1,14 @@
 /**
- * `kindred affinity explain`: why a client of a finished estimate is where it is, from the sketches in the run's state. Reads the state
- * and changes nothing in it, so that a coordinator at work may be asked about too.
+ * The job of `kindred affinity explain`: explains the group of a client from the sketches in the run's state. It reads the state beside a
+ * coordinator at work and changes nothing in it.
  */
+
+import { EstimatorJudge } from "../../coordinator/estimation/judge.js";
+import { PartitionConstraints } from "../../coordinator/grouping/constraints.js";
+import { ESTIMATE, type StoredEstimate } from "../../coordinator/methods/kindred/estimate.js";
+import { openEstimator } from "../../coordinator/stages/affinities.js";
+import { type Explanation, explainClient, type Question } from "../../coordinator/stages/explain.js";
+import type { StateReader } from "../../coordinator/storage/types.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { brief } from "../../shared/base/json.js";
@@ -9,13 +16,7 @@ import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
 import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
-import { EstimatorJudge } from "../estimation/judge.js";
-import { PartitionConstraints } from "../grouping/constraints.js";
-import { ESTIMATE, type StoredEstimate } from "../methods/kindred/estimate.js";
-import { openEstimator } from "../stages/affinities.js";
-import { type Explanation, explainClient, type Question } from "../stages/explain.js";
-import type { StateReader } from "../storage/types.js";
-import { readRun } from "./state.js";
+import { readRun } from "./read-run.js";
 
 export interface ExplainJob extends Question {
   /** A simulation's folder, or a coordinator's state. */

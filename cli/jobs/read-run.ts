@@ -1,7 +1,8 @@
 /** Opens the state of a run that a user names: a simulation's folder, a coordinator's folder, or the URL of a state. */
+
+import { readState } from "../../coordinator/storage/open.js";
+import type { StateReader } from "../../coordinator/storage/types.js";
 import { KindredError } from "../../shared/base/errors.js";
-import { readState } from "../storage/open.js";
-import type { StateReader } from "../storage/types.js";
 
 /**
  * Reads beside a coordinator that is at work, and changes nothing.

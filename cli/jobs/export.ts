@@ -1,14 +1,14 @@
 /**
- * `kindred export`: a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights. Reads the state and changes
- * nothing in it, also while the run's coordinator is at work.
+ * The job of `kindred export`: writes a run's adapters as folders of PEFT or AdapterHub, and the ensemble's weights. It reads the state
+ * beside a coordinator at work and changes nothing in it.
  */
 import { readdir } from "node:fs/promises";
+import { PUBLISHED, type Published } from "../../coordinator/ensemble/published.js";
 import { writeEnsemble } from "../../shared/adapters/ensemble-folder.js";
 import { parseSafetensors } from "../../shared/adapters/safetensors.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
-import { PUBLISHED, type Published } from "../ensemble/published.js";
-import { readRun } from "./state.js";
+import { readRun } from "./read-run.js";
 
 export interface ExportJob {
   /** A simulation's folder, or a coordinator's state. */
