@@ -10,12 +10,18 @@ import type { RuntimeChoice } from "../shared/runtimes/types.js";
 import { channelCredentials, type SecurityOptions } from "../shared/wire/security.js";
 import { encodeClient } from "./data/encode.js";
 import { loadClient } from "./data/load.js";
+import { type GivenRows, readClient } from "./data/population-file.js";
+import { rowReader } from "./data/rows.js";
+import type { EncodedDataset } from "./data/types.js";
+import type { BaseModel } from "./models/base.js";
 import { openModel } from "./models/open.js";
 import { runSession } from "./session/session.js";
 import { ClientWork } from "./tasks/runner.js";
 import type { ReceivedEnsemble } from "./tasks/work.js";
 import { CompiledGraphs } from "./tuning/compiled-graphs.js";
 import { budgetOf } from "./tuning/memory.js";
+
+export type { GivenRows };
 
 export interface ClientJob {
   readonly coordinator: string;
@@ -25,7 +31,8 @@ export interface ClientJob {
   /** Folder, GGUF file or hub id. */
   readonly model: string;
   readonly quantization: Quantization | "none";
-  readonly data: string;
+  /** Folder or file of rows, or the rows. */
+  readonly data: string | GivenRows;
   /** Longest row in tokens; at most the model's context. */
   readonly maxTokens: number;
   readonly format: RowFormat;
@@ -35,42 +42,77 @@ export interface ClientJob {
   readonly state?: string;
 }
 
-export async function runClient(job: ClientJob, context: JobContext): Promise<void> {
-  const { log, signal } = context;
+/** How a client's run ended. */
+export interface ClientEnd {
+  /** The coordinator's words. */
+  readonly reason: string;
+  /** What the client was given; absent where the run ended without an ensemble for it. */
+  readonly ensemble?: ReceivedEnsemble;
+}
+
+/** A client whose rows and model are sound. */
+export interface OpenedClient {
+  /** Works for the coordinator until the run is over. Once. @throws {KindredError} as `runSession`, `cancelled` */
+  run(): Promise<ClientEnd>;
+}
+
+/** Reads the client's rows and model. @throws {KindredError} what is wrong with them, before the coordinator hears of the client */
+export async function openClient(job: ClientJob, context: JobContext): Promise<OpenedClient> {
   channelCredentials(job.coordinator, job.security); // an address that cannot be dialled is refused before the model is read
-  const rows = await loadClient(job.data, { name: job.name, seed: job.seed, format: job.format });
+  const { name, seed, format, data } = job;
+  const rows =
+    typeof data === "string"
+      ? await loadClient(data, { name, seed, format })
+      : readClient({ where: "data", fields: { ...data, client: name } }, rowReader(format), seed);
   const { base, tokenizer, renderChat } = await openModel(job.model, { ...context, quantization: job.quantization });
   const maxTokens = Math.min(job.maxTokens, base.architecture.context);
   // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
   const dataset = encodeClient(rows, tokenizer, { maxTokens, renderChat });
+  return { run: () => work(job, base, dataset, context) };
+}
+
+async function work(
+  { state, ...job }: ClientJob,
+  base: BaseModel,
+  dataset: EncodedDataset,
+  { log, signal }: JobContext,
+): Promise<ClientEnd> {
   const runtime = await openRuntime(job.runtime);
-  const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(job.runtime.memory, base, log, { trains: true }));
-  const { state } = job;
-  if (state === undefined) log.warn("no --state given: the ensemble that this client is returned will not be kept");
-  const keep = async (folder: string, { adapter, members }: ReceivedEnsemble): Promise<void> => {
-    const weights = [[job.name, members.map(({ weight }) => weight)]] as const;
-    await writeEnsemble(folder, { baseModel: job.model, adapter, members, weights });
-  };
-  const onEnsemble =
-    state === undefined ? {} : { onEnsemble: (ensemble: ReceivedEnsemble) => keep(join(state, "ensemble"), ensemble) };
   try {
+    const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(job.runtime.memory, base, log, { trains: true }));
+    let ensemble: ReceivedEnsemble | undefined;
+    const onEnsemble = async (received: ReceivedEnsemble): Promise<void> => {
+      ensemble = received;
+      if (state === undefined) return;
+      const { adapter, members } = received;
+      const weights = [[job.name, members.map(({ weight }) => weight)]] as const;
+      await writeEnsemble(join(state, "ensemble"), { baseModel: job.model, adapter, members, weights });
+    };
+    const { train, validation, test } = dataset;
     const end = await runSession({
       coordinator: job.coordinator,
       security: job.security,
       name: job.name,
       modelHash: base.hash,
-      rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
-      runner: new ClientWork({ compiledGraphs, dataset: () => dataset, ...onEnsemble }),
+      rows: { train: train.length, validation: validation.length, test: test.length },
+      runner: new ClientWork({ compiledGraphs, dataset: () => dataset, onEnsemble }),
       ...(state === undefined ? {} : { stateDir: state }),
       signal,
       log,
     });
     if (!end.finished) throw new KindredError("cancelled", `the coordinator gave the run up: ${end.reason}`);
-    log.info("run finished", {
-      reason: end.reason,
-      ...(state === undefined ? {} : { ensemble: join(state, "ensemble") }),
-    });
+    return { reason: end.reason, ...(ensemble === undefined ? {} : { ensemble }) };
   } finally {
     await runtime.close();
   }
+}
+
+/** `kindred client`. @throws {KindredError} as `openClient` and `OpenedClient.run` */
+export async function runClient(job: ClientJob, context: JobContext): Promise<void> {
+  const { log } = context;
+  const { state } = job;
+  const client = await openClient(job, context);
+  if (state === undefined) log.warn("no --state given: the ensemble that this client is returned will not be kept");
+  const { reason } = await client.run();
+  log.info("run finished", { reason, ...(state === undefined ? {} : { ensemble: join(state, "ensemble") }) });
 }

@@ -13,12 +13,14 @@ import type { Quantization } from "../shared/quantization/layout.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
 import type { Score } from "../tasks/evaluate/message.js";
-import { EventLog } from "./events/events.js";
+import { EventLog, type RunEventListener } from "./events/events.js";
 import { logReader, progressReader } from "./events/follow.js";
 import { checkSampling } from "./methods/kindred/plan-checks.js";
 import { openRun, type RunOutcome } from "./open-run.js";
 import { type CoordinatorServer, serveCoordinator } from "./server/server.js";
 import { openState } from "./storage/open.js";
+import { strategyOf } from "./strategies/registry.js";
+import type { Strategy } from "./strategies/strategy.js";
 
 export interface CoordinatorJob {
   /** HOST:PORT. Port 0 takes a free one. */
@@ -28,6 +30,10 @@ export interface CoordinatorJob {
   /** File that gets a summary of the result, as JSON, before the clients are told that the run is over. */
   readonly summary?: string;
   readonly security?: SecurityOptions;
+  /** Strategies of the program's own, which `training.strategy: {kind: custom}` names. */
+  readonly strategies?: readonly Strategy[];
+  /** Told of everything that happens in the run. */
+  readonly onEvent?: RunEventListener;
 }
 
 /** A coordinator at work. */
@@ -50,6 +56,7 @@ export async function startCoordinator(
   { log, progress, signal }: JobContext,
 ): Promise<RunningCoordinator> {
   checkSampling(plan, plan.minClients);
+  strategyOf(plan.training.strategy, job.strategies);
   const hash = plan.model === undefined ? undefined : await hashOf(plan.model, plan.base.quantization, signal);
   const runtime = await openRuntime(plan.runtime);
   const closing: (() => Promise<unknown>)[] = [() => runtime.close()];
@@ -63,6 +70,7 @@ export async function startCoordinator(
     closing.push(() => events.flush());
     await events.subscribe(progressReader(progress));
     await events.subscribe(logReader(log));
+    if (job.onEvent !== undefined) await events.subscribe(job.onEvent);
     const server = await serveCoordinator({
       listen: job.listen,
       security: job.security,
@@ -80,6 +88,7 @@ export async function startCoordinator(
       state,
       runtime,
       events,
+      ...(job.strategies === undefined ? {} : { strategies: job.strategies }),
       compare: ["base"],
       model: plan.model ?? null,
       signal,

@@ -14,12 +14,14 @@ import { ClientWork } from "../client/tasks/runner.js";
 import { CompiledGraphs } from "../client/tuning/compiled-graphs.js";
 import { adapterLayout } from "../client/tuning/kinds.js";
 import { budgetOf } from "../client/tuning/memory.js";
-import { EventLog } from "../coordinator/events/events.js";
+import { EventLog, type RunEventListener } from "../coordinator/events/events.js";
 import { logReader, progressReader } from "../coordinator/events/follow.js";
 import { checkGrouping, checkSampling } from "../coordinator/methods/kindred/plan-checks.js";
 import { openRun, type RunOutcome } from "../coordinator/open-run.js";
 import { serveCoordinator } from "../coordinator/server/server.js";
 import { openState } from "../coordinator/storage/open.js";
+import { strategyOf } from "../coordinator/strategies/registry.js";
+import type { Strategy } from "../coordinator/strategies/strategy.js";
 import { FULL } from "../shared/adapters/settings.js";
 import { asset } from "../shared/base/assets.js";
 import { writeAtomically } from "../shared/base/atomic.js";
@@ -50,6 +52,12 @@ export interface SimulationRun extends JobContext {
   readonly memory?: number;
   /** The command that makes this run again, for the report. */
   readonly command?: string;
+  /** The clients' rows, in place of those that the plan names. */
+  readonly population?: Population;
+  /** Strategies of the program's own, which `training.strategy: {kind: custom}` names. */
+  readonly strategies?: readonly Strategy[];
+  /** Told of everything that happens in the run. */
+  readonly onEvent?: RunEventListener;
   /** Groups to train instead of those found. */
   readonly partition?: readonly (readonly string[])[];
 }
@@ -172,13 +180,14 @@ async function claim(
 /** What of the configuration does not fit this model or so many clients, said before any client works for it. */
 function checkPlan(
   plan: SimulationPlan,
-  { source }: SimulationRun,
+  { source, strategies }: SimulationRun,
   { clients }: Population,
   { base }: OpenedModel,
 ): void {
   try {
     adapterLayout(base, plan.adapter);
     if (plan.compare.includes("full")) adapterLayout(base, FULL);
+    strategyOf(plan.training.strategy, strategies);
     checkSampling(plan, clients.length);
     checkGrouping(
       plan,
@@ -217,6 +226,7 @@ async function federate(
     // Hundreds of clients come and go in one process: who enrolled is of interest only where something is wrong.
     const log = detailsOf(run.log);
     await events.subscribe(logReader(log));
+    if (run.onEvent !== undefined) await events.subscribe(run.onEvent);
     const server = await serveCoordinator({ listen: "127.0.0.1:0", state, events, modelHash: base.hash, log });
     closing.push(() => server.close());
     const cohort = startClients(plan, population, server.address, {
@@ -233,6 +243,7 @@ async function federate(
       state,
       runtime,
       events,
+      ...(run.strategies === undefined ? {} : { strategies: run.strategies }),
       compare: plan.compare,
       model: plan.model,
       partition: run.partition,

@@ -16,6 +16,13 @@ export interface ClientLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+/** One client's rows as code gives them, per split. A split that is absent is drawn from the training rows by the seed. */
+export interface GivenRows {
+  readonly train: readonly unknown[];
+  readonly validation?: readonly unknown[];
+  readonly test?: readonly unknown[];
+}
+
 /** Other names that are in use for our splits. Silently ignored, the rows would be drawn anew from the training rows. */
 const OTHER_SPLIT_NAMES: Readonly<Record<string, Split>> = {
   training: "train",

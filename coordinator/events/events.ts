@@ -140,12 +140,12 @@ function nameOf(event: RunEvent): readonly (string | number)[] {
 }
 
 /** What reads the stream. @param live false for an event that was stored before the subscription */
-export type EventListener = (event: LoggedEvent, live: boolean) => void;
+export type RunEventListener = (event: LoggedEvent, live: boolean) => void;
 
 /** Stores events in their order of emission, and gives each stored event to every subscriber once. */
 export class EventLog implements EventSink {
   private waiting: { key: string; at: number; json: string }[] = [];
-  private readonly listeners = new Set<EventListener>();
+  private readonly listeners = new Set<RunEventListener>();
   private writing: Promise<void> = Promise.resolve();
   private repeats = 0;
   private failure: unknown;
@@ -170,7 +170,7 @@ export class EventLog implements EventSink {
    * Gives `listener` all stored events, and then each new one.
    * @returns ends the subscription
    */
-  async subscribe(listener: EventListener): Promise<() => void> {
+  async subscribe(listener: RunEventListener): Promise<() => void> {
     const replay = async (): Promise<void> => {
       for await (const event of readEvents(this.records)) {
         listener(event, false);

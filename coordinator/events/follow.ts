@@ -1,13 +1,13 @@
 /** Readers of the event stream for a person: bars of progress, and lines of a log. They change nothing. */
 import type { Logger } from "../../shared/base/log.js";
 import type { Progress, Stage } from "../../shared/base/progress.js";
-import type { EventInfo, EventListener, LoggedEvent } from "./events.js";
+import type { EventInfo, LoggedEvent, RunEventListener } from "./events.js";
 
 /**
  * Shows the stages of a run. Stages that ended before the subscription are not shown again, and the one under way goes on from where
  * it was.
  */
-export function progressReader(progress: Progress): EventListener {
+export function progressReader(progress: Progress): RunEventListener {
   const stages = new Map<string, { readonly total: number; done: number; shown?: { stage: Stage; done: number } }>();
   const show = (name: string, info?: EventInfo): void => {
     const entry = stages.get(name);
@@ -84,7 +84,7 @@ export function logLine(event: LoggedEvent): LogLine {
 }
 
 /** Writes each event that happens from now on to a log. */
-export function logReader(log: Logger): EventListener {
+export function logReader(log: Logger): RunEventListener {
   return (event, live) => {
     if (!live) return;
     const [level, message, fields] = logLine(event);

@@ -1,15 +1,15 @@
 /**
  * A family of models of your own: blocks of causal attention alone, one key and value head, no norm inside a block. Its folders hold
- * config.json with `"model_type": "attention_only"` and weights under the names below. Run with such a model:
- *
- *     node family.ts simulate.yaml runs/mine
+ * config.json with `"model_type": "attention_only"`, weights under the names below, and a tokenizer.
  */
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import {
   type AdapterHooks,
   type Architecture,
   adaptedLinears,
   attend,
   causalMask,
+  DEMO_MODEL,
   defineFamily,
   Fields,
   type GraphBuilder,
@@ -22,6 +22,7 @@ import {
   simulate,
   type Value,
   type WeightOf,
+  writeSafetensors,
 } from "kindred";
 
 const EMBEDDING = "embed.weight";
@@ -84,5 +85,36 @@ export function attentionOnly(json: Readonly<Record<string, unknown>>, file: str
 
 defineFamily({ modelType: "attention_only", read: attentionOnly });
 
-const [config = "simulate.yaml", out = "runs/family"] = process.argv.slice(2);
-await simulate(config, { out });
+// A model of this family with weights that no training has seen, and the demo's tokenizer.
+const config = {
+  model_type: "attention_only",
+  hidden_size: 32,
+  num_attention_heads: 4,
+  num_hidden_layers: 2,
+  vocab_size: 451,
+  max_position_embeddings: 64,
+};
+const folder = "attention-only";
+await mkdir(folder, { recursive: true });
+await writeFile(`${folder}/config.json`, JSON.stringify(config));
+for (const file of ["tokenizer.json", "tokenizer_config.json"])
+  await copyFile(`${DEMO_MODEL}/${file}`, `${folder}/${file}`);
+const weights = [...attentionOnly(config, "config.json").weights].map(([name, shape], w) => {
+  const size = shape.reduce((product, dim) => product * dim, 1);
+  const data = Float32Array.from({ length: size }, (_, i) => 0.3 * Math.sin(1 + i * (w + 1.7)));
+  return [name, { shape, data }] as const;
+});
+await writeSafetensors(`${folder}/model.safetensors`, new Map(weights));
+
+const rows = (completion: string) =>
+  Array.from({ length: 8 }, (_, i) => ({ prompt: `Room ${i}: the lamp is broken. Desk:`, completion }));
+const report = await simulate({
+  model: folder,
+  population: [
+    { client: "harbour", train: rows(" north") },
+    { client: "castle", train: rows(" south") },
+  ],
+  training: { epochs: 4, learningRate: 0.03 },
+  compare: ["base"],
+});
+console.log(report.methods.base?.mean.loss, report.methods.kindred?.mean.loss);

@@ -1,9 +1,5 @@
-/**
- * A format of files of your own: tab-separated values, a prompt and its completion per line. Run with your data:
- *
- *     node reader.ts simulate.yaml runs/mine
- */
-import { defineReader, readLines, simulate } from "kindred";
+/** A file format of your own: tab-separated values, one prompt and its completion per line. */
+import { DEMO_MODEL, defineReader, readLines, simulate } from "kindred";
 
 defineReader({
   name: "tsv",
@@ -18,6 +14,14 @@ defineReader({
   },
 });
 
-// From here on, folders and files in simulate.yaml's `population` may hold train.tsv, validation.tsv and test.tsv.
-const [config = "simulate.yaml", out = "runs/tsv"] = process.argv.slice(2);
-await simulate(config, { out });
+// From here on, the folders of a population may hold train.tsv, validation.tsv and test.tsv.
+const report = await simulate({
+  model: DEMO_MODEL,
+  population: [
+    { name: "harbour", data: "harbour" },
+    { name: "castle", data: "castle" },
+  ],
+  training: { epochs: 2, learningRate: 0.03 },
+  compare: ["base"],
+});
+console.log(report.groups, report.methods.base?.mean.loss, report.methods.kindred?.mean.loss);

@@ -92,51 +92,82 @@ function checkFormat({ template, completion, choices }: RowFormat, where: string
   }
 }
 
-/**
- * The plan of `kindred simulate`.
- * @throws {KindredError} `not_found`, `invalid_config` with one line that names `file:LINE`, field and value
- */
-export async function loadSimulationConfig(file: string): Promise<SimulationPlan> {
-  const options = await readConfig(file, simulationSchema);
-  const base = dirname(resolve(file));
+/** Where options come from, for paths and messages. */
+interface Origin {
+  /** Folder that relative paths start from. */
+  readonly base: string;
+  /** Names the origin in messages. */
+  readonly where: string;
+}
+
+function simulationOf(options: Simulation, title: string, { base, where }: Origin): SimulationPlan {
   const { template, completion, choices, label, population, ...rest } = options;
   const format = formatOf({ template, completion, choices, label });
-  if (typeof population === "string") checkFormat(format, file);
+  if (typeof population === "string") checkFormat(format, where);
   const names = new Set<string>();
   const clients = (list: Exclude<typeof population, string>): PlannedClient[] =>
     list.map(({ name, data, group, ...own }, index) => {
-      const where = `${file}: population[${index}]`;
+      const entry = `${where}: population[${index}]`;
       if (names.has(name))
         throw invalid(
-          `${where}.name`,
+          `${entry}.name`,
           `used twice; expected a name of its own, got ${JSON.stringify(name)}; rename one client`,
         );
       names.add(name);
       const merged = mergeFormats(format, formatOf(own));
-      checkFormat(merged, where);
+      checkFormat(merged, entry);
       return { name, data: resolve(base, data), format: merged, ...(group === undefined ? {} : { group }) };
     });
   return freeze({
     ...rest,
-    title: options.title ?? basename(file, extname(file)),
-    model: resolveModel(options.model, base, `${file}: model`),
+    title: options.title ?? title,
+    model: resolveModel(options.model, base, `${where}: model`),
     population: typeof population === "string" ? resolve(base, population) : clients(population),
     format,
   }) as SimulationPlan;
 }
 
 /**
- * The plan of options that code gives. Model and population are absolute paths, or the model is an id of the hub.
- * @throws {KindredError} `invalid_config` naming the field
+ * The plan of `kindred simulate`.
+ * @throws {KindredError} `not_found`, `invalid_config` with one line that names `file:LINE`, field and value
  */
-export function simulationPlan(options: z.input<typeof simulationSchema> & { readonly title: string }): SimulationPlan {
-  const parsed = simulationSchema.safeParse(options);
-  if (!parsed.success) {
-    const [first] = mistakesOf(simulationSchema, parsed.error.issues, options);
-    throw invalid("options", first?.message ?? "not those of a simulation");
+export async function loadSimulationConfig(file: string): Promise<SimulationPlan> {
+  const options = await readConfig(file, simulationSchema);
+  return simulationOf(options, basename(file, extname(file)), { base: dirname(resolve(file)), where: file });
+}
+
+/** A simulation's options as code gives them. */
+export type SimulationOptions = z.input<typeof simulationSchema>;
+/** A coordinator's options as code gives them. */
+export type CoordinatorOptions = z.input<typeof coordinatorSchema>;
+
+/** Options of code start at the working directory. */
+const here = (): Origin => ({ base: process.cwd(), where: "options" });
+
+function parsed<S extends z.ZodType>(schema: S, options: unknown): z.output<S> {
+  const result = schema.safeParse(options);
+  if (result.success) return result.data;
+  const [first] = mistakesOf(schema, result.error.issues, options);
+  throw invalid("options", first?.message ?? result.error.message);
+}
+
+/**
+ * The plan of options that code gives. Relative paths start from the working directory.
+ * @throws {KindredError} `not_found`, `invalid_config` naming the field
+ */
+export function simulationPlan(options: SimulationOptions): SimulationPlan {
+  return simulationOf(parsed(simulationSchema, options), "Simulation", here());
+}
+
+function coordinatorOf({ model, ...rest }: Coordinator, { base, where }: Origin): CoordinatorPlan {
+  if (model === undefined && rest.base.quantization !== "none") {
+    throw invalid(
+      `${where}: base.quantization`,
+      "needs model, since the clients' quantized models are checked against it; expected model beside it; add model, or " +
+        "leave the choice to the clients' --quantization",
+    );
   }
-  const { template, completion, choices, label, ...rest } = parsed.data;
-  return freeze({ ...rest, format: formatOf({ template, completion, choices, label }) }) as SimulationPlan;
+  return freeze({ ...rest, ...(model === undefined ? {} : { model: resolveModel(model, base, `${where}: model`) }) });
 }
 
 /**
@@ -144,16 +175,12 @@ export function simulationPlan(options: z.input<typeof simulationSchema> & { rea
  * @throws {KindredError} as `loadSimulationConfig`
  */
 export async function loadCoordinatorConfig(file: string): Promise<CoordinatorPlan> {
-  const { model, ...rest } = await readConfig(file, coordinatorSchema);
-  const base = dirname(resolve(file));
-  if (model === undefined && rest.base.quantization !== "none") {
-    throw invalid(
-      `${file}: base.quantization`,
-      "needs model, since the clients' quantized models are checked against it; expected model beside it; add model, or " +
-        "leave the choice to the clients' --quantization",
-    );
-  }
-  return freeze({ ...rest, ...(model === undefined ? {} : { model: resolveModel(model, base, `${file}: model`) }) });
+  return coordinatorOf(await readConfig(file, coordinatorSchema), { base: dirname(resolve(file)), where: file });
+}
+
+/** The plan of options that code gives. @throws {KindredError} as `simulationPlan` */
+export function coordinatorPlan(options: CoordinatorOptions): CoordinatorPlan {
+  return coordinatorOf(parsed(coordinatorSchema, options), here());
 }
 
 const SCHEMAS = { simulate: simulationSchema, coordinator: coordinatorSchema } as const;

@@ -11,7 +11,7 @@ import { silentLog } from "../../shared/base/log.js";
 import { silentProgress } from "../../shared/base/progress.js";
 import { simulationPlan } from "../../shared/config/config.js";
 import { DEMO_OPTIONS } from "../demo/demo.js";
-import { DEMO_MODEL } from "../demo/pretrain.js";
+import { DEMO_MODEL } from "../demo/demo-model.js";
 import { plantedPopulation, populationLines } from "../population/planted.js";
 import { runSimulation } from "../simulate.js";
 

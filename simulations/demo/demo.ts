@@ -10,7 +10,7 @@ import { simulationPlan } from "../../shared/config/config.js";
 import { plantedPopulation, populationLines } from "../population/planted.js";
 import type { Report } from "../report/types.js";
 import { runSimulation } from "../simulate.js";
-import { DEMO_MODEL } from "./pretrain.js";
+import { DEMO_MODEL } from "./demo-model.js";
 
 /** What the demo sets beside model and population; the scenarios on the same population use it too. */
 export const DEMO_OPTIONS: Partial<Parameters<typeof simulationPlan>[0]> = {

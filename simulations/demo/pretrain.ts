@@ -18,7 +18,6 @@ import { trainingFeeds } from "../../client/tuning/batches.js";
 import { adamwGraph, fullTrainingGraph } from "../../client/tuning/graphs.js";
 import { learningRateAt, type Schedule } from "../../client/tuning/training.js";
 import { writeSafetensors } from "../../shared/adapters/safetensors.js";
-import { asset } from "../../shared/base/assets.js";
 import { writeAtomically } from "../../shared/base/atomic.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { createLog, type Logger } from "../../shared/base/log.js";
@@ -26,10 +25,8 @@ import { SeededRng } from "../../shared/base/random.js";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import type { HostTensor, ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
 import { corpus } from "./corpus.js";
+import { DEMO_MODEL } from "./demo-model.js";
 import { demoTokenizer } from "./tokenizer.js";
-
-/** Where the demo's model lies in the package. */
-export const DEMO_MODEL: string = asset("simulations", "demo", "model");
 
 /** config.json. @param vocabulary tokens of the tokenizer */
 export function demoConfig(vocabulary: number): Record<string, unknown> {

@@ -3,7 +3,7 @@
  * and checked at once, so that a mistake in the last client's data is known before the first client is trained.
  */
 import { type LoadOptions, loadClient } from "../../client/data/load.js";
-import { checkName, groupOf, readClient, readClientLines } from "../../client/data/population-file.js";
+import { checkName, type GivenRows, groupOf, readClient, readClientLines } from "../../client/data/population-file.js";
 import { rowReader, show } from "../../client/data/rows.js";
 import type { ClientRows } from "../../client/data/types.js";
 import { KindredError } from "../../shared/base/errors.js";
@@ -18,6 +18,13 @@ export interface PopulationEntry {
   /** The planted group, where it is known. */
   readonly group?: string | undefined;
   readonly format?: RowFormat | undefined;
+}
+
+/** One client as code gives it. Each row has the form of a row of a file. */
+export interface ClientData extends GivenRows {
+  readonly client: string;
+  /** The planted group, where it is known. */
+  readonly group?: string;
 }
 
 export interface PlantedGroups {
@@ -56,6 +63,11 @@ class Members {
     this.clients.push(client);
     this.groups.push(group);
   }
+
+  population(where: string): Population {
+    const planted = plantedOf(this.clients, this.groups, where);
+    return planted === undefined ? { clients: this.clients } : { clients: this.clients, planted };
+  }
 }
 
 /**
@@ -83,9 +95,19 @@ export async function loadPopulation(
     }
     if (members.clients.length === 0) throw fail("population", "lists no clients");
   }
-  const { clients, groups } = members;
-  const planted = plantedOf(clients, groups, typeof population === "string" ? population : "population");
-  return planted === undefined ? { clients } : { clients, planted };
+  return members.population(typeof population === "string" ? population : "population");
+}
+
+/** A population given as rows. @throws {KindredError} `invalid_data` naming client, split and row */
+export function populationOf(given: readonly ClientData[], { seed, format = {} }: LoadOptions): Population {
+  const members = new Members();
+  const read = rowReader(format);
+  for (const [index, client] of given.entries()) {
+    const line = { where: `population[${index}]`, fields: client as unknown as Readonly<Record<string, unknown>> };
+    members.add(readClient(line, read, seed), groupOf(line), line.where);
+  }
+  if (members.clients.length === 0) throw fail("population", "holds no clients; give at least one");
+  return members.population("population");
 }
 
 function plantedOf(

@@ -13,8 +13,12 @@ export interface OpenedPopulation {
 }
 
 /** @throws {KindredError} what reading the rows and the model throws */
-export async function openPopulation(plan: SimulationPlan, context: JobContext): Promise<OpenedPopulation> {
-  const population = await loadPopulation(plan.population, { seed: plan.seed, format: plan.format });
+export async function openPopulation(
+  plan: SimulationPlan,
+  context: JobContext & { readonly population?: Population },
+): Promise<OpenedPopulation> {
+  const { seed, format } = plan;
+  const population = context.population ?? (await loadPopulation(plan.population, { seed, format }));
   const model = await openModel(plan.model, { ...context, quantization: plan.base.quantization });
   return { population, model };
 }

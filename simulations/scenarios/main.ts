@@ -9,7 +9,7 @@ import { reportError, runJob, wantsColour } from "../../cli/process.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { DEMO_OPTIONS } from "../demo/demo.js";
-import { DEMO_MODEL } from "../demo/pretrain.js";
+import { DEMO_MODEL } from "../demo/demo-model.js";
 import { plantedPopulation, populationLines } from "../population/planted.js";
 import { terminalReport } from "../report/terminal.js";
 import type { Report } from "../report/types.js";

@@ -306,7 +306,7 @@ test("a run of more clients than may enrol is refused when the configuration is 
   const planned = (clients: number) =>
     simulationPlan({
       title: "t",
-      model: "m",
+      model: "owner/m",
       population: Array.from({ length: clients }, (_, at) => ({ name: `c${at}`, data: "d" })),
     });
   assert.equal(planned(MAX_CLIENTS).population.length, MAX_CLIENTS);

@@ -12,7 +12,7 @@ import { silentLog } from "../../../shared/base/log.js";
 import { silentProgress } from "../../../shared/base/progress.js";
 import { simulationPlan } from "../../../shared/config/config.js";
 import { DEMO_OPTIONS, runDemo } from "../../../simulations/demo/demo.js";
-import { DEMO_MODEL } from "../../../simulations/demo/pretrain.js";
+import { DEMO_MODEL } from "../../../simulations/demo/demo-model.js";
 import { plantedPopulation, populationLines } from "../../../simulations/population/planted.js";
 import { runSimulation } from "../../../simulations/simulate.js";
 

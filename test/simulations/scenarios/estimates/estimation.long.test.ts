@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
 import { DEMO_OPTIONS } from "../../../../simulations/demo/demo.js";
-import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
+import { DEMO_MODEL } from "../../../../simulations/demo/demo-model.js";
 import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
 import type { Agreement } from "../../../../simulations/scenarios/estimates/agreement.js";
 import { computationSavedStudy } from "../../../../simulations/scenarios/estimates/computation-saved.js";

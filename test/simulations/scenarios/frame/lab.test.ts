@@ -6,7 +6,7 @@ import test from "node:test";
 import { silentLog } from "../../../../shared/base/log.js";
 import { silentProgress } from "../../../../shared/base/progress.js";
 import { simulationPlan } from "../../../../shared/config/config.js";
-import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
+import { DEMO_MODEL } from "../../../../simulations/demo/demo-model.js";
 import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
 import { Lab } from "../../../../simulations/scenarios/frame/lab.js";
 

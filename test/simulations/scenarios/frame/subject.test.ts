@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
+import { DEMO_MODEL } from "../../../../simulations/demo/demo-model.js";
 import { planOf, type Subject } from "../../../../simulations/scenarios/frame/subject.js";
 import { studyFolder } from "../../../support/studies.js";
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import test from "node:test";
-import { DEMO_MODEL } from "../../../../simulations/demo/pretrain.js";
+import { DEMO_MODEL } from "../../../../simulations/demo/demo-model.js";
 import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
 import { MEASUREMENTS } from "../../../../simulations/scenarios/frame/measurements.js";
 import { distortionStudy } from "../../../../simulations/scenarios/gradients/distortion.js";
