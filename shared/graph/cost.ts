@@ -1,4 +1,4 @@
-/** Counts the work of a graph from its nodes. */
+/** Counts the operations of a graph from its nodes. */
 import { type Bindings, bind, product, resolve } from "./dims.js";
 import type { Graph } from "./graph.js";
 
@@ -6,7 +6,7 @@ import type { Graph } from "./graph.js";
 export function bindFeeds(graph: Graph, shapes: Readonly<Record<string, readonly number[]>>): Bindings {
   const bindings: Record<string, number> = {};
   const inputs = Object.entries(graph.inputs);
-  // A product is checked once its symbols are bound, wherever its input stands.
+  // Products last: their symbols are bound then, whatever the order of inputs.
   const isProduct = ([, { shape }]: (typeof inputs)[number]): boolean => shape.some((dim) => `${dim}`.includes("*"));
   for (const [name, value] of [...inputs.filter((input) => !isProduct(input)), ...inputs.filter(isProduct)]) {
     const given = shapes[name];
@@ -15,7 +15,7 @@ export function bindFeeds(graph: Graph, shapes: Readonly<Record<string, readonly
   return bindings;
 }
 
-/** Floating-point operations of one run: 2 m n k a matrix product, 1 an element elsewhere (moves count nothing). */
+/** Floating-point operations of one run: 2 m n k per matrix product, a few per element elsewhere; moves count as 0. */
 export function flops(graph: Graph, bindings: Bindings): number {
   let count = 0;
   for (const { op, inputs, output } of graph.nodes) {

@@ -1,6 +1,6 @@
 /**
- * Dimensions of shapes: a number, or a product of a number and symbols such as "B" or "8*B*T" that a run's feeds bind.
- * One compiled graph then serves every batch size and sequence length.
+ * Dimensions of shapes: a number, or a product of a number and symbols, such as "B" or "8*B*T", whose values come from a run's feeds. So
+ * one compiled graph serves every batch size and sequence length.
  */
 import { KindredError } from "../base/errors.js";
 
@@ -53,28 +53,30 @@ export function quotient(a: Dim, b: Dim): Dim {
   return format({ factor: over.factor / under.factor, symbols });
 }
 
-/** The symbols of a dimension, repeated as often as they occur; with its integer factor. */
+/** The integer factor and the symbols of a dimension; a symbol that occurs twice is listed twice. */
 export function factors(dim: Dim): Product {
   return parse(dim);
 }
 
-/** The number that a dimension has under the bindings. */
+/** The value of a dimension. @throws {KindredError} `shape_mismatch` for a symbol without a binding */
 export function resolve(dim: Dim, bindings: Bindings): number {
   const { factor, symbols } = parse(dim);
   let value = factor;
   for (const symbol of symbols) {
     const bound = bindings[symbol];
-    if (bound === undefined) throw new KindredError("shape_mismatch", `no feed binds the dimension ${symbol}`);
+    if (bound === undefined)
+      throw new KindredError("shape_mismatch", `the dimension ${symbol} has no value; no feed has it`);
     value *= bound;
   }
   return value;
 }
 
+/** Whether two shapes are equal. */
 export function sameShape(a: Shape, b: Shape): boolean {
   return a.length === b.length && a.every((dim, axis) => dim === b[axis]);
 }
 
-/** The shape of an elementwise operation on both, by numpy's broadcasting. @throws {KindredError} `shape_mismatch` */
+/** The shape of an elementwise operation on both, by the rules of numpy's broadcasting. @throws {KindredError} `shape_mismatch` */
 export function broadcast(a: Shape, b: Shape): Dim[] {
   const rank = Math.max(a.length, b.length);
   const out: Dim[] = [];

@@ -1,16 +1,17 @@
 /**
- * Reverse-mode differentiation: appends to the graph the nodes of the backward pass. Only nodes between the wanted values and
- * the output are visited, so nothing is computed below the first adapted layer.
+ * Reverse-mode differentiation: appends the nodes of the backward pass to the graph. Only nodes between `wrt` and the output are
+ * visited, so nothing is computed below the first adapted layer.
  */
 import { KindredError } from "../base/errors.js";
 import { type Dim, type Shape, sameShape } from "./dims.js";
 import type { GraphBuilder, Node, Value } from "./graph.js";
+import { Recomputation } from "./recomputation.js";
 
 /**
  * Gradients of a scalar with respect to `wrt`, as values of the same graph; zeros where there is no path.
- * @param checkpoints in the order of building. What follows from one of them up to the next (layers, where they are what goes
- *   into layers) is not kept for the backward pass but computed a second time, from the checkpoint, when the backward pass is
- *   there (Chen et al. 2016): memory of one such stretch instead of all, for the time of another forward pass
+ * @param checkpoints in the order of building, for instance the inputs of layers. Values between one checkpoint and the next are not
+ *   kept for the backward pass but recomputed from the checkpoint (Chen et al. 2016): memory of one segment instead of all, for the
+ *   time of another forward pass
  * @throws {KindredError} `shape_mismatch` unless `output` is a scalar
  */
 export function gradients(
@@ -36,8 +37,8 @@ export function gradients(
   }
   const adjoint = new Map<number, Value>();
   const contribute = (to: Value, grad: Value): void => {
-    const sofar = adjoint.get(to.id);
-    adjoint.set(to.id, sofar === undefined ? grad : g.add(sofar, grad));
+    const before = adjoint.get(to.id);
+    adjoint.set(to.id, before === undefined ? grad : g.add(before, grad));
   };
   const slices = new Map<number, Piece[]>();
   const adjointOf = (value: Value): Value | undefined => {
@@ -47,7 +48,7 @@ export function gradients(
     return adjoint.get(value.id);
   };
   const targets = new Set(wrt.map((value) => value.id));
-  const again = new Recomputation(g, checkpoints);
+  const recomputation = new Recomputation(g, checkpoints);
   if (depends.has(output.id)) adjoint.set(output.id, g.scalar(1));
   for (const node of forward.reverse()) {
     const grad = adjointOf(node.output);
@@ -59,57 +60,12 @@ export function gradients(
       slices.set(id, [...(slices.get(id) ?? []), { axis: node.op.axis, start: node.op.start, grad }]);
       continue;
     }
-    backward(g, again.node(node, grad), grad, (position, make) => {
+    backward(g, recomputation.node(node, grad), grad, (position, make) => {
       const input = node.inputs[position] as Value;
       if (depends.has(input.id)) contribute(input, make());
     });
   }
   return wrt.map((value) => adjointOf(value) ?? g.zeros(value.shape));
-}
-
-/** Computes what lies between checkpoints a second time. */
-class Recomputation {
-  /** Of each checkpoint but the last: itself, once the backward pass has come to what follows from it. */
-  private readonly starts: (Value | undefined)[] = [];
-  /** Values computed again, by the ids of the first ones; what depends on no checkpoint stands for itself. */
-  private readonly made = new Map<number, Value>();
-
-  constructor(
-    private readonly g: GraphBuilder,
-    private readonly checkpoints: readonly Value[],
-  ) {}
-
-  /** A node of the forward pass as its backward rule shall see it. @param grad of its output */
-  node(node: Node, grad: Value): Node {
-    const at = this.stretch(node.output.id);
-    if (at === undefined) return node;
-    this.starts[at] ??= this.g.after(this.checkpoints[at] as Value, grad);
-    return {
-      op: node.op,
-      inputs: node.inputs.map((input) => this.value(at, input)),
-      output: this.value(at, node.output),
-    };
-  }
-
-  /** The checkpoint that a value follows from, if another one comes behind it. */
-  private stretch(id: number): number | undefined {
-    const next = this.checkpoints.findIndex((checkpoint) => checkpoint.id >= id);
-    return next > 0 ? next - 1 : undefined;
-  }
-
-  private value(at: number, value: Value): Value {
-    const start = this.checkpoints[at] as Value;
-    if (value.id === start.id) return this.starts[at] as Value;
-    if (value.id < start.id) return value;
-    const there = this.made.get(value.id);
-    if (there !== undefined) return there;
-    const { op, inputs } = this.g.at(value.id);
-    const late = inputs.map((input) => this.value(at, input));
-    const same = late.every((input, i) => input === inputs[i]);
-    const made = same ? value : this.g.push(op, late, value.shape, value.dtype);
-    this.made.set(value.id, made);
-    return made;
-  }
 }
 
 /** The gradient of one slice of a value. */
@@ -120,8 +76,8 @@ interface Piece {
 }
 
 /**
- * Gradients of slices as gradients of the whole: side by side where they do not overlap, for a vector of two hundred tensors
- * would otherwise be padded and added two hundred times (0.4 s of a step of 135 M parameters' LoRA); each padded where they do.
+ * Gradients of slices as gradients of the whole value: concatenated where they do not overlap, otherwise each padded. A vector of two
+ * hundred tensors would else be padded and added two hundred times (0.4 s per step of a LoRA of 135 M parameters).
  */
 function joined(g: GraphBuilder, whole: Value, pieces: readonly Piece[]): Value[] {
   const axis = pieces[0]!.axis;
@@ -164,8 +120,8 @@ function unbroadcast(g: GraphBuilder, grad: Value, shape: Shape): Value {
 }
 
 /**
- * Splits a gradient that is something times a factor a row: behind the product with which it goes on, its rows are as wide as
- * those of `a`. Worth a pass over all logits, [S, V], where the loss weighs its tokens.
+ * Splits a gradient that is a product with one factor per row. The factor is then applied after the next matrix product, whose rows
+ * are as wide as those of `a`: this saves a pass over all logits, [S, V], where the loss weights its tokens.
  */
 function rowFactor(g: GraphBuilder, grad: Value, a: Value): { rows: Value; factor?: Value } {
   const { op, inputs } = g.at(grad.id);
@@ -182,8 +138,10 @@ function average(g: GraphBuilder, value: Value): Value {
   return g.scale(g.sum(value, [last], true), 1 / (value.shape[last] as number));
 }
 
+/** Adds a gradient to an operand, if one is needed. */
 type To = (position: number, make: () => Value) => void;
 
+/** The rule of each operation: gradients of its operands from the gradient of its output. */
 function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to: To): void {
   const [a, b] = inputs as [Value, Value];
   const fit = (value: Value, like: Value): Value => unbroadcast(g, value, like.shape);
@@ -193,7 +151,7 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
     case "constant":
     case "zeros":
     case "step":
-    case "slice": // gathered, and joined once all are there
+    case "slice": // collected by `gradients` and concatenated
       return;
     case "add":
       to(0, () => fit(grad, a));
@@ -249,7 +207,7 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
       to(0, () => g.mul(grad, g.step(a)));
       return;
     case "silu":
-      // y' = s + y (1 - s) with s = sigmoid(x): in four passes over the array.
+      // y' = s + y (1 - s) with s = sigmoid(x): four passes over the array.
       to(0, () => {
         const passed = g.mul(grad, g.sigmoid(a));
         return g.add(passed, g.mul(g.sub(grad, passed), output));
@@ -310,7 +268,7 @@ function backward(g: GraphBuilder, { op, inputs, output }: Node, grad: Value, to
       });
       return;
     case "rotary":
-      // A rotation's transpose turns back.
+      // The transpose of a rotation is the inverse rotation.
       to(0, () => g.rotary(grad, b, g.neg(inputs[2] as Value), op));
       return;
     case "matmul": {

@@ -1,97 +1,21 @@
 /**
- * A typed graph of tensor operations with shape inference. It knows no runtime and no language model: a runtime executes the
- * nodes, `gradients` derives a backward pass that consists of the same nodes, `flops` counts them.
+ * A typed graph of tensor operations with shape inference. It knows no runtime and no language model: a runtime executes the nodes,
+ * `gradients` derives a backward pass of the same operations, `flops` counts them.
  *
- * A `GraphBuilder` appends nodes in topological order; `build` names the outputs and drops what they do not need.
+ * A `GraphBuilder` appends nodes in topological order. `build` names the outputs and drops nodes that no output needs.
  */
 import { KindredError } from "../base/errors.js";
-import { fitsBlocks, type PackedForm } from "../quantization/layout.js";
+import { fitsBlocks } from "../quantization/layout.js";
 import { broadcast, type Dim, product, quotient, type Shape, sameShape } from "./dims.js";
+import type { DType, Graph, Node, Op, UnaryKind, Value, WeightSource } from "./nodes.js";
 
-/** float32 everywhere but for indices. */
-export type DType = "float32" | "int32";
-
-export interface Value {
-  readonly id: number;
-  readonly dtype: DType;
-  readonly shape: Shape;
-}
-
-/** Where a frozen weight lies: raw little-endian float32, row-major; or a matrix in fewer bits. */
-export interface WeightSource {
-  /** Absolute path. */
-  readonly path: string;
-  /** Bytes from the start of the file. */
-  readonly offset: number;
-  /** How it is packed (shared/quantization); absent where it is float32. */
-  readonly form?: PackedForm;
-}
-
-/** What a node does. Axes count from 0; `matmul` treats leading axes as batch. */
-export type Op =
-  | { readonly kind: "input"; readonly name: string }
-  | { readonly kind: "weight"; readonly name: string; readonly source: WeightSource }
-  | { readonly kind: "constant"; readonly data: Float32Array | Int32Array }
-  | { readonly kind: "zeros" }
-  | { readonly kind: "add" | "sub" | "mul" | "div" | "minimum" }
-  | { readonly kind: Unary }
-  | { readonly kind: "matmul"; readonly transA: boolean; readonly transB: boolean; readonly scale: number }
-  | { readonly kind: "rmsNorm"; readonly eps: number }
-  | { readonly kind: "inverseRms"; readonly eps: number }
-  | { readonly kind: "layerNorm"; readonly eps: number }
-  | { readonly kind: "inverseStd"; readonly eps: number }
-  | { readonly kind: "rotary"; readonly headDim: number; readonly interleaved: boolean }
-  | { readonly kind: "reshape" }
-  | { readonly kind: "after" }
-  | { readonly kind: "expand" }
-  | { readonly kind: "transpose"; readonly perm: readonly number[] }
-  | { readonly kind: "sum"; readonly axes: readonly number[]; readonly keep: boolean }
-  | { readonly kind: "softmax" }
-  | { readonly kind: "logSumExp" }
-  | { readonly kind: "gather"; readonly axis: number }
-  | { readonly kind: "scatterRows" }
-  | { readonly kind: "pick" }
-  | { readonly kind: "place" }
-  | { readonly kind: "fill"; readonly value: number }
-  | { readonly kind: "slice"; readonly axis: number; readonly start: number; readonly size: number }
-  | { readonly kind: "pad"; readonly axis: number; readonly before: number; readonly after: number }
-  | { readonly kind: "concat"; readonly axis: number };
-
-export type OpKind = Op["kind"];
-
-type Unary =
-  | "neg"
-  | "exp"
-  | "log"
-  | "sqrt"
-  | "reciprocal"
-  | "sigmoid"
-  | "tanh"
-  | "erf"
-  | "relu"
-  | "step"
-  | "silu"
-  | "gelu"
-  | "geluTanh";
-
-export interface Node {
-  readonly op: Op;
-  readonly inputs: readonly Value[];
-  readonly output: Value;
-}
-
-/** A finished graph: every node is needed by an output, in topological order. */
-export interface Graph {
-  readonly nodes: readonly Node[];
-  readonly inputs: Readonly<Record<string, Value>>;
-  readonly outputs: Readonly<Record<string, Value>>;
-}
+export type { DType, Graph, Node, Op, OpKind, Value, WeightSource } from "./nodes.js";
 
 export class GraphBuilder {
   private readonly nodes: Node[] = [];
   private readonly named = new Set<string>();
 
-  /** Any operation: the caller vouches for the shape of its output. For transformations of whole graphs. */
+  /** Appends any operation; its shape is not checked. For transformations of whole graphs. */
   push(op: Op, inputs: readonly Value[], shape: Shape, dtype: DType = "float32"): Value {
     const output: Value = { id: this.nodes.length, dtype, shape };
     this.nodes.push({ op, inputs, output });
@@ -105,21 +29,25 @@ export class GraphBuilder {
     return node;
   }
 
-  /** A tensor fed at every run. A symbol of the shape takes its value from the feed. */
+  /** A tensor that each run feeds. The feed's shape binds the symbols of `shape`. */
   input(name: string, shape: Shape, dtype: DType = "float32"): Value {
     if (this.named.has(name)) throw new KindredError("internal", `two inputs are called ${name}`);
     this.named.add(name);
     return this.push({ kind: "input", name }, [], shape, dtype);
   }
 
-  /** A frozen tensor that stays in its file. A packed one can be the second factor of a product of matrices, and no more. */
+  /** A frozen tensor that stays in its file. A packed tensor can only be the second factor of a matrix product. */
   weight(name: string, shape: readonly number[], source: WeightSource): Value {
     if (source.form !== undefined && !fitsBlocks(source.form, shape)) {
-      throw new KindredError("shape_mismatch", `${name}: [${shape.join(", ")}] are no whole blocks of ${source.form}`);
+      throw new KindredError(
+        "shape_mismatch",
+        `${name}: [${shape.join(", ")}] is not a number of whole blocks of ${source.form}`,
+      );
     }
     return this.push({ kind: "weight", name, source }, [], shape);
   }
 
+  /** A constant tensor. */
   constant(data: Float32Array | Int32Array, shape: readonly number[]): Value {
     const size = shape.reduce((n, dim) => n * dim, 1);
     if (size !== data.length) {
@@ -148,7 +76,7 @@ export class GraphBuilder {
   div(a: Value, b: Value): Value {
     return this.binary("div", a, b);
   }
-  /** The smaller of both; where they are equal the gradient goes to `a`. */
+  /** The smaller of both. Where they are equal, the gradient goes to `a`. */
   minimum(a: Value, b: Value): Value {
     return this.binary("minimum", a, b);
   }
@@ -160,7 +88,7 @@ export class GraphBuilder {
     return this.push({ kind }, [a, b], broadcast(a.shape, b.shape));
   }
 
-  private unary(kind: Unary, a: Value): Value {
+  private unary(kind: UnaryKind, a: Value): Value {
     return this.push({ kind }, [a], a.shape);
   }
   neg(a: Value): Value {
@@ -204,7 +132,7 @@ export class GraphBuilder {
   gelu(a: Value): Value {
     return this.unary("gelu", a);
   }
-  /** Its approximation, 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))): what GPT-2 was trained with. */
+  /** The approximation of GELU that GPT-2 was trained with: 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
   geluTanh(a: Value): Value {
     return this.unary("geluTanh", a);
   }
@@ -215,7 +143,7 @@ export class GraphBuilder {
     return this.push({ kind: "rmsNorm", eps }, [x, weight], x.shape);
   }
 
-  /** 1 / sqrt(mean(x^2) + eps) over the last axis, which stays with size 1. */
+  /** 1 / sqrt(mean(x^2) + eps) over the last axis, whose size becomes 1. */
   inverseRms(x: Value, eps: number): Value {
     this.checkNorm("inverseRms", x);
     return this.push({ kind: "inverseRms", eps }, [x], [...x.shape.slice(0, -1), 1]);
@@ -227,7 +155,7 @@ export class GraphBuilder {
     return this.push({ kind: "layerNorm", eps }, [x, weight, bias], x.shape);
   }
 
-  /** 1 / sqrt(variance + eps) over the last axis, which stays with size 1; the variance divides by the count. */
+  /** 1 / sqrt(variance + eps) over the last axis, whose size becomes 1. The variance divides by the count. */
   inverseStd(x: Value, eps: number): Value {
     this.checkNorm("inverseStd", x);
     return this.push({ kind: "inverseStd", eps }, [x], [...x.shape.slice(0, -1), 1]);
@@ -241,11 +169,11 @@ export class GraphBuilder {
   }
 
   /**
-   * Rotary position embedding (Su et al. 2021) of heads that lie side by side. Of each head's first 2 n dimensions, n the
-   * width of the tables, pairs [x1, x2] turn into [x1 cos - x2 sin, x2 cos + x1 sin]: its halves, or neighbours where
-   * `interleaved`. The other dimensions of a head stay.
+   * Rotary position embedding (Su et al. 2021) of concatenated heads. In each head's first 2 n dimensions, with n the width of the
+   * tables, pairs [x1, x2] become [x1 cos - x2 sin, x2 cos + x1 sin]. A pair is dimensions i and i + n, or adjacent dimensions where
+   * `interleaved`. The other dimensions of a head do not change.
    * @param x [B, T, heads * headDim]. @param cos [T, n], as is `sin`; no gradient reaches them
-   * @param options `headDim`: 2 n unless given
+   * @param options `headDim`: width of a head. @default 2 n
    */
   rotary(
     x: Value,
@@ -274,7 +202,7 @@ export class GraphBuilder {
   }
 
   /**
-   * Matrix product over the last two axes times `scale`, batch axes broadcast.
+   * Matrix product over the last two axes, times `scale`; the other axes broadcast.
    * @param a [..., m, k], or [..., k, m] with transA. @param b [..., k, n], or [..., n, k] with transB
    */
   matmul(a: Value, b: Value, { transA = false, transB = false, scale = 1 } = {}): Value {
@@ -300,15 +228,15 @@ export class GraphBuilder {
   }
 
   /**
-   * x itself, but not before `other` (of one axis or more) is there. What is computed from it is computed anew and late, though
-   * the same may have been computed from x before. No gradient reaches `other`.
+   * x itself, but not before `other` (of one axis or more) is computed. Values computed from the result are computed anew, even where
+   * equal values were computed from x before. No gradient reaches `other`.
    */
   after(x: Value, other: Value): Value {
-    if (other.shape.length === 0) throw new KindredError("shape_mismatch", "after a scalar: has no axis to wait for");
+    if (other.shape.length === 0) throw new KindredError("shape_mismatch", "after: a scalar cannot be waited for");
     return this.push({ kind: "after" }, [x, other], x.shape, x.dtype);
   }
 
-  /** Repeats axes of size 1 (and adds leading ones) up to `shape`. */
+  /** Broadcasts to `shape`: repeats axes of size 1 and adds leading axes. */
   expand(a: Value, shape: Shape): Value {
     if (sameShape(a.shape, shape)) return a;
     if (!sameShape(broadcast(a.shape, shape), shape)) {
@@ -345,12 +273,12 @@ export class GraphBuilder {
         );
   }
 
-  /** Over the last axis. */
+  /** Softmax over the last axis. */
   softmax(a: Value): Value {
     return this.push({ kind: "softmax" }, [a], a.shape);
   }
 
-  /** log(sum(exp)) over the last axis, which stays with size 1; stable. */
+  /** log(sum(exp)) over the last axis, whose size becomes 1; numerically stable. */
   logSumExp(a: Value): Value {
     return this.push({ kind: "logSumExp" }, [a], [...a.shape.slice(0, -1), 1]);
   }
@@ -403,7 +331,7 @@ export class GraphBuilder {
     return this.push({ kind: "pad", axis, before, after }, [a], shape);
   }
 
-  /** @param total the axis's size where the parts' are symbolic: sums of symbols have no name of their own */
+  /** Concatenates along an axis. @param total the result's size where the parts' sizes are symbolic: a sum of symbols is no `Dim` */
   concat(parts: readonly Value[], axis: number, total?: Dim): Value {
     if (parts.length === 1) return parts[0] as Value;
     const sizes = parts.map((part) => part.shape[axis]);
@@ -421,12 +349,12 @@ export class GraphBuilder {
     return this.mul(a, a);
   }
 
-  /** Leading axes of a merged into rows: [..., n] -> [product, n]. */
+  /** Merges leading axes: [..., n] -> [product, n]. */
   rows(a: Value): Value {
     return this.reshape(a, [product(a.shape.slice(0, -1)), a.shape.at(-1)!]);
   }
 
-  /** The first `count` axes merged into one. */
+  /** Merges the first `count` axes into one. */
   flattenFront(a: Value, count: number): Value {
     return this.reshape(a, [product(a.shape.slice(0, count)), ...a.shape.slice(count)]);
   }
@@ -437,9 +365,9 @@ export class GraphBuilder {
   }
 
   /**
-   * The graph of the named outputs: only nodes that they need, output after output, each node's inputs in the order of building
-   * and no node before it is needed. Of two orders that give the same numbers this is the one in which values live short: all
-   * gradients of a layer's weights are taken before those of the layer below it.
+   * The graph of the named outputs, with the nodes that they need. Nodes are ordered output by output, each node's inputs in the order
+   * of building, and each node as late as possible. In this order values have short lives: all gradients of a layer's weights are
+   * computed before those of the layer below it.
    */
   build(outputs: Readonly<Record<string, Value>>): Graph {
     const nodes: Node[] = [];

@@ -1,11 +1,11 @@
 /**
- * Sums that a runtime can compute where one of their summands lies: values placed at indices whose only use is a sum of the same
- * shape are added into the other summand, and are never a tensor of their own.
+ * Sums that a runtime can compute in place: the result of a `place` node whose only use is a sum of its shape is added into the other
+ * summand, and never becomes a tensor of its own.
  */
 import { sameShape } from "./dims.js";
 import type { Graph, Node } from "./graph.js";
 
-/** How often nodes and outputs use each value, by its id. */
+/** The number of uses of each value by nodes and outputs, by its id. */
 function usesOf({ nodes, outputs }: Graph): Map<number, number> {
   const uses = new Map<number, number>();
   const use = ({ id }: { readonly id: number }): void => void uses.set(id, (uses.get(id) ?? 0) + 1);
@@ -14,7 +14,7 @@ function usesOf({ nodes, outputs }: Graph): Map<number, number> {
   return uses;
 }
 
-/** The `place` node that each such sum takes in, by the id of the sum. */
+/** The `place` node that each such sum includes, by the id of the sum. */
 export function placedInSums(graph: Graph): Map<number, Node> {
   const uses = usesOf(graph);
   const placed = new Map<number, Node>();

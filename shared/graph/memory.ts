@@ -1,40 +1,40 @@
 /**
- * How much memory a run of a graph takes, from the graph alone: nodes in their order, each value from when it is made to its
- * last use. As runtimes do it, what only renames is free, equal nodes are computed once, and placed values are added where the
- * other summand lies. That runtimes write some results over their operands makes no difference to the peak of a step.
+ * The memory of a graph's run, from the graph alone: nodes run in their order, and each value lives from its node to its last use. As
+ * in runtimes, renamed values take no memory, equal nodes are computed once, and `place` adds into the other summand. Runtimes also
+ * write some results over operands, which does not change the peak of a training step.
  *
- * Feeds and weights are not counted: they lie elsewhere.
+ * Feeds and weights are not counted: other code holds them.
  */
 import { type Bindings, type Dim, product, resolve } from "./dims.js";
 import type { Graph, OpKind } from "./graph.js";
 import { placedInSums } from "./joins.js";
 
-/** Renames its first operand. */
+/** Operations whose result is their first operand under another shape. */
 const ALIASES: ReadonlySet<OpKind> = new Set(["reshape", "after"]);
-/** Lie elsewhere, or take next to nothing. */
+/** Operations whose result other code holds, or which takes almost no memory. */
 const OUTSIDE: ReadonlySet<OpKind> = new Set(["input", "weight", "constant"]);
-/** A buffer's life: it comes to be at one node, and is free behind another. */
+/** Buffers that are allocated and freed at one node. */
 interface Step {
-  /** Elements made here; several where the node's result needs others that are kept as well. */
-  readonly makes: readonly Dim[];
+  /** Elements of buffers that are allocated here; several where intermediate values are kept as well. */
+  readonly allocates: readonly Dim[];
   /** Elements of buffers whose last use is here. */
   readonly frees: readonly Dim[];
 }
 
 export class MemoryCounter {
   private readonly steps: readonly Step[];
-  /** Bytes of constants, which are there whether the graph runs or not. */
+  /** Bytes of constants, which are held between runs too. */
   readonly constantBytes: number;
 
   constructor(graph: Graph) {
-    this.steps = lives(graph);
+    this.steps = stepsOf(graph);
     this.constantBytes = graph.nodes.reduce(
       (sum, { op }) => sum + (op.kind === "constant" ? op.data.byteLength : 0),
       0,
     );
   }
 
-  /** Most bytes of values that are there at once, outputs among them. @param bindings of the graph's symbols */
+  /** Peak bytes of values, outputs included. @param bindings values of the graph's symbols */
   peak(bindings: Bindings): number {
     const sizes = new Map<Dim, number>();
     const sum = (dims: readonly Dim[]): number =>
@@ -48,8 +48,8 @@ export class MemoryCounter {
       }, 0);
     let now = 0;
     let most = 0;
-    for (const { makes, frees } of this.steps) {
-      now += sum(makes);
+    for (const { allocates, frees } of this.steps) {
+      now += sum(allocates);
       most = Math.max(most, now);
       now -= sum(frees);
     }
@@ -57,9 +57,10 @@ export class MemoryCounter {
   }
 }
 
-function lives(graph: Graph): Step[] {
+/** Allocations and frees, node by node. */
+function stepsOf(graph: Graph): Step[] {
   const { nodes, outputs } = graph;
-  // The buffer that holds a value: the id of the first that is equal to it or that it renames; none where it lies outside.
+  // The buffer of a value: the id of the first equal or renamed value; undefined where other code holds it.
   const buffer = new Map<number, number | undefined>();
   const same = new Map<string, number>();
   const shapes = new Map<number, Dim>();
@@ -80,7 +81,7 @@ function lives(graph: Graph): Step[] {
       continue;
     }
     const buffers: number[] = [];
-    /** A value that is computed once for all that ask for it. */
+    /** The buffer of a value that is computed once for all its uses. */
     const once = (key: string, id: number, size: Dim): number => {
       const there = same.get(key);
       if (there !== undefined) return there;
@@ -91,10 +92,10 @@ function lives(graph: Graph): Step[] {
     };
     const operands = inputs.map(({ id }) => id).join();
     const used = [...held];
-    // What a log of a sum of exponentials or a SiLU computes on the way, the backward pass takes again.
-    const onTheWay = op.kind === "logSumExp" ? "softmax" : op.kind === "silu" ? "sigmoid" : undefined;
-    if (onTheWay === "softmax" || (onTheWay === "sigmoid" && sigmoids.has(first!.id))) {
-      used.push(once(`{"kind":"${onTheWay}"} ${operands}`, output.id + 0.5, product(first!.shape)));
+    // The backward passes of logSumExp and SiLU use intermediate values of their forward passes.
+    const intermediate = op.kind === "logSumExp" ? "softmax" : op.kind === "silu" ? "sigmoid" : undefined;
+    if (intermediate === "softmax" || (intermediate === "sigmoid" && sigmoids.has(first!.id))) {
+      used.push(once(`{"kind":"${intermediate}"} ${operands}`, output.id + 0.5, product(first!.shape)));
     }
     const key = op.kind === "zeros" ? String(output.id) : `${JSON.stringify(op)} ${operands}`;
     const size = takenIn.has(output.id) ? 0 : product(output.shape);
@@ -112,5 +113,5 @@ function lives(graph: Graph): Step[] {
   const ends = new Map<number, number[]>();
   for (const [id, at] of last) ends.set(at, [...(ends.get(at) ?? []), id]);
   const sizes = (ids: readonly number[]): Dim[] => ids.map((id) => shapes.get(id) as Dim);
-  return made.map(({ buffers }, at) => ({ makes: sizes(buffers), frees: sizes(ends.get(at) ?? []) }));
+  return made.map(({ buffers }, at) => ({ allocates: sizes(buffers), frees: sizes(ends.get(at) ?? []) }));
 }

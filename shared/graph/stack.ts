@@ -1,23 +1,23 @@
 /**
- * One graph for several values of some of its inputs at once (vmap: Bradbury et al. 2018, JAX). What does not depend on those
- * inputs is computed once; everything else carries a leading axis. A product of a stacked value with a common matrix stays one
- * product, of all rows together.
+ * One graph for several values of some of its inputs at once (vmap: Bradbury et al. 2018, JAX). Values that do not depend on those
+ * inputs are computed once; all others have a leading axis. A product of a stacked value with a common matrix remains one product, of
+ * all rows together.
  */
 import { KindredError } from "../base/errors.js";
 import { sizeOf } from "../base/tensors.js";
 import { type Dim, product } from "./dims.js";
 import { type Graph, GraphBuilder, type Node, type Value } from "./graph.js";
 
-/** A value of the new graph: with the leading axis, or common to all. */
+/** A value of the new graph, with the leading axis or without it. */
 interface Mapped {
   readonly value: Value;
   readonly stacked: boolean;
 }
 
 /**
- * @param names inputs that differ: each gets a leading axis of `count`
- * @returns a graph whose outputs have that axis where they depend on those inputs, and are as they were where they do not
- * @throws {KindredError} `internal` for an operation that has no rule here
+ * @param names inputs that get a leading axis of size `count`
+ * @returns a graph whose outputs have that axis where they depend on those inputs
+ * @throws {KindredError} `internal` for an operation without a rule
  */
 export function stackGraph(graph: Graph, names: readonly string[], count: Dim): Graph {
   const g = new GraphBuilder();
@@ -41,12 +41,12 @@ export function stackGraph(graph: Graph, names: readonly string[], count: Dim): 
   );
 }
 
-/** A node of which at least one input is stacked; so is its output. */
+/** A node with at least one stacked input: its output is stacked too. */
 function stackNode(g: GraphBuilder, { op, inputs: plain, output }: Node, inputs: readonly Mapped[], count: Dim): Value {
   const shape = [count, ...output.shape];
   const [first, second] = inputs as [Mapped, Mapped];
   const values = inputs.map(({ value }) => value);
-  /** As before, on operands whose axes stand where they stood: a stacked one has ones behind its leading axis. */
+  /** The operation on operands whose axes are aligned: a stacked one gets axes of size 1 after its leading axis. */
   const broadcast = (): Value => {
     const operands = inputs.map(({ value, stacked }) => {
       const missing = stacked ? shape.length - value.shape.length : 0;
@@ -54,12 +54,12 @@ function stackNode(g: GraphBuilder, { op, inputs: plain, output }: Node, inputs:
     });
     return g.push(op, operands, shape);
   };
-  /** As before, on rows: the leading axis is merged with the one behind it. */
+  /** The operation on rows: the leading axis is merged with the next one. */
   const merged = (...operands: Value[]): Value => {
     const [outer, ...inner] = output.shape as [Dim, ...Dim[]];
     return g.reshape(g.push(op, operands, [product([count, outer]), ...inner]), shape);
   };
-  /** With the leading axis, whether a value differs along it or not. */
+  /** The value with the leading axis, repeated along it where it is common. */
   const spread = ({ value, stacked }: Mapped): Value => (stacked ? value : g.expand(value, [count, ...value.shape]));
   const refuse = (): never => {
     throw new KindredError("internal", `${op.kind} of stacked values has no rule`);
@@ -79,7 +79,7 @@ function stackNode(g: GraphBuilder, { op, inputs: plain, output }: Node, inputs:
     case "layerNorm": {
       const [, gain, bias] = inputs;
       if (!gain!.stacked && !bias?.stacked) return g.push(op, values, shape);
-      // What differs along the leading axis stands behind the norm: it takes one gain for all.
+      // The norm takes one gain for all, so a stacked gain is applied after the norm.
       const width = plain[1]!.shape as readonly number[];
       const same = (number: number): Value => g.constant(new Float32Array(sizeOf(width)).fill(number), width);
       const neutral = [same(1), ...(bias === undefined ? [] : [same(0)])];
@@ -111,7 +111,7 @@ function stackNode(g: GraphBuilder, { op, inputs: plain, output }: Node, inputs:
     case "minimum":
       return broadcast();
     default:
-      // What has one input and nothing to set acts on each number by itself.
+      // Operations of one input and no setting act on each element.
       return plain.length === 1 && Object.keys(op).length === 1 ? g.push(op, values, shape) : refuse();
   }
 }

@@ -1,27 +1,27 @@
 /**
- * Which answers are told apart: how clients' answers begin, in sets of what the same clients use. It knows nothing of rows or
- * models.
+ * Prefixes of clients' answers, grouped into sets of prefixes that the same clients have. It knows nothing of rows or models.
  *
- * A beginning is the tokens of an answer from its first one on. It stands for its last token behind the others: only there, where
- * all before it is the same, do two answers take probability from each other.
+ * A prefix is the first tokens of an answer. It represents its last token after the others: two answers take probability from each
+ * other only at the token after a common prefix.
  */
 
 export type AnswerPrefix = readonly number[];
 
-/** Tokens of all sets together: at six bytes each at most, their lengths included, they fit a message. */
-export const MOST_TOKENS = 262_144;
+/** Largest number of tokens of all sets: at most six bytes each, with lengths, they fit a message. */
+export const MAX_SET_TOKENS = 262_144;
 
 export const answerPrefixKey = (tokens: ArrayLike<number>): string => Array.prototype.join.call(tokens, ",");
 
-/** By their tokens, a shorter one before what it begins. */
+/** Order by tokens; a prefix comes before a longer one that begins with it. */
 export function compareAnswerPrefixes(a: AnswerPrefix, b: AnswerPrefix): number {
   for (let k = 0; k < a.length && k < b.length; k++) if (a[k] !== b[k]) return a[k]! - b[k]!;
   return a.length - b.length;
 }
 
 /**
- * @param answerPrefixes of each client's answers, each once
- * @returns disjoint sets, ascending within; those of most clients first, and as many as `MOST_TOKENS` allow
+ * Groups prefixes into sets of prefixes that the same clients have.
+ * @param answerPrefixes of each client, each prefix once
+ * @returns disjoint sets, each in ascending order; the sets of most clients first, as many as `MAX_SET_TOKENS` allow
  */
 export function answerSets(answerPrefixes: readonly (readonly AnswerPrefix[])[]): AnswerPrefix[][] {
   const users = new Map<string, { prefix: AnswerPrefix; clients: number[] }>();
@@ -46,8 +46,8 @@ export function answerSets(answerPrefixes: readonly (readonly AnswerPrefix[])[])
     .sort((a, b) => b.clients - a.clients || compareAnswerPrefixes(a.answerPrefixes[0]!, b.answerPrefixes[0]!))
     .map((set) => set.answerPrefixes)
     .filter((set) => {
-      // A set's own lengths and tags take as much as another token.
+      // The lengths and tags of a set take as many bytes as one more token.
       tokens += set.reduce((sum, { length }) => sum + length, 1);
-      return tokens <= MOST_TOKENS;
+      return tokens <= MAX_SET_TOKENS;
     });
 }

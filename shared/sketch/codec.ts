@@ -1,4 +1,4 @@
-/** A client's sketches as bytes: safetensors with one set of tensors a split. What is read is hostile until checked. */
+/** A client's sketches as bytes: safetensors with one set of tensors per split. Bytes are hostile until checked. */
 import { encodeSafetensors, parseSafetensors } from "../adapters/safetensors.js";
 import { KindredError } from "../base/errors.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
@@ -11,7 +11,7 @@ export interface SketchedSplits {
 
 const SPLITS = ["train", "validation"] as const;
 
-/** @param metadata of a file that stands for itself; what is sent has none */
+/** Encodes sketches. @param metadata of a file; messages have none */
 export function encodeSketches(sketches: SketchedSplits, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
   const tensors = new Map<string, FloatTensor>();
   for (const split of SPLITS) {
@@ -30,8 +30,9 @@ export function encodeSketches(sketches: SketchedSplits, metadata: Readonly<Reco
 }
 
 /**
- * @param who names the client in messages
- * @throws {KindredError} `invalid_message` naming the tensor, where bytes, shapes or numbers do not hold together
+ * Decodes and checks sketches.
+ * @param who the client, for messages
+ * @throws {KindredError} `invalid_message` naming the tensor, where bytes, shapes or numbers contradict each other
  */
 export function decodeSketches(bytes: Uint8Array, dim: number, who: string): SketchedSplits {
   const { tensors } = parseSafetensors(bytes, { source: `sketches of ${who}` });
@@ -56,13 +57,13 @@ function decodeSplit(tensors: NamedTensors, split: (typeof SPLITS)[number], dim:
   const sketch = take("sketch", [rows, dim]);
   const example = Int32Array.from(take("example", [rows]).data);
   const term = Uint8Array.from(take("term", [rows]).data);
-  if (!Number.isInteger(examples) || examples < 1) fail(`${split}.examples is ${examples}; expected at least 1`);
+  if (!Number.isInteger(examples) || examples < 1) fail(`${split}.examples is ${examples}; expected an integer from 1`);
   const terms = new Set<number>(Object.values(ROW_TERMS));
   let last = 0;
   for (let row = 0; row < rows; row++) {
     const at = example[row] as number;
     if (at < last || at > last + 1 || at >= examples)
-      fail(`${split}.example[${row}] is ${at}, should ascend to ${examples - 1}`);
+      fail(`${split}.example[${row}] is ${at}; expected indices that ascend to ${examples - 1}`);
     if (!terms.has(term[row] as number))
       fail(`${split}.term[${row}] is ${term[row]}; expected ${[...terms].join(", ")}`);
     last = at;

@@ -1,7 +1,7 @@
 /**
- * Sketches as files: a folder with one safetensors file a client and an index, `sketches.json`, as docs/formats.md has it. What
- * `kindred gradients` writes and the later stages read; other programs may write it too, so all of it is hostile until checked.
- * It knows nothing of how sketches are made or what is estimated from them.
+ * Sketches as files: a folder with one safetensors file per client and an index, `sketches.json` (docs/formats.md). `kindred
+ * gradients` writes such folders and the later stages read them. Other programs may write them too, so they are hostile until checked.
+ * This file knows neither how sketches are made nor how they are used.
  */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,36 +17,36 @@ export const SKETCH_INDEX = "sketches.json";
 const FORMAT = "kindred-sketches";
 const VERSION = 1;
 
-/** A client takes some hundred bytes: far above any real index, small enough to be parsed. */
+/** Far above any real index (some hundred bytes per client), small enough to be parsed. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
-/** Node reads no larger file at once; 200 rows of 400 numbers take 0.6 MB. */
+/** Node reads at most this at once; 200 rows of 400 numbers take 0.6 MB. */
 const MAX_FILE_BYTES = 2 ** 31 - 1;
 
 export interface SketchIndex {
-  /** SHA-256 of the base model, where the writer knew one. */
+  /** SHA-256 of the base model, where the writer knows it. */
   readonly model?: string;
   /** Width of a sketch. */
   readonly dim: number;
-  /** Independent projections that a sketch holds one behind the other; they divide its width. */
+  /** Number of independent projections that are concatenated in a sketch; a divisor of its width. */
   readonly projections: number;
-  /** What was asked of every client; of other writers nothing may be known. */
+  /** The settings of sketching, equal for all clients; empty where the writer gives none. */
   readonly sketching: Readonly<Record<string, unknown>>;
   readonly clients: readonly IndexedClient[];
 }
 
 export interface IndexedClient {
   readonly name: string;
-  /** In the folder. */
+  /** Name of the file in the folder. */
   readonly file: string;
-  /** Training rows the client really has, of which the sketched ones may be a sample. */
+  /** Training rows of the client; the sketched rows may be a sample. */
   readonly trainExamples: number;
 }
 
 export interface WrittenIndex extends SketchIndex {
   readonly model: string;
-  /** Who is not there, and why. */
+  /** Clients without sketches, and the reasons. */
   readonly leftOut: readonly { readonly name: string; readonly reason: string }[];
-  /** Floating-point operations that all the sketches took. */
+  /** Floating-point operations of all sketches. */
   readonly flops: number;
 }
 
@@ -60,7 +60,7 @@ export async function writeSketchFile(
   await writeAtomically(path, encodeSketches(sketches, metadata));
 }
 
-/** Metadata of a file that is whole as far as its header says; undefined where there is none or it is damaged. */
+/** Metadata of a file with a valid header; undefined where the file is missing or damaged. */
 export async function sketchMetadata(path: string): Promise<ReadonlyMap<string, string> | undefined> {
   try {
     return (await readSafetensorsHeader(path, { code: "invalid_data" })).metadata;
@@ -75,7 +75,7 @@ export async function writeSketchIndex(folder: string, index: WrittenIndex): Pro
   await writeAtomically(join(folder, SKETCH_INDEX), `${text}\n`);
 }
 
-/** @throws {KindredError} `not_found` where the folder has no index, `invalid_data` naming file and field */
+/** Reads and checks an index. @throws {KindredError} `not_found` where the folder has no index, `invalid_data` naming file and field */
 export async function readSketchIndex(folder: string): Promise<SketchIndex> {
   const path = join(folder, SKETCH_INDEX);
   const there = await stat(path).catch(() => undefined);
@@ -116,9 +116,9 @@ export async function readSketchIndex(folder: string): Promise<SketchIndex> {
       const { name, file, trainExamples } = entry;
       if (typeof name !== "string" || name === "" || name.length > MAX_NAME_LENGTH)
         return fail(`${field}.name`, `a name of at most ${MAX_NAME_LENGTH} characters`, name);
-      if (names.has(name)) fail(`${field}.name`, "a name of its own", name);
+      if (names.has(name)) fail(`${field}.name`, "a name that no other client has", name);
       names.add(name);
-      // Of the folder alone: an index from elsewhere must not name other files.
+      // A file of the folder alone: a hostile index must not name other files.
       if (typeof file !== "string" || !/^[A-Za-z0-9_][\w.-]*$/.test(file))
         return fail(`${field}.file`, "the name of a file in the same folder", file);
       return { name, file, trainExamples: whole(`${field}.trainExamples`, trainExamples, 2 ** 31) };
@@ -135,7 +135,7 @@ export async function readSketches(folder: string, { dim, clients }: SketchIndex
       throw new KindredError("invalid_data", `${path}: ${problem}`, { file: path, client: name }, cause);
     };
     const info = await stat(path).catch((error) => fail(`cannot be read (${reasonOf(error)})`, error));
-    if (!info.isFile() || info.size > MAX_FILE_BYTES) fail(`is no file of at most ${MAX_FILE_BYTES} bytes`);
+    if (!info.isFile() || info.size > MAX_FILE_BYTES) fail(`is not a file of at most ${MAX_FILE_BYTES} bytes`);
     const bytes = await readFile(path).catch((error) => fail(`cannot be read (${reasonOf(error)})`, error));
     try {
       sketches.push({ client: name, trainExamples, ...decodeSketches(bytes, dim, name) });

@@ -1,5 +1,5 @@
 /** How answers begin (AnswerPrefixes in proto/kindred/v1/answers.proto) as a field of messages. */
-import { type AnswerPrefix, compareAnswerPrefixes, MOST_TOKENS } from "../sketch/answer-prefixes.js";
+import { type AnswerPrefix, compareAnswerPrefixes, MAX_SET_TOKENS } from "../sketch/answer-prefixes.js";
 import { list, present, refuse, whole } from "./checks.js";
 import type { Field } from "./fields.js";
 import { MAX_CHOICE_TOKENS } from "./limits.js";
@@ -32,13 +32,13 @@ export const answerPrefixes: Field<readonly AnswerPrefix[]> = {
   write: (prefixes) => ({ lengths: prefixes.map(({ length }) => length), tokens: prefixes.flat() }),
 };
 
-/** Sets of prefixes, at most `MOST_TOKENS` tokens in all. */
+/** Sets of prefixes, at most `MAX_SET_TOKENS` tokens in all. */
 export const answerPrefixSets: Field<readonly (readonly AnswerPrefix[])[]> = {
   read: (name, value) => {
     const sets = value as readonly AnswerPrefixesMessage[];
     const tokens = sets.reduce((sum, set) => sum + set.tokens.length, 0);
-    if (tokens > MOST_TOKENS) refuse(`tokens of ${name}`, `at most ${MOST_TOKENS}`, tokens);
-    return list(name, sets, 0, MOST_TOKENS, (field, set) => answerPrefixes.read(field, set));
+    if (tokens > MAX_SET_TOKENS) refuse(`tokens of ${name}`, `at most ${MAX_SET_TOKENS}`, tokens);
+    return list(name, sets, 0, MAX_SET_TOKENS, (field, set) => answerPrefixes.read(field, set));
   },
   write: (sets) => sets.map((set) => answerPrefixes.write(set)),
 };

@@ -95,7 +95,7 @@ const FAULTS: readonly (readonly [what: string, damage: (path: string) => void, 
   [
     "a name twice",
     indexed(({ clients }) => Object.assign(clients[1]!, { name: "client-0" })),
-    /clients\[1\]\.name must be a name of its own/,
+    /clients\[1\]\.name must be a name that no other client has/,
   ],
   [
     "a file elsewhere",
