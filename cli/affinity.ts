@@ -1,5 +1,4 @@
 /** `kindred affinity explain RUN CLIENT` */
-import { resolve } from "node:path";
 import { Argument, type Command } from "commander";
 import { jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
@@ -15,7 +14,7 @@ interface AffinityOptions extends OutputOptions, RuntimeOptions {
 export function affinity(command: Command): Command {
   command
     .addArgument(new Argument("<action>", "what to do").choices(["explain"]))
-    .argument("<run>", "folder of a simulation, or a coordinator's state")
+    .argument("<run>", "folder of a simulation or of a coordinator's state, or the URL of a state")
     .argument("<client>", "name of the client to explain")
     .option("--without <name>", "what if this client left; may be given several times", collected)
     .option("--with <name>", "what if this client joined the group; may be given several times", collected)
@@ -23,7 +22,7 @@ export function affinity(command: Command): Command {
       const { explainRun } = await import("./jobs/explain.js");
       const { explanationText } = await import("../coordinator/stages/explanation.js");
       const { without = [], with: joined = [] } = options;
-      const job = { run: resolve(run), client, without, joined, runtime: runtimeOf(options) };
+      const job = { run, client, without, joined, runtime: runtimeOf(options) };
       const result = await runJob(options, (context) => explainRun(job, context));
       await printResult(result, options, () => explanationText(result, screen()));
     });

@@ -1,39 +1,52 @@
-/** `kindred run show STATE`, `kindred run logs STATE` */
+/** `kindred run show STATE`, `kindred run logs STATE`; the state also as `--state STATE` */
 import type { Command } from "commander";
+import { KindredError } from "../shared/base/errors.js";
 import { jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
 import { integer } from "./options/values.js";
 import { type OutputOptions, printLines, printResult, runJob } from "./process.js";
 
-/** Described once: every action takes it. */
-const STATE = "folder of a simulation or of a coordinator's state, or the URL of a state";
+interface StateOptions {
+  readonly state?: string;
+}
 
-interface LogsOptions extends OutputOptions {
+/** The state of a run, for every action. */
+const stateOptions = (to: Command): Command =>
+  to
+    .argument("[state]", "folder of a simulation or of a coordinator's state, or the URL of a state")
+    .option("--state <dir>", "the same, as an option");
+
+function stateOf(command: Command, argument: string | undefined, { state }: StateOptions): string {
+  const given = argument ?? state;
+  if (given !== undefined && (argument === undefined || state === undefined)) return given;
+  const problem = given === undefined ? "no state given" : `two states given, ${argument} and --state ${state}`;
+  throw new KindredError("invalid_option", `${problem}; expected one: kindred run ${command.name()} STATE`);
+}
+
+interface LogsOptions extends OutputOptions, StateOptions {
   readonly follow?: boolean;
   readonly from: number;
 }
 
 export function run(command: Command): Command {
-  const show = command
-    .command("show")
+  const show = stateOptions(command.command("show"))
     .description("show what a run is: clients, stage, rounds, groups, costs so far, faults")
-    .argument("<state>", STATE)
     .addOption(jsonOption())
-    .action(async (state: string, options: OutputOptions) => {
+    .action(async (argument: string | undefined, options: OutputOptions & StateOptions) => {
+      const state = stateOf(show, argument, options);
       const { conditionText, runCondition } = await import("./jobs/run-show.js");
       const condition = await runJob(options, () => runCondition(state));
       await printResult(condition, options, () => conditionText(condition));
     });
   example(show, "run show runs/example");
 
-  const logs = command
-    .command("logs")
+  const logs = stateOptions(command.command("logs"))
     .description("print the events of a run, one per line")
-    .argument("<state>", STATE)
     .option("--follow", "print new events as they happen, until the run is finished")
     .option("--from <n>", "position of the first event to print, from 1", integer(1), 1)
     .addOption(jsonOption("print each event as one JSON object per line"))
-    .action(async (state: string, options: LogsOptions) => {
+    .action(async (argument: string | undefined, options: LogsOptions) => {
+      const state = stateOf(logs, argument, options);
       const { eventLines } = await import("./jobs/run-logs.js");
       const { from, follow = false, json = false } = options;
       await runJob(options, ({ signal }) => printLines(eventLines(state, { from, follow, json, signal })));

@@ -76,7 +76,6 @@ test("every kindred command in the documents has the words and options that the 
   assert.match(flaws("npx kindred simulat a.yaml --out x").join(), /no command simulat/);
   assert.match(flaws("npx kindred export run --into x").join(), /no option --into/);
   assert.match(flaws("npx kindred simulate --out x").join(), /<config> is missing/);
-  assert.match(flaws("npx kindred run logs --follow").join(), /<state> is missing/);
   assert.match(flaws("npx kindred run show x --follow").join(), /no option --follow/);
 });
 

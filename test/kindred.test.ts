@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -115,6 +116,19 @@ test("help and version are results: on stdout, exit code 0", () => {
     "schema",
   ]) {
     assert.match(stdout, new RegExp(`^ {2}${command} `, "m"));
+  }
+});
+
+test("a reader that stops reading is no error", async () => {
+  for (const words of [["schema"], ["--help"]]) {
+    const child = spawn(process.execPath, [program, ...words], { stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.destroy();
+    let stderr = "";
+    child.stderr.on("data", (chunk) => {
+      stderr += chunk;
+    });
+    assert.deepEqual(await once(child, "close"), [0, null]);
+    assert.equal(stderr, "");
   }
 });
 

@@ -58,6 +58,8 @@ test("an action of a command is named like a command is, with what there is", as
     await refusal("run", "logs", "runs/a", "--folow"),
     "unknown option '--folow' (did you mean '--follow'?); see kindred run logs --help",
   );
+  assert.equal(await refusal("run", "show"), "no state given; expected one: kindred run show STATE");
+  assert.match(await refusal("run", "logs", "a", "--state", "b"), /^two states given, a and --state b; expected one/);
 });
 
 test("what is missing or wrong besides is said with the command whose help explains it", async () => {

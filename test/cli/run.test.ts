@@ -43,7 +43,8 @@ test("show says what a run under way is, beside its coordinator", async () => {
   assert.match(stdout, /^stage: sketch, 1 of 3$/m);
   assert.match(stdout, /^groups: not found yet$/m);
   assert.match(stdout, /^ {2}eve\ufffd\[2J in sketch: silent for long$/m);
-  const json = JSON.parse((await kindred(["run", "show", join(run, "state"), "--json"])).stdout);
+  // The state's own folder, given as an option.
+  const json = JSON.parse((await kindred(["run", "show", "--state", join(run, "state"), "--json"])).stdout);
   assert.equal(json.status, "running");
   assert.equal(json.modelHash, "ab".repeat(32));
   assert.deepEqual(json.stages, [{ stage: "sketch", done: 1, total: 3 }]);
