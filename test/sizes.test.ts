@@ -46,8 +46,6 @@ const DEBTS: readonly string[] = [
   "coordinator/grouping/group.ts baselineGroups()",
   "coordinator/grouping/subspace.ts product()",
   "coordinator/grouping/subspace.ts axpy()",
-  "coordinator/rounds/train.ts",
-  "coordinator/rounds/train.ts trainTogether",
   "coordinator/roster/hub.ts",
   "simulations/population/gradients.ts sketchPopulation",
   "simulations/report/check.ts checkReport",
