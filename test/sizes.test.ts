@@ -37,7 +37,6 @@ const DEBTS: readonly string[] = [
   "shared/models/gguf.ts",
   "shared/models/hub.ts explain()",
   "shared/runtimes/install/wheels.ts fetchNvidiaWheels()",
-  "shared/runtimes/onnx/encode.ts",
   "client/outbox/upload.ts attempt()",
   "coordinator/estimation/batched.ts",
   "coordinator/estimation/batched.ts constructor()",

@@ -1,6 +1,6 @@
 /**
- * Which runtimes there are, which of them work on this machine, and opening one. A runtime works where it has just computed a
- * product: libraries that are missing, drivers and devices that are not there show themselves in no other way that is sure.
+ * Lists the runtimes, tests which of them work on this machine, and opens one. A runtime works if it computes a product: no other test
+ * finds all missing libraries, drivers and devices.
  */
 import { asKindredError, KindredError } from "../base/errors.js";
 import { GraphBuilder } from "../graph/graph.js";
@@ -12,32 +12,32 @@ import type { Device, Runtime, RuntimeChoice, RuntimeKind } from "./types.js";
 
 export interface OpenOptions {
   readonly threads?: number;
-  /** As little memory as can be, where a runtime can choose. */
-  readonly lean?: boolean;
+  /** Whether to use as little memory as possible, where a runtime supports it. */
+  readonly lowMemory?: boolean;
 }
 
-/** A way to compute, whether it works here or not. */
+/** A runtime with a device, which may or may not work on this machine. */
 export interface Candidate {
   readonly runtime: Exclude<RuntimeKind, "auto">;
   readonly device: Exclude<Device, "auto">;
-  /** The runtime's name once it is open. */
+  /** The name of the opened runtime. */
   readonly name: string;
-  /** The npm package that brings it. */
+  /** The npm package that it needs. */
   readonly via: string;
   /**
-   * Opens it and has it compute a product.
-   * @throws {KindredError} `unsupported` where it does not work here, saying why
+   * Opens the runtime and tests it with a product.
+   * @throws {KindredError} `unsupported` with the reason, where it does not work on this machine
    */
   open(options?: OpenOptions): Promise<Runtime>;
 }
 
 export interface ListedRuntime extends Candidate {
   readonly available: boolean;
-  /** Why it is not. */
+  /** The reason where it is not available. */
   readonly why?: string;
 }
 
-/** ONNX Runtime's name of a device, where the library of this system has it. */
+/** ONNX Runtime's names of devices, and the systems whose library supports them. */
 const PROVIDERS: readonly { device: Candidate["device"]; provider: string; where: (platform: string) => boolean }[] = [
   { device: "cuda", provider: "cuda", where: (platform) => platform === "linux-x64" },
   { device: "coreml", provider: "coreml", where: (platform) => platform.startsWith("darwin-") },
@@ -55,7 +55,7 @@ const TFJS_DEVICES: Readonly<Record<TfjsBackend, Candidate["device"]>> = {
 
 const GPUS: readonly Device[] = ["gpu", "cuda", "coreml", "directml", "webgpu"];
 
-/** Every way to compute, best first of each runtime. */
+/** All candidates; for each runtime, the best device first. */
 export const CANDIDATES: readonly Candidate[] = [
   ...PROVIDERS.map(({ device, provider, where }): Candidate => {
     const via = "onnxruntime-node";
@@ -64,13 +64,13 @@ export const CANDIDATES: readonly Candidate[] = [
         throw new KindredError("unsupported", `${via} has no ${device} on ${process.platform}-${process.arch}`);
       }
       if (device === "cuda") requireCudaProvider();
-      return proven(new OnnxRuntime({ provider, ...options }));
+      return tested(new OnnxRuntime({ provider, ...options }));
     };
     return { runtime: "onnx", device, name: `onnx-${provider}`, via, open };
   }),
   ...TFJS_BACKENDS.map((backend): Candidate => {
     const open = ({ threads }: OpenOptions = {}): Promise<Runtime> =>
-      proven(new TfjsRuntime({ backend, ...(threads === undefined ? {} : { threads }) }));
+      tested(new TfjsRuntime({ backend, ...(threads === undefined ? {} : { threads }) }));
     return {
       runtime: "tfjs",
       device: TFJS_DEVICES[backend],
@@ -81,7 +81,7 @@ export const CANDIDATES: readonly Candidate[] = [
   }),
 ];
 
-/** Tries every way to compute, one after the other: a second or two. */
+/** Tests all candidates, one after another. Takes a second or two. */
 export async function listRuntimes(): Promise<ListedRuntime[]> {
   const listed: ListedRuntime[] = [];
   for (const candidate of CANDIDATES) {
@@ -96,8 +96,8 @@ export async function listRuntimes(): Promise<ListedRuntime[]> {
 }
 
 /**
- * Opens the runtime that was asked for; of several that fit, the first that works.
- * @throws {KindredError} `unsupported` naming each that fits and why it does not work here
+ * Opens the first working candidate of a choice.
+ * @throws {KindredError} `unsupported` with each candidate and the reason why it does not work on this machine
  */
 export async function openRuntime({ kind, device, threads, memory }: RuntimeChoice): Promise<Runtime> {
   const fitting = CANDIDATES.filter((candidate) => fits(candidate, kind, device));
@@ -109,7 +109,7 @@ export async function openRuntime({ kind, device, threads, memory }: RuntimeChoi
   const reasons: string[] = [];
   for (const candidate of fitting) {
     try {
-      return await candidate.open({ ...(threads === "auto" ? {} : { threads }), lean: memory !== undefined });
+      return await candidate.open({ ...(threads === "auto" ? {} : { threads }), lowMemory: memory !== undefined });
     } catch (error) {
       reasons.push(`${candidate.name}: ${asKindredError(error).message.replace(`${candidate.name}: `, "")}`);
     }
@@ -125,12 +125,12 @@ function fits({ runtime, device }: Candidate, kind: RuntimeKind, asked: Device):
   if (kind !== "auto" && runtime !== kind) return false;
   if (asked === "gpu") return GPUS.includes(device);
   if (asked !== "auto") return device === asked;
-  // Without a word ONNX Runtime computes, on the processor unless someone has installed CUDA's library. WebGPU has not been
-  // seen on real hardware, nor has it all operations, and is taken only where it is named.
+  // The default is ONNX Runtime, on the processor unless CUDA's library is installed. WebGPU was never tested on real hardware and
+  // lacks operations, so it must be asked for by name.
   return runtime === "tfjs" ? kind === "tfjs" : device === "cpu" || device === "cuda";
 }
 
-/** ONNX Runtime writes lines of its own to stderr where this library is missing. */
+/** Checked before ONNX Runtime is asked, which writes to stderr where this library is missing. */
 function requireCudaProvider(): void {
   if (!hasCudaProvider()) {
     throw new KindredError(
@@ -140,8 +140,8 @@ function requireCudaProvider(): void {
   }
 }
 
-/** The runtime, once it has computed a small product. */
-async function proven(runtime: Runtime): Promise<Runtime> {
+/** The runtime, after it has computed a small product. */
+async function tested(runtime: Runtime): Promise<Runtime> {
   try {
     const g = new GraphBuilder();
     const x = g.input("x", [2, 2]);
@@ -153,7 +153,7 @@ async function proven(runtime: Runtime): Promise<Runtime> {
     return runtime;
   } catch (error) {
     await runtime.close();
-    // Of an assertion of ONNX Runtime, what it says after its place in the source.
+    // Of an assertion of ONNX Runtime, the text after its location in the source.
     const message = asKindredError(error)
       .message.replace(/\/onnxruntime_src\/.* was false\. /s, "")
       .trim();

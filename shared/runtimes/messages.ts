@@ -1,4 +1,4 @@
-/** What a runtime and its worker thread say to each other. `Plan` is what the runtime makes of a graph before it sends it. */
+/** Messages between a runtime and its worker thread. `Plan` is a graph in the form that the runtime sends. */
 import type { ErrorCode } from "../base/errors.js";
 import type { Feed, FeedData, HostTensor } from "./types.js";
 
@@ -13,9 +13,9 @@ export type Request<Plan> =
 
 export interface Returned {
   readonly shape: readonly number[];
-  /** Present where the tensor was fetched. */
+  /** Present for a fetched tensor. */
   readonly data?: FeedData;
-  /** Present where it was kept. */
+  /** Number of a kept tensor. */
   readonly resident?: number;
 }
 

@@ -1,9 +1,9 @@
-/** Counts the floating-point operations of what runs on a runtime, from the graphs. */
+/** Counts the floating-point operations of a runtime's runs, from the graphs. */
 import { bindFeeds, flops } from "../graph/cost.js";
 import type { Graph } from "../graph/graph.js";
 import type { Executable, Feed, HostTensor, ResidentTensor, RunOptions, RunResult, Runtime } from "./types.js";
 
-/** Operations of a run of a graph, counted once for each set of shapes. */
+/** Operations of a graph's runs, counted once per set of shapes. */
 export class FlopCounter {
   private readonly counted = new Map<string, number>();
 
@@ -22,7 +22,7 @@ export class FlopCounter {
   }
 }
 
-/** A runtime that keeps count; closing it leaves the runtime beneath open. */
+/** A runtime that counts operations. Closing it does not close the inner runtime. */
 export class MeteredRuntime implements Runtime {
   flops = 0;
 

@@ -1,16 +1,16 @@
 /**
- * The thread's side of a runtime: one request after the other, tensors and programs by number, over whatever engine computes.
- * An engine blocks its event loop while it runs, hence the thread.
+ * The thread's side of a runtime: serves one request after another with an engine; tensors and compiled graphs have numbers. An engine
+ * blocks its event loop while it runs, and therefore has a thread.
  */
 import { parentPort } from "node:worker_threads";
 import { asKindredError, KindredError } from "../base/errors.js";
 import type { Reply, Request, Returned } from "./messages.js";
 import type { HostTensor } from "./types.js";
 
-/** What computes. Tensors that it returns belong to the caller until `dispose`. */
+/** Compiles and runs graphs. Tensors that it returns belong to the caller until `dispose`. */
 export interface Engine<Plan, CompiledGraph, Tensor> {
   compile(plan: Plan): Promise<CompiledGraph>;
-  /** @param outputs names, each once. @returns them by name */
+  /** Runs a graph. @param outputs names, each once. @returns the outputs by name */
   run(
     program: CompiledGraph,
     feeds: Readonly<Record<string, Tensor>>,
@@ -23,14 +23,14 @@ export interface Engine<Plan, CompiledGraph, Tensor> {
   dispose(tensor: Tensor): void;
 }
 
-/** Does requests on an engine. */
+/** Serves requests with an engine. */
 export class Service<Plan, CompiledGraph, Tensor> {
   private readonly compiledGraphs = new Map<number, CompiledGraph>();
   private readonly tensors = new Map<number, Tensor>();
   private loaded: Promise<Engine<Plan, CompiledGraph, Tensor>> | undefined;
   private next = 1;
 
-  /** @param load called once, at the first request: an engine that cannot be loaded is the error of every request */
+  /** @param load called once, at the first request. An engine that cannot be loaded is the error of every request */
   constructor(private readonly load: () => Promise<Engine<Plan, CompiledGraph, Tensor>>) {}
 
   async handle(request: Request<Plan>): Promise<Reply> {
@@ -123,12 +123,12 @@ export class Service<Plan, CompiledGraph, Tensor> {
   }
 }
 
-/** Answers the thread's parent until it says close. */
+/** Serves the thread's parent until a `close` request. */
 export function serve<Plan, CompiledGraph, Tensor>(load: () => Promise<Engine<Plan, CompiledGraph, Tensor>>): void {
   const port = parentPort;
   if (port === null) throw new Error("not a worker thread");
   const service = new Service(load);
-  // One request after the other: a later one may name a tensor that an earlier one keeps.
+  // One request after another: a request may name a tensor that an earlier one keeps.
   let queue: Promise<void> = Promise.resolve();
   port.on("message", (request: Request<Plan>) => {
     queue = queue.then(async () => {

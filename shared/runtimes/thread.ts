@@ -1,4 +1,4 @@
-/** A runtime whose engine has a worker thread to itself, so that the caller's event loop stays free. The caller's side. */
+/** A runtime whose engine runs in a worker thread, so that the caller's event loop stays free. This is the caller's side. */
 import type { Worker } from "node:worker_threads";
 import { KindredError } from "../base/errors.js";
 import { bindFeeds } from "../graph/cost.js";
@@ -15,8 +15,8 @@ export class ThreadRuntime<Plan> implements Runtime {
   private dead: Error | undefined;
 
   /**
-   * @param worker its script serves the same plans (serve.ts)
-   * @param plan what the thread needs to run a graph
+   * @param worker a thread whose script serves the same plans (serve.ts)
+   * @param plan makes the plan of a graph, which the thread compiles
    */
   protected constructor(
     readonly name: string,
@@ -70,17 +70,17 @@ export class ThreadRuntime<Plan> implements Runtime {
   free(...tensors: readonly ResidentTensor[]): void {
     if (this.dead === undefined && this.closing === undefined) {
       this.ask({ kind: "free", tensors: tensors.map(({ id }) => id) }).catch(() => {
-        // The thread has ended, and the tensors with it.
+        // The thread has ended, and its tensors are gone.
       });
     }
   }
 
   close(): Promise<void> {
-    // The thread ends by itself once its engine has let go of everything: ending it during a run aborts the process.
+    // The thread ends by itself after its engine has released everything: terminating it during a run aborts the process.
     this.closing ??= this.ask({ kind: "close" }).then(
       () => undefined,
       (error: unknown) => {
-        if (this.dead === undefined) throw error; // where the thread has ended already, there is nothing to close
+        if (this.dead === undefined) throw error; // a thread that has ended needs no closing
       },
     );
     return this.closing;

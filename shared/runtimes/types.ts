@@ -1,23 +1,23 @@
 /**
- * One interface for whatever executes a graph. A runtime compiles a graph once and runs it many times, off the event loop.
- * It knows nothing of language models or federated learning.
+ * The interface of runtimes. A runtime compiles a graph once and runs it many times, off the event loop. It knows nothing of language
+ * models or federated learning.
  */
 import type { Graph } from "../graph/graph.js";
 
 export const RUNTIME_KINDS = ["auto", "onnx", "tfjs"] as const;
 export type RuntimeKind = (typeof RUNTIME_KINDS)[number];
 
-/** `gpu` is whichever kind of GPU works; a runtime's own `auto` is the best of what it has. */
+/** `gpu` is any kind of GPU that works; `auto` is the best device of a runtime. */
 export const DEVICES = ["auto", "cpu", "gpu", "cuda", "webgpu", "coreml", "directml", "wasm"] as const;
 export type Device = (typeof DEVICES)[number];
 
-/** A runtime as users choose it. */
+/** A user's choice of a runtime. */
 export interface RuntimeChoice {
   readonly kind: RuntimeKind;
   readonly device: Device;
-  /** Threads of a matrix product; auto: one a processor. */
+  /** Threads of a matrix product; auto: one per processor. */
   readonly threads: number | "auto";
-  /** Bytes that the process may take; no limit unless given. */
+  /** Bytes that the process may take. @default no limit */
   readonly memory?: number;
 }
 
@@ -31,7 +31,7 @@ export interface HostTensor {
   readonly data: FeedData;
 }
 
-/** A tensor that stays where the runtime keeps it (worker or device) until released. */
+/** A tensor in the runtime's memory (worker or device) until it is freed. */
 export interface ResidentTensor {
   readonly id: number;
   readonly shape: readonly number[];
@@ -42,7 +42,7 @@ export type Feed = HostTensor | ResidentTensor;
 export interface RunOptions {
   /** Outputs to leave with the runtime instead of copying them back. */
   readonly keep?: readonly string[];
-  /** Outputs to compute; all of the graph's outputs unless given. */
+  /** Outputs to compute and copy back. @default all outputs that are not kept */
   readonly fetch?: readonly string[];
 }
 
@@ -56,7 +56,7 @@ export interface RunResult {
 export interface Executable {
   readonly graph: Graph;
   /**
-   * Runs the graph. Runs are queued: one at a time a runtime.
+   * Runs the graph. Runs of one runtime are queued.
    * @throws {KindredError} `shape_mismatch` where a feed is missing or does not fit the graph's inputs
    */
   run(feeds: Readonly<Record<string, Feed>>, options?: RunOptions): Promise<RunResult>;
@@ -66,7 +66,7 @@ export interface Executable {
 export interface Runtime {
   readonly name: string;
   compile(graph: Graph): Promise<Executable>;
-  /** Puts a tensor where the runtime keeps it. */
+  /** Copies a tensor to the runtime's memory. */
   upload(tensor: HostTensor): Promise<ResidentTensor>;
   download(tensor: ResidentTensor): Promise<HostTensor>;
   free(...tensors: readonly ResidentTensor[]): void;

@@ -40,7 +40,7 @@ const layout = loraLayout(model.architecture, { rank: 16, alpha: 32, modules, dr
 const values = initialAdapter(layout, 3);
 const rows = randomRows(model, batch, length, trains ? length : ANSWER);
 const sketch = { dim: 400, seed: 5 };
-const runtime = new OnnxRuntime({ lean: true });
+const runtime = new OnnxRuntime({ lowMemory: true });
 const compiledGraphs = new CompiledGraphs(runtime, model);
 const meter = new Meter();
 if (trains) {

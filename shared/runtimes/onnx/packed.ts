@@ -1,10 +1,10 @@
 /**
- * Products with packed weights (shared/quantization) as ONNX nodes. int4 and NF4 have operations of ONNX Runtime's own for
- * x W^T; all else spreads the weight to float32 first, which lives for the one product that follows.
+ * Products with packed weights (shared/quantization) as ONNX nodes. ONNX Runtime has operations for x W^T with int4 and NF4. In all
+ * other cases, the weight is dequantised to float32 for one product.
  *
- * ONNX Runtime runs nodes that wait for nothing first: all weights would be spread before anything else is done. So whatever is
- * made of a packed weight waits for the product's other factor, x. That also keeps forward and backward from sharing a spread
- * weight, which would live from one to the other.
+ * ONNX Runtime runs nodes without inputs first: it would dequantise all weights before any other work. So all nodes on a packed weight
+ * wait for the product's other factor, x. This also prevents forward and backward from sharing a dequantised weight, which would live
+ * from one to the other.
  */
 import { sizeOf } from "../../base/tensors.js";
 import type { Op, WeightSource } from "../../graph/graph.js";
@@ -26,16 +26,16 @@ import { type AttributeMessage, DATA_TYPE } from "./schema.js";
 
 const MICROSOFT = "com.microsoft";
 
-/** What the encoder offers. Each returns the name of a tensor. */
+/** The writer of the model. Each function returns the name of a tensor. */
 export interface Emitter {
-  /** A node, one for all that ask for the same. */
+  /** A node; equal nodes are written once. */
   emit(type: string, input: readonly string[], attribute?: AttributeMessage[], domain?: string): string;
   ints(values: readonly number[]): string;
-  /** Says what a tensor's shape is, where ONNX Runtime cannot know it. */
+  /** Declares a tensor's shape, where ONNX Runtime cannot infer it. */
   declare(name: string, dims: readonly number[], type: number): string;
-  /** A tensor in the weight's file. */
+  /** A part of the weight's file. */
   external(source: WeightSource, dims: readonly number[], type: number, part: Part): string;
-  /** A tensor in the model itself. */
+  /** A constant in the model. */
   held(dims: readonly number[], type: number, raw: Uint8Array): string;
 }
 
@@ -46,14 +46,14 @@ export interface PackedWeight {
   readonly shape: readonly [number, number];
 }
 
-/** x W^T with `transB`, else x W. @param x name of [rows, in], or [rows, out] */
+/** x W^T with `transB`, otherwise x W. @param x name of a tensor [rows, in], or [rows, out] without `transB` */
 export function packedProduct(
   e: Emitter,
   x: string,
   weight: PackedWeight,
   { transA, transB, scale }: Extract<Op, { kind: "matmul" }>,
 ): string {
-  if (transA || scale !== 1) throw new Error("a packed weight takes its factor as it is");
+  if (transA || scale !== 1) throw new Error("a packed weight permits neither transA nor scale");
   const parts = new Parts(e, x, weight.source);
   return isInt4(weight.form)
     ? int4Product(parts, weight.form, weight.shape, transB)
@@ -62,7 +62,7 @@ export function packedProduct(
 
 /** The parts of one packed weight, for a product with x. */
 class Parts {
-  /** [0], known when x is. */
+  /** The vector [0], computed from x. */
   private readonly zero: string;
 
   constructor(
@@ -74,16 +74,16 @@ class Parts {
     this.zero = e.emit("Mul", [rows, e.ints([0])]);
   }
 
-  /** A part as it lies in the file. */
+  /** A part of the file. */
   at(part: Part, dims: readonly number[], type: number): string {
     const { offset } = this.source;
     return this.e.external(this.source, dims, type, { ...part, offset: offset + part.offset });
   }
 
-  /** A part that is there when x is, as another type. */
+  /** A part of another type, computed after x. */
   late(part: Part, dims: readonly number[], type: number, as: number): string {
     const shape = this.e.emit("Add", [this.e.ints(dims), this.zero]);
-    // Flat, as forward products take the codes: in one shape alone a part is mapped once.
+    // Flat, as in forward products: a part that has one shape everywhere is mapped once.
     const flat = this.at(part, [sizeOf(dims)], type);
     const shaped = this.e.declare(this.e.emit("Reshape", [flat, shape]), dims, type);
     return this.e.declare(this.e.emit("Cast", [shaped], [intAttribute("to", as)]), dims, as);
@@ -109,19 +109,19 @@ function int4Product(
     const attributes = { K: width, N: out, bits: 4, block_size: INT4_BLOCK };
     const product = e.emit(
       "MatMulNBits",
-      // Without zero points: 8.
+      // Without zero points, the zero point is 8.
       [x, codes, scales, ...(minima === undefined ? [] : [e.held([out, Math.ceil(blocks / 2)], uint8, zeros)])],
       Object.entries(attributes).map(([name, value]) => intAttribute(name, value)),
       MICROSOFT,
     );
     if (minima === undefined) return product;
-    // The minima's share: a block's minimum times the sum of its inputs.
+    // The contribution of the minima: a block's minimum times the sum of its inputs.
     const blocked = e.emit("Reshape", [x, e.ints([-1, blocks, INT4_BLOCK])]);
     const sums = e.emit("ReduceSum", [blocked, e.ints([2])], [intAttribute("keepdims", 0)]);
     return e.emit("Gemm", [sums, minima, product], [intAttribute("transB", 1)]);
   }
   const eights = new Uint8Array(Math.ceil((out * blocks) / 2)).fill(INT4_ZERO * 17);
-  const spread = e.emit(
+  const dequantised = e.emit(
     "DequantizeLinear",
     [
       parts.at(layout.codes, [out, width], uint4),
@@ -130,10 +130,10 @@ function int4Product(
     ],
     [intAttribute("axis", 1), intAttribute("block_size", INT4_BLOCK)],
   );
-  if (minima === undefined) return e.emit("Gemm", [x, spread]);
+  if (minima === undefined) return e.emit("Gemm", [x, dequantised]);
   const shares = e.emit("Reshape", [e.emit("Gemm", [x, minima]), e.ints([-1, blocks, 1])]);
   const repeated = e.emit("Expand", [shares, e.ints([1, 1, INT4_BLOCK])]);
-  return e.emit("Gemm", [x, spread, e.emit("Reshape", [repeated, e.ints([-1, width])])]);
+  return e.emit("Gemm", [x, dequantised, e.emit("Reshape", [repeated, e.ints([-1, width])])]);
 }
 
 function normalFloatProduct(
@@ -150,10 +150,10 @@ function normalFloatProduct(
     e.held(dims, float32, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 
   const coded = parts.late(layout.magnitudes, [groups, MAGNITUDE_GROUP], uint8, int32);
-  const looked = e.emit("Gather", [table([DYNAMIC_TABLE.length], DYNAMIC_TABLE), coded]);
-  const ranged = e.emit("Mul", [looked, parts.at(layout.ranges, [groups, 1], float32)]);
+  const scaledMagnitudes = e.emit("Gather", [table([DYNAMIC_TABLE.length], DYNAMIC_TABLE), coded]);
+  const ranged = e.emit("Mul", [scaledMagnitudes, parts.at(layout.ranges, [groups, 1], float32)]);
   const grouped = e.emit("Add", [ranged, parts.at(layout.mean, [1], float32)]);
-  /** The blocks' magnitudes in some shape. */
+  /** The blocks' magnitudes in a given shape. */
   const magnitudes = (dims: readonly number[]): string => {
     const all = e.emit("Reshape", [grouped, e.ints([-1, ...dims.slice(1)])]);
     if (blocks === groups * MAGNITUDE_GROUP) return all;
@@ -168,8 +168,8 @@ function normalFloatProduct(
       MICROSOFT,
     );
   }
-  // Several codes at a time: one entry of a table holds all their values.
-  const entries = spreadTable(form);
+  // Several codes at once: one entry of a table holds all their values.
+  const entries = codeValuesTable(form);
   const perIndex = form === "nf4" ? 2 : 4;
   const perBlock = NORMAL_FLOAT_BLOCK / perIndex;
   const index =
@@ -178,11 +178,11 @@ function normalFloatProduct(
       : parts.late(layout.codes, [blocks, perBlock], uint8, int32);
   const values = e.emit("Gather", [table([entries.length / perIndex, perIndex], entries), index]);
   const scaled = e.emit("Mul", [values, magnitudes([blocks, 1, 1])]);
-  const spread = e.emit("Reshape", [scaled, e.ints([out, width])]);
-  return e.emit("Gemm", [x, spread], [intAttribute("transB", Number(transB))]);
+  const dequantised = e.emit("Reshape", [scaled, e.ints([out, width])]);
+  return e.emit("Gemm", [x, dequantised], [intAttribute("transB", Number(transB))]);
 }
 
-/** NF3's codes as numbers of 12 bits, four codes each: three bytes hold two of them. */
+/** NF3's codes as numbers of 12 bits with four codes each; three bytes hold two numbers. */
 function quads(parts: Parts, codes: Part): string {
   const { e } = parts;
   const whole = (value: number): string => e.held([], int32, new Uint8Array(Int32Array.of(value).buffer));
@@ -194,8 +194,8 @@ function quads(parts: Parts, codes: Part): string {
   return e.emit("Concat", [low, high], [intAttribute("axis", 1)]);
 }
 
-/** The values of all codes that one index stands for, for every index. */
-function spreadTable(form: NormalFloat): Float32Array {
+/** For every index, the values of all codes that it contains. */
+function codeValuesTable(form: NormalFloat): Float32Array {
   const table = NORMAL_FLOAT_TABLES[form];
   if (form === "nf4")
     return Float32Array.from({ length: 512 }, (_, i) => table[(i & 1) === 0 ? i >> 5 : (i >> 1) & 15]!);

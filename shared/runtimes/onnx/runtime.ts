@@ -11,36 +11,36 @@ import type { SessionPlan } from "./sessions.js";
 export interface OnnxOptions {
   /** An execution provider of ONNX Runtime. @default "cpu" */
   provider?: string;
-  /** Threads of a matrix product. @default the processors at hand */
+  /** Threads of a matrix product. @default the number of processors */
   threads?: number;
   /**
-   * Let ONNX Runtime repack a graph's weights when they take at most so many bytes. Forward + backward of 135 M parameters
-   * then takes 13 % less time and 620 MB more, for every session has its own copies; above the limit all sessions share one
-   * memory map. A limit, not the memory at hand: repacked products round differently, and the same seed must give the same
-   * result. @default 1 GiB
+   * Largest size of a graph's weights that ONNX Runtime repacks. Forward and backward of 135 M parameters then take 13 % less time
+   * and 620 MB more memory, because every session has its own copies; above the limit, all sessions share one memory map. The limit
+   * does not depend on the machine's memory: repacked products round differently, and the same seed must give the same result.
+   * @default 1 GiB
    */
   prepackBytes?: number;
   /**
-   * As little memory as can be: weights are never repacked, and of the sessions with weights the two used last stay open.
-   * @default false
+   * Whether to use as little memory as possible: weights are never repacked, and only the two last used sessions with weights stay
+   * open. @default false
    */
-  lean?: boolean;
+  lowMemory?: boolean;
   /**
-   * Microseconds that an idle thread spins before it sleeps. A short spin bridges the gap between two operations (7 % of a
-   * training step on two idle cores); ONNX Runtime's own default of a millisecond takes, beside other programs on the same
-   * processors, the time that the work needs (`simulations/LOG.md`). 0: none. @default 20
+   * Microseconds that an idle thread spins before it sleeps. A short spin bridges the gap between two operations (7 % of a training
+   * step on two idle cores). ONNX Runtime's default of a millisecond takes processor time from other programs, and from the work
+   * itself where processors are shared (`simulations/LOG.md`). 0: no spinning. @default 20
    */
   spin?: number;
 }
 
-/** What the thread needs to make a session. */
+/** Everything that the thread needs to create a session. */
 export interface OnnxPlan extends EncodedGraph, SessionPlan {
   readonly provider: string;
   readonly threads: number;
   readonly prepack: boolean;
-  readonly lean: boolean;
+  readonly lowMemory: boolean;
   readonly spin: number;
-  /** The graph holds packed weights. */
+  /** Whether the graph has packed weights. */
   readonly packed: boolean;
 }
 
@@ -49,20 +49,20 @@ export class OnnxRuntime extends ThreadRuntime<OnnxPlan> {
     provider = "cpu",
     threads = availableParallelism(),
     prepackBytes = 2 ** 30,
-    lean = false,
+    lowMemory = false,
     spin = 20,
   }: OnnxOptions = {}) {
     super(`onnx-${provider}`, new Worker(new URL("./worker.js", import.meta.url)), (graph) => {
       const bytes = weightBytes(graph);
       const encoded = encodeOnnx(graph, { inverseOfNorm: provider === "cpu" });
-      const prepack = bytes <= prepackBytes && !lean;
+      const prepack = bytes <= prepackBytes && !lowMemory;
       const packed = holdsPacked(graph);
-      return { ...encoded, provider, threads, spin, prepack, lean, packed, weightBytes: bytes };
+      return { ...encoded, provider, threads, spin, prepack, lowMemory, packed, weightBytes: bytes };
     });
   }
 }
 
-/** What the frozen weights of a graph take. */
+/** Bytes of a graph's frozen weights. */
 function weightBytes({ nodes }: Graph): number {
   let sum = 0;
   for (const { op, output } of nodes) {

@@ -1,4 +1,4 @@
-/** The part of ONNX's protobuf schema (IR version 10) that an encoded graph needs; field numbers as in the ONNX specification. */
+/** The part of ONNX's protobuf schema (IR version 10) that an encoded graph needs. Field numbers follow the ONNX specification. */
 import protobuf from "protobufjs";
 
 const root = protobuf.parse(
@@ -35,6 +35,7 @@ export const Model = root.lookupType("onnx.Model");
 
 export const DATA_TYPE = { float32: 1, uint8: 2, int32: 6, int64: 7, float16: 10, uint4: 21 } as const;
 export const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, tensor: 4, ints: 7 } as const;
+/** `data_location` of tensors in files. */
 export const EXTERNAL = 1;
 
 export interface TensorMessage {

@@ -1,15 +1,15 @@
-/** The thread that holds ONNX Runtime. */
+/** The thread of ONNX Runtime. */
 import * as ort from "onnxruntime-node";
 import { preloadCuda } from "../install/installed.js";
 import { type Engine, serve } from "../serve.js";
 import type { FeedData } from "../types.js";
 import type { OnnxPlan } from "./runtime.js";
-import { type Held, Sessions } from "./sessions.js";
+import { type HeldSession, Sessions } from "./sessions.js";
 
-/** Weights of open sessions: three of a model of 135 M parameters. */
-const OPEN_BYTES = 2 ** 31;
+/** Bytes of weights in open sessions: three sessions of a model of 135 M parameters. */
+const OPEN_SESSION_BYTES = 2 ** 31;
 
-/** Packed weights must stay packed: where shapes are known, folding would make their float32 copies when the session is made. */
+/** Packed weights must stay packed: with known shapes, constant folding would make float32 copies when the session is created. */
 const KEEP_PACKED = { disable_specified_optimizers: "ConstantFolding" };
 
 const sessions = new Sessions<OnnxPlan>(
@@ -24,16 +24,16 @@ const sessions = new Sessions<OnnxPlan>(
       executionProviders: [provider],
       intraOpNumThreads: threads,
       logSeverityLevel: 3,
-      // A plan of one block for all activations would be kept beside the arena that the first run filled: 1 GB more in a training
-      // step of 135 M parameters (3.5 and 2.3 GB), again for every other length of the sequences, and no time gained.
+      // A memory pattern (one block for all activations) would be kept beside the arena that the first run filled: 1 GB more in a
+      // training step of 135 M parameters (3.5 and 2.3 GB), for every length of the sequences, without saving time.
       enableMemPattern: false,
       extra: { session, ...(packed ? { optimization: KEEP_PACKED } : {}) },
     });
   },
-  ({ lean, weightBytes }) => (lean ? 2 * weightBytes : OPEN_BYTES),
+  ({ lowMemory, weightBytes }) => (lowMemory ? 2 * weightBytes : OPEN_SESSION_BYTES),
 );
 
-const engine: Engine<OnnxPlan, Held<OnnxPlan>, ort.Tensor> = {
+const engine: Engine<OnnxPlan, HeldSession<OnnxPlan>, ort.Tensor> = {
   compile: (plan) => sessions.hold(plan),
 
   async run(held, feeds, outputs) {
@@ -54,7 +54,7 @@ const engine: Engine<OnnxPlan, Held<OnnxPlan>, ort.Tensor> = {
 
   read: async ({ dims, data }) => ({ shape: dims, data: data as FeedData }),
 
-  // Tensors lie in this thread's own memory, which is collected.
+  // Tensors are in this thread's memory, which is garbage collected.
   dispose() {},
 };
 

@@ -1,14 +1,14 @@
 /**
- * The backends of TensorFlow.js that Kindred can use. All of them are optional and are loaded by name where they are asked for.
- * npm brings `wasm` and `cpu` (65 MB, rarely used). `kindred runtime add tfjs` brings the native ones: their npm packages fetch
- * an old TensorFlow from outside the npm registry.
+ * The backends of TensorFlow.js that Kindred supports. All are optional and are loaded by name at first use. npm installs `wasm` and
+ * `cpu` (65 MB, rarely used). `kindred runtime add tfjs` installs the native backends, because their npm packages fetch an old
+ * TensorFlow from outside the npm registry.
  */
 import { createRequire } from "node:module";
 import { KindredError } from "../../base/errors.js";
 import { installedTfjs, tfjsInstallCommand } from "../install/installed.js";
 import { restoreUtil } from "../install/shims.js";
 
-/** The operations; every backend computes the same. */
+/** The operations, which are the same for all backends. */
 export type Tensorflow = typeof import("@tensorflow/tfjs-core");
 
 /** Best first. */
@@ -23,20 +23,20 @@ export const TFJS_PACKAGES: Readonly<Record<TfjsBackend, string>> = {
 };
 
 /**
- * WebAssembly has addresses for 4 GiB, and beyond them its allocations come back at address 0: the backend would go on and
- * compute with whatever lies there. What is left free is for the copies of weights that its products make inside.
+ * Bound on the memory of the wasm backend. WebAssembly has addresses for 4 GiB; beyond them, allocations return address 0, and the
+ * backend would compute with the data at that address. The difference is for copies of weights inside its products.
  */
 const WASM_BYTES = 3.5 * 2 ** 30;
 
-/** Whether TensorFlow itself computes. */
+/** Whether the native TensorFlow computes. */
 export const isNative = (backend: TfjsBackend): boolean => backend === "node" || backend === "node-gpu";
 
-/** Loads a backend and makes it the one in use. @throws {KindredError} `unsupported` where it cannot run here, with the reason */
+/** Loads and activates a backend. @throws {KindredError} `unsupported` with the reason, where it cannot run on this machine */
 export async function loadBackend(backend: TfjsBackend): Promise<Tensorflow> {
   const native = isNative(backend);
   if (native) restoreUtil();
   const loaded = await load(backend);
-  // A native package holds the operations too, in the copy that it has registered itself with. The others have loaded the core.
+  // A native package registers itself with its own copy of the core; the other packages use the common core.
   const tf = native ? (loaded as Tensorflow) : await import("@tensorflow/tfjs-core");
   tf.enableProdMode(); // no warnings on the console
   if (!(await tf.setBackend(native ? "tensorflow" : backend))) {
@@ -51,7 +51,7 @@ export async function loadBackend(backend: TfjsBackend): Promise<Tensorflow> {
   return tf;
 }
 
-/** Makes a wasm backend throw `too_large` where a tensor would take its memory beyond a bound. */
+/** Makes a wasm backend throw `too_large` for a tensor that would exceed a bound on its memory. */
 export function boundMemory(tf: Tensorflow, bytes: number): void {
   const { wasm } = tf.backend() as unknown as {
     wasm: { HEAPU8: Uint8Array; _malloc: (bytes: number) => number };
@@ -62,7 +62,7 @@ export function boundMemory(tf: Tensorflow, bytes: number): void {
     if ((at === 0 && size > 0) || wasm.HEAPU8.length > bytes) {
       throw new KindredError(
         "too_large",
-        `the graph needs more than the ${(bytes / 2 ** 30).toFixed(1)} GiB that TensorFlow.js can hold in WebAssembly; take smaller batches, or another runtime`,
+        `the graph needs more than the ${(bytes / 2 ** 30).toFixed(1)} GiB that TensorFlow.js can hold in WebAssembly; choose smaller batches, or another runtime`,
       );
     }
     return at;
@@ -79,10 +79,10 @@ async function load(backend: TfjsBackend): Promise<unknown> {
   }
 }
 
-/** Why a backend's package could not be loaded, with the command that brings it where it is not there. */
+/** The reason why a backend's package was not loaded, with the command that installs it where it is missing. */
 function notLoaded(backend: TfjsBackend, cause: NodeJS.ErrnoException): KindredError {
   const name = TFJS_PACKAGES[backend];
-  // Of the second code: a package that is there requires one that is not, as the backends do with tfjs-core.
+  // The second code: an installed package requires one that is missing, as the backends do with tfjs-core.
   const missing = cause.code === "ERR_MODULE_NOT_FOUND" || cause.code === "MODULE_NOT_FOUND";
   const command = isNative(backend)
     ? `on Linux: kindred runtime add tfjs${backend === "node-gpu" ? " --gpu" : ""}`

@@ -1,6 +1,6 @@
 /**
- * Executes a graph node by node with TensorFlow.js. Every tensor is disposed after its last use, so that memory peaks where the
- * graph does; frozen weights are read from their files once for all graphs and stay.
+ * Executes a graph node by node with TensorFlow.js. Every tensor is disposed after its last use, so memory peaks where the graph's
+ * values do. Frozen weights are read once for all graphs and stay in memory.
  */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import type { Tensor } from "@tensorflow/tfjs-core";
@@ -19,10 +19,10 @@ import { type Computed, Lowering } from "./lower.js";
 type Weight = Extract<Op, { kind: "weight" }>;
 type Product = Extract<Op, { kind: "matmul" }>;
 
-/** What a run of some of a graph's outputs does, in order. */
+/** The steps of a run that computes some of a graph's outputs, in order. */
 interface Schedule {
   readonly steps: readonly Step[];
-  /** How often the steps and the outputs use a value, by its id. */
+  /** Number of uses of a value by steps and outputs, by its id. */
   readonly uses: ReadonlyMap<number, number>;
 }
 
@@ -34,7 +34,7 @@ interface Step {
 
 export interface TfjsProgram {
   readonly graph: Graph;
-  /** Weights and constants by value's id; a transposed weight has an id of its own, below zero. */
+  /** Weights and constants by the value's id; a transposed weight has an id of its own, below zero. */
   readonly fixed: ReadonlyMap<number, Tensor>;
   readonly weights: readonly string[];
   readonly steps: readonly Step[];
@@ -45,7 +45,7 @@ const transposedId = (id: number): number => -1 - id;
 
 export class TfjsEngine implements Engine<Graph, TfjsProgram, Tensor> {
   private readonly lowering: Lowering;
-  /** Weights in memory, with the number of programs that hold them. */
+  /** Weights in memory, with the number of compiled graphs that use them. */
   private readonly weights = new Map<string, { readonly tensor: Tensor; users: number }>();
 
   constructor(private readonly tf: Tensorflow) {
@@ -74,13 +74,13 @@ export class TfjsEngine implements Engine<Graph, TfjsProgram, Tensor> {
       }
       for (const { id } of Object.values(graph.outputs)) if (sources.has(id)) hold(id, false);
     } catch (error) {
-      this.letGo(fixed, held);
+      this.releaseTensors(fixed, held);
       throw error;
     }
     return { graph, fixed, weights: held, steps, schedules: new Map() };
   }
 
-  /** A product with a transposed weight takes the weight's transposed copy where the backend is slow at it. */
+  /** A product with a transposed weight uses a transposed copy, where the backend transposes slowly. */
   private step(op: Computed, { inputs, output }: Node, hold: (id: number, transposed: boolean) => number): Step {
     const ids = inputs.map(({ id }) => id);
     if (op.kind !== "matmul" || !this.lowering.transposesFirst) {
@@ -110,10 +110,10 @@ export class TfjsEngine implements Engine<Graph, TfjsProgram, Tensor> {
   }
 
   async release({ fixed, weights }: TfjsProgram): Promise<void> {
-    this.letGo(fixed, weights);
+    this.releaseTensors(fixed, weights);
   }
 
-  private letGo(fixed: ReadonlyMap<number, Tensor>, held: readonly string[]): void {
+  private releaseTensors(fixed: ReadonlyMap<number, Tensor>, held: readonly string[]): void {
     const shared = new Set<Tensor>();
     for (const key of held) {
       const weight = this.weights.get(key)!;
@@ -155,7 +155,7 @@ export class TfjsEngine implements Engine<Graph, TfjsProgram, Tensor> {
       }
       for (const name of outputs) {
         const { id } = graph.outputs[name] as Value;
-        // A tensor of its own over the same memory: one value may be several outputs, or a feed too.
+        // A new tensor over the same memory: one value may be several outputs, or a feed too.
         results[name] = this.tf.clone(at(id));
         used(id);
       }
@@ -202,7 +202,7 @@ export class TfjsEngine implements Engine<Graph, TfjsProgram, Tensor> {
   }
 }
 
-/** A weight's values; packed ones are spread. @throws {KindredError} `invalid_model` where the file ends too early */
+/** A weight's values; packed weights are dequantised. @throws {KindredError} `invalid_model` where the file ends too early */
 function readWeight({ path, offset, form }: WeightSource, shape: readonly number[]): Float32Array {
   if (form === undefined) return new Float32Array(readBytes(path, offset, 4 * sizeOf(shape)).buffer);
   return unpack(form, readBytes(path, offset, packedBytes(form, shape)), shape);
@@ -218,10 +218,11 @@ function readBytes(path: string, offset: number, byteLength: number): Uint8Array
       });
     }
     const bytes = new Uint8Array(byteLength);
-    // One read gives at most 2 GiB.
+    // One read returns at most 2 GiB.
     for (let at = 0; at < byteLength; ) {
       const got = readSync(file, bytes, at, byteLength - at, offset + at);
-      if (got === 0) throw new KindredError("invalid_model", `${path}: was cut short while being read`, { file: path });
+      if (got === 0)
+        throw new KindredError("invalid_model", `${path}: was truncated while it was read`, { file: path });
       at += got;
     }
     return bytes;

@@ -1,24 +1,24 @@
 /**
- * One node of a graph as operations of TensorFlow.js. Only operations that every backend has kernels for, so that one lowering
- * serves all of them.
+ * Computes one node of a graph with operations of TensorFlow.js. Only operations that every backend supports are used, so one lowering
+ * serves all backends.
  */
 import type { Tensor } from "@tensorflow/tfjs-core";
 import { sizeOf } from "../../base/tensors.js";
 import type { Node, Op } from "../../graph/graph.js";
 import type { Tensorflow } from "./backends.js";
 
-/** Operations whose operands are all that the kernel needs to know. */
+/** Operations that are computed from their operands. */
 export type Computed = Exclude<Op, { kind: "input" | "weight" | "constant" }>;
 
 export class Lowering {
-  /** Wasm multiplies 15 to 25 times slower where it is to transpose an operand itself. */
+  /** Whether operands are transposed before a product: the wasm backend is 15 to 25 times slower where it transposes them itself. */
   readonly transposesFirst: boolean;
 
   constructor(private readonly tf: Tensorflow) {
     this.transposesFirst = tf.getBackend() === "wasm";
   }
 
-  /** @param shape of the result. @returns a new tensor; intermediate ones are disposed */
+  /** Computes a node. @param shape of the result. @returns a new tensor; intermediate tensors are disposed */
   apply(op: Computed, inputs: readonly Tensor[], shape: readonly number[]): Tensor {
     return this.tf.tidy(() => this.lower(op, inputs, [...shape]));
   }
@@ -104,7 +104,7 @@ export class Lowering {
       case "place":
         return tf.reshape(tf.scatterND(this.flat(b, shape[1] as number), tf.reshape(a, [-1]), [sizeOf(shape)]), shape);
       case "fill": {
-        // Not tensorScatterUpdate, with which the cpu backend writes into its operand.
+        // Not tensorScatterUpdate: the cpu backend would write into its operand.
         const marks = tf.scatterND(this.flat(b, shape[1] as number), tf.ones([b.size]), [sizeOf(shape)]);
         return tf.where(tf.cast(tf.reshape(marks, shape), "bool"), tf.scalar(op.value), a);
       }
@@ -143,17 +143,17 @@ export class Lowering {
     const [batch, length, width] = x.shape as [number, number, number];
     const half = cos.shape[1] as number;
     const heads = tf.reshape(x, [batch, length, width / headDim, headDim]);
-    const [turning, rest] = tf.split(heads, [2 * half, headDim - 2 * half], 3) as [Tensor, Tensor];
-    // The members of the pairs lie on an axis of their own: the last one where they are neighbours, else the one before.
+    const [rotating, rest] = tf.split(heads, [2 * half, headDim - 2 * half], 3) as [Tensor, Tensor];
+    // The two members of a pair get an axis of their own: the last axis where they are adjacent, otherwise the axis before it.
     const axis = interleaved ? 4 : 3;
-    const pairs = tf.reshape(turning, [...heads.shape.slice(0, 3), ...(interleaved ? [half, 2] : [2, half])]);
+    const pairs = tf.reshape(rotating, [...heads.shape.slice(0, 3), ...(interleaved ? [half, 2] : [2, half])]);
     const [first, second] = tf.unstack(pairs, axis) as [Tensor, Tensor];
     const [c, s] = [cos, sin].map((table) => tf.reshape(table, [length, 1, half])) as [Tensor, Tensor];
-    const turned = tf.stack(
+    const rotated = tf.stack(
       [tf.sub(tf.mul(first, c), tf.mul(second, s)), tf.add(tf.mul(second, c), tf.mul(first, s))],
       axis,
     );
-    const joined = tf.reshape(turned, turning.shape);
+    const joined = tf.reshape(rotated, rotating.shape);
     return tf.reshape(headDim > 2 * half ? tf.concat([joined, rest], 3) : joined, x.shape);
   }
 
@@ -167,7 +167,7 @@ export class Lowering {
     const inner = a.shape.at(-1) as number;
     const [left, right] =
       b.shape.length === 2 && a.shape.length > 2 && !transA
-        ? [tf.reshape(a, [-1, inner]), b] // one product, where the kernel would make one a batch
+        ? [tf.reshape(a, [-1, inner]), b] // one product instead of one per batch element
         : this.sameBatch(a, b, shape.slice(0, -2));
     const product = this.transposesFirst
       ? tf.matMul(transA ? this.swapped(left) : left, transB ? this.swapped(right) : right)
@@ -175,13 +175,13 @@ export class Lowering {
     return tf.reshape(scale === 1 ? product : tf.mul(product, scale), shape);
   }
 
-  /** The last two axes exchanged. */
+  /** x with its last two axes exchanged. */
   swapped(x: Tensor): Tensor {
     const rank = x.shape.length;
     return this.tf.transpose(x, [...Array(rank - 2).keys(), rank - 1, rank - 2]);
   }
 
-  /** Both with the same batch axes: some backends broadcast only whole batches. */
+  /** Both operands with equal batch axes: some backends broadcast only whole batches. */
   private sameBatch(a: Tensor, b: Tensor, batch: readonly number[]): [Tensor, Tensor] {
     const fit = (x: Tensor): Tensor => this.tf.broadcastTo(x, [...batch, ...x.shape.slice(-2)]);
     const same = a.shape.length === b.shape.length && batch.every((_, axis) => a.shape[axis] === b.shape[axis]);

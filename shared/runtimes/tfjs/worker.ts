@@ -1,4 +1,4 @@
-/** The thread that holds TensorFlow.js. */
+/** The thread of TensorFlow.js. */
 import { workerData } from "node:worker_threads";
 import { serve } from "../serve.js";
 import { loadBackend, type TfjsBackend } from "./backends.js";

@@ -49,7 +49,7 @@ test("recomputed layers take less memory, and more rows take more", () => {
 });
 
 test("a step is split into parts that fit, trains like the whole step, and logs the choice", async () => {
-  const runtime = new OnnxRuntime({ threads: 1, lean: true });
+  const runtime = new OnnxRuntime({ threads: 1, lowMemory: true });
   const plan = {
     learningRate: 1e-2,
     warmupSteps: 0,
