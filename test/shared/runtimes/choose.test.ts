@@ -1,4 +1,4 @@
-/** Which runtimes work here, and which one is opened. What this machine lacks is taken from the list, not assumed. */
+/** The runtimes that work on this machine, and the choice of one. The test takes from the list what this machine lacks. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CANDIDATES, listRuntimes, openRuntime } from "../../../shared/runtimes/choose.js";
@@ -7,7 +7,7 @@ import { DEFAULT_RUNTIME, DEVICES, RUNTIME_KINDS } from "../../../shared/runtime
 const listed = await listRuntimes();
 const works = (name: string): boolean => listed.some((each) => each.name === name && each.available);
 
-test("every way to compute is listed, with a reason where it does not work", () => {
+test("every candidate is listed, with a reason where it does not work", () => {
   assert.deepEqual(
     listed.map(({ name }) => name),
     CANDIDATES.map(({ name }) => name),
@@ -16,14 +16,14 @@ test("every way to compute is listed, with a reason where it does not work", () 
   for (const name of ["onnx-cpu", "tfjs-wasm", "tfjs-cpu"]) assert.ok(works(name), name);
 });
 
-test("every kind and device that can be asked for is some runtime's", () => {
+test("every kind and device of a choice has a candidate", () => {
   const kinds = new Set<string>(["auto", ...CANDIDATES.map(({ runtime }) => runtime)]);
   const devices = new Set<string>(["auto", ...CANDIDATES.map(({ device }) => device)]);
   assert.deepEqual([...kinds].sort(), [...RUNTIME_KINDS].sort());
   assert.deepEqual([...devices].sort(), [...DEVICES].sort());
 });
 
-test("what is asked for is opened, of several the first that works", async () => {
+test("the first working candidate of a choice is opened", async () => {
   const asked = [
     ["auto", "auto", works("onnx-cuda") ? "onnx-cuda" : "onnx-cpu"],
     ["auto", "cpu", "onnx-cpu"],
@@ -39,14 +39,14 @@ test("what is asked for is opened, of several the first that works", async () =>
   }
 });
 
-test("a device that a runtime does not have is refused with those that it has", async () => {
+test("a device that a runtime does not have is refused, and the message lists its devices", async () => {
   await assert.rejects(openRuntime({ ...DEFAULT_RUNTIME, kind: "onnx", device: "wasm" }), {
     code: "unsupported",
     message: "runtime onnx, device wasm: onnx has cuda, coreml, directml, webgpu, cpu; choose one of them, or auto",
   });
 });
 
-test("a runtime that does not work here is refused with the reason", async () => {
+test("a runtime that does not work on this machine is refused with the reason", async () => {
   const missing = listed.find(({ available, device }) => !available && (device === "coreml" || device === "directml"));
   assert.ok(missing !== undefined); // no system has both
   await assert.rejects(openRuntime({ ...DEFAULT_RUNTIME, device: missing.device }), {

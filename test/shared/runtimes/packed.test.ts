@@ -1,4 +1,4 @@
-/** Products with packed weights on ONNX Runtime: the numbers of float32 products with the values that the packed bytes stand for. */
+/** Products with packed weights on ONNX Runtime, against float32 products with the dequantised values. */
 import assert from "node:assert/strict";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ const folder = await mkdtemp(join(tmpdir(), "kindred-packed-"));
 after(() => rm(folder, { recursive: true, force: true }));
 
 let files = 0;
-/** A weight in a file, behind some bytes of something else. */
+/** A weight in a file, after other bytes. */
 async function stored(bytes: Uint8Array, form?: PackedForm): Promise<WeightSource> {
   const path = join(folder, `w${files++}.bin`);
   await writeFile(path, Buffer.concat([Buffer.alloc(128, 0xa5), bytes]));
@@ -29,7 +29,7 @@ const normals = (seed: number, size: number, scale = 1): Float32Array => {
   return Float32Array.from({ length: size }, () => scale * rng.normal());
 };
 
-/** Q4_1 blocks as a file could have them: any codes, scales near 0.01, minima near -0.07. */
+/** Q4_1 blocks: random codes, scales near 0.01, minima near -0.07. */
 function q41Blocks(seed: number, blocks: number): Uint8Array {
   const rng = new SeededRng(seed, "q4_1");
   const bytes = Uint8Array.from({ length: 20 * blocks }, () => rng.int(256));
@@ -100,7 +100,7 @@ for (const prepackBytes of [2 ** 30, 0]) {
   });
 }
 
-test("packed weights are never spread all at once, nor kept from the forward to the backward pass", async () => {
+test("packed weights are dequantised one at a time, and again in the backward pass", async () => {
   const [size, count] = [1024, 48];
   const shape = [size, size];
   const spread = 4 * size * size * count;
@@ -126,7 +126,7 @@ test("packed weights are never spread all at once, nor kept from the forward to 
   }
 });
 
-test("a packed weight is a factor of products, and of whole blocks", async () => {
+test("a packed weight has whole blocks, and is used in matrix products alone", async () => {
   const source = await stored(packed("int4", [4, 32], 1), "int4");
   const g = new GraphBuilder();
   assert.throws(() => g.weight("w", [4, 16], source), {

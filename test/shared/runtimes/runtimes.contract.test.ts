@@ -1,4 +1,4 @@
-/** The contract of runtimes, on those that compute on the processor. GPUs: gpus.contract.long.test.ts. */
+/** The contract of runtimes, for runtimes on the processor. GPUs: gpus.contract.long.test.ts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CANDIDATES } from "../../../shared/runtimes/choose.js";
@@ -8,7 +8,7 @@ for (const candidate of CANDIDATES) {
   if (candidate.device === "cpu" || candidate.device === "wasm") await keepsContract(candidate);
 }
 
-test("positive control: a wrong number and a missing one are seen", () => {
+test("positive control: the contract finds a wrong number and a missing number", () => {
   assert.ok(difference(Float32Array.of(1, 2.001), Float32Array.of(1, 2)) > OPERATION);
   assert.equal(difference(Float32Array.of(1, Number.NaN), Float32Array.of(1, 2)), Number.POSITIVE_INFINITY);
   assert.equal(difference(Float32Array.of(1), Float32Array.of(1, 2)), Number.POSITIVE_INFINITY);

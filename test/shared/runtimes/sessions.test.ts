@@ -1,4 +1,4 @@
-/** Which sessions stay open, on real sessions whose weights are said to be large. */
+/** The sessions that stay open, with real sessions whose weights are declared as large. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as ort from "onnxruntime-node";
@@ -11,7 +11,7 @@ const { model } = (() => {
   return encodeOnnx(g.build({ y: g.scale(g.input("x", [2]), 3) }));
 })();
 
-test("sessions used last stay open, a closed one opens again, and what it gave outlives it", async () => {
+test("recently used sessions stay open, a closed session opens again, and its results outlive it", async () => {
   let opened = 0;
   const sessions = new Sessions<{ weightBytes: number }>(
     () => {

@@ -1,4 +1,4 @@
-/** What TensorFlow.js holds: tensors and weights, in this test's own thread, where they can be counted. */
+/** The tensors and weights that TensorFlow.js holds, counted in the thread of this test. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,7 +20,7 @@ const floats = (path: string, values: readonly number[]): string => {
   return join(folder, path);
 };
 
-/** A service over a backend, asked as the runtime asks it. */
+/** A service over a backend, with the requests of a runtime. */
 async function open(backend: TfjsBackend): Promise<{
   ask: (request: Request<Graph>) => Promise<Extract<Reply, { ok: true }>>;
   tensors: () => number;
@@ -45,7 +45,7 @@ function products(path: string, offset = 0): Graph {
 }
 
 for (const backend of ["cpu", "wasm"] as const) {
-  test(`${backend}: no run, kept tensor or program leaves a tensor behind`, async () => {
+  test(`${backend}: no tensor is left after runs, kept tensors and released graphs`, async () => {
     const { ask, tensors } = await open(backend);
     assert.equal(tensors(), 0);
     const cases = OP_CASES.map(prepareCase);
@@ -69,7 +69,7 @@ for (const backend of ["cpu", "wasm"] as const) {
     }
   });
 
-  test(`${backend}: programs share a weight, and the last one lets it go`, async () => {
+  test(`${backend}: graphs share a weight, and the last release frees it`, async () => {
     const { ask, tensors } = await open(backend);
     const path = floats("w.bin", [9, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0]);
     const first = await ask({ id: 1, kind: "compile", plan: products(path, 4) });
@@ -94,7 +94,7 @@ for (const backend of ["cpu", "wasm"] as const) {
     assert.equal(tensors(), 0);
   });
 
-  test(`${backend}: a file that ends before a weight is refused, and nothing is left of the program`, async () => {
+  test(`${backend}: a file that ends before a weight is refused, and no tensor of the graph is left`, async () => {
     const { ask, tensors } = await open(backend);
     const path = floats("short.bin", Array(24).fill(1));
     const g = new GraphBuilder();
@@ -110,7 +110,7 @@ for (const backend of ["cpu", "wasm"] as const) {
   });
 }
 
-test("an index outside of its axis is an error, not a number from elsewhere", async () => {
+test("an index outside of its axis is an error", async () => {
   const { ask } = await open("wasm");
   const g = new GraphBuilder();
   const [table, at] = [g.input("table", [3, 2]), g.input("at", ["n"], "int32")];
@@ -123,7 +123,7 @@ test("an index outside of its axis is an error, not a number from elsewhere", as
   await ask({ id: 3, kind: "close" });
 });
 
-test("wasm says when its memory is full, where it would go on with wrong numbers", async () => {
+test("wasm refuses a graph beyond its memory, where it would compute wrong numbers", async () => {
   const tf = await loadBackend("wasm");
   boundMemory(tf, 64 * 2 ** 20);
   const { ask } = await open("wasm");
@@ -142,7 +142,7 @@ test("wasm says when its memory is full, where it would go on with wrong numbers
   assert.equal((await sum(1000)).tensors!.sum!.data![0], 1000);
   await assert.rejects(sum(20_000_000), {
     code: "too_large",
-    message: /more than the 0.1 GiB .* take smaller batches/,
+    message: /more than the 0.1 GiB .* choose smaller batches/,
   });
   await ask({ id: 3, kind: "close" });
 });
