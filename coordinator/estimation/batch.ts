@@ -1,25 +1,25 @@
 /**
- * The graphs of the batched solver and the layout of a batch of subsets on them.
+ * The graphs of the batched solver, the layout of a batch of subsets on them, and the division of subsets into batches.
  *
- * A client's rows meet all the weight vectors of the batch's subsets that hold it in one matrix product: the sketches stay on
- * the runtime as G [clients, rows, dim] (padded with rows of weight zero), the weight vectors [subsets, dim] are gathered to
+ * One matrix product per client multiplies its rows by the weight vectors of all subsets of the batch that contain it: the sketches
+ * stay on the runtime as G [clients, rows, dim] (padded with rows of weight zero), the weight vectors [subsets, dim] are gathered to
  * [clients, columns, dim] by membership, and per-pair results are gathered back to [subsets, members, dim] and summed there.
- * Nothing of size subsets x rows x dim ever exists. Symbolic sizes: N clients, K subsets, C columns a client, S members a subset.
+ * No tensor has the size subsets x rows x dim. Symbolic sizes: N clients, K subsets, C columns per client, S members per subset.
  *
- * Of a client's rows those that are a term by themselves come first, then the terms of several negatives, each padded to the most.
- * Such a term is a logistic loss of -s, s = log sum exp(-z), and is kept as what its Hessian is made of: q = softmax(-z), the
- * probability of being wrong (times the covariance of the negatives' gradients under q) and the curvature (along their mean).
+ * Among a client's rows, the terms of a single row come first, then the terms of several negatives, each padded to the largest.
+ * Such a term is a logistic loss of -s, s = log sum exp(-z). It is kept as the parts of its Hessian: q = softmax(-z), the
+ * probability of a wrong answer (times the covariance of the negatives' gradients under q) and the curvature (along their mean).
  */
 import { type Graph, GraphBuilder, type Value } from "../../shared/graph/graph.js";
 
-/** Where a batch's (subset, member) pairs lie in the [clients, columns] grid. */
+/** The places of a batch's (subset, member) pairs in the [clients, columns] grid. */
 export interface Layout {
   readonly subsets: readonly ArrayLike<number>[];
-  /** C: pairs of the most used client. */
+  /** C: pairs of the client with the most. */
   readonly columns: number;
   /** S: members of the largest subset. */
   readonly members: number;
-  /** [clients, columns] subset of each pair; 0 where there is none (computed, never read). */
+  /** [clients, columns] subset of each pair; 0 where there is none (its result is computed and never read). */
   readonly pairSubset: Int32Array;
   /** [subsets, members] position of each pair in the grid; 0 where there is none. */
   readonly slots: Int32Array;
@@ -51,7 +51,7 @@ export function layOut(clients: number, subsets: readonly ArrayLike<number>[]): 
   return { subsets, columns, members, pairSubset, slots, present };
 }
 
-/** Grid positions, in `from`, of the pairs of a layout of some of its subsets: what moves a kept [clients, columns, ..] tensor. */
+/** Grid positions, in `from`, of the pairs of a layout of some of its subsets: they move a kept [clients, columns, ..] tensor. */
 export function relocate(clients: number, from: Layout, kept: readonly number[], to: Layout): Int32Array {
   const positions = new Int32Array(clients * to.columns);
   kept.forEach((old, k) => {
@@ -61,22 +61,55 @@ export function relocate(clients: number, from: Layout, kept: readonly number[],
   return positions;
 }
 
+/**
+ * Consecutive ranges [from, to) of subsets, each within the limit on memory and of about the same size.
+ * @param batchNumbers numbers in the largest tensor [clients, columns, max(rows, dim)] of a range
+ */
+export function batchRanges(
+  subsets: readonly ArrayLike<number>[],
+  sizes: Sizes,
+  batchNumbers: number,
+): [from: number, to: number][] {
+  const { clients, rows, dim } = sizes;
+  const mostColumns = Math.max(1, Math.floor(batchNumbers / (clients * Math.max(rows, dim))));
+  const rangesOf = (most: number): [number, number][] => {
+    const count = new Int32Array(clients);
+    const ranges: [number, number][] = [];
+    let from = 0;
+    subsets.forEach((subset, k) => {
+      let full = k - from >= most;
+      for (let s = 0; s < subset.length; s++) full ||= k > from && count[subset[s]!]! + 1 > mostColumns;
+      if (full) {
+        ranges.push([from, k]);
+        from = k;
+        count.fill(0);
+      }
+      for (let s = 0; s < subset.length; s++) count[subset[s]!]!++;
+    });
+    ranges.push([from, subsets.length]);
+    return ranges;
+  };
+  const fewest = rangesOf(subsets.length);
+  return fewest.length === 1 ? fewest : rangesOf(Math.ceil(subsets.length / fewest.length));
+}
+
 export interface Sizes {
   readonly clients: number;
-  /** Rows a client, padded: `single` + `several` x `negatives`. */
+  /** Rows per client, padded: `single` + `several` x `negatives`. */
   readonly rows: number;
   /** Terms of one row. */
   readonly single: number;
-  /** Terms of more than one, and the most rows of one. */
+  /** Terms of several rows. */
   readonly several: number;
+  /** Rows of the largest term. */
   readonly negatives: number;
   readonly dim: number;
 }
 
-/** Numbers that are kept of each pair's rows for `productGraph`. */
+/** Numbers kept per pair for `productGraph`. */
 const keptWidth = ({ rows, several }: Sizes): number => rows + 2 * several;
 
-/** The rows of terms that have one, and those of terms that have several as [.., several, negatives], of a [clients, C or 1, rows]. */
+/** Splits [clients, C or 1, rows] into the rows of terms of one row, and those of terms of several as [.., several, negatives]. */
 function byTerm(g: GraphBuilder, rows: Value, { single, several, negatives }: Sizes): { one: Value; many: Value } {
   const many = g.slice(rows, 2, single, several * negatives);
   return {
@@ -101,11 +134,11 @@ function sumMembers(g: GraphBuilder, pairs: Value, width: number): Value {
 
 /**
  * Gradient of sum over terms of weight * log(1 + sum over its rows of exp(-(h + g.w))), for every subset at once; for every pair
- * its value and the sum of its rows' curvature, and what `productGraph` needs of each row.
+ * its value and the sum of its rows' curvature, and the numbers of each row that `productGraph` takes.
  *
- * Half of the time goes into what is done to each (row, subset), so the majorising curvature has a graph to itself.
- * @param folds sets of weights, of which every pair has its own (`pairWeight`: client * folds + fold) where there are several
- * @param bounded whether the input `majorise` (1 or 0 a subset) can ask for it
+ * Half of the time is spent on operations per (row, subset), so the majorising curvature has a graph of its own.
+ * @param folds number of sets of weights; where there are several, `pairWeight` chooses a set per pair: client * folds + fold
+ * @param bounded whether the input `majorise` (1 or 0 per subset) can choose the majorising curvature
  */
 export function gradientGraph(sizes: Sizes, folds: number, bounded: boolean): Graph {
   const { rows, dim, several } = sizes;
@@ -115,7 +148,7 @@ export function gradientGraph(sizes: Sizes, folds: number, bounded: boolean): Gr
   const weights = g.input("weight", ["N", folds, rows]);
   const at = g.input("at", column(dim));
   const pairSubset = g.input("pairSubset", ["N", "C"], "int32");
-  // Of the pair's fold; where there is one, of the client.
+  // Weights per pair; with one set, per client.
   const weight =
     folds === 1 ? weights : g.gather(g.flattenFront(weights, 2), g.input("pairWeight", ["N", "C"], "int32"));
   const weighed = (loss: Value, weight: Value): Value =>
@@ -199,7 +232,7 @@ export function relocateGraph(sizes: Sizes): Graph {
 }
 
 /**
- * Of each (client, weight vector) pair the `margins` of its rows [clients, C, rows] and the `losses` of its terms
+ * For each (client, weight vector) pair, the `margins` of its rows [clients, C, rows] and the `losses` of its terms
  * [clients, C, single + several].
  */
 export function lossGraph(sizes: Sizes): Graph {
@@ -216,7 +249,7 @@ export function lossGraph(sizes: Sizes): Graph {
   return g.build({ margins, losses: g.concat([logistic(g, one).loss, logistic(g, g.neg(odds)).loss], 2) });
 }
 
-/** The rows of some clients, as tensors of their own. @param folds sets of weights beside sketches and margins */
+/** Copies the rows of some clients. @param folds sets of weights beside sketches and margins; 0: there are no weights */
 export function selectGraph({ clients, rows, dim }: Sizes, folds: number): Graph {
   const g = new GraphBuilder();
   const chosen = g.input("chosen", ["N"], "int32");
@@ -228,7 +261,7 @@ export function selectGraph({ clients, rows, dim }: Sizes, folds: number): Graph
   });
 }
 
-/** G Q, sketches in another basis (`rotate` false leaves them as they are), and each client's sum of their squares. */
+/** G Q, the sketches in another basis (`rotate` false keeps theirs), and each client's sum of squares per entry. */
 export function rotationGraph({ clients, rows, dim }: Sizes, rotate: boolean): Graph {
   const g = new GraphBuilder();
   const sketch = g.input("sketch", [clients, rows, dim]);

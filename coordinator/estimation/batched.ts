@@ -1,23 +1,31 @@
 /**
- * The surrogates of many subsets solved together on a runtime: what stays there, in which basis and units, and which subsets go
- * together; lockstep.ts solves a batch of them.
+ * The surrogates of many subsets, solved together on a runtime: the tensors that stay there, their basis and units, and the batches
+ * that subsets are solved in; lockstep.ts solves one batch.
  *
  * - The sketches are rotated once to the principal axes of a pooled sample, where the Hessian of any subset is close to diagonal,
  *   so that its diagonal preconditions.
  * - The few subsets that float32 cannot bring to the tolerance (margins in the thousands) are finished in float64 by reference.ts.
  *
- * It knows nothing of which runtime it is, nor of affinities or groups.
+ * It knows nothing of the kind of runtime, nor of affinities or groups.
  */
 import { throwIfAborted } from "../../shared/base/errors.js";
-import type { Executable, FeedData, ResidentTensor, Runtime } from "../../shared/runtimes/types.js";
-import type { LogisticRows } from "../../shared/sketch/types.js";
+import { RuntimeScope } from "../../shared/runtimes/scope.js";
+import type { Executable, FeedData, Runtime } from "../../shared/runtimes/types.js";
 import { eventLoopYield } from "../algebra/yield.js";
-import { type Basis, principalAxes } from "./axes.js";
-import { gradientGraph, lossGraph, productGraph, relocateGraph, rotationGraph, selectGraph } from "./batch.js";
+import { type Basis, changeBasis, principalBasis } from "./axes.js";
+import {
+  batchRanges,
+  gradientGraph,
+  lossGraph,
+  productGraph,
+  relocateGraph,
+  rotationGraph,
+  selectGraph,
+} from "./batch.js";
 import { type CompiledGraphs, solveBatch, type TrainRows } from "./lockstep.js";
-import { type Placement, placeRows } from "./placement.js";
-import { type EstimationProblem, rowWeights } from "./problem.js";
+import type { EstimationProblem } from "./problem.js";
 import { fitExactly, gatherRows } from "./reference.js";
+import { fewClients, type ResidentRows, uploadRows, uploadWeights, withMembers } from "./resident-rows.js";
 import {
   checkFolds,
   checkSubsets,
@@ -33,22 +41,41 @@ import {
 } from "./surrogate.js";
 
 /**
- * Numbers of the largest tensor [clients, columns, max(rows, dim)] of a batch: 96 MB, of which a run holds about four. A client's
- * rows are packed anew for each product: 104 columns a client take 17 % less processor time a subset than 52.
+ * Numbers in the largest tensor [clients, columns, max(rows, dim)] of a batch: 96 MB, of which a run holds about four. The rows of a
+ * client are packed anew for each product: 104 columns per client take 17 % less processor time per subset than 52.
  */
 const BATCH_NUMBERS = 24_000_000;
 /** Above this width the axes would take longer to find (dim^3: 3 s at 800) than they save. */
 const MOST_ROTATED = 1024;
-/** Margin against a negative that is not there: e^-1e9 is 0. */
-const NO_RIVAL = 1e9;
 
 export interface BatchedOptions extends SurrogateOptions {
-  /** Numbers of the largest tensor [clients, columns, max(rows, dim)] of a batch. @default 24 million, 96 MB */
+  /** Numbers in the largest tensor [clients, columns, max(rows, dim)] of a batch. @default 24 million, 96 MB */
   batchNumbers?: number | undefined;
 }
 
+/** A solver's compiled graphs. */
+interface SolverGraphs extends CompiledGraphs {
+  readonly loss: Executable;
+  readonly selectTrain: Executable;
+  readonly selectValidation: Executable;
+}
+
+/** Everything that a solver works with. */
+interface SolverParts {
+  readonly problem: EstimationProblem;
+  readonly plan: SurrogatePlan;
+  /** Holds the tensors and graphs below. */
+  readonly scope: RuntimeScope;
+  /** Of the training rows; undefined: that of the sketches as sent. */
+  readonly basis: Basis | undefined;
+  readonly train: TrainRows;
+  readonly validation: ResidentRows;
+  readonly graphs: SolverGraphs;
+  readonly batchNumbers: number;
+}
+
 /**
- * The solver on a runtime. Uploads the sketches; `close` frees them.
+ * The solver on a runtime. Uploads the sketches; `close` frees them. Where it fails, nothing stays with the runtime.
  * @param options defaults in `SurrogateOptions`
  */
 export async function createBatchedSolver(
@@ -56,126 +83,86 @@ export async function createBatchedSolver(
   runtime: Runtime,
   options: BatchedOptions = {},
 ): Promise<BatchedSolver> {
+  const scope = new RuntimeScope(runtime);
+  try {
+    return new BatchedSolver(await openParts(problem, scope, options));
+  } catch (error) {
+    await scope.close().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function openParts(
+  problem: EstimationProblem,
+  scope: RuntimeScope,
+  options: BatchedOptions,
+): Promise<SolverParts> {
   const plan = compileSurrogate(problem, options);
   const { dim, scale } = problem;
-  const basis = dim <= MOST_ROTATED ? await principalAxes(problem, runtime) : undefined;
-  const train = await uploadRows(runtime, problem.train, dim, 1 / scale);
-  const validation = await uploadRows(runtime, problem.validation, dim, 1);
+  const basis = dim <= MOST_ROTATED ? await principalBasis(problem, scope.runtime) : undefined;
+  const train = await uploadRows(scope, problem.train, dim, 1 / scale);
+  const validation = await uploadRows(scope, problem.validation, dim, 1);
+  const weight = await uploadWeights(scope, problem, train);
   const folds = problem.folds?.count ?? 1;
-  const weight = await uploadWeights(runtime, problem, train);
-  const rotation = await runtime.compile(rotationGraph(train.sizes, basis !== undefined));
-  const rotated =
-    basis === undefined
-      ? await rotation.run({ sketch: train.sketch })
-      : await rotation.run(
-          { sketch: train.sketch, basis: { shape: [dim, dim], data: Float32Array.from(basis.columns) } },
-          { keep: ["rotated"] },
-        );
-  await rotation.release();
-  if (basis !== undefined) runtime.free(train.sketch);
-  const meanSquares = rotated.tensors.squares!.data as Float32Array;
-  problem.train.forEach(({ margin }, i) => {
-    for (let d = 0; d < dim; d++) meanSquares[i * dim + d]! /= margin.length;
-  });
-  return new BatchedSolver(
+  const { sketch, meanSquares } = await rotateRows(scope, problem, train, basis);
+  const graphs = {
+    gradient: await scope.compile(gradientGraph(train.sizes, folds, false)),
+    bounded: await scope.compile(gradientGraph(train.sizes, folds, true)),
+    product: await scope.compile(productGraph(train.sizes)),
+    relocate: await scope.compile(relocateGraph(train.sizes)),
+    loss: await scope.compile(lossGraph(validation.sizes)),
+    selectTrain: await scope.compile(selectGraph(train.sizes, folds)),
+    selectValidation: await scope.compile(selectGraph(validation.sizes, 0)),
+  };
+  return {
     problem,
     plan,
-    runtime,
+    scope,
     basis,
-    { ...train, sketch: rotated.resident.rotated ?? train.sketch, meanSquares, weight, folds },
+    train: { ...train, sketch, meanSquares, weight, folds },
     validation,
-    {
-      gradient: await runtime.compile(gradientGraph(train.sizes, folds, false)),
-      bounded: await runtime.compile(gradientGraph(train.sizes, folds, true)),
-      product: await runtime.compile(productGraph(train.sizes)),
-      relocate: await runtime.compile(relocateGraph(train.sizes)),
-    },
-    await runtime.compile(lossGraph(validation.sizes)),
-    {
-      train: await runtime.compile(selectGraph(train.sizes, folds)),
-      validation: await runtime.compile(selectGraph(validation.sizes, 0)),
-    },
-    options.batchNumbers ?? BATCH_NUMBERS,
-  );
-}
-
-interface Rows extends Placement {
-  readonly sketch: ResidentTensor;
-  readonly margin: ResidentTensor;
-}
-
-async function uploadRows(
-  runtime: Runtime,
-  parts: readonly LogisticRows[],
-  dim: number,
-  factor: number,
-): Promise<Rows> {
-  const placement = placeRows(parts, dim);
-  const { clients, rows, single } = placement.sizes;
-  const yieldToEventLoop = eventLoopYield();
-  const sketch = new Float32Array(clients * rows * dim);
-  const margin = new Float32Array(clients * rows);
-  for (const [i, part] of parts.entries()) {
-    await yieldToEventLoop();
-    margin.fill(NO_RIVAL, i * rows + single, (i + 1) * rows);
-    placement.row[i]!.forEach((place, r) => {
-      const to = (i * rows + place) * dim;
-      for (let d = 0; d < dim; d++) sketch[to + d] = part.sketch[r * dim + d]! * factor;
-      margin[i * rows + place] = part.margin[r]!;
-    });
-  }
-  return {
-    ...placement,
-    sketch: await runtime.upload({ shape: [clients, rows, dim], data: sketch }),
-    margin: await runtime.upload({ shape: [clients, 1, rows], data: margin }),
+    graphs,
+    batchNumbers: options.batchNumbers ?? BATCH_NUMBERS,
   };
 }
 
-/** [clients, folds, rows] */
-async function uploadWeights(
-  runtime: Runtime,
+/** The training sketches in the basis (the former ones are freed), and the mean square of each entry over each client's rows. */
+async function rotateRows(
+  scope: RuntimeScope,
   problem: EstimationProblem,
-  { sizes: { clients, rows }, row }: Placement,
-): Promise<ResidentTensor> {
-  const folds = problem.folds?.count ?? 1;
-  const data = new Float32Array(clients * folds * rows);
-  for (let i = 0; i < clients; i++)
-    for (let fold = 0; fold < folds; fold++) {
-      const weights = rowWeights(problem, i, problem.folds && fold);
-      const from = (i * folds + fold) * rows;
-      row[i]!.forEach((place, r) => {
-        data[from + place] = weights[r]!;
-      });
-    }
-  return runtime.upload({ shape: [clients, folds, rows], data });
-}
-
-/** Where at most this share of the clients is asked about, their rows are copied for the batch. */
-const FEW = 0.5;
-
-/** The clients of these lists, ascending, where they are few. */
-function someOf(lists: readonly ArrayLike<number>[], clients: number): Int32Array | undefined {
-  const found = new Set<number>();
-  for (const list of lists) for (let s = 0; s < list.length; s++) found.add(list[s]!);
-  return found.size <= FEW * clients ? Int32Array.from(found).sort() : undefined;
+  { sizes, sketch }: ResidentRows,
+  basis: Basis | undefined,
+): Promise<Pick<TrainRows, "sketch" | "meanSquares">> {
+  const { dim } = problem;
+  const rotation = await scope.compile(rotationGraph(sizes, basis !== undefined));
+  const { tensors, resident } =
+    basis === undefined
+      ? await rotation.run({ sketch })
+      : await rotation.run(
+          { sketch, basis: { shape: [dim, dim], data: Float32Array.from(basis.columns) } },
+          { keep: ["rotated"] },
+        );
+  const rotated = resident.rotated && scope.own(resident.rotated);
+  if (rotated !== undefined) scope.free(sketch);
+  const meanSquares = tensors.squares!.data as Float32Array;
+  problem.train.forEach(({ margin }, i) => {
+    for (let d = 0; d < dim; d++) meanSquares[i * dim + d]! /= margin.length;
+  });
+  return { sketch: rotated ?? sketch, meanSquares };
 }
 
 export class BatchedSolver implements SurrogateSolver {
-  constructor(
-    readonly problem: EstimationProblem,
-    readonly plan: SurrogatePlan,
-    private readonly runtime: Runtime,
-    private readonly basis: Basis | undefined,
-    private readonly train: TrainRows,
-    private readonly validation: Rows,
-    private readonly compiledGraphs: CompiledGraphs,
-    private readonly loss: Executable,
-    private readonly select: { readonly train: Executable; readonly validation: Executable },
-    private readonly batchNumbers: number,
-  ) {}
+  readonly problem: EstimationProblem;
+  readonly plan: SurrogatePlan;
+
+  constructor(private readonly parts: SolverParts) {
+    this.problem = parts.problem;
+    this.plan = parts.plan;
+  }
 
   async fit(subsets: readonly ArrayLike<number>[], options: FitOptions = {}): Promise<SubsetFits> {
     const { problem, plan } = this;
+    const { scope, train, graphs, batchNumbers } = this.parts;
     const { folds, start, tolerance = plan.tolerance } = options;
     checkSubsets(problem, subsets);
     checkFolds(problem, subsets.length, folds);
@@ -186,26 +173,26 @@ export class BatchedSolver implements SurrogateSolver {
     const gradientNorm = new Float64Array(subsets.length);
     let steps = 0;
     let products = 0;
-    for (const [from, to] of this.batches(subsets)) {
+    for (const [from, to] of batchRanges(subsets, train.sizes, batchNumbers)) {
       const some = subsets.slice(from, to);
       const examples = Float64Array.from(some, (subset) => subsetExamples(problem, subset));
       const task = {
         examples,
         lambda: examples.map((count, k) => subsetLambda(plan, lambda[from + k]!, count)),
-        start: start && (await this.turned(start.subarray(from * dim, to * dim), problem.scale, this.basis?.rows)),
+        start: start && (await this.toBasis(start.subarray(from * dim, to * dim))),
         tolerance,
         maxSteps: plan.maxSteps,
         signal: plan.signal,
         folds: some.map((_, k) => folds?.[from + k] ?? 0),
       };
-      const fits = await this.withMembers(some, this.train, (subsets, rows) =>
-        solveBatch(this.runtime, rows, this.compiledGraphs, { ...task, subsets }),
+      const fits = await withMembers(scope.runtime, graphs.selectTrain, train, some, (subsets, rows) =>
+        solveBatch(scope.runtime, rows, graphs, { ...task, subsets }),
       );
       steps = Math.max(steps, fits.steps);
       products += fits.products;
       objective.set(fits.objective, from);
       gradientNorm.set(fits.gradientNorm, from);
-      weights.set(await this.turned(fits.weights, 1 / problem.scale, this.basis?.columns), from * dim);
+      weights.set(await this.fromBasis(fits.weights), from * dim);
     }
     const yieldToEventLoop = eventLoopYield(plan.signal);
     for (let k = 0; k < subsets.length; k++) {
@@ -224,125 +211,38 @@ export class BatchedSolver implements SurrogateSolver {
     return { weights, objective, gradientNorm, steps, products };
   }
 
-  /**
-   * Solves on the rows of the subsets' members alone where these are few: every product of a batch reads all clients' sketches, and a
-   * search asks about one group of 50 among 500 clients again and again.
-   */
-  private async withMembers<T>(
-    subsets: readonly ArrayLike<number>[],
-    rows: TrainRows,
-    solve: (subsets: readonly ArrayLike<number>[], rows: TrainRows) => Promise<T>,
-  ): Promise<T> {
-    const { sizes, meanSquares, folds } = rows;
-    const chosen = someOf(subsets, sizes.clients);
-    if (chosen === undefined) return solve(subsets, rows);
-    const { sketch, margin, weight } = rows;
-    const { resident } = await this.select.train.run(
-      { sketch, margin, weight, chosen: { shape: [chosen.length], data: chosen } },
-      { keep: ["sketch", "margin", "weight"] },
-    );
-    const place = new Map(Array.from(chosen, (client, at) => [client, at]));
-    const own = new Float32Array(chosen.length * sizes.dim);
-    chosen.forEach((client, at) => {
-      own.set(meanSquares.subarray(client * sizes.dim, (client + 1) * sizes.dim), at * sizes.dim);
-    });
-    try {
-      return await solve(
-        subsets.map((subset) => Int32Array.from(subset, (client) => place.get(client)!)),
-        {
-          sizes: { ...sizes, clients: chosen.length },
-          sketch: resident.sketch!,
-          margin: resident.margin!,
-          weight: resident.weight!,
-          meanSquares: own,
-          folds,
-        },
-      );
-    } finally {
-      this.runtime.free(resident.sketch!, resident.margin!, resident.weight!);
-    }
+  /** Weights [k, dim] of the sketches as sent -> weights of the scaled and rotated training rows. */
+  private toBasis(weights: Float64Array): Promise<Float64Array> {
+    const { basis } = this.parts;
+    return changeBasis(weights, { factor: this.problem.scale, axes: basis?.rows, signal: this.plan.signal });
   }
 
-  /** Consecutive ranges of subsets that fit the memory bound, of about one size. */
-  private batches(subsets: readonly ArrayLike<number>[]): [number, number][] {
-    const whole = this.ranges(subsets, subsets.length);
-    return whole.length === 1 ? whole : this.ranges(subsets, Math.ceil(subsets.length / whole.length));
-  }
-
-  private ranges(subsets: readonly ArrayLike<number>[], most: number): [number, number][] {
-    const { clients, rows, dim } = this.train.sizes;
-    const mostColumns = Math.max(1, Math.floor(this.batchNumbers / (clients * Math.max(rows, dim))));
-    const count = new Int32Array(clients);
-    const ranges: [number, number][] = [];
-    let from = 0;
-    subsets.forEach((subset, k) => {
-      let full = k - from >= most;
-      for (let s = 0; s < subset.length; s++) full ||= k > from && count[subset[s]!]! + 1 > mostColumns;
-      if (full) {
-        ranges.push([from, k]);
-        from = k;
-        count.fill(0);
-      }
-      for (let s = 0; s < subset.length; s++) count[subset[s]!]!++;
-    });
-    ranges.push([from, subsets.length]);
-    return ranges;
-  }
-
-  /** Each of [k, dim] times `factor`, and along the axes given as [dim, dim] rows: in float64, which the optimum's gradient needs. */
-  private async turned(vectors: Float64Array, factor: number, axes: Float64Array | undefined): Promise<Float64Array> {
-    if (axes === undefined) return vectors.map((w) => w * factor);
-    const { dim } = this.problem;
-    const out = new Float64Array(vectors.length);
-    const count = vectors.length / dim;
-    const yieldToEventLoop = eventLoopYield(this.plan.signal);
-    for (let k = 0; k < count; k += 4) {
-      await yieldToEventLoop();
-      // Four at a time, the last one again where fewer are left: four sums do not wait for each other, and an axis is read once.
-      const [a, b, c, d] = [0, 1, 2, 3].map((more) => Math.min(k + more, count - 1) * dim) as [
-        number,
-        number,
-        number,
-        number,
-      ];
-      for (let i = 0; i < dim; i++) {
-        let sumA = 0;
-        let sumB = 0;
-        let sumC = 0;
-        let sumD = 0;
-        for (let j = 0; j < dim; j++) {
-          const axis = axes[i * dim + j]!;
-          sumA += axis * vectors[a + j]!;
-          sumB += axis * vectors[b + j]!;
-          sumC += axis * vectors[c + j]!;
-          sumD += axis * vectors[d + j]!;
-        }
-        out[a + i] = sumA * factor;
-        out[b + i] = sumB * factor;
-        out[c + i] = sumC * factor;
-        out[d + i] = sumD * factor;
-      }
-    }
-    return out;
+  /** The inverse of `toBasis`. */
+  private fromBasis(weights: Float64Array): Promise<Float64Array> {
+    const { basis } = this.parts;
+    return changeBasis(weights, { factor: 1 / this.problem.scale, axes: basis?.columns, signal: this.plan.signal });
   }
 
   exampleLosses(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]> {
-    const { single, several } = this.validation.sizes;
+    const { single, several } = this.parts.validation.sizes;
     return this.overRows(weights, pairs, "losses", single + several, (client, losses) => {
       const examples = new Float64Array(this.problem.validation[client]!.examples);
-      const { place, example } = this.validation.term[client]!;
+      const { place, example } = this.parts.validation.term[client]!;
       for (let t = 0; t < place.length; t++) examples[example[t]!]! += losses[place[t]!]!;
       return examples;
     });
   }
 
   rowMargins(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]> {
-    return this.overRows(weights, pairs, "margins", this.validation.sizes.rows, (client, margins) =>
-      Float64Array.from(this.validation.row[client]!, (place) => margins[place]!),
+    return this.overRows(weights, pairs, "margins", this.parts.validation.sizes.rows, (client, margins) =>
+      Float64Array.from(this.parts.validation.row[client]!, (place) => margins[place]!),
     );
   }
 
-  /** @param width numbers that come out of each pair. @param take what to keep of them */
+  /**
+   * Runs the loss graph on the rows of pairs' clients.
+   * @param width numbers in the output for each pair. @param take what to keep of them
+   */
   private async overRows(
     weights: Float64Array,
     pairs: Pairs,
@@ -350,14 +250,15 @@ export class BatchedSolver implements SurrogateSolver {
     width: number,
     take: (client: number, found: FeedData) => Float64Array,
   ): Promise<Float64Array[]> {
-    const { rows, dim, clients: all } = this.validation.sizes;
-    const chosen = someOf([pairs.client], all) ?? Int32Array.from({ length: all }, (_, i) => i);
+    const { scope, validation, graphs, batchNumbers } = this.parts;
+    const { rows, dim, clients: all } = validation.sizes;
+    const chosen = fewClients([pairs.client], all) ?? Int32Array.from({ length: all }, (_, i) => i);
     const clients = chosen.length;
-    const mostColumns = Math.max(1, Math.floor(this.batchNumbers / (clients * Math.max(rows, dim))));
+    const mostColumns = Math.max(1, Math.floor(batchNumbers / (clients * Math.max(rows, dim))));
     const yieldToEventLoop = eventLoopYield(this.plan.signal);
     const result: Float64Array[] = new Array(pairs.client.length);
     const at = { shape: [weights.length / dim, dim], data: Float32Array.from(weights) };
-    // Pairs by client; a round takes at most `mostColumns` of each.
+    // Pairs by client; a run takes at most `mostColumns` of each client's.
     const place = new Int32Array(all);
     chosen.forEach((client, i) => {
       place[client] = i;
@@ -366,10 +267,10 @@ export class BatchedSolver implements SurrogateSolver {
     pairs.client.forEach((client, p) => {
       waiting[place[client]!]!.push(p);
     });
-    const { sketch, margin } = this.validation;
+    const { sketch, margin } = validation;
     const part =
       clients < all &&
-      (await this.select.validation.run(
+      (await graphs.selectValidation.run(
         { sketch, margin, chosen: { shape: [clients], data: chosen } },
         { keep: ["sketch", "margin"] },
       ));
@@ -383,7 +284,7 @@ export class BatchedSolver implements SurrogateSolver {
           for (let c = 0; c < columns && taken + c < list.length; c++)
             pairWeight[i * columns + c] = pairs.weight[list[taken + c]!]!;
         });
-        const run = await this.loss.run(
+        const run = await graphs.loss.run(
           { ...feeds, at, pairWeight: { shape: [clients, columns], data: pairWeight } },
           { fetch: [output] },
         );
@@ -397,20 +298,12 @@ export class BatchedSolver implements SurrogateSolver {
         }
       }
     } finally {
-      if (part) this.runtime.free(feeds.sketch, feeds.margin);
+      if (part) scope.runtime.free(feeds.sketch, feeds.margin);
     }
     return result;
   }
 
-  async close(): Promise<void> {
-    const { train, validation, compiledGraphs } = this;
-    this.runtime.free(train.sketch, train.margin, train.weight);
-    this.runtime.free(validation.sketch, validation.margin);
-    for (const program of [
-      this.loss,
-      ...Object.values(this.select),
-      ...(Object.values(compiledGraphs) as Executable[]),
-    ])
-      await program.release();
+  close(): Promise<void> {
+    return this.parts.scope.close();
   }
 }

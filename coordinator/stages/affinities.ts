@@ -12,7 +12,7 @@ import { createBatchedSolver } from "../estimation/batched.js";
 import { calibrated, type RealLosses } from "../estimation/calibration.js";
 import { type Half, memberValues } from "../estimation/evaluate.js";
 import { type PrecisionOptions, type SampledAffinity, sampleAffinity } from "../estimation/precision.js";
-import { principalAxes } from "../estimation/principal-axes.js";
+import { reduceToPrincipalAxes } from "../estimation/principal-axes.js";
 import { buildProblem, crossFit } from "../estimation/problem.js";
 import type { SurrogateSolver } from "../estimation/surrogate.js";
 
@@ -83,8 +83,8 @@ export async function openEstimator(
   const problem = buildProblem(sketches, balance);
   // Checking and joining the rows of 500 clients hold the event loop for 0.1 s each.
   await yieldToEventLoop();
-  // Several projections are each as wide as their user wants them.
-  const narrow = projections === 1 ? await principalAxes(problem, runtime, { signal }) : problem;
+  // With several projections the user has chosen the width of each.
+  const narrow = projections === 1 ? await reduceToPrincipalAxes(problem, runtime, { signal }) : problem;
   const folded = crossFit(narrow, undefined, seed);
   await yieldToEventLoop();
   const solver = await createAveragedSolver(folded, projections, (part) =>
