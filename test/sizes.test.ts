@@ -38,8 +38,6 @@ const DEBTS: readonly string[] = [
   "shared/models/hub.ts explain()",
   "shared/runtimes/install/wheels.ts fetchNvidiaWheels()",
   "client/outbox/upload.ts attempt()",
-  "coordinator/estimation/batched.ts",
-  "coordinator/estimation/batched.ts constructor()",
   "coordinator/grouping/group.ts",
   "coordinator/grouping/group.ts groupClients",
   "coordinator/grouping/group.ts baselineGroups()",

@@ -3,7 +3,7 @@
  * coordinator at work and changes nothing in it.
  */
 
-import { EstimatorJudge } from "../../coordinator/estimation/judge.js";
+import { SurrogateEvaluator } from "../../coordinator/estimation/partition-evaluator.js";
 import { PartitionConstraints } from "../../coordinator/grouping/constraints.js";
 import { ESTIMATE, type StoredEstimate } from "../../coordinator/methods/kindred/estimate.js";
 import { openEstimator } from "../../coordinator/stages/affinities.js";
@@ -61,7 +61,7 @@ export async function explainRun(job: ExplainJob, { progress, signal }: JobConte
       try {
         const rules = new PartitionConstraints(clients, constraints);
         const run = { clients, affinity, errors: evidence.errors, partition, reason, constraints: rules };
-        return await explainClient(new EstimatorJudge(solver), run, job);
+        return await explainClient(new SurrogateEvaluator(solver), run, job);
       } finally {
         await solver.close();
       }

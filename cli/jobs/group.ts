@@ -208,7 +208,7 @@ async function halvesOf(path: string, clients: readonly string[]): Promise<(half
   return (half) => matrices[half]!;
 }
 
-/** The settings of an estimate that the judge needs. */
+/** The settings of an estimate that the evaluator needs. */
 async function estimateSettings(
   path: string,
 ): Promise<Pick<EstimationSettings, "balance" | "lambda"> & { readonly seed: number }> {

@@ -8,7 +8,7 @@ import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 /** All n eigenpairs, by falling eigenvalue. */
 export interface EigenPairs {
   readonly values: Float64Array;
-  /** [n, n], an eigenvector a row. */
+  /** [n, n], an eigenvector per row. */
   readonly vectors: Float64Array;
 }
 

@@ -9,7 +9,7 @@ export const BOOSTING_STEPS: readonly number[] = [0, 0.1, 0.2, 0.35, 0.5, 0.75, 
 
 type Loss = Pick<Score, "nllSum" | "tokens">;
 
-/** Pooled loss of several clients' scores, nats a token. */
+/** Pooled loss of several clients' scores, nats per token. */
 export function pooledLoss(scores: readonly Loss[]): number {
   let nll = 0;
   let tokens = 0;

@@ -1,15 +1,15 @@
 /**
- * The affinity matrix: T_ij = mean of f_i(S) over the sampled subsets S that hold both i and j; T_ii over those that hold i
- * (Li et al. 2025, arXiv 2505.21930). Higher is better. Row i says how i fares with each j, so T is not symmetric.
- * It knows nothing of where f comes from.
+ * The affinity matrix: T_ij = mean of f_i(S) over the sampled subsets S that contain both i and j; T_ii over those that contain i
+ * (Li et al. 2025, arXiv 2505.21930). Higher is better. Row i holds the affinities of client i, so T is not symmetric.
+ * It knows nothing of the origin of f.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { binomial } from "./sampler.js";
 
 export interface Affinity {
-  /** T: n rows of n values, nats an example, higher is better. */
+  /** T: n rows of n values, nats per example, higher is better. */
   readonly matrix: readonly Float64Array[];
-  /** Subsets that each mean is over: n rows of n. */
+  /** Number of subsets in each mean: n rows of n. */
   readonly counts: readonly Int32Array[];
 }
 
@@ -39,11 +39,8 @@ export function affinityMatrix(
       if (count === 0)
         throw new KindredError(
           "invalid_option",
-          `no subset holds clients ${i} and ${j}; sample subsets that cover all pairs`,
-          {
-            i,
-            j,
-          },
+          `no subset contains both client ${i} and client ${j}; sample subsets that cover all pairs`,
+          { i, j },
         );
       matrix[i]![j]! /= count;
     }
@@ -58,10 +55,10 @@ export interface AffinityErrors {
 }
 
 /**
- * How well the sampled subsets determine T: how far T_ij would lie from its mean over all subsets of this size that hold i and j.
+ * Standard errors of T by the choice of subsets: the distance of T_ij from the mean over all subsets of this size that contain i and j.
  * A pair has few subsets, so the deviation of f_i(S) about T_ij is pooled over all j. Subsets are drawn without repetition, so the
- * variance of a mean over c of the C there are falls by 1 - c / C (Cochran 1977, section 2.6): where all were drawn, T is exact. What the held-out
- * examples leave unsure is not in it: all T_ij of a row share that.
+ * variance of a mean over c of all C subsets falls by 1 - c / C (Cochran 1977, section 2.6): where all were drawn, T is exact. The
+ * uncertainty by the choice of held-out examples is not included: all T_ij of a row share it.
  *
  * @param values as for `affinityMatrix`
  */
@@ -84,11 +81,11 @@ export function affinityErrors(
   let sum = 0;
   const size = subsets[0]!.length;
   const errors = matrix.map((_, i) => {
-    // With one subset a pair nothing says how far others would lie.
+    // With one subset per pair the deviation is unknown.
     const variance = freedom[i]! > 0 ? squares[i]! / freedom[i]! : Number.POSITIVE_INFINITY;
     const row = Float64Array.from(counts[i]!, (count, j) => {
-      const there = j === i ? binomial(n - 1, size - 1) : binomial(n - 2, size - 2);
-      return count >= there ? 0 : Math.sqrt((variance / count) * (1 - count / there));
+      const possible = j === i ? binomial(n - 1, size - 1) : binomial(n - 2, size - 2);
+      return count >= possible ? 0 : Math.sqrt((variance / count) * (1 - count / possible));
     });
     row.forEach((error, j) => {
       if (j !== i) sum += error ** 2;

@@ -1,16 +1,16 @@
 /**
- * Surrogates over several independent projections of the same gradients: each projection's is solved by itself, and an example's
- * margin is h plus the mean of what the projections make of g.w, so that their noise averages out before anything is concluded.
- * A row of the problem, and of a weight matrix, holds the projections one behind the other; nobody else needs to know.
+ * Surrogates over several independent projections of the same gradients: the surrogate of each projection is solved by itself, and an
+ * example's margin is h plus the mean of g.w over the projections, so that their noise averages out before f is computed.
+ * A row of the problem, and of a weight matrix, holds the projections one after the other; callers need not know.
  *
- * Their noise falls as it should: with 1, 2 and 4 projections to 100 numbers f_i(S) scatters over seeds by 0.42, 0.29 and 0.19 nats
- * (six real sets of labels, a model of 3 million parameters). But a narrow projection also blurs what all of its kind blur, which
- * averaging keeps: of 400 numbers in all, one projection is off by 0.39 nats (root mean square), two by 0.54, four by 0.71, and ranks
- * company best. On planted sketches they are alike (0.032 to 0.036), and only without choices did averaging win (0.0030 against
- * 0.0019). Hence off unless asked for (benchmarks/projections).
+ * The noise falls as expected: with 1, 2 and 4 projections to 100 numbers f_i(S) scatters over seeds by 0.42, 0.29 and 0.19 nats
+ * (six real sets of labels, a model of 3 million parameters). But narrow projections also share a systematic error, which averaging
+ * keeps: with 400 numbers in all, one projection errs by 0.39 nats (root mean square), two by 0.54, four by 0.71, and one ranks
+ * joint training best. On planted sketches they are alike (0.032 to 0.036), and only without choices did averaging win (0.0030 against
+ * 0.0019). Hence the default is one projection (benchmarks/projections).
  *
  * Margins are averaged, not losses: the noise of a margin raises its loss (log(1 + exp(-z)) is convex), and the mean of raised
- * losses would stay raised however many projections there are.
+ * losses would stay raised with any number of projections.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import type { LogisticRows } from "../../shared/sketch/types.js";
@@ -25,9 +25,9 @@ import {
 } from "./surrogate.js";
 
 /**
- * @param projections how many the problem's rows hold; 1 opens the problem as it is
- * @param open makes the solver of one projection
- * @throws {KindredError} `shape_mismatch` where the rows' width is no multiple of the number
+ * @param projections number of projections in each row of the problem; 1 opens the problem itself
+ * @param open opens the solver of one projection
+ * @throws {KindredError} `shape_mismatch` where the rows' width is not a multiple of the number
  */
 export async function createAveragedSolver(
   problem: EstimationProblem,
@@ -36,10 +36,11 @@ export async function createAveragedSolver(
 ): Promise<SurrogateSolver> {
   if (projections === 1) return open(problem);
   if (problem.dim % projections !== 0)
-    throw new KindredError("shape_mismatch", `sketches of width ${problem.dim} hold no ${projections} projections`, {
-      dim: problem.dim,
-      projections,
-    });
+    throw new KindredError(
+      "shape_mismatch",
+      `sketch width: must be a multiple of the ${projections} projections, got ${problem.dim}`,
+      { dim: problem.dim, projections },
+    );
   const parts: SurrogateSolver[] = [];
   try {
     for (let p = 0; p < projections; p++) parts.push(await open(partOf(problem, projections, p)));
@@ -50,7 +51,7 @@ export async function createAveragedSolver(
   return new AveragedSolver(problem, parts[0]!.plan, parts);
 }
 
-/** The problem as one projection has it. */
+/** The problem of projection p alone. */
 function partOf(problem: EstimationProblem, projections: number, p: number): EstimationProblem {
   const dim = problem.dim / projections;
   const part = (rows: LogisticRows): LogisticRows => ({
@@ -62,7 +63,7 @@ function partOf(problem: EstimationProblem, projections: number, p: number): Est
   return {
     ...problem,
     dim,
-    // Each projection keeps the norm, so that all share one unit and one lambda.
+    // Each projection preserves the norm, so that all share one unit and one lambda.
     scale: problem.scale / Math.sqrt(projections),
     train,
     validation: problem.folds === undefined ? problem.validation.map(part) : train,

@@ -1,15 +1,15 @@
 /**
- * f_i(S): how client i fares, by estimate, after tuning on the subset S. From margins and sketches of i's held-out examples under
- * w_S alone: no forward pass, nothing mapped back to the model (P w would carry noise about nine times the signal). Held-out
- * examples are the validation rows, or all rows fold by fold where the problem is cross-fitted. It knows nothing of what the
- * values are used for.
+ * f_i(S): the estimated performance of client i after tuning on the subset S. It is computed from margins and sketches of i's held-out
+ * examples under w_S alone: without a forward pass, and without mapping weights back to the model (the noise of P w is about nine times
+ * its signal). Held-out examples are the validation rows, or all rows fold by fold where the problem is cross-fitted. It knows nothing
+ * of the use of the values.
  *
- * Convention: higher is better, so f is minus the mean loss, nats an example.
+ * Convention: higher is better, so f is minus the mean loss, nats per example.
  */
 import { type EstimationProblem, transferShare } from "./problem.js";
 import { type Pairs, type SurrogateSolver, subsetExamples } from "./surrogate.js";
 
-/** f_i(S) for i in S: one array a subset, in its order. @param half sees that half of the held-out examples alone */
+/** f_i(S) for i in S: one array per subset, in its order. @param half takes the mean over this half of the held-out examples alone */
 export function memberValues(
   { losses }: { readonly losses: readonly (readonly Float64Array[])[] },
   half?: Half,
@@ -18,10 +18,9 @@ export function memberValues(
 }
 
 /**
- * Held-out losses of (client, weight vector) pairs, nats, at the level the problem is calibrated to: of each of the client's
- * held-out examples.
- * @param weights [k, dim], one matrix a fold (one alone without folds)
- * @param subsets [k] what each weight vector is of. @returns one array a pair
+ * Calibrated losses, nats, of each held-out example of the clients in (client, weight vector) pairs.
+ * @param weights [k, dim], one matrix per fold (one matrix without folds)
+ * @param subsets [k] the subset of each weight vector. @returns one array per pair
  */
 export async function heldOutLosses(
   solver: SurrogateSolver,
@@ -32,7 +31,7 @@ export async function heldOutLosses(
   const { problem } = solver;
   const { folds } = problem;
   if (folds === undefined)
-    return atCalibratedLevel(problem, pairs, subsets, await solver.exampleLosses(weights[0]!, pairs));
+    return calibratedLosses(problem, pairs, subsets, await solver.exampleLosses(weights[0]!, pairs));
   const result = Array.from(pairs.client, (i) => new Float64Array(folds.of[i]!.length));
   for (let fold = 0; fold < folds.count; fold++) {
     const losses = await solver.exampleLosses(weights[fold]!, pairs);
@@ -41,11 +40,11 @@ export async function heldOutLosses(
       for (let e = 0; e < of.length; e++) if (of[e] === fold) result[p]![e] = examples[e]!;
     });
   }
-  return atCalibratedLevel(problem, pairs, subsets, result);
+  return calibratedLosses(problem, pairs, subsets, result);
 }
 
-/** Losses of pairs' examples, at the level the problem is calibrated to; as they are where it is not. @param subsets as for `heldOutLosses` */
-export function atCalibratedLevel(
+/** Applies the problem's calibration, if any, to losses of pairs' examples. @param subsets as for `heldOutLosses` */
+export function calibratedLosses(
   problem: EstimationProblem,
   { client, weight }: Pairs,
   subsets: readonly ArrayLike<number>[],
@@ -61,10 +60,10 @@ export function atCalibratedLevel(
   });
 }
 
-/** Which half of a client's held-out examples: what one half suggested is believed only where the other half agrees. */
+/** One half of a client's held-out examples: a result found on one half is accepted only where the other half confirms it. */
 export type Half = 0 | 1;
 
-/** Every second of a client's examples; all of them where there is only one. */
+/** Every second example of a client; the one example where there is only one. */
 export function halfOf(examples: Float64Array, half: Half | undefined): Float64Array {
   if (half === undefined || examples.length < 2) return examples;
   return examples.filter((_, at) => at % 2 === half);

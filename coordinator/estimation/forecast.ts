@@ -1,25 +1,25 @@
 /**
- * How clients would fare in the groups of a partition, by estimate: loss, and where rows have choices accuracy and macro-F1, on
- * held-out examples under their group's surrogate; no forward pass. It knows nothing of how the partition was found.
+ * The forecast of a partition: loss, and where rows have choices accuracy and macro-F1, on held-out examples under the surrogate of
+ * their client's group, without a forward pass. It knows nothing of the origin of the partition.
  *
- * An example is answered rightly where the right answer leads its negatives: all its choice rows are above 0 after tuning. That is
- * exact where each negative has a row; a row against several of them together makes it a lower bound, since the right answer may lead
- * each with less than half of the probability. Otherwise the negative that leads by most is what it is taken for, which F1 counts;
- * several together are a wrong answer of no known class. F1 is over the examples whose labels clients sent.
+ * An example counts as correct where the right answer beats its negatives: all its choice rows are above 0 after tuning. That is
+ * exact where each negative has a row of its own. A row against several negatives together makes it a lower bound, since the right
+ * answer may beat each of them with less than half of the probability. The prediction for a wrong example is the negative with the
+ * largest lead; several negatives together are a wrong answer of unknown class. F1 is over the examples whose labels clients sent.
  *
- * Standard errors are those of a bootstrap that resamples each client's held-out examples: in closed form, as the judge's, and of
- * F1, which is no mean over examples, by drawing.
+ * Standard errors are those of a bootstrap that resamples each client's held-out examples: in closed form for means over examples, as
+ * in partition-evaluator.ts, and by resampling for F1.
  */
 import { Guesses } from "../../shared/base/macro-f1.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import { type EventLoopYield, eventLoopYield } from "../algebra/yield.js";
-import { atCalibratedLevel, mean } from "./evaluate.js";
+import { calibratedLosses, mean } from "./evaluate.js";
 import { fitHeldOut } from "./held-out.js";
 import { termStarts } from "./problem.js";
 import { type SurrogateSolver, termLoss } from "./surrogate.js";
 
-/** Resamples of F1's standard error: they know it to 1 / sqrt(2 x 400), 3.5 %. */
+/** Resamples for the standard error of F1: its own relative error is then 1 / sqrt(2 x 400), 3.5 %. */
 const RESAMPLES = 400;
 
 export interface Estimate {
@@ -29,56 +29,58 @@ export interface Estimate {
 }
 
 export interface Forecast {
-  /** Nats an example, mean over the clients. */
+  /** Nats per example, mean over the clients. */
   readonly loss: Estimate;
-  /** Share answered rightly, mean over the clients that have choices; absent where none has. */
+  /** Share of correct examples, mean over the clients with choices; absent where no client has any. */
   readonly accuracy?: Estimate | undefined;
-  /** Mean over the clients that sent labels; absent where none did. */
+  /** Mean over the clients that sent labels; absent where no client did. */
   readonly macroF1?: Estimate | undefined;
 }
 
-/** What became of one example: its loss, and whether it is answered rightly where it has choices. */
+/** The forecast of one example. */
 interface Prediction {
   readonly loss: number;
-  readonly right: boolean | undefined;
-  /** Indices of the right answer and of what it is taken for (-1: not told). */
+  /** undefined: the example has no choices. */
+  readonly correct: boolean | undefined;
+  /** Class of the right answer; -1: not sent. */
   readonly label: number;
-  readonly guess: number;
+  /** Predicted class; -1: unknown. */
+  readonly predicted: number;
 }
 
-/** @param margins [rows] after tuning. @returns one an example */
+/** @param margins [rows] after tuning. @returns one per example */
 export function predictions(
   rows: Pick<LogisticRows, "examples" | "example" | "term" | "labels">,
   margins: ArrayLike<number>,
 ): Prediction[] {
   const loss = new Float64Array(rows.examples);
-  const right = new Array<boolean | undefined>(rows.examples).fill(undefined);
+  const correct = new Array<boolean | undefined>(rows.examples).fill(undefined);
   const terms = termStarts(rows);
   for (let t = 0; t + 1 < terms.length; t++)
     loss[rows.example[terms[t]!]!]! += termLoss(margins, terms[t]!, terms[t + 1]!);
   const least = new Float64Array(rows.examples).fill(Number.POSITIVE_INFINITY);
   const { answer, negative } = rows.labels ?? {};
-  const guess = answer?.slice();
+  const predicted = answer?.slice();
   rows.example.forEach((e, r) => {
     if (rows.term[r] !== ROW_TERMS.choice) return;
     const leads = margins[r]! > 0;
-    right[e] = right[e] !== false && leads;
+    correct[e] = correct[e] !== false && leads;
     if (leads || margins[r]! >= least[e]!) return;
     least[e] = margins[r]!;
-    if (guess !== undefined) guess[e] = negative![r]!;
+    if (predicted !== undefined) predicted[e] = negative![r]!;
   });
-  return right.map((answered, e) => ({
+  return correct.map((answered, e) => ({
     loss: loss[e]!,
-    right: answered,
+    correct: answered,
     label: answer?.[e] ?? -1,
-    guess: guess?.[e] ?? -1,
+    predicted: predicted?.[e] ?? -1,
   }));
 }
 
 /**
- * Solves the groups' surrogates and looks at every client under its own.
+ * Solves the surrogates of the groups and evaluates every client under its group's.
  * @param partition every client in one group
- * @param seed draws the resamples
+ * @param seed of the resamples
  */
 export async function forecastOf(
   solver: SurrogateSolver,
@@ -100,13 +102,13 @@ export async function forecastOf(
     });
   }
   const surrogates = held.map((examples) => Float64Array.from(examples, ({ loss }) => loss));
-  const losses = atCalibratedLevel(solver.problem, { client, weight }, partition, surrogates);
+  const losses = calibratedLosses(solver.problem, { client, weight }, partition, surrogates);
   const answers = held
-    .map((examples) => examples.flatMap(({ right }) => (right === undefined ? [] : [Number(right)])))
-    .filter((right) => right.length > 0)
-    .map((right) => Float64Array.from(right));
+    .map((examples) => examples.flatMap(({ correct }) => (correct === undefined ? [] : [Number(correct)])))
+    .filter((correct) => correct.length > 0)
+    .map((correct) => Float64Array.from(correct));
   const labelled = held
-    .map((examples) => examples.filter(({ label, right }) => label >= 0 && right !== undefined))
+    .map((examples) => examples.filter(({ label, correct }) => label >= 0 && correct !== undefined))
     .filter((examples) => examples.length > 0);
   return {
     loss: meanOverClients(losses),
@@ -115,29 +117,29 @@ export async function forecastOf(
   };
 }
 
-/** @param held each client's examples with labels, at least one. @param seed draws the resamples */
+/** @param held each client's examples with labels, at least one. @param seed of the resamples */
 async function meanF1(
   held: readonly (readonly Prediction[])[],
   seed: number,
   yieldToEventLoop: EventLoopYield,
 ): Promise<Estimate> {
-  const told = held.map(
+  const guesses = held.map(
     (examples) =>
       new Guesses(
         examples.map(({ label }) => label),
-        examples.map(({ guess }) => guess),
+        examples.map(({ predicted }) => predicted),
       ),
   );
-  const value = mean(Float64Array.from(told, (guesses) => guesses.macroF1()));
+  const value = mean(Float64Array.from(guesses, (of) => of.macroF1()));
   if (held.every(({ length }) => length < 2)) return { value, standardError: null };
   const rng = new SeededRng(seed, "bootstrap of macro-F1");
   const drawn = new Float64Array(RESAMPLES);
   for (let r = 0; r < RESAMPLES; r++) {
     await yieldToEventLoop();
     drawn[r] = mean(
-      Float64Array.from(told, (guesses, i) => {
+      Float64Array.from(guesses, (of, i) => {
         const { length } = held[i]!;
-        return guesses.macroF1(Int32Array.from({ length }, () => rng.int(length)));
+        return of.macroF1(Int32Array.from({ length }, () => rng.int(length)));
       }),
     );
   }
@@ -159,7 +161,7 @@ function meanOverClients(values: readonly Float64Array[]): Estimate {
   });
   let variance = 0;
   values.forEach(({ length }, i) => {
-    // A client with one example has no variance of its own: it takes the others'.
+    // The variance of a client with one example is unknown: the pooled variance of the others stands for it.
     variance += (length > 1 ? squares[i]! / (length - 1) : pooled / freedom) / length;
   });
   return {

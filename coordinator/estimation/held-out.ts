@@ -1,13 +1,13 @@
 /**
- * The surrogates of subsets as f is taken from them: each fold of their examples held out in turn, at the lambda of the plan's path that
- * their own held-out examples like best. It knows nothing of what the values are used for.
+ * Surrogates of subsets fitted with each fold of their examples held out in turn, at the lambda of the plan's path with the lowest loss
+ * on the held-out examples of their members. It knows nothing of the use of the values.
  */
 import { heldOutLosses } from "./evaluate.js";
 import type { Pairs, SurrogateSolver } from "./surrogate.js";
 
-/** Surrogates of k subsets, each at the lambda of the path that its members' held-out examples like best. */
+/** Surrogates of k subsets, each at the lambda of the path with the lowest held-out loss of its members. */
 export interface HeldOutFits {
-  /** [k, dim] in the sketches' units: one matrix, or one a held-out fold. */
+  /** [k, dim] in the units of the sketches: one matrix, or one per held-out fold. */
   readonly weights: readonly Float64Array[];
   /** Held-out losses, nats, of the subset's members in its order: [examples] each. */
   readonly losses: readonly (readonly Float64Array[])[];
@@ -15,44 +15,47 @@ export interface HeldOutFits {
   readonly lambda: Float64Array;
   /** [k] the largest over the folds, in units where the mean squared norm of g is 1. */
   readonly gradientNorm: Float64Array;
-  /** Newton steps (the most over the subsets) and Hessian-vector products, over the path and all folds. */
+  /** Newton steps (the most over the subsets), over the path and all folds. */
   readonly steps: number;
+  /** Hessian-vector products over the path and all folds. */
   readonly products: number;
 }
 
-/** Where the surrogates of subsets are known that differ little: one of them for each of the k. */
+/** For each of k subsets, the known surrogate of a subset that differs little. */
 export interface Neighbours {
-  /** [k, dim], one a fold. */
+  /** [k, dim], one per fold. */
   readonly weights: readonly Float64Array[];
   /** [k] */
   readonly lambda: Float64Array;
 }
 
 /**
- * Gradient norm of surrogates that are solved from a neighbour's: moves gain hundredths of a nat or are refused, and what is
- * kept is solved again.
+ * Gradient norm of surrogates that are solved from a neighbour's weights. A move that is accepted gains hundredths of a nat, and the
+ * accepted partition is solved again.
  */
 const NEARBY = 1e-4;
 /**
- * Gradient norm to which a path is followed before the lambda is chosen. At 1e-3 a fit of 50 clients is so far from its optimum that it
- * flatters small lambdas, as stopping early does: one planted group of ten took 1e-5 and lost 0.015 nats of 0.216; this takes no
- * more products.
+ * Gradient norm of the fits that choose the lambda. At 1e-3 a fit of 50 clients is so far from its optimum that small lambdas look too
+ * good, as with early stopping: one planted group of ten chose 1e-5 and lost 0.015 nats of 0.216. 1e-4 takes no more products.
  */
 const COARSE = 1e-4;
-/** To which a smaller lambda is followed before it must do better: stopped early, a fit flatters it, so one that does worse here would. */
+/**
+ * Gradient norm of the first fit at a smaller lambda. A fit stopped early makes the lambda look too good, so a lambda that is worse here
+ * is worse at the optimum.
+ */
 const COARSER = 1e-3;
 
 /**
  * Solves the surrogates of the subsets along the plan's path, with each fold held out in turn where the problem has folds, and
- * keeps for every subset the lambda with the lowest loss on all held-out examples of its own members together. A subset leaves
- * the path once a smaller lambda does worse, as training ends once validation worsens.
+ * keeps for every subset the lambda with the lowest loss on all held-out examples of its members together. A subset leaves
+ * the path once a smaller lambda is worse, as training ends once validation worsens.
  *
- * The losses reported are those that chose: best of at most four, over all held-out examples of the group. That flatters a
- * group by a fraction of the standard error of the difference between neighbouring lambdas, which is small since these
- * losses are paired and nearly the same fits; the more groups, the more choices, so it leans towards splitting, by less than what
- * grouping asks of a split.
+ * The reported losses are also those that chose the lambda: the best of at most four, over all held-out examples of the group. That
+ * biases a group's loss downwards by a fraction of the standard error of the difference between neighbouring lambdas. The bias is small
+ * since these losses are paired and the fits nearly the same. More groups mean more choices, so it favours splits, by less than the
+ * margin that grouping requires of a split.
  *
- * @param from solves from these weights at their lambda, to a coarser gradient norm, in place of the path: a fifth of the work
+ * @param from solves from these weights at their lambda, to a coarser gradient norm, instead of following the path: a fifth of the work
  */
 export async function fitHeldOut(
   solver: SurrogateSolver,
@@ -61,7 +64,7 @@ export async function fitHeldOut(
 ): Promise<HeldOutFits> {
   const { tolerance, path } = solver.plan;
   const work = { steps: 0, products: 0 };
-  let last: FoldsFit = { lambda: new Float64Array(subsets.length).fill(path[0]!), tolerance };
+  let last: FoldFitOptions = { lambda: new Float64Array(subsets.length).fill(path[0]!), tolerance };
   if (from !== undefined)
     last = { lambda: from.lambda, tolerance: Math.max(NEARBY, tolerance), start: from.weights, moves: true };
   else if (path.length > 1) {
@@ -79,7 +82,7 @@ interface Work {
   products: number;
 }
 
-/** The lambda of the plan's path that suits each subset, and its weights there, followed to `COARSE`. */
+/** The best lambda of the plan's path for each subset, and its weights there, to `COARSE`. */
 async function followPath(
   solver: SurrogateSolver,
   subsets: readonly ArrayLike<number>[],
@@ -128,36 +131,37 @@ async function followPath(
   return { weights, lambda };
 }
 
-interface FoldsFit {
+interface FoldFitOptions {
   readonly lambda: Float64Array;
   readonly tolerance: number;
-  /** [k, dim] weights to start from, one a fold. @default zeros */
+  /** [k, dim] weights to start from, one per fold. @default zeros */
   readonly start?: readonly Float64Array[] | undefined;
   /**
-   * Whether lambda, or the subset, is another than that of `start`: then the folds, of which any two share most examples, move alike,
-   * and the later ones start where the first one's move would lead them.
+   * Whether `start` is of another lambda or another subset. Any two folds share most examples, so their optima move alike: the first
+   * fold is solved first, and the others start where its move would lead them.
    */
   readonly moves?: boolean;
 }
 
-/** The weights of each fold (of one where there are none), and the largest gradient norm over them. */
-interface Folds {
+interface FoldFits {
+  /** One matrix per fold; one matrix without folds. */
   readonly weights: readonly Float64Array[];
+  /** The largest over the folds. */
   readonly gradientNorm: Float64Array;
 }
 
 async function fitFolds(
   solver: SurrogateSolver,
   subsets: readonly ArrayLike<number>[],
-  { lambda, tolerance, start, moves = start === undefined }: FoldsFit,
+  { lambda, tolerance, start, moves = start === undefined }: FoldFitOptions,
   work: Work,
-): Promise<Folds> {
+): Promise<FoldFits> {
   const { dim, folds } = solver.problem;
   const count = folds?.count ?? 1;
   const size = subsets.length * dim;
   const weights: Float64Array[] = [];
   const gradientNorm = new Float64Array(subsets.length);
-  /** Folds are subsets like any others, so that a product reads the rows once for all of them. */
+  /** The subsets of all folds are solved together, so that a product reads the rows once for all folds. */
   const fit = async (some: readonly number[], from: readonly Float64Array[] | undefined): Promise<void> => {
     const fits = await solver.fit(
       some.flatMap(() => subsets),
@@ -190,7 +194,7 @@ async function fitFolds(
   return { weights, gradientNorm };
 }
 
-/** `vectors` moved by what leads from `from` to `to`. */
+/** `vectors` + `to` - `from`. */
 const moved = (vectors: Float64Array, from: Float64Array, to: Float64Array): Float64Array =>
   vectors.map((value, at) => value + to[at]! - from[at]!);
 

@@ -1,13 +1,13 @@
 /**
- * One batch of subsets on its way to the optimum: truncated Newton (conjugate gradients for the step, Dembo, Eisenstat and
- * Steihaug 1982), all subsets in lockstep. One graph run gives a gradient, or a Hessian-vector product, of every subset; vectors
- * of [subsets, dim] are combined here in float64.
+ * Truncated Newton's method on one batch of subsets (conjugate gradients for the step, Dembo, Eisenstat and Steihaug 1982), all subsets
+ * in lockstep. One graph run gives a gradient, or a Hessian-vector product, of every subset; vectors of [subsets, dim] are combined
+ * here in float64.
  *
- * - Preconditioner: the Hessian's diagonal in the basis the sketches are in, taken as each client's mean squared sketch times the
+ * - Preconditioner: the Hessian's diagonal in the basis of the sketches, approximated by each client's mean squared sketch times the
  *   sum of its rows' curvature. The true diagonal costs half a gradient more and saves no product.
  * - Safeguard: the majorising curvature where Newton overshoots (see reference.ts), and a step length by the slope along the
- *   step, since float32 objectives no longer tell better from worse near the end.
- * - A subset whose gradient and objective no longer fall is left as it is: float32 is at its end there, and the caller finishes it.
+ *   step, since near the optimum float32 objectives no longer rank steps.
+ * - A subset whose gradient and objective no longer fall is left unfinished: float32 cannot improve it, and the caller finishes it.
  *
  * It knows nothing of bases, units, folds or lambda paths.
  */
@@ -16,19 +16,19 @@ import type { Executable, ResidentTensor, Runtime } from "../../shared/runtimes/
 import { type Layout, layOut, relocate, type Sizes } from "./batch.js";
 
 /**
- * Steps that neither halve the gradient nor lower the objective by this share after which float32 is taken to be at its end. The
- * gradient alone does not tell: from margins of -100 at a lambda of 1e-6 it falls and rises for a dozen steps.
+ * Consecutive steps without progress after which a subset is left unfinished. Progress halves the gradient or lowers the objective by
+ * the share LOWER. The gradient alone is no criterion: from margins of -100 at a lambda of 1e-6 it falls and rises for a dozen steps.
  */
 const PATIENCE = 4;
 const LOWER = 1e-5;
-/** Subsets of which fewer than this share are still asked for leave those that are not. */
+/** Where at most this share of the grid's subsets is still open, the open ones move to a smaller grid. */
 const WORTH_KEEPING = 0.7;
 
 export interface TrainRows {
   readonly sizes: Sizes;
   readonly sketch: ResidentTensor;
   readonly margin: ResidentTensor;
-  /** [clients, folds, rows] what each row counts for where a fold is held out; of one fold where there are none. */
+  /** [clients, folds, rows] weight of each row where a fold is held out; one fold where there are none. */
   readonly weight: ResidentTensor;
   readonly folds: number;
   /** [clients, dim] mean square of each entry over the client's rows. */
@@ -37,16 +37,16 @@ export interface TrainRows {
 
 export interface CompiledGraphs {
   readonly gradient: Executable;
-  /** With the majorising curvature where it is asked for. */
+  /** With the majorising curvature for the subsets that choose it. */
   readonly bounded: Executable;
   readonly product: Executable;
   readonly relocate: Executable;
 }
 
-/** What a batch solves: (1 / examples) sum over rows of weight * loss + lambda ||w||^2 for each subset. */
-export interface Task {
+/** Objectives to minimise: (1 / examples) sum over rows of weight * loss + lambda ||w||^2 for each subset. */
+export interface BatchTask {
   readonly subsets: readonly ArrayLike<number>[];
-  /** [k] which of the rows' weights each subset has. */
+  /** [k] index of each subset's set of row weights. */
   readonly folds: readonly number[];
   /** [k] N_S */
   readonly examples: Float64Array;
@@ -68,9 +68,9 @@ export interface BatchFits {
   readonly products: number;
 }
 
-/** Some of the batch's subsets on the runtime, with the curvature of their rows where they were evaluated last. */
+/** Some of the batch's subsets on the runtime, with the curvature of their rows at the point of their last evaluation. */
 interface Grid {
-  /** As indices of the batch. */
+  /** Indices into the batch. */
   readonly subsets: readonly number[];
   readonly layout: Layout;
   readonly curvature: ResidentTensor;
@@ -80,7 +80,7 @@ export async function solveBatch(
   runtime: Runtime,
   rows: TrainRows,
   compiledGraphs: CompiledGraphs,
-  task: Task,
+  task: BatchTask,
 ): Promise<BatchFits> {
   const batch = new Batch(runtime, rows, compiledGraphs, task);
   try {
@@ -107,7 +107,7 @@ class Batch {
     private readonly runtime: Runtime,
     private readonly rows: TrainRows,
     private readonly compiledGraphs: CompiledGraphs,
-    private readonly task: Task,
+    private readonly task: BatchTask,
   ) {
     this.dim = rows.sizes.dim;
     this.count = task.subsets.length;
@@ -169,7 +169,7 @@ class Batch {
     };
   }
 
-  /** Which of a client's sets of weights each pair has, where there are several. */
+  /** The set of row weights of each pair, where there are several. */
   private weightsOf({ columns, pairSubset }: Layout, subsets: readonly number[]) {
     const { sizes, folds } = this.rows;
     if (folds === 1) return {};
@@ -177,7 +177,7 @@ class Batch {
     return { pairWeight: { shape: [sizes.clients, columns], data } };
   }
 
-  /** Objective, gradient, its norm, diagonal and curvature of these subsets, where they are. */
+  /** Computes objective, gradient, its norm, diagonal and curvature of these subsets at their current weights. */
   private async evaluate(subsets: readonly number[]): Promise<void> {
     const { dim, at, rows, task } = this;
     const { clients } = rows.sizes;
@@ -234,7 +234,7 @@ class Batch {
     }
   }
 
-  /** Leaves the subsets of the grid that are no longer asked for: the curvature of the others moves along. */
+  /** Moves the subsets that are still open, with their curvature, to a smaller grid. */
   private async keepOnly(asked: readonly number[]): Promise<void> {
     const { clients } = this.rows.sizes;
     const { subsets, layout, curvature } = this.grid!;
@@ -254,7 +254,7 @@ class Batch {
     this.grid = { subsets: asked, layout: to, curvature: run.resident.curvature! };
   }
 
-  /** Newton steps of the open subsets by preconditioned conjugate gradients, as exact as the gradient's size asks for. */
+  /** Newton steps of the open subsets by preconditioned conjugate gradients, to an accuracy that depends on the gradient's norm. */
   private async direction(open: readonly number[]): Promise<Float64Array> {
     const { dim, count, task } = this;
     const step = new Float64Array(count * dim);
@@ -314,7 +314,7 @@ class Batch {
     return step;
   }
 
-  /** Takes the steps, shortened where the slope along a step has turned upwards. */
+  /** Takes the steps, shortened where the slope along a step has become positive. */
   private async advance(open: readonly number[], step: Float64Array): Promise<void> {
     const { dim, count } = this;
     const length = new Float64Array(count).fill(1);
@@ -327,7 +327,7 @@ class Batch {
     }
     let asked = open;
     for (let attempt = 0; attempt < 30 && asked.length > 0; attempt++) {
-      // Rounded to float32 as the runtime sees it, so that the gradient is that of the very weights kept.
+      // Rounded to float32, the runtime's precision, so that the gradient belongs to exactly the weights kept.
       for (const k of asked)
         for (let d = k * dim; d < (k + 1) * dim; d++) this.at[d] = Math.fround(from[d]! + length[k]! * step[d]!);
       await this.evaluate(asked);
@@ -343,7 +343,7 @@ class Batch {
         return true;
       });
     }
-    // Shortened steps were looked at without the others: the next direction wants the curvature of all.
+    // Shortened steps were evaluated without the other subsets: the next direction needs the curvature of all.
     if (this.grid!.subsets !== open) await this.evaluate(open);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Where the rows of clients lie in one padded tensor [clients, rows]: rows that are a term by themselves first, then the terms of
- * several negatives, beside each other and padded to the most. It knows nothing of what is computed with them.
+ * The places of the clients' rows in one padded tensor [clients, rows]: first the terms of a single row, then the terms of several
+ * negatives, adjacent and padded to the largest. It knows nothing of the computations on them.
  */
 import type { LogisticRows } from "../../shared/sketch/types.js";
 import type { Sizes } from "./batch.js";
@@ -8,15 +8,15 @@ import { termStarts } from "./problem.js";
 
 export interface Placement {
   readonly sizes: Sizes;
-  /** Of each client: [rows] places of its rows. */
+  /** Per client: [rows] places of its rows. */
   readonly row: readonly Int32Array[];
-  /** Of each client: [terms] places of its terms, those of one row and those of several counted through, and their examples. */
+  /** Per client: [terms] places of its terms, numbered through terms of one row and terms of several, and their examples. */
   readonly term: readonly { readonly place: Int32Array; readonly example: Int32Array }[];
 }
 
 export function placeRows(parts: readonly LogisticRows[], dim: number): Placement {
   const starts = parts.map(termStarts);
-  // One at least, of weight zero, where no client has any: no tensor is empty.
+  // At least one, of weight zero where no client has any: no tensor is empty.
   let single = 1;
   let several = 0;
   let negatives = 0;

@@ -1,7 +1,7 @@
 /**
- * How many subsets, and of how many clients: as given, or as a wanted standard error of the affinities needs. A first family that
- * covers every pair a few times says how far f_i(S) scatters over subsets; the error falls with the root of the coverage, so that
- * says how many more. It knows nothing of what the affinities are used for.
+ * The number of subsets and their size: as given, or as many as a standard error of the affinities requires. A first family that
+ * covers every pair a few times measures the scatter of f_i(S) over subsets. The error falls with the root of the coverage, which gives
+ * the number still needed. It knows nothing of the use of the affinities.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { type Affinity, type AffinityErrors, affinityErrors, affinityMatrix } from "./affinity.js";
@@ -11,17 +11,17 @@ import { type SamplerOptions, type SubsetPlan, sampleSubsets } from "./sampler.j
 import { smallestSize } from "./subset-size.js";
 import type { SurrogateSolver } from "./surrogate.js";
 
-/** Coverage of a pair in the first family: the fewest that give a deviation. */
+/** Coverage of a pair in the first family: the least that gives a deviation. */
 const FIRST_COVERAGE = 3;
-/** Families drawn at most: the second already knows the deviation to a few percent. */
+/** Families drawn at most: the second one gives the deviation to a few percent. */
 const FAMILIES = 4;
-/** Coverage aimed at beyond what the deviation seen so far asks for. */
+/** Factor on the coverage that the deviation so far requires. */
 const MARGIN = 1.05;
 
 export interface PrecisionOptions extends SamplerOptions {
-  /** Standard error of T_ij to reach, root mean square over the pairs, nats. Not together with `subsets`. */
+  /** Standard error of T_ij to reach, root mean square over the pairs, nats. Excludes `subsets`. */
   standardError?: number | undefined;
-  /** Subsets at most on the way there. @default 20000 */
+  /** Largest number of subsets for it. @default 20000 */
   most?: number | undefined;
 }
 
@@ -33,7 +33,7 @@ export interface SampledAffinity {
 }
 
 /**
- * The first family: all of it where no standard error is to be reached.
+ * The first family of subsets; the only one unless a standard error is to be reached.
  * @throws {KindredError} `invalid_option` as `sampleSubsets`, and where `subsets` and `standardError` are both given
  */
 export function firstSubsets(
@@ -44,15 +44,15 @@ export function firstSubsets(
   if (sampling.subsets !== undefined)
     throw new KindredError(
       "invalid_option",
-      "estimation.subsets and estimation.standardError both say how many subsets to draw; give one of them",
+      "estimation.subsets and estimation.standardError: both set the number of subsets; give one of them",
       { subsets: sampling.subsets, standardError },
     );
   return sampleSubsets(clients, { ...sampling, coverage: FIRST_COVERAGE });
 }
 
 /**
- * Draws subsets, solves them and takes the means; with a standard error to reach, until it is reached, all subsets are there or
- * `most` is, and of the size that `smallestSize` finds where none is given.
+ * Draws subsets, solves them and takes the means. With a standard error to reach, draws more until it is reached, all subsets are drawn
+ * or their number is `most`; their size is then that of `smallestSize` unless it is given.
  *
  * @throws {KindredError} as `firstSubsets`
  */
@@ -62,7 +62,7 @@ export async function sampleAffinity(
 ): Promise<SampledAffinity> {
   const { standardError, most = 20_000, ...sampling } = options;
   const clients = solver.problem.clients.length;
-  let plan = firstSubsets(clients, options); // what cannot be drawn is said before anything is solved
+  let plan = firstSubsets(clients, options); // invalid options are refused before anything is solved
   if (standardError !== undefined && sampling.size === undefined && sampling.design !== "pairs") {
     sampling.size = await smallestSize(solver, standardError, sampling.seed);
     plan = firstSubsets(clients, { ...sampling, standardError });
@@ -88,7 +88,7 @@ function summarised(clients: number, plan: SubsetPlan, fits: HeldOutFits): Sampl
   return { plan, fits, affinity, errors: affinityErrors(affinity, plan.subsets, values) };
 }
 
-/** Fits of `subsets`, of which some are there. The same seed draws the same first subsets, so most of `known` are among them. */
+/** Fits of `subsets`, where those of `known` exist. The same seed draws the same first subsets, so most of `known` are among them. */
 async function extended(
   solver: SurrogateSolver,
   subsets: readonly Int32Array[],

@@ -1,10 +1,10 @@
 /**
- * The estimator's input, checked once: what every client sent, with the numbers that all later steps share.
- * It knows nothing of subsets, groups or how a surrogate is solved.
+ * The estimator's input, checked once: the sketches of all clients, with the numbers that all later steps share.
+ * It knows nothing of subsets, groups or the solution of surrogates.
  *
- * Losses are in nats an example (sum over the example's terms). Sketches are handled in units of their own size: `scale` is
- * the root of the mean squared norm of the training rows' sketches over all clients, and a solver works on g / scale, so
- * that lambda does not depend on alpha / r, on A or on the projection.
+ * Losses are in nats per example (sum over the example's terms). Sketches are scaled by their own norm: `scale` is the root of the mean
+ * squared norm of the training rows' sketches over all clients, and a solver works on g / scale, so that lambda does not depend on
+ * alpha / r, on A or on the projection.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
@@ -20,33 +20,36 @@ import {
 export interface EstimationProblem {
   readonly clients: readonly string[];
   readonly dim: number;
-  /** Set by `principalAxes`: width of the sketches as sent. */
+  /** Set by `reduceToPrincipalAxes`: width of the sketches as sent. */
   readonly sentDim?: number;
   /**
-   * Root mean squared norm of the training sketches, each example counted with its client's weight (see LARGEST_SHARE for one that
-   * stands out); 1 where all are zero.
+   * Root mean squared norm of the training sketches, each example counted with its client's weight and outlying clients bounded
+   * (LARGEST_SHARE); 1 where all are zero.
    */
   readonly scale: number;
   readonly train: readonly LogisticRows[];
   readonly validation: readonly LogisticRows[];
-  /** Examples each client really trains on, balanced as asked: what it counts for in N_S. */
+  /** Each client's part of N_S: its number of training examples, balanced by `buildProblem`. */
   readonly trainExamples: Float64Array;
-  /** Whether rows with choices are there in the two-term form. */
+  /** Whether any rows have choices, in the two-term form. */
   readonly twoTerm: boolean;
   /** Set by `crossFit`: train and validation are then the same rows, and each example is held out in one fold. */
   readonly folds?: Folds;
-  /** [clients] what a held-out example's loss becomes, where estimates are brought to the level of real losses (calibration.ts). */
+  /** [clients] transformation of a held-out example's loss, where estimates are calibrated against real losses (calibration.ts). */
   readonly affineCalibrations?: readonly AffineCalibration[];
 }
 
-/** loss -> scale * loss + offset + steps * share, `share` how much of what all clients' rows add to its own it is tuned on: 0 to 1. */
+/** loss -> scale * loss + offset + steps * share, with the `transferShare` of the subset, 0 to 1. */
 export interface AffineCalibration {
   readonly scale: number;
   readonly offset: number;
   readonly steps: number;
 }
 
-/** Share of all other clients' training examples that are in a subset with one client's own. @param examples those of the subset */
+/**
+ * How far a subset goes from a client's training alone (0) to training with all clients (1), by its share of foreign examples.
+ * @param examples number of training examples of the subset, the client's included
+ */
 export function transferShare(problem: EstimationProblem, client: number, examples: number): number {
   const { trainExamples } = problem;
   const own = trainExamples[client]!;
@@ -57,18 +60,18 @@ export function transferShare(problem: EstimationProblem, client: number, exampl
 
 export interface Folds {
   readonly count: number;
-  /** Fold of each example, one array a client. */
+  /** Fold of each example, one array per client. */
   readonly of: readonly Int32Array[];
 }
 
 /**
- * Validation examples a client from which on the validation rows alone are judged by. Below, a paired difference of losses
- * with a deviation of 1 is known to no better than 0.14 a client.
+ * Validation examples per client from which on f is computed from the validation rows alone. With fewer, the standard error of a paired
+ * difference of losses with a deviation of 1 is above 0.14 per client.
  */
 const ENOUGH_VALIDATION = 50;
 const MOST_FOLDS = 5;
 
-/** Folds that `crossFit` makes unless told: 1 (none) where validation rows are plenty. */
+/** Default number of folds for `crossFit`: 1 (no folds) where there are enough validation rows. */
 export function defaultFolds(problem: EstimationProblem): number {
   let train = 0;
   let validation = 0;
@@ -82,11 +85,11 @@ export function defaultFolds(problem: EstimationProblem): number {
 
 /**
  * The same problem with every example, of training and validation rows alike, held out once: surrogates are fitted on the
- * other folds of all members and f is the mean over a client's examples, each under the weights that have not seen it. As many
- * folds as keep the fitted share that training has. With 16 training and 8 validation examples that is three times the
- * evidence for or against a group. The rows serve the estimate alone; no model is trained on a validation row.
+ * other folds of all members, and f is the mean over a client's examples, each under the weights fitted without it. The default number
+ * of folds preserves the training share of the rows. With 16 training and 8 validation examples that is three times the evidence for or
+ * against a group. Only the estimate uses the rows so; no model is trained on a validation row.
  *
- * @param folds 1 returns the problem as it is
+ * @param folds 1 returns the problem itself
  */
 export function crossFit(problem: EstimationProblem, folds = defaultFolds(problem), seed = 0): EstimationProblem {
   if (folds === 1) return problem;
@@ -138,15 +141,15 @@ function joinedIndices(a: Int32Array, b: Int32Array): Int32Array {
   return all;
 }
 
-/** Of a split whose labels were not asked for, nothing is known. */
+/** The labels of a split; all unknown where they were not requested. */
 function labelsOf({ labels, examples, margin }: LogisticRows): RowLabels {
   const unknown = (length: number) => new Int32Array(length).fill(-1);
   return labels ?? { answer: unknown(examples), negative: unknown(margin.length) };
 }
 
 /**
- * What each training row of a client counts for: its client's true examples, spread over the examples that are fitted. Rows of
- * the held-out fold count nothing.
+ * The weight of each training row of a client: the client's true number of examples, divided by the number of fitted ones; 0 for rows
+ * of the held-out fold.
  */
 export function rowWeights(problem: EstimationProblem, client: number, fold: number | undefined): Float64Array {
   const part = problem.train[client]!;
@@ -158,7 +161,7 @@ export function rowWeights(problem: EstimationProblem, client: number, fold: num
   return Float64Array.from(part.example, (e) => (held(e) ? 0 : weight));
 }
 
-/** First row of each term, and behind the last one: rows of an example and a term stand beside each other. */
+/** First row of each term, then the number of rows; the rows of a term are adjacent. */
 export function termStarts({ example, term }: Pick<LogisticRows, "example" | "term">): Int32Array {
   const starts: number[] = [];
   for (let row = 0; row < example.length; row++) {
@@ -167,15 +170,15 @@ export function termStarts({ example, term }: Pick<LogisticRows, "example" | "te
   return Int32Array.from([...starts, example.length]);
 }
 
-/** Margins beyond this are no log odds of anything and would overflow float32 sums. */
+/** Larger margins are not plausible log odds and would overflow float32 sums. */
 const LARGEST_MARGIN = 1e6;
 /** Entries of a sketch beyond this would overflow float32 when squared and summed. */
 const LARGEST_ENTRY = 1e15;
 
 /**
- * Checks one client's sketch: use it when the sketch arrives, so that a client's fault is refused before it meets others.
+ * Checks one client's sketch. Call it on arrival, so that one client's error does not stop the others.
  *
- * @param dim the width agreed on
+ * @param dim the agreed width
  * @throws {KindredError} `shape_mismatch` or `invalid_data`, naming the client and the field
  */
 export function checkClientSketch(sketch: ClientSketch, dim: number): void {
@@ -185,7 +188,7 @@ export function checkClientSketch(sketch: ClientSketch, dim: number): void {
   if (!Number.isFinite(trainExamples) || trainExamples < sketch.train.examples)
     throw new KindredError(
       "invalid_data",
-      `client ${client}: trainExamples must be a number of at least the ${sketch.train.examples} examples sketched, got ${trainExamples}`,
+      `client ${client}: trainExamples must be at least the number of sketched examples, ${sketch.train.examples}, got ${trainExamples}`,
       { client, trainExamples, examples: sketch.train.examples },
     );
 }
@@ -226,7 +229,7 @@ function checkRows(client: string, split: string, rows: LogisticRows, dim: numbe
       throw wrongValue(`margin of row ${row} must be finite and at most 1e6, got ${margin}`);
   }
   if (previous !== rows.examples - 1)
-    throw wrongValue(`${rows.examples} examples announced, rows of ${previous + 1} are there`);
+    throw wrongValue(`${rows.examples} examples announced, got rows of ${previous + 1}`);
   const { sketch } = rows;
   for (let i = 0; i < sketch.length; i++)
     if (!(Math.abs(sketch[i]!) <= LARGEST_ENTRY))
@@ -261,10 +264,10 @@ function balanced(examples: Float64Array, balance: Balance): Float64Array {
 }
 
 /**
- * Checks all sketches and gathers what the estimator shares. The sketches are not copied.
+ * Checks all sketches and computes the numbers that all steps share. The sketches are not copied.
  *
- * @param balance what a client counts for
- * @throws {KindredError} as `checkClientSketch`, and `invalid_data` where there is no client or two share a name
+ * @param balance of the clients' weights in N_S
+ * @throws {KindredError} as `checkClientSketch`; `invalid_data` without clients, `name_taken` for a repeated name
  */
 export function buildProblem(sketches: readonly ClientSketch[], balance: Balance = "none"): EstimationProblem {
   const first = sketches[0];

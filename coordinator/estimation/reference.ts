@@ -1,15 +1,15 @@
 /**
  * The surrogate solved subset by subset in float64: Newton's method with the exact Hessian, Cholesky and a safeguarded step.
- * Meant for small cases, for the few subsets that float32 cannot bring to the tolerance, and as the other solvers' measure:
- * a Newton step costs rows x dim^2 / 2 + dim^3 / 6 multiplications.
+ * It serves small cases, the few subsets that float32 cannot bring to the tolerance, and tests of the other solver: a Newton step costs
+ * rows x dim^2 / 2 + dim^3 / 6 multiplications.
  *
- * Safeguard: at very negative margins the true curvature p (1 - p) is next to nothing (4.5e-5 at h = -10) and a Newton step
+ * Safeguard: at very negative margins the true curvature p (1 - p) is almost zero (4.5e-5 at h = -10) and a Newton step
  * overshoots by orders of magnitude. There the curvature is replaced by 1 / (2 max(2, |z|)), a quadratic upper bound of the
  * logistic loss (weaker and simpler than Jaakkola and Jordan's tanh(z / 2) / (2 z)), which makes the step a majorisation step
  * that cannot increase the objective.
  *
  * A term of several negatives is a logistic loss of -s, s = log sum exp(-z): its Hessian is that of the logistic loss along the
- * negatives' mean gradient, each weighted by exp(-z - s), plus their weighted covariance, which needs no such care.
+ * negatives' mean gradient, each weighted by exp(-z - s), plus their weighted covariance, which needs no safeguard.
  */
 import { throwIfAborted } from "../../shared/base/errors.js";
 import { type EventLoopYield, eventLoopYield } from "../algebra/yield.js";
@@ -36,9 +36,9 @@ export interface SubsetRows {
   /** [rows, dim] */
   readonly sketch: Float64Array;
   readonly margin: Float64Array;
-  /** [terms + 1] first row of each term, and the count of rows. */
+  /** [terms + 1] first row of each term, then the number of rows. */
   readonly terms: Int32Array;
-  /** Share of a row in the mean over examples: the same for all rows of an example. */
+  /** Weight of a row in the mean over examples: the same for all rows of an example. */
   readonly weight: Float64Array;
   /** lambda_S */
   readonly lambda: number;
@@ -88,7 +88,7 @@ interface Evaluation {
   readonly gradient: Float64Array;
   readonly norm: number;
   readonly z: Float64Array;
-  /** Probability of each row's negative among its term's and the right one. */
+  /** Probability of each row's negative among the negatives of its term and the right answer. */
   readonly share: Float64Array;
 }
 
@@ -116,7 +116,7 @@ function evaluate(data: SubsetRows, w: Float64Array): Evaluation {
   return { objective, gradient, norm: Math.hypot(...gradient), z, share };
 }
 
-/** Solves (H + 2 lambda I) step = -gradient by Cholesky, H the Hessian of the mean loss or, to majorise, more than that. */
+/** Solves (H + 2 lambda I) step = -gradient by Cholesky; H is the Hessian of the mean loss, or an upper bound of it (`majorise`). */
 async function newtonStep(
   data: SubsetRows,
   at: Evaluation,
@@ -194,7 +194,7 @@ export interface ExactFit {
   readonly steps: number;
 }
 
-/** Newton's method on one subset. @param start weights in scaled units to begin with; zero unless given */
+/** Newton's method on one subset. @param start initial weights in scaled units. @default zeros */
 export async function fitExactly(
   data: SubsetRows,
   { tolerance, maxSteps }: Pick<SurrogatePlan, "tolerance" | "maxSteps">,
@@ -217,7 +217,7 @@ export async function fitExactly(
     for (let attempt = 0; attempt < 40; attempt++) {
       trial = w.map((x, d) => x + length * step[d]!);
       next = evaluate(data, trial);
-      // The last digits of the objective are rounding: near the end a smaller gradient decides.
+      // The last digits of the objective are rounding errors: near the optimum a smaller gradient decides.
       if (next.objective <= now.objective + 1e-4 * length * slope || next.norm <= 0.5 * now.norm) break;
       length /= 4;
     }

@@ -1,9 +1,9 @@
 /**
- * Which subsets of clients the estimator looks at: k subsets of one size, together covering every pair of clients.
+ * The subsets of clients that the estimator evaluates: k subsets of one size that together cover every pair of clients.
  *
- * Affinity T_ij is a mean over the subsets that hold both i and j, so an uncovered pair has no affinity. Purely random
- * subsets leave pairs out (at the paper's 50 x 3 for n = 10 about 3 % of them) and cover others many times; a greedy design
- * with random ties takes the least covered clients and pairs first. It knows nothing of what a client holds.
+ * Affinity T_ij is a mean over the subsets that contain both i and j, so an uncovered pair has no affinity. Purely random
+ * subsets miss pairs (at the paper's 50 x 3 for n = 10 about 3 % of them) and cover others many times; a greedy design
+ * with random ties takes the least covered clients and pairs first. It knows nothing of the clients' data.
  *
  * Sizes follow Li et al. 2025 (arXiv 2505.21930): 50 x 3 at n = 10, 1000 x 10 at n = 100, 2000 x 25 at n = 500.
  */
@@ -14,20 +14,20 @@ import type { Design } from "../../shared/config/enumerations.js";
 export interface SubsetPlan {
   /** Clients of each subset, ascending. */
   readonly subsets: readonly Int32Array[];
-  /** Clients a subset. */
+  /** Clients per subset. */
   readonly size: number;
-  /** How often the pairs i < j are covered; all zero where there is one client alone. */
+  /** Number of subsets that contain a pair i < j; all zero for a single client. */
   readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
-  /** How many subsets hold a client: fewest and most over the clients. */
+  /** Number of subsets that contain a client: fewest and most over the clients. */
   readonly clientCount: { readonly min: number; readonly max: number };
 }
 
 export interface SamplerOptions {
-  /** Clients a subset, 1 .. clients. @default sqrt(clients) rounded, at least 2 (fewer where there are fewer clients) */
+  /** Clients per subset, 1 .. clients. @default sqrt(clients) rounded, at least 2 (fewer where there are fewer clients) */
   size?: number | undefined;
-  /** Number of subsets k. @default as `coverage` asks */
+  /** Number of subsets k. @default by `coverage` */
   subsets?: number | undefined;
-  /** How often a pair is covered on average. @default 8, and at most 2000 subsets unless all pairs need more */
+  /** Mean number of subsets that contain a pair. @default 8, and at most 2000 subsets unless all pairs need more */
   coverage?: number | undefined;
   /** @default "balanced" */
   design?: Design | undefined;
@@ -35,14 +35,14 @@ export interface SamplerOptions {
   seed?: number | undefined;
 }
 
-/** Coverage of a pair aimed at by default: the paper's 1000 x 10 at n = 100 gives 9. */
+/** Default coverage of a pair: the paper's 1000 x 10 at n = 100 gives 9. */
 export const DEFAULT_COVERAGE = 8;
 const DEFAULT_MOST_SUBSETS = 2000;
-/** Attempts at covering all pairs with a k that is close to the smallest. */
+/** Attempts to cover all pairs with a k close to the smallest. */
 const ATTEMPTS = 12;
-/** Attempts at a subset that is not there yet. */
+/** Attempts to draw a subset that is not in the family yet. */
 const DISTINCT_ATTEMPTS = 20;
-/** Above this number of subsets a plan would not be solvable in any reasonable time. */
+/** More subsets than this cannot be solved in a reasonable time. */
 const MOST_SUBSETS = 1_000_000;
 
 /** The default subset size for n clients. */
@@ -51,11 +51,11 @@ export function defaultSubsetSize(clients: number): number {
 }
 
 /**
- * Draws a covering family of subsets. Same seed, same family. Where fewer distinct subsets exist than asked for, each of
- * them comes once (a repeated subset carries no information).
+ * Draws a covering family of subsets. Same seed, same family. Where fewer distinct subsets exist than requested, each is drawn
+ * once (a repeated subset carries no information).
  *
  * @throws {KindredError} `invalid_option` when the size or number is out of range, or too small to cover all pairs; the
- *   message says the smallest number that does
+ *   message gives the smallest sufficient number
  */
 export function sampleSubsets(clients: number, options: SamplerOptions = {}): SubsetPlan {
   const { seed = 0, design: kind = "balanced" } = options;
@@ -133,14 +133,14 @@ export function sampleSubsets(clients: number, options: SamplerOptions = {}): Su
   return describe(clients, size, family.subsets);
 }
 
-/** Subsets drawn so far, and how often they cover what. */
+/** The subsets drawn so far and their coverage of clients and pairs. */
 class Family {
   readonly subsets: Int32Array[] = [];
   private readonly pairCount: Uint16Array;
   private readonly clientCount: Int32Array;
   private readonly seen = new Set<string>();
   private uncovered: number;
-  /** Clients that each client has not met yet. */
+  /** Per client: number of clients that no subset contains together with it yet. */
   private readonly open: Int32Array;
 
   constructor(
@@ -193,7 +193,7 @@ class Family {
     const { n, size, rng, pairCount, clientCount } = this;
     const chosen = new Uint8Array(n);
     const members = new Int32Array(size);
-    // Cost of taking j: how often it is with the chosen already; an uncovered pair outweighs any count. Ties by chance.
+    // Cost of choosing j: the number of its subsets with the chosen ones; an uncovered pair outweighs any count. Random ties.
     const cost = new Float64Array(n);
     const floor = clientCount.reduce((a, b) => Math.min(a, b));
     for (let j = 0; j < n; j++) cost[j] = rng.uniform() + (clientCount[j]! - floor) * 0.5;
@@ -201,8 +201,8 @@ class Family {
       let pick = -1;
       if (a === 0 && this.uncovered > 0) pick = this.mostUncovered();
       else {
-        // The second has not met the first, however often it was drawn: else clients drawn often, as a uniform design has them,
-        // would never be chosen.
+        // The second client shares no subset with the first, regardless of its own count: otherwise clients with many subsets, as a
+        // uniform design has them, would never be chosen.
         const meets = a === 1 && this.uncovered > 0 ? members[0]! * n : undefined;
         for (let j = 0; j < n; j++) {
           if (chosen[j] || (meets !== undefined && pairCount[meets + j] !== 0)) continue;
@@ -219,7 +219,7 @@ class Family {
     return members.sort();
   }
 
-  /** The client with the most uncovered pairs: starting there bounds the number of subsets that coverage takes. */
+  /** The client with the most uncovered pairs: this start bounds the number of subsets that coverage takes. */
   private mostUncovered(): number {
     const { n, open } = this;
     let pick = 0;
@@ -264,13 +264,13 @@ function describe(n: number, size: number, subsets: readonly Int32Array[]): Subs
   };
 }
 
-/** Schoenheim's bound: no family of `size`-subsets covers all pairs of n with fewer. */
+/** Schoenheim's lower bound on the number of `size`-subsets that cover all pairs of n. */
 function schoenheim(n: number, size: number): number {
   if (n === 1 || size === n) return 1;
   return Math.ceil((n / size) * Math.ceil((n - 1) / (size - 1)));
 }
 
-/** n over k, or Infinity where it is beyond counting. */
+/** n over k; Infinity above 1e12. */
 export function binomial(n: number, k: number): number {
   let result = 1;
   for (let i = 1; i <= Math.min(k, n - k); i++) {

@@ -4,7 +4,7 @@
  *
  *   w_S = argmin_w (1 / N_S) sum over examples and their terms of log(1 + sum over rows of exp(-(h + g.w))) + lambda_S ||w||^2
  *
- * This file holds what every solver of it agrees on: options, lambda, results. It knows nothing of how it is solved.
+ * This file holds the parts common to all solvers: options, lambda, results. It knows nothing of the method of solution.
  *
  * lambda is relative to the mean squared norm of g (so alpha / r, A and the projection's scale do not matter) and falls with
  * the examples of the subset, lambda_S = lambda_0 * N_0 / N_S: with equal passes over the data the number of training steps
@@ -12,16 +12,16 @@
  * Kolter and Tibshirani 2019). On twelve real sets with 120 training rows each, the falling lambda ranks the true differences
  * between one and all sets' adapters with a correlation of 0.45 against -0.15 for a fixed one.
  *
- * Real training keeps the round that validates best, so how much it regularises is tuned for every group: a group whose clients
- * agree trains on for long, one whose clients conflict stops early. lambda_0 is therefore a path, from large to small, of which
- * every subset takes what its own members' held-out examples like best (held-out.ts). No single value serves: on sketches of a
- * small real model, four planted groups are judged best at 1e-5 and all clients together at 3e-4, and where lambda is large
+ * Real training keeps the round with the best validation loss, so its regularisation is tuned per group: a group whose clients
+ * agree trains for long, one whose clients conflict stops early. lambda_0 is therefore a path, from large to small, and each subset
+ * takes the value with the lowest loss on the held-out examples of its members (held-out.ts). No single value suffices: on sketches of
+ * a small real model, the best value for four planted groups is 1e-5 and for all clients together 3e-4, and where lambda is large
  * enough for the latter the groups gain little.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import type { EstimationProblem } from "./problem.js";
 
-/** The default path: times the largest lambda_0, which is 3e-3 where rows have choices (two terms), else 1e-3. */
+/** The default path, as multiples of the largest lambda_0: 3e-3 where rows have choices (two terms), else 1e-3. */
 const PATH = [1, 0.1, 0.01, 0.001];
 
 export interface SurrogateOptions {
@@ -30,11 +30,11 @@ export interface SurrogateOptions {
    * @default four values, each a tenth of the one before, from 3e-3 where rows have choices (two terms), else from 1e-3
    */
   lambda?: number | readonly number[] | undefined;
-  /** N_0, the number of examples that lambda_0 is meant for. @default 120 */
+  /** N_0, the number of examples at which lambda_S is lambda_0. @default 120 */
   referenceExamples?: number | undefined;
   /** Gradient norm to reach, in units where the mean squared norm of g is 1. @default 1e-6 */
   tolerance?: number | undefined;
-  /** Newton steps at most. @default 60 */
+  /** Largest number of Newton steps. @default 60 */
   maxSteps?: number | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -52,19 +52,20 @@ export interface SurrogatePlan {
 export interface SubsetFits {
   /** [k, dim] w_S in the units of the sketches as sent: the margin after tuning is h + g.w. */
   readonly weights: Float64Array;
-  /** [k] objective at w_S, nats an example. */
+  /** [k] objective at w_S, nats per example. */
   readonly objective: Float64Array;
   /** [k] gradient norm at w_S, in units where the mean squared norm of g is 1. */
   readonly gradientNorm: Float64Array;
-  /** Newton steps taken (the most over the subsets) and Hessian-vector products or factorisations. */
+  /** Newton steps taken, the most over the subsets. */
   readonly steps: number;
+  /** Hessian-vector products, or factorisations. */
   readonly products: number;
 }
 
 export interface FitOptions {
-  /** [k] fold that each subset holds out, of a cross-fitted problem; a subset may come once a fold. */
+  /** [k] fold that each subset holds out, where the problem is cross-fitted; a subset may occur once per fold. */
   readonly folds?: ArrayLike<number> | undefined;
-  /** [k] lambda_0 of each subset. @default the path's first for all */
+  /** [k] lambda_0 of each subset. @default the first of the path */
   readonly lambda?: ArrayLike<number> | undefined;
   /** [k, dim] weights to start from, in the units of the sketches. @default zeros */
   readonly start?: Float64Array | undefined;
@@ -72,31 +73,31 @@ export interface FitOptions {
   readonly tolerance?: number | undefined;
 }
 
-/** Which validation rows to meet which weights: pair p is client `client[p]` under row `weight[p]` of a weight matrix. */
+/** Pairs of a client and a weight vector: pair p is client `client[p]` under row `weight[p]` of a weight matrix. */
 export interface Pairs {
   readonly client: Int32Array;
   readonly weight: Int32Array;
 }
 
-/** Solves and evaluates surrogates of one problem. Two exist: exact in float64, and batched on a runtime. */
+/** Solves and evaluates surrogates of one problem. There are two: exact in float64, and batched on a runtime. */
 export interface SurrogateSolver {
   readonly problem: EstimationProblem;
   readonly plan: SurrogatePlan;
-  /** @param subsets client indices, not empty; a client at most once a subset */
+  /** @param subsets client indices, not empty; a client at most once per subset */
   fit(subsets: readonly ArrayLike<number>[], options?: FitOptions): Promise<SubsetFits>;
   /**
-   * Validation losses, nats, of each of the client's validation examples under a weight vector, no forward pass taken.
+   * Losses, nats, of each validation example of a pair's client under the pair's weights, without a forward pass.
    * @param weights [k, dim] in the units of the sketches
-   * @returns one array a pair, [validation examples of the pair's client]
+   * @returns one array per pair, [validation examples of the pair's client]
    */
   exampleLosses(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]>;
   /**
    * Margins h + g.w of the rows of each pair's client's validation examples.
    * @param weights as for `exampleLosses`
-   * @returns one array a pair, [rows]
+   * @returns one array per pair, [rows]
    */
   rowMargins(weights: Float64Array, pairs: Pairs): Promise<Float64Array[]>;
-  /** Frees what the solver holds on a runtime. */
+  /** Frees the solver's tensors and graphs on a runtime. */
   close(): Promise<void>;
 }
 
@@ -129,7 +130,7 @@ export function checkFolds(problem: EstimationProblem, subsets: number, folds: A
   }
 }
 
-/** N_S: examples that the subset's clients really train on. */
+/** N_S: the true number of training examples of the subset's clients. */
 export function subsetExamples(problem: EstimationProblem, subset: ArrayLike<number>): number {
   let sum = 0;
   for (let s = 0; s < subset.length; s++) sum += problem.trainExamples[subset[s]!]!;
@@ -149,7 +150,7 @@ export function checkSubsets(problem: EstimationProblem, subsets: readonly Array
     for (let s = 0; s < subset.length; s++) {
       const i = subset[s]!;
       if (!Number.isInteger(i) || i < 0 || i >= problem.clients.length || seen[i] === k)
-        throw new KindredError("invalid_option", `subset ${k} holds client ${i}, which is unknown or there twice`, {
+        throw new KindredError("invalid_option", `subset ${k} contains client ${i}, which is unknown or repeated`, {
           subset: k,
           client: i,
         });

@@ -1,6 +1,6 @@
 /**
  * Ways of grouping that others use, to compare with: spectral co-clustering of an affinity that is not symmetric (Dhillon 2001),
- * average linkage, and the cosine of clients' mean gradients. They ask no judge, and take the number of groups as given or from
+ * average linkage, and the cosine of clients' mean gradients. They ask no evaluator, and take the number of groups as given or from
  * the spectrum. Checked against scikit-learn.
  */
 import { Matrix, SingularValueDecomposition } from "ml-matrix";

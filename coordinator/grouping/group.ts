@@ -1,9 +1,9 @@
 /**
- * From affinities to groups: candidates for every number of groups, the judge's choice among them, and why.
+ * From affinities to groups: candidates for every number of groups, the evaluator's choice among them, and why.
  *
  * 1. T is standardised and symmetrised; the relaxation is solved for each number of groups m and rounded; spectral clustering
  *    gives a second candidate for each m. One group for all is always a candidate. m rises until it no longer pays.
- * 2. The judge values every candidate as a whole; the best is merged down two groups at a time, whichever it likes best, and
+ * 2. The evaluator values every candidate as a whole; the best is merged down two groups at a time, whichever it likes best, and
  *    every level is a candidate too; the best of each number of groups that could still win is refined by moves, swaps and merges.
  * 3. Parsimony: of all candidates the one with the fewest groups that is within `margin` standard errors of the best is chosen
  *    (after the one-standard-error rule of Breiman et al. 1984; paired: the standard error is that of the difference between the
@@ -23,7 +23,7 @@ import { type EventLoopYield, eventLoopYield } from "../algebra/yield.js";
 import { agglomerativeGroups, coClusterGroups } from "./baselines.js";
 import { PartitionConstraints } from "./constraints.js";
 import { density, type SquareMatrix, standardiseAffinity } from "./density.js";
-import type { PartitionJudge } from "./judge.js";
+import type { PartitionEvaluator } from "./evaluator.js";
 import { checkPartition, type Partition, partitionKey, randomPartition } from "./partition.js";
 import { refinePartition } from "./refine.js";
 import { solveGroupingSdp } from "./sdp.js";
@@ -38,11 +38,11 @@ export type CandidateSource = "one" | "sdp" | "apart" | "merged" | "refined" | B
 export interface Candidate {
   readonly partition: Partition;
   readonly source: CandidateSource;
-  /** The judge's value, higher is better; the density where there is no judge. */
+  /** The evaluator's value, higher is better; the density where there is no evaluator. */
   readonly value: number;
   /** Within-group density on the standardised affinity. */
   readonly density: number;
-  /** Value over that of the one group, and its standard error; null where there is no judge. */
+  /** Value over that of the one group, and its standard error; null where there is no evaluator. */
   readonly gainOverOne: number | null;
   readonly standardError: number | null;
 }
@@ -58,10 +58,10 @@ export interface Grouping {
 }
 
 export interface GroupingOptions {
-  /** Forces the number of groups; "auto" lets the judge choose. @default "auto" */
+  /** Forces the number of groups; "auto" lets the evaluator choose. @default "auto" */
   groups?: number | "auto" | undefined;
-  /** Without a judge the candidate with the highest density is taken: for a forced number of groups, or for tests. */
-  judge?: PartitionJudge | undefined;
+  /** Without an evaluator the candidate with the highest density is taken: for a forced number of groups, or for tests. */
+  evaluator?: PartitionEvaluator | undefined;
   /** "sdp" proposes what the relaxation and spectral clustering find, any other its own groups alone. @default "sdp" */
   method?: "sdp" | Baseline | undefined;
   /** What every candidate keeps. @default nothing */
@@ -70,7 +70,7 @@ export interface GroupingOptions {
   margin?: number | undefined;
   /** Standard errors by which any split must be better than one group. @default sqrt(2 ln of the partitions it was picked among), at least 2 */
   oneGroupMargin?: number | undefined;
-  /** Partitions put to the judge in refining, at most. @default 40 a client, at most 1000 */
+  /** Partitions put to the evaluator in refining, at most. @default 40 a client, at most 1000 */
   budget?: number | undefined;
   /** @default 0 */
   seed?: number | undefined;
@@ -118,17 +118,17 @@ export async function groupClients(
   options: GroupingOptions = {},
 ): Promise<Grouping> {
   const n = affinity.length;
-  const { groups = "auto", judge, method = "sdp", margin = 1.5, seed = 0, signal } = options;
+  const { groups = "auto", evaluator, method = "sdp", margin = 1.5, seed = 0, signal } = options;
   if (n === 0) throw new KindredError("invalid_data", "grouping needs at least one client, got none");
   if (groups !== "auto" && !(Number.isInteger(groups) && groups >= 1 && groups <= n))
     throw new KindredError("invalid_option", `groups must be "auto" or 1..${n} (clients), got ${groups}`, {
       groups,
       clients: n,
     });
-  if (groups === "auto" && judge === undefined && n > 1)
+  if (groups === "auto" && evaluator === undefined && n > 1)
     throw new KindredError(
       "invalid_option",
-      "choosing the number of groups needs a judge; give groups as a number",
+      "choosing the number of groups needs an evaluator; give groups as a number",
       {},
     );
 
@@ -161,7 +161,7 @@ export async function groupClients(
   let best = Number.NEGATIVE_INFINITY;
   let bestGroups = fewest;
   const relaxes = method === "sdp" && n <= SDP_CLIENTS;
-  const everywhere = judge === undefined || n <= RELAXED_EVERYWHERE;
+  const everywhere = evaluator === undefined || n <= RELAXED_EVERYWHERE;
   const relaxed = async (m: number): Promise<Proposal> => {
     const solved = await solveGroupingSdp(standardised, { ...SDP_ROUNDED, groups: m, seed, signal });
     return { partition: solved.partition, source: "sdp" };
@@ -182,8 +182,8 @@ export async function groupClients(
       const partition = constraints.honoured(wished, standardised, seed);
       if (partition !== undefined && add(partition, source)) fresh.push(partition);
     }
-    if (judge === undefined) return;
-    const judged = await judge.values(fresh);
+    if (evaluator === undefined) return;
+    const judged = await evaluator.values(fresh);
     fresh.forEach((partition, at) => {
       values.set(partition, judged[at]!);
       if (judged[at]! > best) {
@@ -194,7 +194,7 @@ export async function groupClients(
   };
   for (const m of wanted) {
     await look(m, await proposals(m));
-    if (judge !== undefined && m >= bestGroups + PATIENCE) break;
+    if (evaluator !== undefined && m >= bestGroups + PATIENCE) break;
   }
   if (relaxes && !everywhere && bestGroups > 1 && bestGroups < n) await look(bestGroups, [await relaxed(bestGroups)]);
   if (found.size === 0)
@@ -203,9 +203,9 @@ export async function groupClients(
       `no partition of ${n} clients into ${wanted[0]} to ${wanted.at(-1)} groups was found that keeps all constraints; loosen sizes, together or apart`,
       { clients: n },
     );
-  if (judge === undefined) return byDensity(standardised, [...found.values()]);
+  if (evaluator === undefined) return byDensity(standardised, [...found.values()]);
 
-  // Moves alone cannot undo one group split and two others joined: finer partitions, merged as the judge likes it, start where
+  // Moves alone cannot undo one group split and two others joined: finer partitions, merged as the evaluator likes it, start where
   // they cannot get. With the number free, the best partition is merged all the way down and every level is a candidate.
   const mergeFrom: Partition[] = [];
   if (groups === "auto") mergeFrom.push(bestOf(values));
@@ -216,11 +216,11 @@ export async function groupClients(
     }
   for (const start of mergeFrom) {
     throwIfAborted(signal);
-    const levels = await mergeDown(judge, start, groups === "auto" ? Math.max(2, fewest) : groups, constraints);
+    const levels = await mergeDown(evaluator, start, groups === "auto" ? Math.max(2, fewest) : groups, constraints);
     const fresh = levels
       .filter((level) => groups === "auto" || level.length === groups)
       .filter((level) => add(level, "merged"));
-    const judged = await judge.values(fresh);
+    const judged = await evaluator.values(fresh);
     fresh.forEach((partition, at) => {
       values.set(partition, judged[at]!);
     });
@@ -228,10 +228,10 @@ export async function groupClients(
 
   const budget = options.budget ?? Math.min(1000, 40 * n);
   let judgedPartitions = values.size;
-  const starts = await worthRefining(judge, values, groups === "auto");
+  const starts = await worthRefining(evaluator, values, groups === "auto");
   for (const partition of starts) {
     throwIfAborted(signal);
-    const refined = await refinePartition(judge, partition, n, {
+    const refined = await refinePartition(evaluator, partition, n, {
       budget: Math.ceil(budget / starts.length),
       fixedGroups: groups !== "auto",
       margin: MOVE_MARGIN,
@@ -241,7 +241,7 @@ export async function groupClients(
     judgedPartitions += refined.judged;
     add(refined.partition, "refined", refined.choices);
   }
-  return choose(standardised, [...found.values()], judge, one, {
+  return choose(standardised, [...found.values()], evaluator, one, {
     margin,
     oneGroupMargin: (choices) =>
       options.oneGroupMargin ?? Math.max(2, Math.sqrt(2 * (Math.log(judgedPartitions) + choices))),
@@ -282,7 +282,7 @@ function bestOf(values: ReadonlyMap<Partition, number>): Partition {
  * worse than the best of all; fewest groups first, since parsimony asks for these, and the best of all in any case.
  */
 async function worthRefining(
-  judge: PartitionJudge,
+  evaluator: PartitionEvaluator,
   values: ReadonlyMap<Partition, number>,
   auto: boolean,
 ): Promise<Partition[]> {
@@ -294,15 +294,15 @@ async function worthRefining(
   for (const [partition] of splits) if (!counts.has(partition.length)) counts.set(partition.length, partition);
   const open: Partition[] = [];
   for (const partition of [...counts.values()].sort((a, b) => a.length - b.length)) {
-    const { gain, standardError } = await judge.compare(top, partition);
+    const { gain, standardError } = await evaluator.compare(top, partition);
     if (partition !== top && gain <= CLEARLY * standardError) open.push(partition);
   }
   return [top, ...open.slice(0, REFINED - 1)];
 }
 
-/** Merges two groups at a time, whichever the judge likes best, until `groups` are left. @returns every level on the way */
+/** Merges two groups at a time, whichever the evaluator likes best, until `groups` are left. @returns every level on the way */
 async function mergeDown(
-  judge: PartitionJudge,
+  evaluator: PartitionEvaluator,
   start: Partition,
   groups: number,
   constraints: PartitionConstraints,
@@ -318,7 +318,7 @@ async function mergeDown(
         if (constraints.allows(after)) merged.push(after);
       }
     if (merged.length === 0) break;
-    const values = await judge.values(merged);
+    const values = await evaluator.values(merged);
     let best = 0;
     for (let at = 1; at < merged.length; at++) if (values[at]! > values[best]!) best = at;
     partition = merged[best]!;
@@ -349,7 +349,7 @@ function byDensity(standardised: SquareMatrix, found: readonly Found[]): Groupin
 async function choose(
   standardised: SquareMatrix,
   found: readonly Found[],
-  judge: PartitionJudge,
+  evaluator: PartitionEvaluator,
   one: Partition,
   {
     margin,
@@ -358,11 +358,11 @@ async function choose(
     oneAllowed,
   }: { margin: number; oneGroupMargin: (choices: number) => number; forced: boolean; oneAllowed: boolean },
 ): Promise<Grouping> {
-  const values = await judge.values(found.map(({ partition }) => partition));
+  const values = await evaluator.values(found.map(({ partition }) => partition));
   const candidates: Candidate[] = [];
   const stands = new Set<Candidate>();
   for (const [at, { partition, source, choices }] of found.entries()) {
-    const { gain, standardError } = await judge.compare(partition, one);
+    const { gain, standardError } = await evaluator.compare(partition, one);
     const candidate: Candidate = {
       partition,
       source,
@@ -391,7 +391,7 @@ async function choose(
     const candidate = candidates[at]!;
     if (!stands.has(candidate) || candidate.partition.length === top.partition.length) continue;
     if (candidate.partition.length === 1) continue;
-    const { gain, standardError } = await judge.compare(top.partition, candidate.partition);
+    const { gain, standardError } = await evaluator.compare(top.partition, candidate.partition);
     if (gain <= margin * standardError) {
       chosen = at;
       break;
@@ -411,7 +411,7 @@ async function choose(
   } else if (chosen === best)
     why = `${counted(m)}: estimated validation loss lower by ${taken.gainOverOne!.toFixed(4)} ± ${taken.standardError!.toFixed(4)} than with one group, and clearly lower than with fewer groups`;
   else {
-    const { gain, standardError } = await judge.compare(top.partition, taken.partition);
+    const { gain, standardError } = await evaluator.compare(top.partition, taken.partition);
     why = `${counted(m)}: ${counted(top.partition.length)} would be estimated to gain only ${gain.toFixed(4)} ± ${standardError.toFixed(4)} more`;
   }
   return { partition: taken.partition, candidates, chosen, why };

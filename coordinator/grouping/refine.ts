@@ -1,23 +1,23 @@
 /**
- * Betters a partition by what a judge says: moves of one client to another group (or to one of its own), swaps of two clients,
- * merges of two groups. Knows nothing of what the judge looks at.
+ * Betters a partition by what an evaluator says: moves of one client to another group (or to one of its own), swaps of two clients,
+ * merges of two groups. Knows nothing of what the evaluator looks at.
  *
- * Only changes that promise something are put to the judge: by its forecast (how a client would fare in the other groups as
+ * Only changes that promise something are put to the evaluator: by its forecast (how a client would fare in the other groups as
  * they are), or all of them for small n. What a round approves is applied together where the groups are distinct, and the whole
  * is judged again before it is kept, so the value never falls.
  */
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { PartitionConstraints } from "./constraints.js";
-import type { PartitionJudge } from "./judge.js";
+import type { PartitionEvaluator } from "./evaluator.js";
 import { labelsOf, type Partition, partitionKey, partitionOf } from "./partition.js";
 
 export interface RefineOptions {
-  /** Partitions put to the judge at most. */
+  /** Partitions put to the evaluator at most. */
   readonly budget: number;
   /** Keep the number of groups: no merges, no new groups. */
   readonly fixedGroups: boolean;
   /**
-   * A move, swap or new group must gain this many of its standard errors: among hundreds put to the judge some gain by chance
+   * A move, swap or new group must gain this many of its standard errors: among hundreds put to the evaluator some gain by chance
    * alone. A merge need only gain.
    */
   readonly margin: number;
@@ -29,7 +29,7 @@ export interface RefineOptions {
 export interface Refined {
   readonly partition: Partition;
   readonly value: number;
-  /** Partitions put to the judge. */
+  /** Partitions put to the evaluator. */
   readonly judged: number;
   /** Changes made. */
   readonly changes: number;
@@ -46,19 +46,19 @@ interface Change {
   readonly promise: number;
 }
 
-/** Changes put to the judge in a round. */
+/** Changes put to the evaluator in a round. */
 const A_ROUND = 48;
 const BARREN_ROUNDS = 2;
 const LEAST_GAIN = 1e-9;
 
 export async function refinePartition(
-  judge: PartitionJudge,
+  evaluator: PartitionEvaluator,
   start: Partition,
   clients: number,
   { budget, fixedGroups, margin, constraints, signal }: RefineOptions,
 ): Promise<Refined> {
   let partition = start;
-  let value = (await judge.values([start]))[0]!;
+  let value = (await evaluator.values([start]))[0]!;
   let judged = 1;
   let changes = 0;
   let choices = 0;
@@ -67,11 +67,11 @@ export async function refinePartition(
   const refused = new Set<string>();
   while (judged < budget) {
     throwIfAborted(signal);
-    const possible = await propose(judge, partition, clients, fixedGroups, constraints);
+    const possible = await propose(evaluator, partition, clients, fixedGroups, constraints);
     possible.sort((a, b) => b.promise - a.promise);
     const before = labelsOf(partition, clients);
     const proposals: { change: Change; after: Partition }[] = [];
-    // Of the hundred thousand that there are among 500 clients only those are made that are put to the judge.
+    // Of the hundred thousand that there are among 500 clients only those are made that are put to the evaluator.
     for (const change of possible) {
       if (proposals.length === Math.min(A_ROUND, budget - judged)) break;
       const labels = before.slice();
@@ -80,7 +80,7 @@ export async function refinePartition(
       if (constraints.allows(after) && !refused.has(partitionKey(after))) proposals.push({ change, after });
     }
     if (proposals.length === 0) break;
-    const values = await judge.values(
+    const values = await evaluator.values(
       proposals.map(({ after }) => after),
       partition,
     );
@@ -91,7 +91,7 @@ export async function refinePartition(
       const gain = values[at]! - value;
       // Fewer groups need no proof: what they gain is gained with less.
       const merges = after.length < partition.length;
-      if (gain > LEAST_GAIN && (merges || gain > margin * (await judge.compare(after, partition)).standardError))
+      if (gain > LEAST_GAIN && (merges || gain > margin * (await evaluator.compare(after, partition)).standardError))
         approved.push({ change, after, gain });
       else refused.add(partitionKey(after));
     }
@@ -100,7 +100,10 @@ export async function refinePartition(
       // less than these: two rounds in vain are enough, and one whose last promised nothing.
       barren++;
       const promising = proposals.at(-1)!.change.promise > 0;
-      if (proposals.length < A_ROUND || (judge.forecast !== undefined && (barren === BARREN_ROUNDS || !promising)))
+      if (
+        proposals.length < A_ROUND ||
+        (evaluator.valuesInGroups !== undefined && (barren === BARREN_ROUNDS || !promising))
+      )
         break;
       continue;
     }
@@ -109,11 +112,11 @@ export async function refinePartition(
     const next =
       together !== undefined &&
       constraints.allows(together) &&
-      (await judge.values([together], partition))[0]! > value + approved[0]!.gain
+      (await evaluator.values([together], partition))[0]! > value + approved[0]!.gain
         ? together
         : approved[0]!.after;
     // What was approved by an estimate is judged again.
-    const [exact] = Array.from(await judge.values([next]));
+    const [exact] = Array.from(await evaluator.values([next]));
     if (!(exact! > value)) {
       for (const { after } of approved) refused.add(partitionKey(after));
       continue;
@@ -151,7 +154,7 @@ function combine(
 }
 
 async function propose(
-  judge: PartitionJudge,
+  evaluator: PartitionEvaluator,
   partition: Partition,
   clients: number,
   fixedGroups: boolean,
@@ -159,10 +162,10 @@ async function propose(
 ): Promise<Change[]> {
   const labels = labelsOf(partition, clients);
   const m = partition.length;
-  const forecast = await judge.forecast?.(partition);
+  const inGroups = await evaluator.valuesInGroups?.(partition);
   const changes: Change[] = [];
   const promised = (i: number, to: number) =>
-    forecast === undefined ? 0 : forecast[i]![to]! - forecast[i]![labels[i]!]!;
+    inGroups === undefined ? 0 : inGroups[i]![to]! - inGroups[i]![labels[i]!]!;
   const promisedAll = (block: readonly number[], to: number) => block.reduce((sum, i) => sum + promised(i, to), 0);
   const add = (promise: number, groups: readonly number[], edit: Change["edit"]) => {
     changes.push({ edit, groups, promise });
@@ -181,13 +184,13 @@ async function propose(
         if (to !== from) add(promisedAll(block, to), [from, to], (after) => move(after, to));
     }
     // On its own: for small n alone, where everything is tried. A larger population's lone clients come from the candidates.
-    if (!alone && !fixedGroups && forecast === undefined) add(0, [from, m], (after) => move(after, m));
+    if (!alone && !fixedGroups && inGroups === undefined) add(0, [from, m], (after) => move(after, m));
     for (let j = 0; j < i; j++) {
       const to = labels[j]!;
       const other = constraints.block(j);
       if (to === from || other[0] !== j) continue;
       const promise = promisedAll(block, to) + promisedAll(other, from);
-      if (forecast === undefined || promise > 0)
+      if (inGroups === undefined || promise > 0)
         add(promise, [from, to], (after) => {
           move(after, to);
           for (const member of other) after[member] = from;
@@ -199,7 +202,7 @@ async function propose(
       for (let b = 0; b < a; b++) {
         // What both groups' members would gain in the other as it is; the larger group has little to gain, so halves count.
         let promise = 0;
-        if (forecast !== undefined)
+        if (inGroups !== undefined)
           for (let i = 0; i < clients; i++)
             if (labels[i] === a) promise += promised(i, b);
             else if (labels[i] === b) promise += promised(i, a);

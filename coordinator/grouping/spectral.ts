@@ -56,7 +56,7 @@ export class SpectralClustering {
 }
 
 /**
- * Exactly `groups` groups (all apart where there are no more clients than that): k-means on a point a client, from several
+ * Exactly `groups` groups (all apart where there are no more clients than that): k-means on a point per client, from several
  * starts, each improved by moves on `objective`; the densest wins.
  */
 export async function roundPoints(

@@ -27,7 +27,7 @@ export type Verdict =
   | { readonly admit: true; readonly as: "new" | "returning" | "successor" }
   | { readonly admit: false; readonly error: KindredError };
 
-export function judgeEnrolment(candidate: Candidate, holder: Holder | undefined, policy: EnrolmentPolicy): Verdict {
+export function decideEnrolment(candidate: Candidate, holder: Holder | undefined, policy: EnrolmentPolicy): Verdict {
   const refuse = (code: ErrorCode, message: string, facts: Record<string, string | number>): Verdict => ({
     admit: false,
     error: new KindredError(code, message, facts),

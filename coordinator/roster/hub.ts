@@ -13,7 +13,7 @@ import { checkAnswers, checkTask, taskBytes } from "../../tasks/envelope.js";
 import { blobsOfResult, blobsOfTask, type ResultFor, type TaskResult, type TaskSpec } from "../../tasks/kinds.js";
 import { type EventSink, silentEvents } from "../events/events.js";
 import type { Blobs, Records, StoredClient, StoredTask, TaskOutcome } from "../storage/types.js";
-import { judgeEnrolment } from "./enrolment.js";
+import { decideEnrolment } from "./enrolment.js";
 import { emptyLedger, isLive, type Ledger, type LedgerEffect, type LedgerEvent, step } from "./ledger.js";
 import type { ClientInfo, ClientPool, FinishOptions, RunTaskOptions } from "./pool.js";
 
@@ -154,11 +154,11 @@ export class Hub implements ClientPool {
 
   // ---- for the server -----------------------------------------------------------------------------------------------
 
-  /** Admits a client. Returns its session token. @throws {KindredError} see `judgeEnrolment` */
+  /** Admits a client. Returns its session token. @throws {KindredError} see `decideEnrolment` */
   async enrol(request: EnrolRequest): Promise<string> {
     const instanceHash = sha256(request.instanceId);
     const holder = this.members.get(request.name);
-    const verdict = judgeEnrolment(
+    const verdict = decideEnrolment(
       { ...request, instanceHash },
       holder && { instanceHash: holder.record.instanceHash, live: isLive(holder.ledger, this.now(), this.policy) },
       {

@@ -1,6 +1,6 @@
 /** How many groups hold on rows that had no part in finding them. */
 import type { Half } from "../estimation/evaluate.js";
-import type { EstimatorJudge } from "../estimation/judge.js";
+import type { SurrogateEvaluator } from "../estimation/partition-evaluator.js";
 import type { PartitionConstraints } from "../grouping/constraints.js";
 import { type Candidate, type Grouping, groupClients } from "../grouping/group.js";
 import type { Partition } from "../grouping/partition.js";
@@ -31,19 +31,19 @@ function byGroups(candidates: readonly Candidate[]): Map<number, Candidate> {
 export async function confirmed(
   found: Grouping,
   halves: (half: Half) => readonly ArrayLike<number>[],
-  judge: EstimatorJudge,
+  evaluator: SurrogateEvaluator,
   search: { seed: number; signal: AbortSignal | undefined; constraints?: PartitionConstraints },
 ): Promise<Grouping> {
   if (found.partition.length === 1) return found;
-  const searched: { partitions: Map<number, Partition>; other: EstimatorJudge }[] = [];
+  const searched: { partitions: Map<number, Partition>; other: SurrogateEvaluator }[] = [];
   for (const half of [0, 1] as const) {
     const { candidates } = await groupClients(halves(half), {
       ...search,
-      judge: judge.onHalf(half),
+      evaluator: evaluator.onHalf(half),
       oneGroupMargin: 0,
     });
     const partitions = new Map([...byGroups(candidates)].map(([groups, { partition }]) => [groups, partition]));
-    searched.push({ partitions, other: judge.onHalf(half === 0 ? 1 : 0) });
+    searched.push({ partitions, other: evaluator.onHalf(half === 0 ? 1 : 0) });
   }
   /** Gain of so many groups over so many, on rows that found neither. */
   const gainOf = async (more: number, fewer: number): Promise<{ gain: number; standardError: number }> => {

@@ -2,12 +2,12 @@
  * Why a client is where it is, from the sketches: its partners by affinity, what every move would do, and what would change if a
  * client left or joined. Only the groups that a question touches are solved. It knows nothing of where runs are kept.
  *
- * Changes are of estimated validation loss, nats an example, paired over held-out examples. These examples also found the groups, which
+ * Changes are of estimated validation loss, nats per example, paired over held-out examples. These examples also found the groups, which
  * favours the partition as it is: by up to a few standard errors where clients hardly differ, since a search picks among many.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { brief } from "../../shared/base/json.js";
-import type { Comparison, EstimatorJudge } from "../estimation/judge.js";
+import type { Comparison, SurrogateEvaluator } from "../estimation/partition-evaluator.js";
 import type { PartitionConstraints } from "../grouping/constraints.js";
 import type { Partition } from "../grouping/partition.js";
 
@@ -34,7 +34,7 @@ export interface Question {
 
 /** Of estimated loss: below 0 is better. */
 export interface Change {
-  /** Nats an example. */
+  /** Nats per example. */
   readonly loss: number;
   readonly standardError: number;
   /** That the change has this sign, by a normal distribution of such an error; null where nothing changes. */
@@ -83,7 +83,7 @@ export interface Explanation {
   /** From 1. */
   readonly group: number;
   readonly members: readonly string[];
-  /** Estimated validation loss in its group, nats an example. */
+  /** Estimated validation loss in its group, nats per example. */
   readonly loss: number;
   readonly reason: string;
   /** Five at most of each, the best and the worst first; no client is in both. */
@@ -97,7 +97,7 @@ const MOST_PARTNERS = 5;
 
 /** @throws {KindredError} `invalid_option` for a client that the run does not have */
 export async function explainClient(
-  judge: EstimatorJudge,
+  evaluator: SurrogateEvaluator,
   run: GroupedClients,
   { client, without, joined }: Question,
 ): Promise<Explanation> {
@@ -135,13 +135,13 @@ export async function explainClient(
   const places = [...targets, ...(own.length > 1 ? [null] : [])];
   const moves = places.map((to) => ({ to, after: moved(partition, i, to) }));
   // All at once, so that what they share is solved once and together.
-  await judge.values([partition, ...moves.map(({ after }) => after), ...asked.map(({ after }) => after)]);
+  await evaluator.values([partition, ...moves.map(({ after }) => after), ...asked.map(({ after }) => after)]);
 
   const changeOf = async (after: Partition, of?: readonly number[]): Promise<Change> => {
     const counts = of && Float64Array.from(clients, (_, at) => (of.includes(at) ? 1 : 0));
-    return asChange(await judge.compare(after, partition, counts));
+    return asChange(await evaluator.compare(after, partition, counts));
   };
-  const values = await judge.clientValues(partition);
+  const values = await evaluator.clientValues(partition);
   const found: Move[] = [];
   for (const { to, after } of moves)
     found.push({

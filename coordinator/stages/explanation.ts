@@ -33,7 +33,7 @@ export function explanationText(explanation: Explanation, { color, width }: Scre
     (confidence ?? 0) < SURE ? same : change < 0 ? better : worse;
   const lines = [
     bold(fit(`${printable(client)} is in group ${group}, ${company}`, width).trimEnd()),
-    `estimated validation loss ${format.loss(loss)} nats an example`,
+    `estimated validation loss ${format.loss(loss)} nats per example`,
     ...wrapped(reason, width),
     "",
     bold("Partners: how it fares with each, by affinity in nats"),

@@ -6,7 +6,7 @@ import type { Runtime } from "../../shared/runtimes/types.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
 import type { Half } from "../estimation/evaluate.js";
 import { type Forecast, forecastOf } from "../estimation/forecast.js";
-import { EstimatorJudge } from "../estimation/judge.js";
+import { SurrogateEvaluator } from "../estimation/partition-evaluator.js";
 import type { EstimationProblem } from "../estimation/problem.js";
 import type { PartitionConstraints } from "../grouping/constraints.js";
 import { type Grouping, groupClients } from "../grouping/group.js";
@@ -18,7 +18,7 @@ import type { GroupingMethod } from "./methods.js";
 export interface GroupSearch {
   readonly groups: "auto" | number;
   readonly method: GroupingMethod;
-  /** How their number is found where it is not given and the estimator does not judge. @default "eigengap" */
+  /** How their number is found where it is not given and the estimator does not evaluator. @default "eigengap" */
   readonly number?: "eigengap" | "path" | undefined;
   readonly constraints: PartitionConstraints;
   readonly seed: number;
@@ -27,7 +27,7 @@ export interface GroupSearch {
 
 /** Knowledge of the clients beside their affinities. */
 export interface Evidence {
-  readonly judge: EstimatorJudge;
+  readonly evaluator: SurrogateEvaluator;
   readonly problem: EstimationProblem;
   /** T as one half of every client's held-out examples has it. */
   readonly halves: (half: Half) => readonly ArrayLike<number>[];
@@ -45,9 +45,9 @@ export async function findGroups(
     const alone = method === "kindred" ? "sdp" : method;
     return await baselineGrouping(alone, affinity, evidence?.problem, forced, { ...search, number });
   }
-  const { judge, halves } = evidence;
-  const found = await groupClients(affinity, { ...search, judge, groups: forced ?? "auto" });
-  return forced === undefined ? await confirmed(found, halves, judge, search) : found;
+  const { evaluator, halves } = evidence;
+  const found = await groupClients(affinity, { ...search, evaluator, groups: forced ?? "auto" });
+  return forced === undefined ? await confirmed(found, halves, evaluator, search) : found;
 }
 
 /**
@@ -72,8 +72,8 @@ export async function groupsBySketches(
   const { seed, signal } = search;
   const solver = await openEstimator(sketches, settings, { seed, runtime, signal });
   try {
-    const judge = new EstimatorJudge(solver, onSolved === undefined ? {} : { onSolved });
-    const grouping = await findGroups(affinity, { judge, problem: solver.problem, halves }, search);
+    const evaluator = new SurrogateEvaluator(solver, onSolved === undefined ? {} : { onSolved });
+    const grouping = await findGroups(affinity, { evaluator, problem: solver.problem, halves }, search);
     return { grouping, forecast: await forecastOf(solver, grouping.partition, seed) };
   } finally {
     await solver.close();

@@ -60,7 +60,7 @@ export function benchSketching(runtime: Runtime, print: (line: string) => void):
     const { seconds } = await timed(runtime, program, layout, feeds, []);
     await program.executable.release();
     print(
-      `  ${BATCH} x ${LENGTH} tokens, the last ${ANSWER} scored, d = ${DIM}: ${seconds.toFixed(2)} s, ${(BATCH / seconds).toFixed(1)} examples a second`,
+      `  ${BATCH} x ${LENGTH} tokens, the last ${ANSWER} scored, d = ${DIM}: ${seconds.toFixed(2)} s, ${(BATCH / seconds).toFixed(1)} examples per second`,
     );
     const options = ["--wanted", "b", "--scored", String(ANSWER), "--sketch", String(DIM)];
     const peer = await runPeer("per_example.py", [...options, "--methods", "hooks,vmap,backward,published"], print);
@@ -122,7 +122,7 @@ async function bestGemmRate(
     const rows = BATCH * LENGTH;
     const g = new GraphBuilder();
     const normals = (size: number): Float32Array => Float32Array.from({ length: size }, () => rng.normal());
-    // Twenty products a run, so that the call's own cost does not count; each with another input, so that none is shared.
+    // Twenty products per run, so that the call's own cost does not count; each with another input, so that none is shared.
     const weight = g.constant(normals(width * out), [out, width]);
     const x = g.input("x", [rows, width]);
     const outputs = Array.from({ length: 20 }, (_, i) =>

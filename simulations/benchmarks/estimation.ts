@@ -176,7 +176,7 @@ function compare(
 ): void {
   for (const [way, seconds] of Object.entries(all ?? {}))
     print(
-      `  scikit-learn, ${way}: ${(1000 * seconds).toFixed(1)} ms a subset (processors ${(1000 * processor[way]!).toFixed(1)}), ` +
+      `  scikit-learn, ${way}: ${(1000 * seconds).toFixed(1)} ms per subset (processors ${(1000 * processor[way]!).toFixed(1)}), ` +
         `gradient norm ${gradient[way]!.toExponential(1)}; ours end to end ${((1000 * total.clock) / subsets).toFixed(2)} ms ` +
         `(processors ${((1000 * total.processor) / subsets).toFixed(2)}): ratio ${((seconds * subsets) / total.clock).toFixed(1)} ` +
         `by the clock, ${((processor[way]! * subsets) / total.processor).toFixed(1)} by processor time`,

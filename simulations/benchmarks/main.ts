@@ -54,11 +54,11 @@ const PARTS: Readonly<Record<string, Part>> = {
   },
   estimation: {
     about:
-      "subset surrogates, d = 400, 100 examples a client: 100 clients with 1,000 subsets of 10, 500 with 2,000 of 25",
+      "subset surrogates, d = 400, 100 examples per client: 100 clients with 1,000 subsets of 10, 500 with 2,000 of 25",
     run: () => withRuntime((runtime) => benchEstimation(runtime, print)),
   },
   "estimation-large": {
-    about: "subset surrogates, d = 400, 100 examples a client: 2,000 clients with 10,000 subsets of 45",
+    about: "subset surrogates, d = 400, 100 examples per client: 2,000 clients with 10,000 subsets of 45",
     run: () => withRuntime((runtime) => benchLargeEstimation(runtime, print)),
     named: true,
   },

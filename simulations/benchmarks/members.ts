@@ -29,7 +29,7 @@ export async function benchMembers(runtime: Runtime, print: (line: string) => vo
   await withRandomModel((model) => compareMembers(runtime, model, print));
 }
 
-/** -log p of one token a row under each of `MEMBERS` adapters, a line a batch size; and text written by their mixture. */
+/** -log p of one token per row under each of `MEMBERS` adapters, a line per batch size; and text written by their mixture. */
 async function compareMembers(runtime: Runtime, model: BaseModel, print: (line: string) => void): Promise<void> {
   const modules = moduleNames(model.architecture);
   const layout = loraLayout(model.architecture, { rank: RANK, alpha: 2 * RANK, modules, dropout: 0, freezeA: false });

@@ -6,7 +6,7 @@
  * The noise of a population is how little the clients of a group agree: the correlation of the log odds that two of them give the
  * same inputs, which is that of their optimal weights; clients of two groups have none in common.
  */
-import { EstimatorJudge } from "../../coordinator/estimation/judge.js";
+import { SurrogateEvaluator } from "../../coordinator/estimation/partition-evaluator.js";
 import { PartitionConstraints } from "../../coordinator/grouping/constraints.js";
 import { groupClients } from "../../coordinator/grouping/group.js";
 import { labelsOf, type Partition } from "../../coordinator/grouping/partition.js";
@@ -32,7 +32,7 @@ export interface PlantedCase {
   readonly subsets: number | "auto";
   readonly subsetSize: number | "auto";
   readonly dim: number;
-  /** Training and validation examples a client. */
+  /** Training and validation examples per client. */
   readonly train: number;
   readonly validation: number;
   /** As `PlantedSketchOptions` has it. */
@@ -131,11 +131,13 @@ export async function measurePlantedGroups(
   try {
     const { matrix } = sampled.affinity;
     const constraints = new PartitionConstraints(solver.problem.clients, { together: [], apart: [] });
-    const judge = new EstimatorJudge(solver);
+    const evaluator = new SurrogateEvaluator(solver);
     const options = { seed, signal: undefined, constraints };
     // As `findGroups`, step by step.
-    const search = await costOf(() => groupClients(matrix, { ...options, judge }));
-    const confirm = await costOf(() => confirmed(search.value, (half) => halfAffinity(sampled, half), judge, options));
+    const search = await costOf(() => groupClients(matrix, { ...options, evaluator }));
+    const confirm = await costOf(() =>
+      confirmed(search.value, (half) => halfAffinity(sampled, half), evaluator, options),
+    );
     const other = async (method: (typeof OTHERS)[number]) =>
       index((await baselineGrouping(method, matrix, solver.problem, groups, options)).partition);
     const { partition, why } = confirm.value;

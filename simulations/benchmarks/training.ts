@@ -28,7 +28,7 @@ export async function benchTraining(runtime: Runtime, print: (line: string) => v
     const peak = peakRssBytes();
     const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
     print(
-      `  ${runtime.name}: ${seconds.toFixed(2)} s a step, the first done after ${first.toFixed(1)} s, peak memory ${gib(peak)}`,
+      `  ${runtime.name}: ${seconds.toFixed(2)} s per step, the first done after ${first.toFixed(1)} s, peak memory ${gib(peak)}`,
     );
     const packed = await openBaseModel(model.folder.path, { quantization: "nf4" });
     const quantised = await timeSteps(runtime, packed);
@@ -47,7 +47,7 @@ export async function benchTraining(runtime: Runtime, print: (line: string) => v
       const theirs = await timeSteps(other, model);
       await other.close();
       const ratio = peer === undefined ? "" : `, ratio to PyTorch ${(peer.seconds / theirs.seconds).toFixed(2)}`;
-      print(`  ${tfjs.name}: ${theirs.seconds.toFixed(2)} s a step${ratio}`);
+      print(`  ${tfjs.name}: ${theirs.seconds.toFixed(2)} s per step${ratio}`);
     } catch (error) {
       print(`  ${tfjs.name} is left out: ${(error as Error).message}`);
     }

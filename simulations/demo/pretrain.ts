@@ -117,7 +117,7 @@ function initialWeights(
   return tensors;
 }
 
-/** Trains and writes the folder. Returns the losses, nats a scored token, one a step. */
+/** Trains and writes the folder. Returns the losses, nats per scored token, one per step. */
 export async function pretrain(
   folder: string,
   plan: PretrainingPlan,

@@ -2,7 +2,7 @@
  * Populations with planted groups: every client sorts the same kind of tickets to the same two desks, but each group of
  * clients has its own house rule about which topic goes where. On each topic in conflict half of the groups contradict the
  * other half, so one adapter for all can be right half of the time at most; a client's few rows name most topics once, twice
- * or not at all, so one adapter a client knows too little. Knows nothing of models, tokenizers or training.
+ * or not at all, so one adapter per client knows too little. Knows nothing of models, tokenizers or training.
  */
 
 import { KindredError } from "../../shared/base/errors.js";
@@ -15,11 +15,11 @@ export interface PlantedOptions {
   readonly seed: number;
   /** Clients of each group. @default [6, 6, 6, 6] */
   readonly groupSizes?: readonly number[];
-  /** Training rows a client. @default 24 */
+  /** Training rows per client. @default 24 */
   readonly train?: number;
-  /** Validation rows a client. @default 8 */
+  /** Validation rows per client. @default 8 */
   readonly validation?: number;
-  /** Test rows a client. @default 200 */
+  /** Test rows per client. @default 200 */
   readonly test?: number;
   /** False: all clients follow one rule and are planted as one group, named "all". @default true */
   readonly conflict?: boolean;
@@ -116,7 +116,7 @@ export function plantedPopulation(options: PlantedOptions): PlantedPopulation {
   return { clients: new SeededRng(options.seed, "planted-order").shuffle(clients), rules };
 }
 
-/** The population file's text: one client a line. */
+/** The population file's text: one client per line. */
 export function populationLines(population: PlantedPopulation): string {
   return population.clients.map((client) => `${JSON.stringify(client)}\n`).join("");
 }

@@ -64,7 +64,7 @@ export function assembleReport({ plan, outcome, population, base, versions, comm
     grouping: {
       candidates: estimate.candidates.map(({ label, groups, judged, chosen }) => ({ label, groups, judged, chosen })),
       reason: estimate.reason,
-      measure: "minus the mean estimated loss on held-out rows, nats an example",
+      measure: "minus the mean estimated loss on held-out rows, nats per example",
     },
     sweep: sweep.trials,
     ...(fullSweep === undefined ? {} : { full: { learningRate: fullSweep.learningRate, sweep: fullSweep.trials } }),

@@ -185,7 +185,7 @@ export function checkReport(value: unknown): Report {
   for (const name of clients) {
     const path = `weights[${JSON.stringify(name)}]`;
     const row = list(path, at(weights, name));
-    if (row.length !== members.length) refuse(path, `${members.length} numbers, one a member`, row.length);
+    if (row.length !== members.length) refuse(path, `${members.length} numbers, one per member`, row.length);
     row.forEach((weight, m) => {
       number(`${path}[${m}]`, weight, 0);
     });

@@ -1,12 +1,12 @@
 /**
- * The report's tables as CSV for spreadsheets and data frames: one row a client, and the affinity matrix. A name that begins
+ * The report's tables as CSV for spreadsheets and data frames: one row per client, and the affinity matrix. A name that begins
  * as a formula would gets an apostrophe in front (the exact name is in report.json).
  */
 import { csvText } from "../../shared/base/csv.js";
 import { at, type Report } from "./types.js";
 import { plantedName, scoreOf, viewOf } from "./views.js";
 
-/** One row a client in the population's order: its group (from 1), rows, loss and accuracy by method, weights by member. */
+/** One row per client in the population's order: its group (from 1), rows, loss and accuracy by method, weights by member. */
 export function clientsCsv(report: Report): string {
   const view = viewOf(report);
   const { plantedOf, methods } = view;

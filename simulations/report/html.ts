@@ -49,7 +49,7 @@ const MANY = 40;
 const WHAT: Readonly<Record<Method, string>> = {
   base: "The base model, untuned",
   shared: "One adapter for all clients",
-  local: "One adapter a client",
+  local: "One adapter per client",
   full: "All weights, by all clients together",
   kindred: "Adapters by group, boosted and mixed",
 };
@@ -112,7 +112,7 @@ function finding(view: View): Markup {
   };
   const parts = [
     against("shared", "one shared adapter"),
-    against("local", "one adapter a client"),
+    against("local", "one adapter per client"),
     against("full", "training all weights"),
   ].filter((part) => part !== undefined);
   const name = view.metric === "accuracy" ? "mean test accuracy" : "mean test loss";
@@ -216,7 +216,7 @@ ${legend("raw", SEQUENTIAL, [format.significant(lo, 3), format.significant(hi, 3
 <div><h3>Estimation</h3>${facts([
     ["Random subsets", `${format.count(estimation.subsets)} of ${format.counted(estimation.subsetSize, "client")}`],
     ["A pair was together", coverage(report)],
-    ["Sketched gradient", `${format.count(estimation.dim)} numbers an example`],
+    ["Sketched gradient", `${format.count(estimation.dim)} numbers per example`],
     ...factRows(estimation.facts),
   ])}${groupingBlock(view)}</div></div></section>`;
 }
@@ -300,7 +300,7 @@ function groupsSection(view: View): Markup {
     },
   )}</tbody></table></div>`;
   const unit =
-    metric === "accuracy" ? "Mean test accuracy by group, in %." : "Mean test loss by group, in nats a token.";
+    metric === "accuracy" ? "Mean test accuracy by group, in %." : "Mean test loss by group, in nats per token.";
   const score =
     report.planted &&
     html`<div class="score">${format.fixed(report.planted.adjustedRandIndex, 3)}<small>adjusted Rand index:<br>1 if equal, about 0 by chance</small></div>`;
@@ -377,7 +377,7 @@ function clientsSection(view: View): Markup {
         { x, y, tip: `${client}\nKindred ${metricText(view, y)}\n${METHOD_NAMES[other]} ${metricText(view, x)}` },
       ];
     });
-  const unit = metric === "accuracy" ? "test accuracy, %" : "test loss, nats a token";
+  const unit = metric === "accuracy" ? "test accuracy, %" : "test loss, nats per token";
   const plots =
     methods.includes("kindred") &&
     html`<div class="row">${scatters.map(
@@ -386,16 +386,16 @@ function clientsSection(view: View): Markup {
           x: `${METHOD_NAMES[other]}: ${unit}`,
           y: `Kindred: ${unit}`,
           betterAbove: metric === "accuracy",
-          label: `Kindred against ${METHOD_NAMES[other]}, one dot a client`,
+          label: `Kindred against ${METHOD_NAMES[other]}, one dot per client`,
           percent: metric === "accuracy",
         })}</figure>`,
-    )}</div><figcaption class="under">One dot a client; Kindred is better in the shaded half.</figcaption>`;
+    )}</div><figcaption class="under">One dot per client; Kindred is better in the shaded half.</figcaption>`;
   const mean = (method: Method) => show(metricOf(report.methods[method]?.mean, metric));
   const meanGain = lifted ? (compare(view, "kindred", "shared")?.mean ?? null) : null;
   return html`<section id="clients"><h2>Every client</h2>
 <p class="lead">On test rows that nothing else saw.${metric === "loss" && " These rows have no choices, so there is no accuracy to show."}</p>
 ${plots}
-<div class="tools"><div class="keys">${methods.map((method) => html`<span>${key(method)} ${METHOD_NAMES[method]}</span>`)}<span>${metric === "accuracy" ? "accuracy in %, right is better" : "loss in nats a token, left is better"}</span></div>${many && html`<input type="search" id="filter" placeholder="Filter clients" aria-label="Filter clients by name">`}</div>
+<div class="tools"><div class="keys">${methods.map((method) => html`<span>${key(method)} ${METHOD_NAMES[method]}</span>`)}<span>${metric === "accuracy" ? "accuracy in %, right is better" : "loss in nats per token, left is better"}</span></div>${many && html`<input type="search" id="filter" placeholder="Filter clients" aria-label="Filter clients by name">`}</div>
 <div class="scroll ${many && "tall"}"><table class="clients"><thead><tr>${head("Client", "ascending")}${head("Group", "ascending", "ascending")}${view.plantedOf && html`<th class="left" data-first="ascending"><button>Planted</button></th>`}${sized && head("Train rows")}<th class="left">${stripAxis(strip, metric === "accuracy")}</th>${methods.map((method) => head(METHOD_NAMES[method], best))}${lifted && head("Gain")}${
     metric === "accuracy" &&
     methods
@@ -428,7 +428,7 @@ function curvesSection(view: View): Markup | "" {
   const boosts = new Set(view.report.members.filter((member) => member.kind === "boost").map((member) => member.name));
   const ghost = drawn.find(({ curve }) => curve.name === "shared")?.lines.find((one) => one.kind === "validation");
   return html`<section id="curves"><h2>Loss while training</h2>
-<p class="lead">Nats a token, all panels on one scale.</p>
+<p class="lead">Nats per token, all panels on one scale.</p>
 <div class="keys"><span><svg class="swatch" width="22" height="8" aria-hidden="true"><line class="curve validation" x1="0" y1="4" x2="22" y2="4"/></svg>validation</span><span><svg class="swatch" width="22" height="8" aria-hidden="true"><line class="curve train" x1="0" y1="4" x2="22" y2="4"/></svg>training</span>${ghost && html`<span><svg class="swatch" width="22" height="8" aria-hidden="true"><line class="curve ghost" x1="0" y1="4" x2="22" y2="4"/></svg>validation of the shared adapter</span>`}</div>
 <div class="panels">${drawn.map(({ curve, lines }) => {
     const shared = curve.name === "shared";

@@ -248,7 +248,7 @@ function curveLines(view: View, brush: Brush, width: number): string[] {
   ];
 }
 
-/** FLOP as GFLOP and bytes as MB, in one unit a column so that they compare. */
+/** FLOP as GFLOP and bytes as MB, in one unit per column so that they compare. */
 function inUnits(value: number | undefined, unit: number): string {
   if (value === undefined) return format.fixed(null, 0);
   const scaled = value / unit;
@@ -333,7 +333,7 @@ function clientLines(view: View, brush: Brush, width: number): string[] {
     const origin = planted ? `  ${fit(origins[plantedOf[i] ?? -1] ?? "", originWidth)}` : "";
     return `${fit(names[i] ?? "", nameWidth)}${right(String((view.groupOf[i] ?? -1) + 1), groupWidth)}${origin}${cells.join("")}${comparable ? paint(right(shown, cell)) : ""}`;
   };
-  const unit = metric === "accuracy" ? "Test accuracy, %" : "Test loss, nats a token (gain: less loss)";
+  const unit = metric === "accuracy" ? "Test accuracy, %" : "Test loss, nats per token (gain: less loss)";
   const head = brush.dim(
     `${fit("client", nameWidth)}${right("group", groupWidth)}${planted ? `  ${fit("planted", originWidth)}` : ""}${methods.map((method) => right(METHOD_NAMES[method].toLowerCase(), cell)).join("")}${comparable ? right("gain", cell) : ""}`,
   );

@@ -47,7 +47,7 @@ export interface MethodCost extends Cost {
 export interface Planted {
   /** The groups that the population names: a partition of the clients. */
   readonly groups: readonly (readonly string[])[];
-  /** Their names, one a group, where the population gives them. */
+  /** Their names, one per group, where the population gives them. */
   readonly names?: readonly string[] | undefined;
   /** Agreement of `groups` with the planted ones (Hubert and Arabie 1985): 1 equal, about 0 by chance. */
   readonly adjustedRandIndex: number;
@@ -56,9 +56,9 @@ export interface Planted {
 export interface CurvePoint {
   /** Position in the curve's unit, rising along the curve. */
   readonly step: number;
-  /** Nats a token. */
+  /** Nats per token. */
   readonly trainLoss?: number | undefined;
-  /** Nats a token, over the validation rows of the clients concerned. */
+  /** Nats per token, over the validation rows of the clients concerned. */
   readonly validationLoss?: number | undefined;
 }
 
@@ -110,7 +110,7 @@ export type Fact = string | number | boolean | null;
 export interface Estimation {
   /** Random subsets of clients solved. */
   readonly subsets: number;
-  /** Clients a subset. */
+  /** Clients per subset. */
   readonly subsetSize: number;
   /** Entries of a sketched gradient. */
   readonly dim: number;
@@ -169,7 +169,7 @@ export interface Report {
   /** Shared, full, each group, each boosting step. */
   readonly curves: readonly Curve[];
   readonly members: readonly Member[];
-  /** Client -> one weight a member, in the members' order; at least 0. */
+  /** Client -> one weight per member, in the members' order; at least 0. */
   readonly weights: Readonly<Record<string, readonly number[]>>;
   readonly grouping: Grouping;
   /** Empty where the learning rate was given. */

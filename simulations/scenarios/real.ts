@@ -100,7 +100,7 @@ export interface SetOptions {
   readonly plain?: (word: string) => string;
 }
 
-/** One word a label, common enough to be a token of any model of English. */
+/** One word per label, common enough to be a token of any model of English. */
 const PLAIN_WORDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   emotion: { sadness: "sad", joy: "happy", love: "love", anger: "angry", fear: "scared", surprise: "surprised" },
   sms_spam: { ham: "friend", spam: "sell" },

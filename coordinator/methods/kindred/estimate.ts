@@ -16,7 +16,7 @@ import type { ListChoices } from "../../../tasks/list-choices/message.js";
 import { negativesOf, sketchTask, sketchWidth } from "../../../tasks/sketch-gradients/message.js";
 import type { RealLosses } from "../../estimation/calibration.js";
 import { type Forecast, forecastOf } from "../../estimation/forecast.js";
-import { EstimatorJudge } from "../../estimation/judge.js";
+import { SurrogateEvaluator } from "../../estimation/partition-evaluator.js";
 import { checkClientSketch } from "../../estimation/problem.js";
 import { beginStage, type EventSink } from "../../events/events.js";
 import { PartitionConstraints } from "../../grouping/constraints.js";
@@ -159,10 +159,10 @@ async function solve(
     estimating.end();
     // How many groups the search looks at is known only when it ends.
     const searching = beginStage(events, "search groups", 0);
-    const judge = new EstimatorJudge(solver, { onSolved: (count) => searching.advance({}, count) });
+    const evaluator = new SurrogateEvaluator(solver, { onSolved: (count) => searching.advance({}, count) });
     const grouping = await findGroups(
       matrix,
-      { judge, problem: solver.problem, halves: (half) => halfAffinity(sampled, half) },
+      { evaluator, problem: solver.problem, halves: (half) => halfAffinity(sampled, half) },
       {
         groups,
         method: constraints.method,

@@ -5,7 +5,7 @@
 import { affinityMatrix } from "../../../coordinator/estimation/affinity.js";
 import { explained, mean, spearman } from "../frame/statistics.js";
 
-/** Of k subsets of datasets. Losses are [k][members], nats a row, in the order of the subset. */
+/** Of k subsets of datasets. Losses are [k][members], nats per row, in the order of the subset. */
 export interface Compared {
   readonly datasets: number;
   readonly subsets: readonly ArrayLike<number>[];
@@ -18,7 +18,7 @@ export interface Compared {
 export interface Agreement {
   /** Mean over (dataset, subset) of |estimate - truth| / truth. */
   readonly relativeError: number;
-  /** Mean of |estimate - truth|, nats a row. */
+  /** Mean of |estimate - truth|, nats per row. */
   readonly error: number;
   /** |mean of the estimates - mean of the truths| / mean of the truths of a subset, its mean over subsets. */
   readonly subsetError: number;

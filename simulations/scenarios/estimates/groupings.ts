@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { calibrated, type RealLosses } from "../../../coordinator/estimation/calibration.js";
 import { memberValues } from "../../../coordinator/estimation/evaluate.js";
 import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
-import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
+import { SurrogateEvaluator } from "../../../coordinator/estimation/partition-evaluator.js";
 import type { SurrogateSolver } from "../../../coordinator/estimation/surrogate.js";
 import { PartitionConstraints } from "../../../coordinator/grouping/constraints.js";
 import { estimateAffinities, halfAffinity, openEstimator } from "../../../coordinator/stages/affinities.js";
@@ -51,7 +51,7 @@ interface Partitioned {
 interface Outcome extends LabScore {
   readonly way: Way;
   readonly client: string;
-  /** Estimated loss, nats an example. */
+  /** Estimated loss, nats per example. */
   readonly estimate: number;
   /** The same by the calibrated estimate; null where there is none. */
   readonly calibrated: number | null;
@@ -162,7 +162,7 @@ async function partitionsOf(
   const found = async (solver: SurrogateSolver, first: Way, besides: readonly Other[]) => {
     const sampled = await estimateAffinities(solver, estimation, seed);
     const halves = (half: 0 | 1) => halfAffinity(sampled, half);
-    const evidence = { judge: new EstimatorJudge(solver), problem: solver.problem, halves };
+    const evidence = { evaluator: new SurrogateEvaluator(solver), problem: solver.problem, halves };
     const find = (method: GroupingMethod, groups: "auto" | number) =>
       findGroups(sampled.affinity.matrix, evidence, { constraints, seed, signal, groups, method });
     const { partition } = await find("kindred", plan.groups);
@@ -272,7 +272,7 @@ function waysFinding(results: readonly SeedResult[], choices: boolean): Finding 
   const best = ways.reduce((a, b) => (value(b) < value(a) ? b : a));
   return {
     title: "Groups really tuned",
-    text: `Mean test loss over the datasets, ${choices ? "nats a row" : "nats a token"}, is lowest for ${best}: ${lossText(value(best))}; kindred ${lossText(value("kindred"))}, shared ${lossText(value("shared"))}, local ${lossText(value("local"))}.`,
+    text: `Mean test loss over the datasets, ${choices ? "nats per row" : "nats per token"}, is lowest for ${best}: ${lossText(value(best))}; kindred ${lossText(value("kindred"))}, shared ${lossText(value("shared"))}, local ${lossText(value("local"))}.`,
     table: {
       head: [
         "groups by",

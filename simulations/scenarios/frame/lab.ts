@@ -38,7 +38,7 @@ export interface Tuned {
 
 /** Of one dataset's rows under one adapter. */
 export interface LabScore {
-  /** Nats a row where rows have choices (what the estimate is of), else a scored token. */
+  /** Nats per row where rows have choices (what the estimate is of), else per scored token. */
   readonly loss: number;
   /** Share of rows whose right choice is the likeliest; null where none has choices. */
   readonly accuracy: number | null;

@@ -23,7 +23,7 @@ export interface StudyJob {
 
 export interface Study {
   readonly about: string;
-  /** Takes no more than one seed a run. */
+  /** Takes no more than one seed per run. */
   readonly oneSeed?: true;
   readonly run: (job: StudyJob, context: JobContext) => Promise<Findings>;
 }
@@ -38,7 +38,7 @@ export async function bySeed<T>(job: StudyJob, measure: (job: StudyJob) => Promi
 
 export interface Table {
   readonly head: readonly string[];
-  /** A cell a column; the first names the row. */
+  /** A cell per column; the first names the row. */
   readonly rows: readonly (readonly string[])[];
 }
 

@@ -1,4 +1,4 @@
-/** Surrogates over several projections: solved one by one, their margins averaged, by a solver like any other. */
+/** Surrogates over several projections: solved one by one, their margins averaged, behind the interface of any solver. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { createAveragedSolver } from "../../../coordinator/estimation/averaged.js";
@@ -19,7 +19,7 @@ after(() => runtime.close());
 const OPTIONS = { lambda: [1e-1, 1e-2] };
 const draw = (seed: number): ClientSketch[] => randomSketches(6, { dim: 5, twoTerm: true, negatives: 2 }, seed);
 const first = draw(0);
-/** The margins are the first's: what differs between projections is their sketches alone. */
+/** The margins are those of the first: projections differ in their sketches alone. */
 const second = draw(1);
 
 const beside = (a: LogisticRows, b: LogisticRows): LogisticRows => {
@@ -42,7 +42,7 @@ const PARTITION = [
 ];
 
 for (const folds of [1, 3])
-  test(`a projection beside itself changes nothing, ${folds} fold(s)`, async () => {
+  test(`the same projection twice gives the estimates of one, ${folds} fold(s)`, async () => {
     const one = createReferenceSolver(crossFit(buildProblem(first), folds), OPTIONS);
     const twice = await createAveragedSolver(crossFit(buildProblem(together(first, first)), folds), 2, async (part) =>
       createReferenceSolver(part, OPTIONS),
@@ -60,14 +60,14 @@ for (const folds of [1, 3])
     );
   });
 
-test("a margin is the mean of what each projection's own surrogate makes of it, and its loss is that margin's", async () => {
+test("a margin is the mean over the projections' surrogates, and its loss is the loss of that mean", async () => {
   const problem = buildProblem(together(first, second));
   const subsets = [[0, 1, 2], [4]];
   const pairs = { client: Int32Array.of(3, 1), weight: Int32Array.of(1, 0) };
   const averaged = await createAveragedSolver(problem, 2, (part) => createBatchedSolver(part, runtime, OPTIONS));
   const fits = await averaged.fit(subsets);
   const margins = await averaged.rowMargins(fits.weights, pairs);
-  // The two share a scale, half of the mean square each, which their own would not.
+  // Both share one scale, half of the mean square each; their own scales would differ.
   const scale = problem.scale / Math.SQRT2;
   const parts = [first, second].map((sketches) => {
     const own = sketches.map(({ train, validation, ...rest }, i) => ({
@@ -92,15 +92,15 @@ test("a margin is the mean of what each projection's own surrogate makes of it, 
   await averaged.close();
 });
 
-test("a width that is no multiple of the projections is refused", async () => {
+test("a width that is not a multiple of the projections is refused", async () => {
   const open = async () => assert.fail("nothing to open");
   await assert.rejects(
     createAveragedSolver(buildProblem(first), 2, open),
-    (error) => error instanceof KindredError && /width 5 hold no 2 projections/.test(error.message),
+    (error) => error instanceof KindredError && /multiple of the 2 projections, got 5/.test(error.message),
   );
 });
 
-test("where one projection's solver cannot be made, those before it are closed", async () => {
+test("where the solver of one projection fails to open, those opened before it are closed", async () => {
   let closed = 0;
   let opened = 0;
   const open = async (part: EstimationProblem) => {

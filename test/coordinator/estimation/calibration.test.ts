@@ -4,7 +4,7 @@ import { calibrated } from "../../../coordinator/estimation/calibration.js";
 import { memberValues } from "../../../coordinator/estimation/evaluate.js";
 import { forecastOf } from "../../../coordinator/estimation/forecast.js";
 import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
-import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
+import { SurrogateEvaluator } from "../../../coordinator/estimation/partition-evaluator.js";
 import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
 import { randomSketches } from "./sketches.js";
@@ -13,7 +13,7 @@ const close = (actual: number, wanted: number): void =>
   assert.ok(Math.abs(actual - wanted) < 1e-9, `${actual}, not ${wanted}`);
 
 for (const folds of [1, 3])
-  test(`alone every client has the real loss of its own adapter, and company changes it by the same share, ${folds} folds`, async () => {
+  test(`alone every client has the real loss of its own adapter, and joint training changes it by the surrogates' share, ${folds} folds`, async () => {
     const solver = createReferenceSolver(crossFit(buildProblem(randomSketches(4, { dim: 6 })), folds), {
       lambda: 1e-2,
     });
@@ -30,11 +30,11 @@ for (const folds of [1, 3])
     for (const [i, value] of plain!.entries()) close(raised![i]!, ((0.5 + i) * value) / -before[i]![0]!);
     const { loss } = await forecastOf(level, together);
     close(loss.value, -raised!.reduce((sum, value) => sum + value, 0) / 4);
-    const [judged] = await new EstimatorJudge(level).values([alone]);
-    close(judged!, -2);
+    const [value] = await new SurrogateEvaluator(level).values([alone]);
+    close(value!, -2);
   });
 
-test("a client whose own loss is not known gets the others' factors' geometric mean, and no factor is beyond a hundred", async () => {
+test("a client without a real loss gets the geometric mean of the others' factors, and no factor is above a hundred", async () => {
   const solver = createReferenceSolver(buildProblem(randomSketches(3, { dim: 6 })), { lambda: 1e-2 });
   const [a, b] = solver.problem.clients as [string, string, string];
   const { losses } = await fitHeldOut(solver, [[0], [1]]);
@@ -49,7 +49,7 @@ test("a client whose own loss is not known gets the others' factors' geometric m
   close(affineCalibrations[2]!.scale, Math.sqrt(200));
 });
 
-test("with the common adapter's real losses each client's changes by company are shrunk as they say, and levels stay", async () => {
+test("the real losses of the common adapter scale each client's effects of joint training, and levels stay", async () => {
   const solver = createReferenceSolver(buildProblem(randomSketches(4, { dim: 6 })), { lambda: 1e-2 });
   const { clients } = solver.problem;
   const losses = async (of: typeof solver, subset: number[]) =>
@@ -73,7 +73,7 @@ test("with the common adapter's real losses each client's changes by company are
     close(loss, 2 * alone[i]! + 2 * slopes[i]! * (pair[at]! - alone[i]!));
   }
   for (const i of all) close((await losses(level, [i]))[0]!, 2 * alone[i]!);
-  // What the common adapter changed of a client with no adapter of its own is not known.
+  // The real effect is unknown for a client without an adapter of its own.
   const [stranger, ...known] = clients;
   const { affineCalibrations } = (
     await calibrated(solver, {
@@ -88,13 +88,13 @@ test("with the common adapter's real losses each client's changes by company are
     })
   ).problem;
   for (const { scale } of affineCalibrations!) close(scale, 2 * 0.4);
-  // What the common adapter did the other way round is noise or another model: the company's effect is not turned.
+  // A real effect of the other sign is noise or comes from another model: the effect of joint training is not inverted.
   const [flat, steep] = (await withSlopes([-1, 5, 1, 1])).problem.affineCalibrations!;
   close(flat!.scale, 2 * 0.1);
   close(steep!.scale, 2 * 2);
 });
 
-test("a client whom the common adapter serves better than foreseen gains by company's share of the training, as it counts rows", async () => {
+test("a client for which the common adapter is better than predicted gains by the others' share of the training rows", async () => {
   const sketches = randomSketches(4, { dim: 6 });
   const solver = createReferenceSolver(buildProblem(sketches), { lambda: 1e-2 });
   const { clients, trainExamples } = solver.problem;
@@ -104,7 +104,7 @@ test("a client whom the common adapter serves better than foreseen gains by comp
   const alone = (await Promise.all(all.map((i) => losses(solver, [i])))).flat();
   const foreseen = await losses(solver, all);
   const own = new Map(clients.map((client, i) => [client, alone[i]!]));
-  // For client 1 an adapter for all is better by 0.3 nats; the others fare as foreseen.
+  // For client 1 an adapter for all is better by 0.3 nats; the others have the predicted losses.
   const real = new Map(clients.map((client, i) => [client, i === 1 ? alone[i]! - 0.3 : foreseen[i]!]));
   const level = await calibrated(solver, { own, common: real });
   close((await losses(level, [1]))[0]!, alone[1]!);
@@ -119,14 +119,14 @@ test("a client whom the common adapter serves better than foreseen gains by comp
   const [after, other] = await losses(level, pair);
   close(after!, alone[1]! + scale * (before! - alone[1]!) + steps * share);
   close(other!, (await losses(solver, pair))[1]!);
-  // The judge, who looks at a client under other groups too, and the forecast say the same.
-  const forecast = await new EstimatorJudge(level).forecast([[1, 2], [0], [3]]);
+  // The evaluator, also for a client under other groups, and the forecast agree.
+  const forecast = await new SurrogateEvaluator(level).valuesInGroups([[1, 2], [0], [3]]);
   close(-forecast[1]![0]!, after!);
   const { loss } = await forecastOf(level, [[1, 2], [0], [3]]);
   close(loss.value, (after! + other! + (await losses(level, [0]))[0]! + (await losses(level, [3]))[0]!) / 4);
 });
 
-test("a loss that is none is refused by its client's name", async () => {
+test("a loss that is not a positive number is refused with its client's name", async () => {
   const solver = createReferenceSolver(buildProblem(randomSketches(3, { dim: 6 })));
   for (const loss of [0, Number.NaN, Number.POSITIVE_INFINITY])
     for (const real of [

@@ -15,7 +15,7 @@ import { randomRows, randomSketches } from "./sketches.js";
 const runtime = new OnnxRuntime();
 after(() => runtime.close());
 
-test("an example is right where the right answer leads every negative; one without choices is neither", () => {
+test("an example is correct where the right answer beats every negative; one without choices is neither correct nor wrong", () => {
   const { format, choice, answer } = ROW_TERMS;
   const rows = {
     examples: 4,
@@ -24,13 +24,13 @@ test("an example is right where the right answer leads every negative; one witho
   };
   const found = predictions(rows, [-3, 0.5, 2, -0.1, 1, -1, 2, 4]);
   assert.deepEqual(
-    found.map(({ right }) => right),
+    found.map(({ correct }) => correct),
     [true, false, false, undefined],
   );
   assert.ok(Math.abs(found[0]!.loss - (Math.log1p(Math.exp(3)) + Math.log1p(Math.exp(-0.5)))) < 1e-12);
 });
 
-test("an example is taken for the negative that leads by most, where its labels are told", () => {
+test("a wrong example is predicted as the negative with the largest lead, where its labels are known", () => {
   const { format, choice } = ROW_TERMS;
   const rows = {
     examples: 4,
@@ -40,7 +40,7 @@ test("an example is taken for the negative that leads by most, where its labels 
   };
   const found = predictions(rows, [-9, -0.2, -0.1, 0.3, 0.1, -1, -2, -1]);
   assert.deepEqual(
-    found.map(({ label, guess }) => [label, guess]),
+    found.map(({ label, predicted }) => [label, predicted]),
     [
       [5, 2],
       [2, 2],
@@ -50,38 +50,38 @@ test("an example is taken for the negative that leads by most, where its labels 
   );
 });
 
-test("macro-F1 is the clients' mean over examples with labels, and its standard error their bootstrap's", async () => {
+test("macro-F1 is the mean over clients with labels, and its standard error is that of a bootstrap", async () => {
   const sketches = randomSketches(4, { dim: 6, twoTerm: true }).map((sketch, i) => {
     const rows = randomRows(new SeededRng(3, i), { examples: 30, dim: 6, twoTerm: true });
     const answer = Int32Array.from({ length: 30 }, (_, e) => e % 2);
     const negative = rows.example.map((e, r) => (rows.term[r] === ROW_TERMS.choice ? 1 - answer[e]! : -1));
-    // One client tells nothing.
+    // One client sends no labels.
     return i === 3 ? sketch : { ...sketch, validation: { ...rows, labels: { answer, negative } } };
   });
   const problem = crossFit(buildProblem(sketches), 2);
   const solver = createReferenceSolver(problem, { lambda: 1e-2 });
   const { macroF1 } = await forecastOf(solver, [[0, 1, 2, 3]], 11);
   const { weights } = await fitHeldOut(solver, [[0, 1, 2, 3]]);
-  const told = await Promise.all(
+  const answers = await Promise.all(
     [0, 1, 2].map(async (i) => {
       const labels: number[] = [];
       const guesses: number[] = [];
       for (const [fold, all] of weights.entries()) {
         const [margins] = await solver.rowMargins(all, { client: Int32Array.of(i), weight: Int32Array.of(0) });
-        predictions(problem.validation[i]!, margins!).forEach(({ label, guess }, e) => {
+        predictions(problem.validation[i]!, margins!).forEach(({ label, predicted }, e) => {
           if (label < 0 || problem.folds!.of[i]![e] !== fold) return;
           labels.push(label);
-          guesses.push(guess);
+          guesses.push(predicted);
         });
       }
       assert.equal(labels.length, 30);
       return new Guesses(labels, guesses);
     }),
   );
-  assert.ok(Math.abs(macroF1!.value - mean(Float64Array.from(told, (each) => each.macroF1()))) < 1e-12);
-  // The clients are drawn apart from each other: their variances add up. 4,000 draws against 400, which know a deviation to 3.5 %.
+  assert.ok(Math.abs(macroF1!.value - mean(Float64Array.from(answers, (each) => each.macroF1()))) < 1e-12);
+  // The clients are resampled independently: their variances add up. 4,000 draws against 400, which give a deviation to 3.5 %.
   const rng = new SeededRng(5, "bootstrap");
-  const variances = told.map((each) => {
+  const variances = answers.map((each) => {
     const drawn = Float64Array.from({ length: 4000 }, () =>
       each.macroF1(Array.from({ length: 30 }, () => rng.int(30))),
     );
@@ -114,12 +114,12 @@ for (const folds of [1, 3])
     await batched.close();
   });
 
-test("rows without choices have no accuracy, and no F1", async () => {
+test("rows without choices have neither accuracy nor F1", async () => {
   const solver = createReferenceSolver(buildProblem(randomSketches(3, { dim: 4 })), { lambda: 1e-2 });
   assert.deepEqual(Object.keys(await forecastOf(solver, [[0, 1, 2]])), ["loss"]);
 });
 
-test("the standard error of an forecast is the bootstrap's over each client's examples", async () => {
+test("the standard error of a forecast is that of a bootstrap over each client's examples", async () => {
   const sketches = randomSketches(5, { dim: 6, twoTerm: true }).map((sketch) => ({
     ...sketch,
     validation: sketch.train,
@@ -131,7 +131,7 @@ test("the standard error of an forecast is the bootstrap's over each client's ex
   const draws = Float64Array.from({ length: 4000 }, () => {
     let sum = 0;
     for (const examples of losses[0]!) {
-      // Of n - 1 draws, so that the deviation is the unbiased one's (McCarthy and Snowden 1985).
+      // With n - 1 draws, so that the deviation is the unbiased one (McCarthy and Snowden 1985).
       const drawn = examples.length - 1;
       for (let e = 0; e < drawn; e++) sum += examples[rng.int(examples.length)]! / drawn / losses[0]!.length;
     }
@@ -139,6 +139,6 @@ test("the standard error of an forecast is the bootstrap's over each client's ex
   });
   const centre = mean(draws);
   const deviation = Math.sqrt(mean(draws.map((x) => (x - centre) ** 2)));
-  // 4,000 draws know a deviation to 1.1 %: four of those.
+  // 4,000 draws give a deviation to 1.1 %; the bound is four times that.
   assert.ok(Math.abs(loss.standardError! / deviation - 1) < 0.045, `${loss.standardError} against ${deviation}`);
 });

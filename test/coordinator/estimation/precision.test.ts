@@ -11,9 +11,9 @@ import { smallestSize } from "../../../coordinator/estimation/subset-size.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { randomSketches } from "./sketches.js";
 
-test("the standard error of an affinity is how far it lies from that over all subsets", () => {
-  // f_i(S) drawn once for each of all 495 subsets, with a deviation of its own for each client; 200 families of 60, of which a pair
-  // sees 5.5 of its 45 subsets, so a deviation is known within 5 % (one in 20).
+test("the standard error of an affinity is its deviation from the affinity over all subsets", () => {
+  // f_i(S) is drawn once for each of all 495 subsets, with a deviation per client; 200 families of 60, of which a pair
+  // is in 5.5 of its 45 subsets, so a deviation is known within 5 % (one in 20).
   const n = 12;
   const rng = new SeededRng(3, "values");
   const all = sampleSubsets(n, { size: 4, subsets: 495 }).subsets;
@@ -38,11 +38,11 @@ test("the standard error of an affinity is how far it lies from that over all su
       }
     assert.ok(Math.abs(Math.sqrt(said / seen) - 1) < 0.12, `client ${i}: ${Math.sqrt(said / seen)}`);
   }
-  // Where all were seen nothing is left to err by.
+  // With all subsets the error is 0.
   assert.equal(affinityErrors(truth, all, valuesOf(all)).typical, 0);
 });
 
-test("where each pair was seen once, nothing says how sure an affinity is; of pairs alone it is exact", () => {
+test("with one subset per pair the standard error of an affinity is unknown; with subsets of two it is 0", () => {
   const lines = ["012", "034", "056", "135", "146", "236", "245"].map((line) => Int32Array.from(line, Number));
   const ofThree = lines.map(() => Float64Array.of(1, 2, 3));
   assert.equal(affinityErrors(affinityMatrix(7, lines, ofThree), lines, ofThree).typical, Number.POSITIVE_INFINITY);
@@ -51,14 +51,14 @@ test("where each pair was seen once, nothing says how sure an affinity is; of pa
   assert.equal(affinityErrors(affinityMatrix(4, subsets, values), subsets, values).typical, 0);
 });
 
-test("the smallest subsets are taken whose affinities are as sure as asked for the default's work", async () => {
+test("the smallest subset size is chosen that reaches the standard error for the work of the default size", async () => {
   const few = createReferenceSolver(buildProblem(randomSketches(10, { dim: 4 })), { lambda: 1e-2 });
   const pairs = await sampleAffinity(few, { standardError: 1e-3 });
   assert.deepEqual([pairs.plan.size, pairs.plan.subsets.length, pairs.errors.typical], [2, 45, 0]);
   assert.equal((await sampleAffinity(few, { standardError: 1e-3, size: 4 })).plan.size, 4);
 
-  // A hundred clients: all pairs hold 9,900 together, the default's subsets of ten at its coverage 8,800. Subsets of three cover a
-  // pair 1.8 times with so many: what error that leaves decides.
+  // A hundred clients: all pairs contain 9,900 clients together, the default's subsets of ten at its coverage 8,800. Subsets of three cover a
+  // pair 1.8 times with so many: the remaining error decides.
   const many = createReferenceSolver(buildProblem(randomSketches(100, { dim: 3 })), { lambda: 1e-2 });
   const { typical } = (await sampleAffinity(many, { size: 3, coverage: 1.77 })).errors;
   assert.ok((await smallestSize(many, 0.8 * typical)) > 3);
@@ -69,7 +69,7 @@ test("the smallest subsets are taken whose affinities are as sure as asked for t
   assert.ok(found.errors.typical <= wanted, `${found.errors.typical} of ${wanted}`);
 });
 
-test("subsets are added until the wanted standard error is reached, and what was solved before is kept", async () => {
+test("subsets are added until the standard error is reached, and solved subsets are kept", async () => {
   const problem = buildProblem(randomSketches(14, { dim: 8 }));
   const solver = createReferenceSolver(problem, { lambda: 1e-2 });
   let solved = 0;
@@ -100,17 +100,17 @@ test("a number of subsets and a standard error exclude each other", async () => 
   const solver = createReferenceSolver(buildProblem(randomSketches(5, { dim: 3 })));
   await assert.rejects(
     sampleAffinity(solver, { subsets: 10, standardError: 0.1 }),
-    /estimation.subsets and estimation.standardError both say/,
+    /estimation.subsets and estimation.standardError: both set/,
   );
 });
 
-test("large clients count for no more than the median client, or small ones for as much as the largest", async () => {
+test("a large client counts at most as the median client, or a small one as much as the largest", async () => {
   const sketches = randomSketches(3, { dim: 5 });
   const sized = sketches.map((sketch, i) => ({ ...sketch, trainExamples: [20, 40, 4000][i]! }));
   assert.deepEqual([...buildProblem(sized).trainExamples], [20, 40, 4000]);
   assert.deepEqual([...buildProblem(sized, "down").trainExamples], [20, 40, 40]);
   assert.deepEqual([...buildProblem(sized, "up").trainExamples], [4000, 4000, 4000]);
-  // What it is for: the small client's loss under the weights of all three.
+  // The purpose: the small client's loss under the weights of all three.
   const losses: number[] = [];
   for (const balance of ["none", "down", "up"] as const) {
     const solver = createReferenceSolver(buildProblem(sized, balance), { lambda: 1e-2, referenceExamples: 1 });

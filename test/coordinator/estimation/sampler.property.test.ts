@@ -24,7 +24,7 @@ function check(plan: SubsetPlan, clients: number): void {
   }
 }
 
-test("every pair of clients is covered, whatever the number of clients, the size and the seed", () => {
+test("every pair of clients is covered for any number of clients, size and seed", () => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 40 }),
@@ -39,7 +39,7 @@ test("every pair of clients is covered, whatever the number of clients, the size
   );
 });
 
-test("uniform subsets cover every pair too, with as few more as that takes", () => {
+test("uniform subsets cover every pair too, with few additional subsets", () => {
   fc.assert(
     fc.property(fc.integer({ min: 3, max: 30 }), fc.integer(), (clients, seed) => {
       const size = Math.max(2, Math.floor(clients / 3));
@@ -49,7 +49,7 @@ test("uniform subsets cover every pair too, with as few more as that takes", () 
     }),
     { numRuns: 40 },
   );
-  // What tells the designs apart: how unevenly clients are drawn.
+  // The designs differ in how unevenly they draw clients.
   const spread = (design: "uniform" | "balanced") => {
     const { clientCount } = sampleSubsets(40, { design, size: 8, subsets: 300, seed: 1 });
     return clientCount.max - clientCount.min;
@@ -57,7 +57,7 @@ test("uniform subsets cover every pair too, with as few more as that takes", () 
   assert.ok(spread("uniform") > 2 * spread("balanced"), `${spread("uniform")} against ${spread("balanced")}`);
 });
 
-test("all pairs are the pairs, each once, and are not asked for with a size or a number", () => {
+test("the design of pairs has each pair once, and excludes a size and a number", () => {
   const plan = sampleSubsets(7, { design: "pairs" });
   check(plan, 7);
   assert.equal(plan.size, 2);
@@ -74,7 +74,7 @@ test("one, two and three clients have subsets with the defaults", () => {
   assert.deepEqual(sampleSubsets(1).pairCoverage, { min: 0, mean: 0, max: 0 });
 });
 
-test("the paper's sizes are met exactly, with clients used nearly equally often", () => {
+test("the paper's sizes are met exactly, with nearly equal numbers of subsets per client", () => {
   for (const [clients, subsets, size] of [
     [10, 50, 3],
     [100, 1000, 10],
@@ -122,20 +122,20 @@ test("too few subsets are refused with the smallest number, and that number work
   check(sampleSubsets(20, { subsets: smallest, size: 4, seed: 5 }), 20);
 });
 
-test("a size out of range is refused by name and value", () => {
+test("a size out of range is refused with its name and value", () => {
   assert.throws(() => sampleSubsets(5, { size: 6 }), /subsetSize must be 1\.\.5 .*got 6/);
   assert.throws(() => sampleSubsets(5, { size: 1 }), /covers no pair/);
   assert.throws(() => sampleSubsets(5, { subsets: 0 }), /subsets must be 1\.\./);
 });
 
-test("where fewer distinct subsets exist than asked for, each comes once", () => {
+test("where fewer distinct subsets exist than requested, each is drawn once", () => {
   const plan = sampleSubsets(5, { size: 3, subsets: 400 });
   assert.equal(plan.subsets.length, 10);
   assert.equal(new Set(plan.subsets.map((subset) => subset.join())).size, 10);
 });
 
-test("uniform subsets of hundreds of clients cover the pairs that chance left out with few more", () => {
-  // Clients are drawn unevenly then: what covers the rest must choose those who were drawn often too.
+test("few additional subsets cover the pairs that uniform subsets of hundreds of clients miss", () => {
+  // The uniform design draws clients unevenly: the additional subsets must also choose clients drawn often.
   const { subsets, pairCoverage } = sampleSubsets(300, { design: "uniform", size: 25, subsets: 1200, seed: 0 });
   assert.ok(pairCoverage.min >= 1);
   assert.ok(subsets.length < 1500, `${subsets.length}`);

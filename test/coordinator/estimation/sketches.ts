@@ -1,4 +1,4 @@
-/** Small random sketches for the estimation tests: ragged, with one row an example, two, or more where choices have negatives. */
+/** Small random sketches for the estimation tests: ragged, with one row per example, two, or more where choices have negatives. */
 import { SeededRng } from "../../../shared/base/random.js";
 import { type ClientSketch, type LogisticRows, ROW_TERMS } from "../../../shared/sketch/types.js";
 

@@ -49,7 +49,7 @@ function rows(part: Rows): LogisticRows {
 
 for (const kind of ["single", "pairs"] as const)
   for (const backend of ["float64", "batched"] as const)
-    test(`the ${backend} solver finds scipy's optima and validation losses: ${kind} rows an example`, async () => {
+    test(`the ${backend} solver finds scipy's optima and validation losses: ${kind} rows per example`, async () => {
       const { clients, optima } = fixture[kind];
       const sketches: ClientSketch[] = clients.map(({ train, validation }, i) => ({
         client: `client-${i}`,

@@ -19,7 +19,7 @@ import { type Draw, randomRows, randomSketches } from "./sketches.js";
 const runtime = new OnnxRuntime();
 after(() => runtime.close());
 
-/** The objective as the formula says it, without any of the solvers' code. */
+/** The objective by its formula, without code of the solvers. */
 function objective(
   sketches: readonly ClientSketch[],
   subset: ArrayLike<number>,
@@ -56,7 +56,7 @@ function objective(
 }
 
 for (const negatives of [1, 4])
-  test(`the float64 solver ends where the formula's objective is least: ${negatives} choice rows`, async () => {
+  test(`the float64 solver ends at the minimum of the formula's objective: ${negatives} choice rows`, async () => {
     const sketches = randomSketches(6, { dim: 7, twoTerm: true, negatives, size: 3 });
     const solver = createReferenceSolver(buildProblem(sketches));
     const subsets = [[0], [1, 2, 4], [0, 1, 2, 3, 4, 5]];
@@ -149,7 +149,7 @@ for (const [name, draw] of Object.entries(regimes))
     await compare(problem, [...plan.subsets, [0], [3, 5], [0, 1, 2, 3, 4, 5, 6, 7, 8]]);
   });
 
-test("both solvers hold out each subset's fold of a cross-fitted problem, a subset several times at once", async () => {
+test("both solvers hold out each subset's fold of a cross-fitted problem, the same subset several times in one call", async () => {
   const pair = [0, 1];
   const negatives = { twoTerm: true, negatives: 4 };
   for (const terms of [{}, negatives]) {
@@ -162,7 +162,7 @@ test("both solvers hold out each subset's fold of a cross-fitted problem, a subs
   await assert.rejects(async () => createReferenceSolver(problem).fit(subsets), /fold undefined/);
 });
 
-test("every example is held out in exactly one fold, and training rows and validation rows are all there", () => {
+test("every example is held out in exactly one fold, and no training or validation row is lost", () => {
   const plain = buildProblem(randomSketches(5, { dim: 3, twoTerm: true }));
   const problem = crossFit(plain, 3, 7);
   problem.folds!.of.forEach((of, i) => {
@@ -244,7 +244,7 @@ test("margins of -100 at a lambda of 1e-6, where the gradient rises before it fa
   await compare(problem, [[0, 1, 2], [3, 4, 5], [1]], { lambda: 1e-6 });
 });
 
-test("groups of few of the clients are solved on their rows alone, with folds and negatives, as among all", async () => {
+test("groups of a few clients have the same solution on their rows alone as among all, with folds and negatives", async () => {
   const problem = crossFit(buildProblem(randomSketches(9, { dim: 20, twoTerm: true, negatives: 4 })), 2);
   const few = [[1, 7], [7], [1, 4, 7]];
   const alone = await compare(problem, few, {}, [1, 1, 0]);
@@ -299,7 +299,7 @@ test("lambda's default path follows the form of the rows; a number is a path of 
   assert.throws(() => compileSurrogate(answers, { lambda: [] }), /lambda must be a positive number/);
 });
 
-test("subsets solved together at lambdas of their own, from a start, end where each ends alone", async () => {
+test("subsets solved together, each at its lambda and from its start, end where each ends alone", async () => {
   const problem = buildProblem(randomSketches(6, { dim: 30 }));
   const subsets = [
     [0, 1],
@@ -319,7 +319,7 @@ test("subsets solved together at lambdas of their own, from a start, end where e
     const theirs = await createReferenceSolver(problem, { lambda: lambda[k]! }).fit([subset]);
     assert.ok(Math.abs(theirs.objective[0]! - alone.objective[0]!) < 1e-9);
   }
-  // A start at the optimum takes no step, so the start is read in the units in which weights are given.
+  // A start at the optimum takes no step: the units of the start are those of the weights returned.
   const again = await batched.fit(subsets, { lambda, start: ours.weights, tolerance: 1e-5 });
   assert.equal(again.steps, 0);
   await batched.close();

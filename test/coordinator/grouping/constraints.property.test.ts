@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { PartitionConstraints } from "../../../coordinator/grouping/constraints.js";
+import { exactEvaluator } from "../../../coordinator/grouping/evaluator.js";
 import { groupClients } from "../../../coordinator/grouping/group.js";
-import { exactJudge } from "../../../coordinator/grouping/judge.js";
 import { checkPartition, labelsOf, type Partition } from "../../../coordinator/grouping/partition.js";
 import { SeededRng } from "../../../shared/base/random.js";
 
@@ -66,10 +66,10 @@ test("every candidate keeps sizes, constraints and distance: roundings, merges, 
           );
         };
         // What is compared with is one group for all, kept or not.
-        const exact = exactJudge((partition) =>
+        const exact = exactEvaluator((partition) =>
           partition.length === 1 && !constraints.allows(partition) ? 0 : value(partition),
         );
-        const found = await groupClients(problem.affinity, { judge: exact, constraints, budget: 150 });
+        const found = await groupClients(problem.affinity, { evaluator: exact, constraints, budget: 150 });
         keeps(found.partition, n, problem);
         for (const candidate of found.candidates) keeps(candidate.partition, n, problem);
         const { partition } = await groupClients(problem.affinity, { groups, constraints });

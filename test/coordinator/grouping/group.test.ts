@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { density, improveDensity, standardiseAffinity } from "../../../coordinator/grouping/density.js";
+import { exactEvaluator, type PartitionEvaluator } from "../../../coordinator/grouping/evaluator.js";
 import { groupClients } from "../../../coordinator/grouping/group.js";
-import { exactJudge, type PartitionJudge } from "../../../coordinator/grouping/judge.js";
 import {
   checkPartition,
   labelsOf,
@@ -73,12 +73,12 @@ test("a forced number of groups has the highest density of all partitions with t
   assert.ok(worst > 0.95, `worst ${worst}`);
 });
 
-test("with a judge the best of all partitions is found, whatever its number of groups", async () => {
+test("with an evaluator the best of all partitions is found, whatever its number of groups", async () => {
   let exact = 0;
   const runs = 20;
   for (let seed = 0; seed < runs; seed++) {
     const n = 7;
-    const rng = new SeededRng(seed, "judge");
+    const rng = new SeededRng(seed, "evaluator");
     const truth = Int32Array.from({ length: n }, () => rng.int(1 + (seed % 4)));
     const gain = Array.from({ length: n }, (_, i) =>
       Float64Array.from({ length: n }, (_, j) => (truth[i] === truth[j] ? 1 : -1) + 0.5 * rng.normal()),
@@ -93,7 +93,7 @@ test("with a judge the best of all partitions is found, whatever its number of g
     const affinity = gain.map((row) => row.map((x) => x + rng.normal()));
     let best = Number.NEGATIVE_INFINITY;
     for (const partition of allPartitions(n)) best = Math.max(best, value(partition));
-    const { partition } = await groupClients(affinity, { judge: exactJudge(value) });
+    const { partition } = await groupClients(affinity, { evaluator: exactEvaluator(value) });
     checkPartition(partition, n);
     if (value(partition) > best - 1e-9) exact++;
     assert.ok(value(partition) >= value([[0, 1, 2, 3, 4, 5, 6]]), "never below one group");
@@ -110,11 +110,11 @@ test("five planted groups of twelve clients are found, by the relaxation and by 
   }
 });
 
-test("the judge's choice is the planted number of groups at n = 60, without being told", async () => {
+test("the evaluator's choice is the planted number of groups at n = 60, without being told", async () => {
   const planted = partitionOf(Int32Array.from({ length: 60 }, (_, i) => i % 5));
   const labels = labelsOf(planted, 60);
-  const judge = exactJudge((partition) => adjustedRandIndex(labelsOf(partition, 60), labels));
-  const grouping = await groupClients(plantedAffinity(60, 5, 0.8), { judge, budget: 60 });
+  const evaluator = exactEvaluator((partition) => adjustedRandIndex(labelsOf(partition, 60), labels));
+  const grouping = await groupClients(plantedAffinity(60, 5, 0.8), { evaluator, budget: 60 });
   assert.deepEqual(grouping.partition, planted);
   assert.equal(grouping.candidates[grouping.chosen]!.partition, grouping.partition);
   assert.ok(grouping.candidates.some(({ source }) => source === "one"));
@@ -122,29 +122,29 @@ test("the judge's choice is the planted number of groups at n = 60, without bein
 
 test("a gain within its standard error does not split, a clear one does", async () => {
   const affinity = plantedAffinity(12, 3, 0.3);
-  const judge = (gain: number, standardError: number): PartitionJudge => ({
+  const evaluator = (gain: number, standardError: number): PartitionEvaluator => ({
     values: async (partitions) => partitions.map((partition) => (partition.length > 1 ? gain : 0)),
     compare: async (a, b) => ({ gain: gain * (Number(a.length > 1) - Number(b.length > 1)), standardError }),
   });
-  const unclear = await groupClients(affinity, { judge: judge(0.1, 0.07), budget: 30 });
+  const unclear = await groupClients(affinity, { evaluator: evaluator(0.1, 0.07), budget: 30 });
   assert.equal(unclear.partition.length, 1);
   assert.match(unclear.why, /one group: .* gain only 0\.1000 ± 0\.0700 more/);
-  const clear = await groupClients(affinity, { judge: judge(0.1, 0.03), budget: 30 });
+  const clear = await groupClients(affinity, { evaluator: evaluator(0.1, 0.03), budget: 30 });
   assert.equal(clear.partition.length, 2, "and then the fewest groups");
-  const forced = await groupClients(affinity, { judge: judge(0.1, 0.07), groups: 3, budget: 30 });
+  const forced = await groupClients(affinity, { evaluator: evaluator(0.1, 0.07), groups: 3, budget: 30 });
   assert.equal(forced.partition.length, 3);
 });
 
 test("twelve clients that fare best alone are left alone", async () => {
-  const judge = exactJudge((partition) => partition.length / 12);
-  const { partition } = await groupClients(plantedAffinity(12, 3, 0.3), { judge });
+  const evaluator = exactEvaluator((partition) => partition.length / 12);
+  const { partition } = await groupClients(plantedAffinity(12, 3, 0.3), { evaluator });
   assert.equal(partition.length, 12);
 });
 
 test("a search that finds what chance gives does not split", async () => {
   const n = 16;
   for (let seed = 0; seed < 8; seed++) {
-    // Each client's value in each group is chance alone, and the judge knows how large it is.
+    // Each client's value in each group is chance alone, and the evaluator knows how large it is.
     const clientValue = (i: number, group: readonly number[]) =>
       new SeededRng(seed, "chance", i, [...group].sort((a, b) => a - b).join()).normal();
     const value = (partition: Partition) => {
@@ -152,11 +152,11 @@ test("a search that finds what chance gives does not split", async () => {
       for (const group of partition) for (const i of group) sum += clientValue(i, group) / n;
       return sum;
     };
-    const judge: PartitionJudge = {
+    const evaluator: PartitionEvaluator = {
       values: async (partitions) => partitions.map(value),
       compare: async (a, b) => ({ gain: value(a) - value(b), standardError: Math.sqrt(2 / n) }),
     };
-    const { partition, why, candidates } = await groupClients(plantedAffinity(n, 4, 2, seed), { judge });
+    const { partition, why, candidates } = await groupClients(plantedAffinity(n, 4, 2, seed), { evaluator });
     assert.equal(partition.length, 1, `seed ${seed}: ${why}`);
     const searched = candidates.filter(({ source }) => source === "refined" || source === "merged");
     assert.ok(searched.some(({ gainOverOne }) => gainOverOne! > 0));
@@ -231,6 +231,6 @@ test("a partition that drops or repeats a client is told apart", () => {
 test("options out of range are refused by name and value", async () => {
   const affinity = plantedAffinity(4, 2, 0.1);
   await assert.rejects(groupClients(affinity, { groups: 5 }), /groups must be "auto" or 1\.\.4 .*got 5/);
-  await assert.rejects(groupClients(affinity), /needs a judge/);
+  await assert.rejects(groupClients(affinity), /needs an evaluator/);
   await assert.rejects(groupClients([], { groups: 1 }), /at least one client/);
 });

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
   type Candidate,
+  decideEnrolment,
   type EnrolmentPolicy,
   type Holder,
-  judgeEnrolment,
 } from "../../../coordinator/roster/enrolment.js";
 
 const CANDIDATE: Candidate = { protocolVersion: 3, name: "ada", instanceHash: "one", modelHash: "m" };
@@ -40,14 +40,14 @@ const TABLE: readonly (readonly [string, Partial<Candidate>, Holder | undefined,
 describe("enrolment", () => {
   for (const [sentence, candidate, holder, policy, expected] of TABLE) {
     it(sentence, () => {
-      const verdict = judgeEnrolment({ ...CANDIDATE, ...candidate }, holder, { ...POLICY, ...policy });
+      const verdict = decideEnrolment({ ...CANDIDATE, ...candidate }, holder, { ...POLICY, ...policy });
       assert.equal(verdict.admit ? verdict.as : verdict.error.code, expected);
     });
   }
 
   it("names both versions and says which side to update", () => {
     const messages = [2, 4].map((protocolVersion) => {
-      const verdict = judgeEnrolment({ ...CANDIDATE, protocolVersion }, undefined, POLICY);
+      const verdict = decideEnrolment({ ...CANDIDATE, protocolVersion }, undefined, POLICY);
       return verdict.admit ? "" : verdict.error.message;
     });
     assert.deepEqual(messages, [

@@ -8,7 +8,7 @@ import { affinityMatrix } from "../../../coordinator/estimation/affinity.js";
 import { createBatchedSolver } from "../../../coordinator/estimation/batched.js";
 import { memberValues } from "../../../coordinator/estimation/evaluate.js";
 import { fitHeldOut } from "../../../coordinator/estimation/held-out.js";
-import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
+import { SurrogateEvaluator } from "../../../coordinator/estimation/partition-evaluator.js";
 import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.js";
 import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
 import { groupClients } from "../../../coordinator/grouping/group.js";
@@ -33,13 +33,13 @@ async function search(common: number, seed: number, train = 24) {
   const solver = await createBatchedSolver(crossFit(buildProblem(sketches), undefined, seed), runtime);
   const subsets = sampleSubsets(labels.length, { seed });
   const fits = await fitHeldOut(solver, subsets.subsets);
-  const judge = new EstimatorJudge(solver);
+  const evaluator = new SurrogateEvaluator(solver);
   const halves = (half: 0 | 1) => affinityMatrix(labels.length, subsets.subsets, memberValues(fits, half)).matrix;
   const options = { seed, signal: undefined };
   const { matrix } = affinityMatrix(labels.length, subsets.subsets, memberValues(fits));
   // The search alone, taken at its word.
-  const eager = await groupClients(matrix, { ...options, judge, oneGroupMargin: 0, margin: 0 });
-  const grouping = await confirmed(eager, halves, judge, options);
+  const eager = await groupClients(matrix, { ...options, evaluator, oneGroupMargin: 0, margin: 0 });
+  const grouping = await confirmed(eager, halves, evaluator, options);
   await solver.close();
   const found = labels.map((_, i) => grouping.partition.findIndex((group) => group.includes(i)));
   return { eager, grouping, agreement: adjustedRandIndex(found, labels) };

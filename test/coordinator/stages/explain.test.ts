@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
+import { SurrogateEvaluator } from "../../../coordinator/estimation/partition-evaluator.js";
 import type { SurrogateSolver } from "../../../coordinator/estimation/surrogate.js";
 import { PartitionConstraints } from "../../../coordinator/grouping/constraints.js";
 import { type Partition, partitionOf } from "../../../coordinator/grouping/partition.js";
@@ -27,12 +27,12 @@ const clients = sketches.map(({ client }) => client);
 const planted = partitionOf(labels);
 const runtime = new OnnxRuntime({ threads: 1 });
 let solver: SurrogateSolver;
-let judge: EstimatorJudge;
+let evaluator: SurrogateEvaluator;
 let run: GroupedClients;
 
 before(async () => {
   solver = await openEstimator(sketches, SETTINGS, { seed: 0, runtime });
-  judge = new EstimatorJudge(solver);
+  evaluator = new SurrogateEvaluator(solver);
   const { affinity, errors } = await estimateAffinities(solver, SETTINGS, 0);
   const constraints = new PartitionConstraints(clients, { together: [], apart: [["client-0", "client-1"]] });
   run = {
@@ -50,7 +50,7 @@ after(async () => {
 });
 
 const explained = (client: string, more: object = {}, partition: Partition = planted): Promise<Explanation> =>
-  explainClient(judge, { ...run, partition }, { client, without: [], joined: [], ...more });
+  explainClient(evaluator, { ...run, partition }, { client, without: [], joined: [], ...more });
 
 test("the partners planted with a client are its best, and are in its group", async () => {
   const { group, members, partners } = await explained("client-4");
@@ -87,14 +87,14 @@ test("every move from the planted group costs the client and all clients togethe
       [null, true],
     ].sort(),
   );
-  // The same numbers as the judge's own: a move's loss is that of the partition that it leads to.
+  // The same numbers as the evaluator's own: a move's loss is that of the partition that it leads to.
   const alone = moves.find(({ group }) => group === null)!;
   const apart = [[0], ...planted.map((members) => members.filter((i) => i !== 0))];
-  const [before_, after_] = await judge.values([planted, apart]);
+  const [before_, after_] = await evaluator.values([planted, apart]);
   assert.ok(Math.abs(alone.pooled.loss - (before_! - after_!)) < 1e-9);
-  const values = await judge.clientValues(planted);
+  const values = await evaluator.clientValues(planted);
   assert.equal(loss, -values[0]!);
-  assert.ok(Math.abs(alone.own.loss - (values[0]! - (await judge.clientValues(apart))[0]!)) < 1e-9);
+  assert.ok(Math.abs(alone.own.loss - (values[0]! - (await evaluator.clientValues(apart))[0]!)) < 1e-9);
 });
 
 test("of a client in the wrong group the best move is to where it was planted", async () => {
@@ -130,13 +130,13 @@ test("one client alone has neither partners nor moves", async () => {
     reason: "one",
     constraints,
   };
-  const found = await explainClient(new EstimatorJudge(own), only, { client: "client-0", without: [], joined: [] });
+  const found = await explainClient(new SurrogateEvaluator(own), only, { client: "client-0", without: [], joined: [] });
   await own.close();
   assert.deepEqual(found.partners, { best: [], worst: [] });
   assert.deepEqual(found.moves, []);
   assert.match(
     explanationText(found, { color: false, width: 80 }),
-    /is in group 1, alone\n.*nats an example\none\n\nIt is the only client/,
+    /is in group 1, alone\n.*nats per example\none\n\nIt is the only client/,
   );
 });
 

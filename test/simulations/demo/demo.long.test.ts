@@ -19,7 +19,7 @@ import { runSimulation } from "../../../simulations/simulate.js";
 const SEED = 7;
 const context = { log: silentLog, progress: silentProgress, signal: new AbortController().signal };
 
-test("the demo finds the planted groups and beats both the shared adapter and one a client", async () => {
+test("the demo finds the planted groups and beats both the shared adapter and one per client", async () => {
   const out = await mkdtemp(join(tmpdir(), "kindred-demo-"));
   try {
     const { planted, methods } = await runDemo({ seed: SEED, out, force: true, ...context });

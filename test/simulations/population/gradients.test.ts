@@ -33,7 +33,7 @@ test("sketches are kept where they fit, and made again where a file is damaged o
     sketches.map(({ trainExamples }) => trainExamples),
     [6, 6, 6],
   );
-  // Choices that differ: two rows an example.
+  // Choices that differ: two rows per example.
   assert.ok(sketches.every(({ train }) => train.examples === 6 && train.margin.length === 12 && train.dim === 8));
   const metadata = await sketchMetadata(file(1));
   assert.equal(metadata?.get("client"), "c1");

@@ -82,7 +82,7 @@ test("choices are the two desks, and the completion is among them", () => {
 });
 
 test("labels follow the house rule up to the declared noise", () => {
-  // 24 x 232 = 5,568 rows a seed: the standard error at 5 % is 0.29 points. Bounds at 4 of them: one false alarm in
+  // 24 x 232 = 5,568 rows per seed: the standard error at 5 % is 0.29 points. Bounds at 4 of them: one false alarm in
   // some 5,000 over three seeds, and the seeds are fixed.
   for (const seed of SEEDS) {
     for (const labelNoise of [0, 0.05, 0.3]) {

@@ -65,7 +65,7 @@ test("the size of a standard deviation is told in the affinity's own unit", () =
   assert.equal(spreadOf(rows), 1, "the median of 1, 2 and 0");
 });
 
-test("inside its group a client fares better than across, as the sample is made", () => {
+test("a client fares better inside its group than across groups, as the sample is made", () => {
   const { inside, across } = contrast(viewOf(sampleReport({ clients: 24, groups: 4 })));
   assert.ok(inside !== null && across !== null && inside > 1 && across < 0);
   assert.deepEqual(contrast(viewOf(sampleReport({ clients: 1, groups: 1 }))), { inside: null, across: null });

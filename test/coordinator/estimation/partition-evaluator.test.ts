@@ -4,7 +4,7 @@ import { affinityMatrix } from "../../../coordinator/estimation/affinity.js";
 import { createBatchedSolver } from "../../../coordinator/estimation/batched.js";
 import { mean, memberValues } from "../../../coordinator/estimation/evaluate.js";
 import { fitHeldOut, type HeldOutFits } from "../../../coordinator/estimation/held-out.js";
-import { EstimatorJudge } from "../../../coordinator/estimation/judge.js";
+import { SurrogateEvaluator } from "../../../coordinator/estimation/partition-evaluator.js";
 import { buildProblem, crossFit, defaultFolds } from "../../../coordinator/estimation/problem.js";
 import { createReferenceSolver } from "../../../coordinator/estimation/reference.js";
 import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
@@ -39,7 +39,10 @@ test("affinities are means over the subsets that hold both clients", () => {
     ],
   );
   assert.deepEqual([...counts[0]!], [3, 2, 2]);
-  assert.throws(() => affinityMatrix(3, [[0, 1]], [Float64Array.of(1, 1)]), /no subset holds clients 0 and 2/);
+  assert.throws(
+    () => affinityMatrix(3, [[0, 1]], [Float64Array.of(1, 1)]),
+    /no subset contains both client 0 and client 2/,
+  );
 });
 
 test("permuting the clients permutes the affinities", async () => {
@@ -60,12 +63,12 @@ test("permuting the clients permutes the affinities", async () => {
 test("a partition's value is the weighted mean of its clients' values", async () => {
   const solver = createReferenceSolver(buildProblem(randomSketches(5, { dim: 6 })), { lambda: 1e-3 });
   const weights = [1, 2, 3, 4, 5];
-  const judge = new EstimatorJudge(solver, { weights });
+  const evaluator = new SurrogateEvaluator(solver, { weights });
   const partition = [
     [0, 3],
     [4, 1, 2],
   ];
-  const [value] = await judge.values([partition]);
+  const [value] = await evaluator.values([partition]);
   const fits = await solver.fit(partition);
   let expected = 0;
   for (const [k, group] of partition.entries())
@@ -74,11 +77,11 @@ test("a partition's value is the weighted mean of its clients' values", async ()
       expected -= (weights[i]! / 15) * mean(losses!);
     }
   assert.ok(Math.abs(value! - expected) < 1e-12);
-  const clients = await judge.clientValues(partition);
+  const clients = await evaluator.clientValues(partition);
   assert.ok(Math.abs(clients.reduce((sum, f, i) => sum + (weights[i]! / 15) * f, 0) - expected) < 1e-12);
 });
 
-test("every subset gets the lambda of the path that its members' held-out examples like best", async () => {
+test("every subset gets the lambda of the path with the lowest loss on its members' held-out examples", async () => {
   const { sketches } = plantedSketches({ clients: 6, groups: 2, train: 24, validation: 12, dim: 20, seed: 3 });
   const problem = crossFit(buildProblem(sketches), 3);
   const subsets = [
@@ -104,62 +107,62 @@ test("every subset gets the lambda of the path that its members' held-out exampl
     }
     subsets.forEach((_, k) => {
       const each = alone.map(({ losses }) => loss(losses[k]!));
-      // The path is left at the first rise: what it must never do is to end above the start.
+      // A subset leaves the path at the first rise, so it must never end above the start.
       let expected = 0;
       while (expected + 1 < path.length && each[expected + 1]! < each[expected]!) expected++;
       assert.equal(chosen.lambda[k], path[expected], `subset ${k}: ${each}`);
       assert.ok(Math.abs(loss(chosen.losses[k]!) - each[expected]!) < 1e-3);
       assert.ok(chosen.gradientNorm[k]! <= 1e-6);
     });
-    assert.ok(new Set(chosen.lambda).size > 1, "subsets differ in what they like");
+    assert.ok(new Set(chosen.lambda).size > 1, "subsets differ in their best lambda");
   }
 });
 
-test("groups are solved once, whatever partition they are in", async () => {
-  const judge = new EstimatorJudge(createReferenceSolver(buildProblem(randomSketches(5, { dim: 6 }))));
-  await judge.values([
+test("a group is solved once, also where several partitions contain it", async () => {
+  const evaluator = new SurrogateEvaluator(createReferenceSolver(buildProblem(randomSketches(5, { dim: 6 }))));
+  await evaluator.values([
     [
       [0, 1],
       [2, 3, 4],
     ],
     [[1, 0], [2], [3, 4]],
   ]);
-  assert.equal(judge.solved, 4);
-  await judge.compare(
+  assert.equal(evaluator.solved, 4);
+  await evaluator.compare(
     [[2], [0, 1], [4, 3]],
     [
       [0, 1],
       [2, 3, 4],
     ],
   );
-  assert.equal(judge.solved, 4);
+  assert.equal(evaluator.solved, 4);
 });
 
-test("a group solved from a neighbour has the value it has by itself, for far fewer surrogates, and is solved anew when asked plainly", async () => {
+test("a group solved from a neighbour has the value of a full solve for far fewer surrogates, and a call without the neighbour solves it again", async () => {
   const { sketches } = plantedSketches({ clients: 24, groups: 2, train: 30, validation: 20, dim: 10, seed: 4 });
   const solver = createReferenceSolver(crossFit(buildProblem(sketches)));
-  const judge = new EstimatorJudge(solver);
+  const evaluator = new SurrogateEvaluator(solver);
   const group = (of: (i: number) => boolean) => Array.from({ length: 24 }, (_, i) => i).filter(of);
   const start = [group((i) => i % 2 === 0), group((i) => i % 2 === 1)];
   const moved = [7, 16].map((moves) => {
     const isFirst = (i: number) => (i % 2 === 0) !== (i === moves);
     return [group(isFirst), group((i) => !isFirst(i))];
   });
-  await judge.values([start]);
+  await evaluator.values([start]);
   let fits = 0;
   const fit = solver.fit.bind(solver);
   solver.fit = (subsets, options) => {
     fits += subsets.length;
     return fit(subsets, options);
   };
-  const near = await judge.values(moved, start);
+  const near = await evaluator.values(moved, start);
   const folds = solver.problem.folds!.count;
-  assert.equal(fits, 4 * folds, "one lambda, a surrogate a fold");
-  const exact = await judge.values(moved);
-  assert.ok(fits >= 4 * folds * 3, "and the whole path when asked plainly");
-  const [before] = await judge.values([start]);
+  assert.equal(fits, 4 * folds, "one lambda, a surrogate per fold");
+  const exact = await evaluator.values(moved);
+  assert.ok(fits >= 4 * folds * 3, "and the whole path without the neighbour");
+  const [before] = await evaluator.values([start]);
   moved.forEach((_, m) => {
-    // The lambda is the neighbour's: a fraction of what the move itself changes.
+    // The lambda is the neighbour's, which costs a fraction of the effect of the move itself.
     const change = Math.abs(exact[m]! - before!);
     assert.ok(Math.abs(near[m]! - exact[m]!) < 0.1 * change, `${near[m]} against ${exact[m]}, a change of ${change}`);
   });
@@ -168,13 +171,13 @@ test("a group solved from a neighbour has the value it has by itself, for far fe
 test("the standard error of a difference is the bootstrap's over held-out examples", async () => {
   const { sketches } = plantedSketches({ clients: 6, groups: 2, train: 20, validation: 30, dim: 10, seed: 1 });
   const solver = createReferenceSolver(buildProblem(sketches), { lambda: 1e-3 });
-  const judge = new EstimatorJudge(solver);
+  const evaluator = new SurrogateEvaluator(solver);
   const one = [[0, 1, 2, 3, 4, 5]];
   const two = [
     [0, 2, 4],
     [1, 3, 5],
   ];
-  const { gain, standardError } = await judge.compare(two, one);
+  const { gain, standardError } = await evaluator.compare(two, one);
   const losses = async (partition: number[][]) => {
     const fits = await solver.fit(partition);
     const result: Float64Array[] = [];
@@ -204,7 +207,7 @@ test("the standard error of a difference is the bootstrap's over held-out exampl
   assert.ok(Math.abs(gain - centre) < 4 * (deviation / Math.sqrt(4000)));
 });
 
-test("folds are as many as keep the fitted share, and none where validation rows are plenty", () => {
+test("the number of folds preserves the training share, and there are none where validation rows are enough", () => {
   const folds = (train: number, validation: number) =>
     defaultFolds(buildProblem(plantedSketches({ clients: 2, groups: 1, train, validation, dim: 4 }).sketches));
   assert.equal(folds(16, 8), 3);
@@ -219,15 +222,15 @@ async function groupPlanted(options: PlantedSketchOptions) {
   const solver = await createBatchedSolver(crossFit(buildProblem(sketches)), runtime);
   const { subsets } = sampleSubsets(n, { seed: options.seed });
   const { matrix } = affinityMatrix(n, subsets, memberValues(await fitHeldOut(solver, subsets)));
-  const grouping = await groupClients(matrix, { judge: new EstimatorJudge(solver), seed: options.seed });
+  const grouping = await groupClients(matrix, { evaluator: new SurrogateEvaluator(solver), seed: options.seed });
   await solver.close();
   return { grouping, ari: adjustedRandIndex(labelsOf(grouping.partition, n), labels) };
 }
 
-test("planted groups with conflicting labels are found from 16 training and 8 validation examples a client", async () => {
+test("planted groups with conflicting labels are found from 16 training and 8 validation examples per client", async () => {
   for (const seed of [1, 2]) {
     const { grouping, ari } = await groupPlanted({ clients: 24, groups: 4, train: 16, validation: 8, dim: 100, seed });
-    // Of ten seeds eight end at 1; in two one client of 24 is elsewhere (0.88), where the judge prefers it.
+    // Of ten seeds eight end at 1; in two seeds one client of 24 is in another group (0.88), which the evaluator prefers.
     assert.ok(ari > 0.85, `seed ${seed}: ARI ${ari}; ${grouping.why}`);
   }
 });

@@ -1,12 +1,11 @@
 /**
- * The estimator's judgement of a whole partition: sum over clients of weight_i * f_i(group of i), with the surrogate solved for
- * every group as it is. Not in the paper, where affinities alone decide; a mean over random subsets cannot say how a
- * particular group will fare.
+ * The estimated value of a whole partition: sum over clients of weight_i * f_i(group of i), with the surrogate of every group solved.
+ * In the paper the affinities alone decide; but a mean over random subsets does not determine the value of a particular group.
  *
- * Groups are cached by their members, so a move costs two surrogates, and everything asked together is solved together. It
- * knows nothing of how partitions are found.
+ * Groups are cached by their members, so a move costs two surrogates, and the groups of one call are solved together. It
+ * knows nothing of the search for partitions.
  *
- * Differences between partitions are paired: both are seen by the same held-out examples, and the standard error of a
+ * Differences between partitions are paired: both are evaluated on the same held-out examples, and the standard error of a
  * difference is that of a bootstrap which resamples each client's held-out examples, in closed form:
  * sqrt(sum_i weight_i^2 var_i / n_i), var_i the variance of the differences over client i's n_i examples.
  */
@@ -16,15 +15,15 @@ import { fitHeldOut, type HeldOutFits } from "./held-out.js";
 import type { SurrogateSolver } from "./surrogate.js";
 
 export interface Comparison {
-  /** Value of the one minus value of the other. */
+  /** Value of the candidate minus value of the reference. */
   readonly gain: number;
   readonly standardError: number;
 }
 
-export interface JudgeOptions {
-  /** What each client counts for; scaled to sum to 1. @default all alike */
+export interface EvaluatorOptions {
+  /** Weight of each client; scaled to sum to 1. @default equal weights */
   weights?: ArrayLike<number> | undefined;
-  /** Called as groups have been solved, with how many. */
+  /** Called with the number of groups after they have been solved. */
   onSolved?: ((groups: number) => void) | undefined;
 }
 
@@ -35,18 +34,18 @@ interface Losses {
   readonly means: Float64Array;
 }
 
-class JudgedGroup {
+class EvaluatedGroup {
   private readonly seen = new Map<Half | undefined, Losses>();
 
   constructor(
-    /** [dim], one a fold. */
+    /** [dim], one per fold. */
     readonly weights: readonly Float64Array[],
     /** lambda_0 chosen. */
     readonly lambda: number,
     private readonly examples: readonly Float64Array[],
   ) {}
 
-  /** The same arrays each time it is asked: a search asks a thousand times. */
+  /** Returns the same arrays each time: a search asks a thousand times. */
   losses(half: Half | undefined): Losses {
     const before = this.seen.get(half);
     if (before !== undefined) return before;
@@ -59,21 +58,21 @@ class JudgedGroup {
 
 type Groups = readonly (readonly number[])[];
 
-/** Solved groups kept; far more than the refinement of 500 clients visits, at 400 numbers each. */
+/** Largest number of solved groups kept: far more than the refinement of 500 clients visits, at 400 numbers each. */
 const MOST_CACHED = 20_000;
 
-export class EstimatorJudge {
-  private cache = new Map<string, JudgedGroup>();
-  /** Solved from a neighbour's weights; `cache` goes first. */
-  private nearby = new Map<string, JudgedGroup>();
+export class SurrogateEvaluator {
+  private cache = new Map<string, EvaluatedGroup>();
+  /** Groups solved from a neighbour's weights; those in `cache` take precedence. */
+  private nearby = new Map<string, EvaluatedGroup>();
   private half: Half | undefined;
   private readonly share: Float64Array;
-  /** Surrogates kept so far: one a group and fold. */
+  /** Surrogates kept so far: one per group and fold. */
   solved = 0;
 
   constructor(
     private readonly solver: SurrogateSolver,
-    private readonly options: JudgeOptions = {},
+    private readonly options: EvaluatorOptions = {},
   ) {
     const { weights } = options;
     const n = solver.problem.clients.length;
@@ -83,7 +82,7 @@ export class EstimatorJudge {
       if (!(given[i]! >= 0 && Number.isFinite(given[i])))
         throw new KindredError(
           "invalid_option",
-          `weight of client ${solver.problem.clients[i]} must be at least 0, got ${given[i]}`,
+          `weight of client ${solver.problem.clients[i]}: must be a finite number of at least 0, got ${given[i]}`,
           {},
         );
       total += given[i]!;
@@ -92,18 +91,18 @@ export class EstimatorJudge {
     this.share = Float64Array.from({ length: n }, (_, i) => given[i]! / total);
   }
 
-  /** The same judge, which sees one half of every client's held-out examples; what is solved serves both. */
-  onHalf(half: Half): EstimatorJudge {
-    const judge = new EstimatorJudge(this.solver, { ...this.options, weights: this.share });
-    judge.cache = this.cache;
-    judge.nearby = this.nearby;
-    judge.half = half;
-    return judge;
+  /** This evaluator on one half of every client's held-out examples; both share the solved groups. */
+  onHalf(half: Half): SurrogateEvaluator {
+    const evaluator = new SurrogateEvaluator(this.solver, { ...this.options, weights: this.share });
+    evaluator.cache = this.cache;
+    evaluator.nearby = this.nearby;
+    evaluator.half = half;
+    return evaluator;
   }
 
   /**
-   * Value of each partition: minus the weighted mean held-out loss, nats an example. All new groups are solved together.
-   * @param near groups that differ by little from one of this partition's are solved from its weights, at its lambda
+   * Value of each partition: minus the weighted mean held-out loss, nats per example. All new groups are solved together.
+   * @param near groups that differ little from a group of this partition are solved from its weights, at its lambda
    */
   async values(partitions: readonly Groups[], near?: Groups): Promise<Float64Array> {
     if (near === undefined) await this.solve(partitions.flat());
@@ -121,8 +120,8 @@ export class EstimatorJudge {
   }
 
   /**
-   * How much better `candidate` is than `reference`, and how sure that is over held-out examples.
-   * @param counts what each client counts for, in place of the judge's weights; not all 0
+   * The gain of `candidate` over `reference`, and its standard error over held-out examples.
+   * @param counts weight of each client, in place of the evaluator's weights; not all 0
    */
   async compare(candidate: Groups, reference: Groups, counts?: ArrayLike<number>): Promise<Comparison> {
     const share = counts === undefined ? this.share : scaled(counts);
@@ -140,7 +139,7 @@ export class EstimatorJudge {
       const count = own.length;
       examples[i] = count;
       let squares = 0;
-      // Where the client's group is the same in both, so are its losses.
+      // A client whose group is the same in both has the same array of losses.
       if (own !== other) {
         for (let e = 0; e < count; e++) gains[i]! += (other[e]! - own[e]!) / count;
         for (let e = 0; e < count; e++) squares += (other[e]! - own[e]! - gains[i]!) ** 2;
@@ -150,7 +149,7 @@ export class EstimatorJudge {
       pooled += squares;
       freedom += count - 1;
     }
-    // A client with one held-out example has no variance of its own: it takes the others', or that between clients.
+    // The variance of a client with one held-out example is unknown: the pooled one of the others stands for it, or that between clients.
     const elsewhere = freedom > 0 ? pooled / freedom : varianceOf(gains);
     let gain = 0;
     let variance = 0;
@@ -162,8 +161,8 @@ export class EstimatorJudge {
     return { gain, standardError: Math.sqrt(variance) };
   }
 
-  /** How each client would fare under each group's weights as they are: [clients][groups] of f. What moves are proposed by. */
-  async forecast(partition: Groups): Promise<Float64Array[]> {
+  /** f of each client under each group's weights, [clients][groups]: the search ranks moves by it. */
+  async valuesInGroups(partition: Groups): Promise<Float64Array[]> {
     await this.solve(partition);
     const { dim, clients } = this.solver.problem;
     const folds = this.solver.problem.folds?.count ?? 1;
@@ -189,7 +188,7 @@ export class EstimatorJudge {
     );
   }
 
-  /** f of every client under its group, nats an example. */
+  /** f of every client under its group, nats per example. */
   async clientValues(partition: Groups): Promise<Float64Array> {
     await this.solve(partition);
     return Float64Array.from(this.clientLosses(partition), (losses) => -mean(losses));
@@ -206,13 +205,13 @@ export class EstimatorJudge {
     return result;
   }
 
-  private group(group: readonly number[]): JudgedGroup {
+  private group(group: readonly number[]): EvaluatedGroup {
     const key = keyOf(group);
-    return (this.cache.get(key) ?? this.nearby.get(key)) as JudgedGroup;
+    return (this.cache.get(key) ?? this.nearby.get(key)) as EvaluatedGroup;
   }
 
   private async solve(groups: Groups): Promise<void> {
-    // Emptied, not replaced: the judges of both halves share it.
+    // Emptied, not replaced: the evaluators of both halves share it.
     if (this.cache.size > MOST_CACHED) this.cache.clear();
     const subsets = unsolved(groups, (key) => this.cache.has(key));
     if (subsets.length > 0) this.keep(subsets, await fitHeldOut(this.solver, subsets), this.cache);
@@ -240,18 +239,18 @@ export class EstimatorJudge {
     this.keep(subsets, await fitHeldOut(this.solver, subsets, { weights, lambda }), this.nearby);
   }
 
-  private keep(subsets: Groups, { weights, losses, lambda }: HeldOutFits, cache: Map<string, JudgedGroup>): void {
+  private keep(subsets: Groups, { weights, losses, lambda }: HeldOutFits, cache: Map<string, EvaluatedGroup>): void {
     const { dim } = this.solver.problem;
     this.solved += subsets.length * weights.length;
     this.options.onSolved?.(subsets.length);
     subsets.forEach((members, k) => {
       const own = weights.map((all) => all.slice(k * dim, (k + 1) * dim));
-      cache.set(members.join(), new JudgedGroup(own, lambda[k]!, losses[k]!));
+      cache.set(members.join(), new EvaluatedGroup(own, lambda[k]!, losses[k]!));
     });
   }
 }
 
-/** The groups that are not known yet, each once, their members ascending. */
+/** The groups that are not solved yet, each once, their members ascending. */
 function unsolved(groups: Groups, known: (key: string) => boolean): Groups {
   const fresh = new Map<string, readonly number[]>();
   for (const group of groups) {
@@ -263,12 +262,12 @@ function unsolved(groups: Groups, known: (key: string) => boolean): Groups {
 }
 
 /**
- * Share of a group's members by which a neighbour may differ. Of four clients a move was estimated wrong by a third of what it
- * changes, since the neighbour's lambda no longer suits; of twelve by less than a tenth.
+ * Largest difference of a neighbour as a share of the group's members. In groups of four clients the estimated effect of a move erred
+ * by a third, since the neighbour's lambda no longer suits; in groups of twelve by less than a tenth.
  */
 const MOST_APART = 1 / 6;
 
-/** The group that differs least, where that is little. */
+/** The group of `near` that differs least; undefined where it differs too much. */
 function neighbourOf(members: readonly number[], near: Groups): readonly number[] | undefined {
   const own = new Set(members);
   let best: readonly number[] | undefined;
@@ -289,7 +288,7 @@ function keyOf(group: readonly number[]): string {
   return sorted(group).join();
 }
 
-/** Ascending, as nearly all partitions have their groups. */
+/** The members ascending; the same array where they are, as in almost all partitions. */
 function sorted(group: readonly number[]): readonly number[] {
   for (let at = 1; at < group.length; at++) if (group[at]! < group[at - 1]!) return group.toSorted((a, b) => a - b);
   return group;
