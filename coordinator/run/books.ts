@@ -32,20 +32,38 @@ export interface Charge {
 
 const zero = (): Cost => ({ flops: 0, bytesUp: 0, bytesDown: 0, wallSeconds: 0 });
 
+/** One sum of the books. */
+interface Entry extends Cost {
+  readonly method: MethodName;
+  readonly stage: string;
+}
+
 export class Books {
-  readonly costs: MethodCosts = Object.fromEntries(
-    METHODS.map((name): [MethodName, MethodCost] => [name, { ...zero(), stages: {} }]),
-  ) as MethodCosts;
-  /** A training that serves two methods, or one method twice, is paid once by each. */
-  private readonly paid = new Set<string>();
+  /** By what was paid. A training that serves two methods, or one method twice, is paid once by each. */
+  private readonly entries = new Map<string, Entry>();
+
+  /**
+   * All costs so far. Charges are summed in the order of their keys and clients: above 2^53 operations the order of arrival would
+   * show in the last digit.
+   */
+  get costs(): MethodCosts {
+    const costs = Object.fromEntries(
+      METHODS.map((name): [MethodName, MethodCost] => [name, { ...zero(), stages: {} }]),
+    ) as MethodCosts;
+    for (const [, { method, stage, ...part }] of [...this.entries].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const cost = costs[method];
+      cost.stages[stage] ??= zero();
+      for (const sum of [cost, cost.stages[stage]])
+        for (const field of Object.keys(part) as (keyof Cost)[]) sum[field] += part[field];
+    }
+    return costs;
+  }
 
   charge(methods: readonly MethodName[], stage: string, charges: readonly Charge[]): void {
     for (const { key, client, ...cost } of charges)
       for (const method of methods) {
         const entry = JSON.stringify([method, key, client]);
-        if (this.paid.has(entry)) continue;
-        this.paid.add(entry);
-        this.add(method, stage, cost);
+        if (!this.entries.has(entry)) this.entries.set(entry, { ...zero(), ...cost, method, stage });
       }
   }
 
@@ -65,17 +83,10 @@ export class Books {
     }
   }
 
-  private add(method: MethodName, stage: string, part: Partial<Cost>): void {
-    const cost = this.costs[method];
-    let ofStage = cost.stages[stage];
-    if (ofStage === undefined) {
-      ofStage = zero();
-      cost.stages[stage] = ofStage;
-    }
-    for (const name of ["flops", "bytesUp", "bytesDown", "wallSeconds"] as const) {
-      const amount = part[name] ?? 0;
-      cost[name] += amount;
-      ofStage[name] += amount;
-    }
+  private add(method: MethodName, stage: string, { flops = 0, wallSeconds = 0 }: Partial<Cost>): void {
+    const entry = JSON.stringify([method, stage]);
+    const before = this.entries.get(entry) ?? { ...zero(), method, stage };
+    const sum = { flops: before.flops + flops, wallSeconds: before.wallSeconds + wallSeconds };
+    this.entries.set(entry, { ...before, ...sum });
   }
 }
