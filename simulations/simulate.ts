@@ -14,7 +14,7 @@ import { ClientWork } from "../client/tasks/runner.js";
 import { CompiledGraphs } from "../client/tuning/compiled-graphs.js";
 import { adapterLayout } from "../client/tuning/kinds.js";
 import { budgetOf } from "../client/tuning/memory.js";
-import { EventLog, type RunEventListener } from "../coordinator/events/events.js";
+import { EventLog, type RunEventListener, readEvents } from "../coordinator/events/events.js";
 import { logReader, progressReader } from "../coordinator/events/follow.js";
 import { checkGrouping, checkSampling } from "../coordinator/methods/kindred/plan-checks.js";
 import { openRun, type RunOutcome } from "../coordinator/open-run.js";
@@ -38,6 +38,7 @@ import { encodePopulation, openPopulation } from "./population/open.js";
 import { assembleReport } from "./report/assemble.js";
 import { checkReport } from "./report/check.js";
 import { affinityCsv, clientsCsv } from "./report/csv.js";
+import { type EventFacts, factsOf } from "./report/from-events.js";
 import { renderReport } from "./report/html.js";
 import type { Report } from "./report/types.js";
 
@@ -79,10 +80,11 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
   const runtime = await openRuntime({ ...plan.runtime, ...(run.memory === undefined ? {} : { memory: run.memory }) });
   try {
     await claim(plan, run, begun, inputsHash(population, model));
-    const outcome = await federate(plan, run, { population, datasets, model }, runtime);
+    const { outcome, facts } = await federate(plan, run, { population, datasets, model }, runtime);
     const report = assembleReport({
       plan,
       outcome,
+      facts,
       population,
       base: model.base,
       versions: versions(runtime),
@@ -213,7 +215,7 @@ async function federate(
   run: SimulationRun,
   { population, datasets, model: { base } }: Federation,
   runtime: Runtime,
-): Promise<RunOutcome> {
+): Promise<{ outcome: RunOutcome; facts: EventFacts }> {
   const closing: (() => Promise<unknown>)[] = [];
   try {
     const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(run.memory, base, run.log, { trains: true }));
@@ -256,7 +258,8 @@ async function federate(
     });
     await server.pool.finish("the run is complete");
     await cohort.done;
-    return outcome;
+    await events.flush();
+    return { outcome, facts: await factsOf(readEvents(state.records), outcome.clients) };
   } finally {
     for (const end of closing.reverse()) await end();
   }

@@ -8,6 +8,7 @@ import { peakRssBytes } from "../../shared/base/peak.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import type { Score as RawScore } from "../../tasks/evaluate/message.js";
 import type { Population } from "../population/load.js";
+import type { EventFacts } from "./from-events.js";
 import {
   byClient,
   type Json,
@@ -23,13 +24,15 @@ import {
 export interface ReportSources {
   readonly plan: SimulationPlan;
   readonly outcome: RunOutcome;
+  /** What the run's events say. */
+  readonly facts: EventFacts;
   readonly population: Population;
   readonly base: BaseModel;
   readonly versions: Readonly<Record<string, string>>;
   readonly command?: string;
 }
 
-export function assembleReport({ plan, outcome, population, base, versions, command }: ReportSources): Report {
+export function assembleReport({ plan, outcome, facts, population, base, versions, command }: ReportSources): Report {
   const { clients, estimate, sweep, fullSweep } = outcome;
   const served = new Set(clients);
   const left = outcome.groups.map((group) => group.filter((name) => served.has(name)));
@@ -83,7 +86,8 @@ export function assembleReport({ plan, outcome, population, base, versions, comm
         "largest gradient norm": estimate.facts.largestGradientNorm,
       },
     },
-    faults: outcome.faults,
+    faults: facts.faults,
+    stages: facts.stages,
     config: plan as unknown as Json,
     model: { name: plan.model, hash: base.hash, parameters: base.parameters, facts: { layers, hidden, vocabulary } },
     rows: byClient(clients.map((name) => [name, outcome.rows.get(name)!])),

@@ -210,6 +210,11 @@ export function checkReport(value: unknown): Report {
   for (const key of ["subsets", "subsetSize", "dim"]) number(`estimation.${key}`, estimation[key], 0);
   const coverage = object("estimation.pairCoverage", estimation.pairCoverage);
   for (const key of ["min", "mean", "max"]) number(`estimation.pairCoverage.${key}`, coverage[key], 0);
+  list("stages", report.stages ?? []).forEach((item, s) => {
+    const stage = object(`stages[${s}]`, item);
+    string(`stages[${s}].stage`, stage.stage);
+    number(`stages[${s}].wallSeconds`, stage.wallSeconds, 0);
+  });
   list("faults", report.faults).forEach((item, f) => {
     const fault = object(`faults[${f}]`, item);
     for (const key of ["client", "stage", "message"]) string(`faults[${f}].${key}`, fault[key]);

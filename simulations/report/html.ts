@@ -21,6 +21,7 @@ import {
   trialPlot,
 } from "./figures.js";
 import { html, type Markup } from "./markup.js";
+import { stagesSection } from "./stages-section.js";
 import { at, type Curve, type Fact, type Method, type Report } from "./types.js";
 import {
   compare,
@@ -587,6 +588,7 @@ export function renderReport(report: Report): string {
     ["weights", "Weights", weightsSection(view, data)],
     ["cost", "Cost", costSection(view)],
     ["sweep", "Learning rate", sweepSection(view)],
+    ["stages", "Stages", stagesSection(view.report)],
     ["faults", "Faults", faultsSection(view)],
     ["reproduce", "Reproduce", reproduceSection(view)],
   ];

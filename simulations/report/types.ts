@@ -138,6 +138,12 @@ export interface ModelFacts {
   readonly facts?: Readonly<Record<string, Fact>> | undefined;
 }
 
+export interface StageTime {
+  readonly stage: string;
+  /** From its beginning to its end; the pause of a run that was stopped in it included. */
+  readonly wallSeconds: number;
+}
+
 export interface SplitSizes {
   readonly train: number;
   readonly validation: number;
@@ -178,6 +184,8 @@ export interface Report {
   readonly full?: { readonly learningRate: number; readonly sweep: readonly SweepTrial[] } | undefined;
   readonly estimation: Estimation;
   readonly faults: readonly Fault[];
+  /** Time of each stage of the run, in the order in which they began. */
+  readonly stages?: readonly StageTime[];
   /** The frozen plan of the run. */
   readonly config: Json;
   readonly model: ModelFacts;

@@ -1,0 +1,38 @@
+/** What a report takes from a run's events: faults, and the time that each stage took. */
+import type { LoggedEvent } from "../../coordinator/events/events.js";
+import type { Fault, StageTime } from "./types.js";
+
+export interface EventFacts {
+  /** In the order of the clients, then of stages and messages: it does not depend on the order of arrival. */
+  readonly faults: readonly Fault[];
+  /** In the order in which the stages began. */
+  readonly stages: readonly StageTime[];
+}
+
+/**
+ * @param events all of a run, in their order
+ * @param clients in the order of the report
+ */
+export async function factsOf(events: AsyncIterable<LoggedEvent>, clients: readonly string[]): Promise<EventFacts> {
+  const places = new Map(clients.map((name, at) => [name, at]));
+  const faults: Fault[] = [];
+  const began = new Map<string, number>();
+  const seconds = new Map<string, number>();
+  for await (const event of events) {
+    if (event.type === "fault") {
+      const { client, stage, message } = event;
+      faults.push({ client, stage, message });
+    } else if (event.type === "stage-began") {
+      began.set(event.stage, event.at);
+      seconds.set(event.stage, 0);
+    } else if (event.type === "stage-ended") {
+      seconds.set(event.stage, Math.max(0, event.at - (began.get(event.stage) ?? event.at)) / 1000);
+    }
+  }
+  const place = ({ client }: Fault): number => places.get(client) ?? clients.length;
+  const text = ({ stage, message }: Fault): string => `${stage}\n${message}`;
+  return {
+    faults: faults.sort((a, b) => place(a) - place(b) || (text(a) < text(b) ? -1 : 1)),
+    stages: [...seconds].map(([stage, wallSeconds]) => ({ stage, wallSeconds })),
+  };
+}
