@@ -1,6 +1,6 @@
 /**
- * `kindred doctor`: which ways to compute work on this machine. Each takes the same training step in a process of its own, and
- * its numbers are held against those of ONNX Runtime on the processor.
+ * `kindred doctor`: tests which runtimes work on this machine. Each takes the same training step in a process of its own, and its
+ * numbers are compared with those of ONNX Runtime on the processor.
  */
 import { fork } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -24,8 +24,8 @@ import type { StepResult } from "./step.js";
 import type { TrialAnswer } from "./trial.js";
 
 /**
- * `wrong`: it computes, but other numbers. `absent`: a library, driver or device is missing. `broken`: it is there and fails, ends
- * its process, or does not come back.
+ * `wrong`: it computes other numbers. `absent`: a library, driver or device is missing. `broken`: it is installed and fails, ends its
+ * process, or does not answer.
  */
 export type State = "works" | "wrong" | "absent" | "broken";
 
@@ -35,15 +35,15 @@ export interface Finding {
   readonly runtime: Candidate["runtime"];
   readonly device: Candidate["device"];
   readonly state: State;
-  /** Why it does not work. */
+  /** The reason why it does not work. */
   readonly why?: string;
-  /** What would bring it. */
+  /** Advice for making it work. */
   readonly advice?: string;
-  /** The one command that does. */
+  /** The command that installs it. */
   readonly command?: string;
-  /** Of the step's loss, relative to the reference; absent for the reference itself. */
+  /** Error of the step's loss, relative to the reference; absent for the reference itself. */
   readonly lossError?: number;
-  /** Of the gradient: L2 norm of the difference, relative to the reference's. */
+  /** Error of the gradient: L2 norm of the difference, relative to the reference's norm. */
   readonly gradientError?: number;
   readonly stepMilliseconds?: number;
 }
@@ -51,12 +51,12 @@ export interface Finding {
 export interface Diagnosis {
   readonly machine: Machine;
   readonly versions: { readonly kindred: string; readonly onnxruntime: string };
-  /** The way whose numbers the others are held against; null where nothing works. */
+  /** The runtime that the others are compared with; null where no runtime works. */
   readonly reference: string | null;
   readonly findings: readonly Finding[];
   /** Libraries that compute, installed or not. */
   readonly libraries: readonly Library[];
-  /** What `kindred runtime add` has brought. */
+  /** Runtimes that `kindred runtime add` has installed. */
   readonly added: readonly RuntimeStatus[];
 }
 
@@ -65,28 +65,28 @@ interface Reference {
   readonly result: StepResult;
 }
 
-/** The slowest seen, WebGPU on a device in software, takes 5 s; a driver that compiles at its first use may take a minute. */
+/** The slowest known runtime, WebGPU on a software device, takes 5 s. A driver that compiles at first use may take a minute. */
 const TRIAL_MS = 120_000;
 /**
- * Far above rounding (1e-6 on processors) and above the products that GPUs round to 10 bits of mantissa unasked (TF32: 5e-4
- * each), far below what a wrong kernel does.
+ * Far above rounding (1e-6 on processors) and above products that GPUs round to 10 bits of mantissa by default (TF32: 5e-4 each), far
+ * below the errors of a wrong kernel.
  */
 const LOSS_TOLERANCE = 1e-3;
 const GRADIENT_TOLERANCE = 1e-2;
-/** Of what a process that fell over has written. */
-const MAX_WORDS = 2000;
+/** Characters that are kept of a process's stderr. */
+const MAX_STDERR = 2000;
 
-/** @param timeoutMs for each way to compute */
+/** Tests all runtimes. @param timeoutMs for each runtime */
 export async function diagnose({ progress, signal, log }: JobContext, timeoutMs = TRIAL_MS): Promise<Diagnosis> {
   const machine = describeMachine();
   const stage = progress.stage("try", CANDIDATES.length);
-  // The processor first: it is what the others are held against.
+  // The processor first: the others are compared with it.
   const order = [...CANDIDATES].sort((a, b) => Number(b.name === "onnx-cpu") - Number(a.name === "onnx-cpu"));
   let reference: Reference | undefined;
   const findings: Finding[] = [];
   for (const candidate of order) {
     throwIfAborted(signal);
-    const answer = await tryOut(candidate.name, timeoutMs, signal);
+    const answer = await testInProcess(candidate.name, timeoutMs, signal);
     throwIfAborted(signal);
     log.debug("tried", { runtime: candidate.name, outcome: answer.outcome });
     const { name, runtime, device } = candidate;
@@ -111,8 +111,8 @@ export async function diagnose({ progress, signal, log }: JobContext, timeoutMs 
   };
 }
 
-/** One candidate in a process of its own. Never throws: whatever happens to the process is an answer. */
-function tryOut(name: string, timeoutMs: number, signal: AbortSignal): Promise<TrialAnswer> {
+/** Tests one candidate in a process of its own. Never throws: any end of the process is an answer. */
+function testInProcess(name: string, timeoutMs: number, signal: AbortSignal): Promise<TrialAnswer> {
   return new Promise((done) => {
     const child = fork(fileURLToPath(new URL("./trial.js", import.meta.url)), [name], {
       serialization: "advanced", // the gradient is an array of floats
@@ -121,25 +121,25 @@ function tryOut(name: string, timeoutMs: number, signal: AbortSignal): Promise<T
       timeout: timeoutMs,
       signal,
     });
-    let words = "";
+    let stderr = "";
     child.stderr?.on("data", (chunk: Buffer) => {
-      words = (words + chunk.toString("utf8")).slice(-MAX_WORDS);
+      stderr = (stderr + chunk.toString("utf8")).slice(-MAX_STDERR);
     });
     let answer: TrialAnswer | undefined;
     child.on("message", (message) => {
       answer = message as TrialAnswer;
-      child.kill("SIGKILL"); // its end counts for nothing: a library that fails there has computed rightly
+      child.kill("SIGKILL"); // a library that fails when the process ends has computed correctly before
     });
     child.on("error", (error) => done({ outcome: "failed", why: `its process did not start (${error.message})` }));
     child.on("close", (code, killed) => {
       const how =
         killed === "SIGKILL"
-          ? `it did not come back within ${timeoutMs / 1000} s, or was killed`
+          ? `it did not answer within ${timeoutMs / 1000} s, or was killed`
           : `its process ended with ${killed ?? `code ${code}`}`;
-      const last = words.trim().split("\n").at(-1) ?? "";
+      const last = stderr.trim().split("\n").at(-1) ?? "";
       if (answer === undefined) done({ outcome: "failed", why: last === "" ? how : `${how}: ${last}` });
       else if (answer.outcome === "computed") done(answer);
-      else done({ ...answer, why: essence(answer.why, words) });
+      else done({ ...answer, why: shortReason(answer.why, stderr) });
     });
   });
 }
@@ -157,7 +157,7 @@ function comparison(
   return { state: "wrong", why: `its loss or gradient is not that of ${reference.name}`, ...figures };
 }
 
-/** |a - b| / |b| in the L2 norm; infinite where they are not of one length. */
+/** |a - b| / |b| in the L2 norm; infinite where the lengths differ. */
 function relativeDistance(a: Float32Array, b: Float32Array): number {
   if (a.length !== b.length) return Number.POSITIVE_INFINITY;
   let difference = 0;
@@ -170,35 +170,35 @@ function relativeDistance(a: Float32Array, b: Float32Array): number {
 }
 
 /**
- * One line of an engine's error. ONNX Runtime wraps the device's word into lines of its source, and says why a library cannot be
- * loaded on stderr alone.
+ * One line of an engine's error. ONNX Runtime wraps the device's message into lines about its source, and reports on stderr alone why a
+ * library cannot be loaded.
  */
-function essence(message: string, words: string): string {
-  const library = /Failed to load library .* with error: (.+)/.exec(words)?.[1];
+function shortReason(message: string, stderr: string): string {
+  const library = /Failed to load library .* with error: (.+)/.exec(stderr)?.[1];
   const device = /CUDA failure \d+: [^;]+/.exec(message)?.[0];
   return (library ?? device ?? message).trim().split("\n")[0]!.slice(0, 400);
 }
 
-/** What would bring a way to compute that does not work. */
+/** The advice for a runtime that does not work. */
 function remedyOf(name: string, { platform, arch, nvidia }: Machine): { advice?: string; command?: string } {
   const linux = platform === "linux";
-  const noGpu = { advice: "it needs an NVIDIA GPU and NVIDIA's driver, neither of which shows here" };
+  const noGpu = { advice: "it needs an NVIDIA GPU and NVIDIA's driver; neither was found on this machine" };
   switch (name) {
     case "onnx-cuda":
       if (!linux || arch !== "x64") return {};
       if (!nvidia) return noGpu;
       return hasCudaProvider()
-        ? { advice: "its library is there; CUDA 13 needs NVIDIA's driver 580 or newer" }
+        ? { advice: "its library is installed; CUDA 13 needs NVIDIA's driver 580 or newer" }
         : { command: "kindred runtime add cuda" };
     case "tfjs-node-gpu":
       if (!linux || arch !== "x64") return {};
-      return nvidia ? bringTfjs("gpu") : noGpu;
+      return nvidia ? installTfjs("gpu") : noGpu;
     case "tfjs-node":
-      return linux ? bringTfjs("cpu") : {};
+      return linux ? installTfjs("cpu") : {};
     case "tfjs-wasm":
-      return bringTfjsBackend("@tensorflow/tfjs-backend-wasm");
+      return installTfjsBackend("@tensorflow/tfjs-backend-wasm");
     case "tfjs-cpu":
-      return bringTfjsBackend("@tensorflow/tfjs-backend-cpu");
+      return installTfjsBackend("@tensorflow/tfjs-backend-cpu");
     case "onnx-webgpu":
       return linux
         ? {
@@ -211,23 +211,24 @@ function remedyOf(name: string, { platform, arch, nvidia }: Machine): { advice?:
   }
 }
 
-/** Nothing where it is installed and fails: the reason says more than a command would. */
-function bringTfjsBackend(name: string): { command?: string } {
+/** The command that installs a backend; none where it is installed and fails. */
+function installTfjsBackend(name: string): { command?: string } {
   return isInstalled(name) ? {} : { command: tfjsInstallCommand(name) };
 }
 
-function bringTfjs(variant: "cpu" | "gpu"): { advice?: string; command?: string } {
+function installTfjs(variant: "cpu" | "gpu"): { advice?: string; command?: string } {
   const command = `kindred runtime add tfjs${variant === "gpu" ? " --gpu" : ""}`;
   return installedTfjs()?.endsWith(`/${TFJS_PACKAGES[variant]}`)
-    ? { advice: `it has been added, and fails: kindred runtime remove tfjs, then ${command}` }
+    ? { advice: `it is installed and fails; run kindred runtime remove tfjs, then ${command}` }
     : { command };
 }
 
+/** Whether any runtime works. */
 export function anythingWorks({ findings }: Diagnosis): boolean {
   return findings.some(({ state }) => state === "works");
 }
 
-/** The diagnosis for people. */
+/** The diagnosis as text. */
 export function diagnosisText(diagnosis: Diagnosis): string {
   const { machine, versions, findings, reference } = diagnosis;
   const { platform, arch, node, processors, memoryBytes, gpus } = machine;

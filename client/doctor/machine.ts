@@ -1,4 +1,4 @@
-/** What the doctor says of the machine: system, memory, and the GPUs that its drivers show. */
+/** The machine: system, memory, and the GPUs that its drivers report. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
@@ -9,15 +9,16 @@ export interface Machine {
   readonly node: string;
   readonly processors: number;
   readonly memoryBytes: number;
-  /** As their drivers name them, or by vendor; null where this system has no place to look (all but Linux). */
+  /** Names from drivers, or vendors; null on systems other than Linux, where GPUs are not looked for. */
   readonly gpus: readonly string[] | null;
   /** Whether NVIDIA's driver is loaded. */
   readonly nvidia: boolean;
 }
 
-/** PCI's numbers of the vendors whose GPUs compute. */
+/** PCI's numbers of vendors of GPUs. */
 const VENDORS: Readonly<Record<string, string>> = { "0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel" };
 
+/** This machine. */
 export function describeMachine(): Machine {
   const { platform, arch } = process;
   return {
@@ -27,7 +28,7 @@ export function describeMachine(): Machine {
     processors: availableParallelism(),
     memoryBytes: totalmem(),
     gpus: platform === "linux" ? linuxGpus() : null,
-    // /dev/dxg: the Windows driver, seen from Linux inside Windows (WSL).
+    // /dev/dxg: the Windows driver in Linux on Windows (WSL).
     nvidia: ["/dev/nvidiactl", "/dev/dxg"].some((path) => existsSync(path)),
   };
 }
@@ -45,7 +46,7 @@ function linuxGpus(): string[] {
   return [...named, ...others];
 }
 
-/** Paths below a folder of the kernel's; none where the driver is not there. */
+/** Paths in a folder of the kernel; empty where the driver is missing. */
 function below(folder: string): string[] {
   try {
     return readdirSync(folder).map((name) => join(folder, name));
@@ -54,7 +55,7 @@ function below(folder: string): string[] {
   }
 }
 
-/** A file of the kernel's; empty where it is not there. */
+/** A file of the kernel; empty where it is missing. */
 function read(path: string): string {
   try {
     return readFileSync(path, "utf8");

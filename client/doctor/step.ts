@@ -1,6 +1,6 @@
 /**
- * One training step that comes out the same wherever it is computed: the demo's embedded model, an adapter on all its linears,
- * drawn rows. It knows no runtime.
+ * One training step with the same numbers on every runtime: the demo's model, an adapter on all linears, random rows. It knows no
+ * particular runtime.
  */
 import { asset } from "../../shared/base/assets.js";
 import { KindredError } from "../../shared/base/errors.js";
@@ -14,27 +14,27 @@ import { trainingGraph } from "../tuning/graphs.js";
 import { loraLayout } from "../tuning/lora.js";
 
 export interface StepResult {
-  /** Nats a scored token. */
+  /** Nats per scored token. */
   readonly loss: number;
-  /** Of the loss, in the adapter's values. */
+  /** Gradient of the loss in the adapter's values. */
   readonly gradient: Float32Array;
-  /** Of a second step: the first one also prepares. */
+  /** Duration of the second step: the first step also prepares. */
   readonly milliseconds: number;
 }
 
-/** Small: plain JavaScript and GPUs in software take their time. */
+/** Small, because plain JavaScript and software GPUs are slow. */
 const ROWS = 2;
 const LENGTH = 8;
 const SEED = 1;
 
-/** @throws {KindredError} what the runtime throws; `task_failed` where the result holds no finite numbers */
+/** Takes the step. @throws {KindredError} what the runtime throws; `task_failed` where the result is not finite */
 export async function trainingStep(runtime: Runtime): Promise<StepResult> {
   const model = await openBaseModel(asset("simulations", "demo", "model"));
   const { architecture } = model;
   const modules = moduleNames(architecture);
   const layout = loraLayout(architecture, { rank: 4, alpha: 8, modules, dropout: 0, freezeA: false });
   const rng = new SeededRng(SEED, "doctor");
-  // A fresh adapter's B is zero, and so would be A's gradient.
+  // With a fresh adapter's B of zeros, A's gradient would be zero too.
   const trained = initialAdapter(layout, SEED).trained.map((value) => (value === 0 ? 0.02 * rng.normal() : value));
   const rows = Array.from({ length: ROWS }, () => ({
     tokens: Int32Array.from({ length: LENGTH }, () => rng.int(architecture.vocabulary)),

@@ -1,6 +1,6 @@
 /**
- * The process in which the doctor tries one way to compute, named by its first argument: a broken native library may end it, or
- * never come back. It answers its parent by one message; the parent then ends it, because a native library may hold it.
+ * The process in which the doctor tests one runtime, named by its first argument: a broken native library may end it, or never return.
+ * It sends its parent one message; the parent then ends it, because a native library may prevent it from ending.
  */
 import { asKindredError } from "../../shared/base/errors.js";
 import { CANDIDATES } from "../../shared/runtimes/choose.js";
@@ -8,9 +8,9 @@ import { type StepResult, trainingStep } from "./step.js";
 
 export type TrialAnswer =
   | { readonly outcome: "computed"; readonly result: StepResult }
-  /** It could not be opened. */
+  /** The runtime was not opened. */
   | { readonly outcome: "absent"; readonly why: string }
-  /** It opened, and then failed. */
+  /** The runtime was opened, and failed then. */
   | { readonly outcome: "failed"; readonly why: string };
 
 async function attempt(name: string): Promise<TrialAnswer> {

@@ -9,7 +9,7 @@ import { writeAtomically } from "../../shared/base/atomic.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { sizeOf } from "../../shared/base/tensors.js";
 import type { WeightSource } from "../../shared/graph/graph.js";
-import { type ModelFolder, ownForm, readModelTensor, readPackedTensor } from "../../shared/models/files.js";
+import { type ModelFolder, readModelTensor, readPackedTensor, storedForm } from "../../shared/models/files.js";
 import { fitsBlocks, type PackedForm, packedBytes, type Quantization } from "../../shared/quantization/layout.js";
 import { pack } from "../../shared/quantization/pack.js";
 
@@ -77,7 +77,7 @@ function formOf(
   quantization: Quantization | "none",
 ): PackedForm | undefined {
   if (!linear) return undefined;
-  const form = quantization === "none" ? ownForm(folder.tensors.get(found)!) : quantization;
+  const form = quantization === "none" ? storedForm(folder.tensors.get(found)!) : quantization;
   return form !== undefined && fitsBlocks(form, shape) ? form : undefined;
 }
 
@@ -86,7 +86,7 @@ async function bytesOf(
   { found, shape }: Weight,
   form: PackedForm | undefined,
 ): Promise<Uint8Array> {
-  const own = ownForm(folder.tensors.get(found)!);
+  const own = storedForm(folder.tensors.get(found)!);
   if (form === "int4-min" || (form !== undefined && form === own)) return await readPackedTensor(folder, found);
   const values = await readModelTensor(folder, found);
   if (form === undefined) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

@@ -1,34 +1,32 @@
 /**
- * Floating-point operations by formula, from the sizes of a model alone: what the count from the graph is held against. Knows no
- * graph. Only matrix products count, a multiply-add as 2:
+ * Floating-point operations by formula, from the sizes of a model alone, for comparison with the count from the graph. Only matrix
+ * products are counted; a multiply-add counts as 2:
  *
  *     linears    2 N (sum of out in)
- *     attention  4 N T w a layer, w the numbers that all heads of a token have together: scores, and the mixing by them
+ *     attention  4 N T w per layer, w the width of all heads together: scores, and the weighted sum of values
  *     head       2 S h V
  *     adapters   2 N r (sum of in + out, over the adapted linears)
  *
- * N = B T tokens of B rows, S of them asked; h numbers of a hidden state, V tokens in the vocabulary, r the rank. Backward:
+ * N = B T tokens of B rows, S scored tokens, hidden size h, V tokens in the vocabulary, rank r. Backward:
  *
  *     linears    as forward: gradients of the inputs alone, the weights are frozen
  *     attention  twice forward
  *     head       as forward
- *     adapters   2 N r (in + out) for what passes through, 2 N r out for B, and 2 N r in for A where it is trained
+ *     adapters   2 N r (in + out) for gradients of the inputs, 2 N r out for B, and 2 N r in for A where it is trained
  *
- * What reads nothing adapted is computed once, however many adapters there are, and its inputs have no gradient: linears before
- * the first adapted one, and those that read the same as it. A sketching batch at a fresh adapter, whose B is zero, leaves out
- * what passes through it but for A x; it has a gradient of B for each row, and signs and adds each of its numbers: 2 B r (sum of
- * out).
+ * Linears before the first adapted one, and linears with its input, do not depend on adapters: they are computed once for any number
+ * of adapters, and their inputs have no gradient. A sketching batch with a fresh adapter, whose B is zero, computes only A x of the
+ * adapter; it has one gradient of B per row, and signs and adds each of its elements: 2 B r (sum of out).
  *
- * Left out: norms, activations, softmax, rotations and the optimiser, a few operations a number each, which is little where hidden
- * states are wide; and that beside an adapted attention a feed-forward with a norm of its own (NeoX) reads nothing adapted in the
- * first adapted layer. On SmolLM2-135M with an adapter on all linears, 8 rows of 64 tokens, the formula is
+ * Left out: norms, activations, softmax, rotations and the optimiser (a few operations per element, little where hidden states are
+ * wide); and the feed-forward of NeoX in the first adapted layer, which does not depend on adapters of the parallel attention. On SmolLM2-135M with an adapter on all linears, 8 rows of 64 tokens, the formula is
  * 0.2 % below the count for any number of adapters, 0.3 % for a training step and a sketching batch.
  */
 import type { Architecture } from "../models/architecture.js";
 import type { LoraLayout } from "../tuning/lora.js";
 import type { Batch, Work } from "./work.js";
 
-/** @param fresh the adapter's B is zero */
+/** Operations of one run of a work. @param fresh whether the adapter's B is zero */
 export function analyticFlops(
   { linears, attentionModules, hidden, vocabulary }: Architecture,
   layout: LoraLayout,
@@ -66,7 +64,7 @@ export function analyticFlops(
     case "forward":
       return once + work.members * (forward + adapter);
     case "train": {
-      // What comes out of B's backward is needed for what passes on, and for A.
+      // The gradient of B's input is needed for the gradients of earlier layers and of A.
       const passing = down(lateAdapted) + up(freezeA ? lateAdapted : layout.linears);
       return once + forward + adapter + backward + passing + gradientOfB + (freezeA ? 0 : down(layout.linears));
     }

@@ -1,6 +1,6 @@
 /**
- * The process of one measurement, which its first argument describes. It answers its parent by one message; the parent then ends
- * it, because a native library may hold it.
+ * The process of one measurement, which its first argument describes. It sends its parent one message; the parent then ends it, because
+ * a native library may prevent it from ending.
  */
 import { asKindredError } from "../../shared/base/errors.js";
 import { type Measured, measure } from "./measure.js";
@@ -8,7 +8,7 @@ import type { Setting, Work } from "./work.js";
 
 export type Answer = { readonly measured: Measured } | { readonly why: string };
 
-// Without its parent a measurement has no use and nobody to end it. The parent may have gone while this was loaded.
+// Without its parent, a measurement is useless and nothing would end it. The parent may have ended while this file was loaded.
 const end = (): boolean => process.kill(process.pid, "SIGKILL");
 process.on("disconnect", end);
 if (!process.connected) end();

@@ -1,6 +1,6 @@
 /**
- * One measurement: the work done some times over, its time, its operations counted from the graphs, and the peak memory of the
- * process, which should have done nothing else.
+ * One measurement: the work is repeated; measured are its time, its operations counted from the graphs, and the peak memory of the
+ * process, which must not do any other work.
  */
 import { peakRssBytes } from "../../shared/base/peak.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
@@ -18,7 +18,7 @@ import { analyticFlops } from "./analytic.js";
 import { drawnRows, type Setting, SKETCH_DIM, type Work } from "./work.js";
 
 export interface Measured {
-  /** What computed: "onnx-cpu". */
+  /** The runtime: "onnx-cpu". */
   readonly runtime: string;
   readonly flops: {
     /** By formula: client/profile/analytic.ts. */
@@ -28,17 +28,17 @@ export interface Measured {
   };
   /** The median of the timed runs. */
   readonly seconds: number;
-  /** Tokens of the batch over the seconds; each token once, however many adapters read it. */
+  /** Tokens of the batch per second; each token counts once for any number of adapters. */
   readonly tokensPerSecond: number;
-  /** Largest resident memory of the process: mapped weights and the program itself too, a GPU's own memory not. */
+  /** Largest resident memory of the process, with mapped weights and the program itself, without a GPU's memory. */
   readonly peakRssBytes: number;
 }
 
-/** Timed, behind one that warms up. */
+/** Timed runs, after one run for warming up. */
 const RUNS = 5;
 const SEED = 0;
 
-/** @throws {KindredError} what opening the model, the adapter or the runtime throws, and what the work throws */
+/** Measures a work. @throws {KindredError} what opening the model, the adapter or the runtime throws, and what the work throws */
 export async function measure(setting: Setting, work: Work): Promise<Measured> {
   const { batch } = setting;
   const base = await openBaseModel(setting.model, { quantization: setting.quantization });
@@ -66,7 +66,7 @@ export async function measure(setting: Setting, work: Work): Promise<Measured> {
   }
 }
 
-/** The adapter that the setting names, or a fresh one as a run would start from. */
+/** The adapter that the setting names, or a fresh adapter like a run's. */
 export async function openAdapter(
   architecture: Architecture,
   { adapter }: Setting,
@@ -76,7 +76,7 @@ export async function openAdapter(
   return { layout, values: initialAdapter(layout, SEED) };
 }
 
-/** Milliseconds of each run, the one that warms up first. */
+/** Milliseconds of each run; the first run is for warming up. */
 async function timesOf(
   compiledGraphs: CompiledGraphs,
   { layout, values }: Adapter,
@@ -104,7 +104,7 @@ async function timesOf(
       return times;
     }
     case "train": {
-      // The rate is of no account, but a loss that is not finite would end the training.
+      // The rate does not matter, but a loss that is not finite would end the training.
       const schedule = { learningRate: 1e-6, warmupSteps: 0, totalSteps: RUNS + 1, firstStep: 0, steps: RUNS + 1 };
       const plan = { ...schedule, weightDecay: 0, clipNorm: 1, seed: SEED };
       await trainAdapter(compiledGraphs, { layout, values }, () => rows, plan, { meter, onStep: lap });

@@ -1,6 +1,6 @@
 /**
- * `kindred profile`: what a model with its adapters costs on this machine. Each measurement has a process of its own, so that none
- * hides behind the memory of another, and one that does not fit ends itself alone.
+ * `kindred profile`: the cost of a model with adapters on this machine. Each measurement has a process of its own, so that peak memory
+ * is its own, and a measurement that does not fit into memory ends no other.
  */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -16,11 +16,11 @@ import { type Measured, openAdapter } from "./measure.js";
 import type { Setting, Work } from "./work.js";
 
 export interface ProfileJob extends Setting {
-  /** Numbers of adapters in one pass, a measurement each. */
+  /** Numbers of adapters in one pass; one measurement per number. */
   readonly members: readonly number[];
 }
 
-/** With why there are no numbers, where there are none. */
+/** A measurement, or the reason why there is none. */
 export type Measurement = Work & (Measured | { readonly why: string });
 
 export interface Profile extends Omit<ProfileJob, "members"> {
@@ -30,17 +30,18 @@ export interface Profile extends Omit<ProfileJob, "members"> {
   readonly measurements: readonly Measurement[];
 }
 
-/** Of what a process that fell over has written. */
-const MAX_WORDS = 2000;
+/** Characters that are kept of a process's stderr. */
+const MAX_STDERR = 2000;
 
 /**
+ * Measures all works of a job.
  * @throws {KindredError} what the model and the adapter throw, `invalid_option` for a batch that does not fit the model,
  *   `task_failed` where nothing could be measured
  */
 export async function profile({ members, ...job }: ProfileJob, context: JobContext): Promise<Profile> {
   const { progress, signal, log } = context;
   const setting: Setting = { ...job, model: await fetchModel(job.model, context) };
-  // Opened here first: a mistake is told once, and weights that have to be widened or rounded are so before anything is measured.
+  // Opened here first: a mistake is reported once, and weights are converted before any measurement.
   const { architecture, parameters } = await openBaseModel(setting.model, { quantization: setting.quantization });
   const { tokens } = setting.batch;
   if (tokens > architecture.context) {
@@ -55,7 +56,7 @@ export async function profile({ members, ...job }: ProfileJob, context: JobConte
   const stage = progress.stage("measure", works.length);
   const measurements: Measurement[] = [];
   for (const work of works) {
-    const answer = await apart(setting, work, signal);
+    const answer = await measureInProcess(setting, work, signal);
     throwIfAborted(signal);
     const measurement = { ...work, ...("measured" in answer ? answer.measured : answer) };
     measurements.push(measurement);
@@ -77,17 +78,17 @@ export async function profile({ members, ...job }: ProfileJob, context: JobConte
   };
 }
 
-/** One measurement in a process of its own. Never throws: whatever happens to the process is an answer. */
-function apart(setting: Setting, work: Work, signal: AbortSignal): Promise<Answer> {
+/** One measurement in a process of its own. Never throws: any end of the process is an answer. */
+function measureInProcess(setting: Setting, work: Work, signal: AbortSignal): Promise<Answer> {
   return new Promise((done) => {
     const child = fork(fileURLToPath(new URL("./child.js", import.meta.url)), [JSON.stringify({ setting, work })], {
       stdio: ["ignore", "ignore", "pipe", "ipc"],
       killSignal: "SIGKILL",
       signal,
     });
-    let words = "";
+    let stderr = "";
     child.stderr?.on("data", (chunk: Buffer) => {
-      words = (words + chunk.toString("utf8")).slice(-MAX_WORDS);
+      stderr = (stderr + chunk.toString("utf8")).slice(-MAX_STDERR);
     });
     let answer: Answer | undefined;
     child.on("message", (message) => {
@@ -95,15 +96,15 @@ function apart(setting: Setting, work: Work, signal: AbortSignal): Promise<Answe
       child.kill("SIGKILL");
     });
     child.on("error", (error) => {
-      // Of a process that a stop has killed, the end is waited for: nothing of it is left behind.
+      // A process that was killed by a stop is waited for (`close`), so that none is left.
       if (child.pid === undefined) done({ why: `its process did not start (${error.message})` });
     });
     child.on("close", (code, killed) => {
       const how =
         killed === "SIGKILL"
-          ? "its process was killed; was memory short?"
+          ? "its process was killed, perhaps for lack of memory"
           : `its process ended with ${killed ?? `code ${code}`}`;
-      const last = words.trim().split("\n").at(-1) ?? "";
+      const last = stderr.trim().split("\n").at(-1) ?? "";
       done(answer ?? { why: last === "" ? how : `${how}: ${last}` });
     });
   });
@@ -120,7 +121,7 @@ function nameOf(work: Work): string {
   }
 }
 
-/** The profile for people. @param color escape sequences may be written */
+/** The profile as text. @param color whether escape sequences may be written */
 export function profileText(profile: Profile, { color }: { readonly color: boolean }): string {
   const { machine, model, quantization, parameters, adapted, batch, measurements } = profile;
   const [bold, faint] = [color ? sgr("1") : same, color ? sgr("2") : same];
@@ -157,8 +158,8 @@ export function profileText(profile: Profile, { color }: { readonly color: boole
     ...cells.map((row) => row.join("  ").trimEnd()),
     ...(missing.length > 0 ? ["", ...missing] : []),
     "",
-    faint("formula: what analysis of the sizes gives, against the count from the graphs"),
-    faint("one by one: time of as many passes of one adapter, over that of the one pass"),
+    faint("formula: operations by analysis of the sizes, relative to the count from the graphs"),
+    faint("one by one: time of as many passes of one adapter, relative to the time of the one pass"),
   ].join("\n");
 }
 

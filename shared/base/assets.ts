@@ -1,4 +1,4 @@
-/** Where the package's own files are (proto, the embedded demo model), whether run from dist/ or from an installed package. */
+/** Paths of the package's own files (proto, the demo's model), both in dist/ and in an installed package. */
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

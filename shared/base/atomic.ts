@@ -1,6 +1,6 @@
 /**
- * Files that are either whole or absent: written under a temporary name, synced, then renamed. Knows nothing of what is in
- * them. A crash leaves at most a file named `.NAME.PID-RANDOM.tmp`.
+ * Atomic writes: a file is written under a temporary name, synced, then renamed, so it is complete or absent. A crash leaves at most a
+ * file named `.NAME.PID-RANDOM.tmp`.
  */
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
@@ -9,7 +9,7 @@ import { basename, dirname, join, resolve } from "node:path";
 /** A file that is being written under a temporary name. Exactly one of `commit` and `discard` ends it. */
 export interface TemporaryFile {
   readonly handle: FileHandle;
-  /** Syncs the bytes, closes the file and gives it its name, replacing what was there. Removes the file where that fails. */
+  /** Syncs the bytes, closes the file and renames it, replacing an existing file. Removes the file where that fails. */
   commit(path: string): Promise<void>;
   /** Closes and removes the file. */
   discard(): Promise<void>;
@@ -47,14 +47,14 @@ export async function createTemporary(folder: string, name: string): Promise<Tem
   };
 }
 
-/** Whether a file of this name is what a process that died left of a write. */
+/** Whether a file of this name is left over from a write of a process that died. */
 export function isTemporaryName(name: string): boolean {
   return /^\..+\.\d+-[0-9a-f]{8}\.tmp$/.test(name);
 }
 
 /**
- * Writes a file, making its folder where it is missing and replacing what was there.
- * @param content all of it, or a function that writes it, for what should not be in memory at once
+ * Writes a file, creates its folder where it is missing, and replaces an existing file.
+ * @param content the whole content, or a function that writes content that is too large for memory
  * @param temporaryFolder where the file grows. @default its own folder
  * @throws the file system's error or the function's, with the temporary file removed
  */
@@ -73,14 +73,14 @@ export async function writeAtomically(
   await file.commit(path);
 }
 
-/** Renames a file whose bytes are synced, making the new folder where it is missing. The rename is on the disk afterwards. */
+/** Renames a synced file, and creates the new folder where it is missing. The rename is on the disk afterwards. */
 export async function renameDurably(from: string, to: string): Promise<void> {
   await makeFolder(dirname(to));
   await rename(from, to);
   await syncFolder(dirname(to));
 }
 
-/** A new folder is durable once its parent is: each folder above one that was made is synced. */
+/** Creates a folder durably: each parent of a created folder is synced. */
 async function makeFolder(folder: string): Promise<void> {
   const made = await mkdir(folder, { recursive: true });
   if (made === undefined) return;
@@ -88,7 +88,7 @@ async function makeFolder(folder: string): Promise<void> {
   for (let path = resolve(folder); path.length > above.length; path = dirname(path)) await syncFolder(dirname(path));
 }
 
-/** Makes a rename durable. Windows cannot open a folder; there the rename is left to the file system. */
+/** Makes a rename durable. Windows cannot open a folder, so the rename depends on the file system there. */
 export async function syncFolder(folder: string): Promise<void> {
   if (process.platform === "win32") return;
   const handle = await open(folder, "r");

@@ -1,4 +1,4 @@
-/** Amounts of memory as people write them. */
+/** Sizes of memory as text. */
 import { KindredError } from "./errors.js";
 
 const UNITS: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30, MB: 1e6, GB: 1e9 };
@@ -16,7 +16,7 @@ export function parseBytes(text: string, what: string): number {
   return bytes;
 }
 
-/** In MiB, or in GiB from one on. */
+/** A size in MiB; from 1 GiB on, in GiB. */
 export function showBytes(bytes: number): string {
   return bytes < 2 ** 30 ? `${Math.ceil(bytes / 2 ** 20)} MiB` : `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 }

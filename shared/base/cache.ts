@@ -1,4 +1,4 @@
-/** Where what is fetched or derived once is kept: models, runtimes, hashes. */
+/** The folder of the cache: fetched models, runtimes, hashes. */
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 

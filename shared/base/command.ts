@@ -1,10 +1,10 @@
-/** What the command line hands to a long-running job besides its options. */
+/** The context of a long-running job, besides its options. */
 import type { Logger } from "./log.js";
 import type { Progress } from "./progress.js";
 
 export interface JobContext {
   readonly log: Logger;
   readonly progress: Progress;
-  /** Aborted by Ctrl-C: the job stops soon, leaves its state fit to resume, and throws `cancelled`. */
+  /** Aborted by Ctrl-C: the job then stops, keeps its state so that it can be resumed, and throws `cancelled`. */
   readonly signal: AbortSignal;
 }

@@ -1,6 +1,6 @@
 /**
  * CSV (RFC 4180, a header line, UTF-8): reads a file, plain or gzip, row by row as objects of strings, and writes tables for
- * spreadsheets and data frames. Knows columns, not what they mean.
+ * spreadsheets and data frames.
  */
 import { Readable } from "node:stream";
 import { type CsvError, type Info, parse } from "csv-parse";
@@ -17,14 +17,14 @@ export interface CsvRow {
 const MAX_COLUMNS = 10_001;
 
 export interface CsvRecord {
-  /** Line on which it begins, from 1. */
+  /** Line on which the record begins, from 1. */
   readonly line: number;
-  /** As many as in every other record of the file. */
+  /** All records of a file have the same number of cells. */
   readonly cells: readonly string[];
 }
 
 /**
- * The file's rows below its header, by column.
+ * The file's rows after its header, by column.
  * @throws {KindredError} as `readRecords`, and for a column named twice
  */
 export async function* readCsv(path: string): AsyncGenerator<CsvRow> {
@@ -37,11 +37,11 @@ export async function* readCsv(path: string): AsyncGenerator<CsvRow> {
 
 /**
  * The file's records, the header first.
- * @throws {KindredError} `not_found`, or `invalid_data` naming `file:LINE`: bytes that are no text, a quote that does not
- * close, a record with too many or too few fields
+ * @throws {KindredError} `not_found`, or `invalid_data` naming `file:LINE`: bytes that are not text, an open quote, a
+ * record with too many or too few fields
  */
 export async function* readRecords(path: string): AsyncGenerator<CsvRecord> {
-  // Lines are decoded and checked by the reader of lines, and joined again: csv-parse turns wrong bytes into U+FFFD.
+  // readLines decodes and checks lines, which are then joined again: csv-parse would replace wrong bytes by U+FFFD.
   const text = async function* () {
     for await (const line of readLines(path)) yield `${line.text}\n`;
   };
@@ -60,11 +60,11 @@ export async function* readRecords(path: string): AsyncGenerator<CsvRecord> {
   } catch (cause) {
     if (cause instanceof KindredError) throw cause;
     const { code, message, lines } = cause as CsvError & { lines?: number };
-    // An open quote runs to the file's end; what helps is where its record begins.
+    // An open quote runs to the end of the file; the useful location is the beginning of its record.
     const open = code === "CSV_QUOTE_NOT_CLOSED";
     const where = `${path}:${open ? last + 1 : (lines ?? last + 1)}`;
     const reason = open ? "a quote in this record is not closed" : message.replace(/\s+/g, " ");
-    throw new KindredError("invalid_data", `${where}: is no sound CSV: ${reason}`, { where }, cause);
+    throw new KindredError("invalid_data", `${where}: is not valid CSV: ${reason}`, { where }, cause);
   } finally {
     parser.destroy();
     source.destroy();
@@ -82,7 +82,7 @@ function checkHeader(names: readonly string[], where: string): string[] {
 
 export type CsvValue = string | number | null | undefined;
 
-/** What a spreadsheet would run as a formula. */
+/** The beginning of a text that a spreadsheet would run as a formula. */
 const FORMULA = /^[=+\-@\t\r]/;
 
 function cell(value: CsvValue): string {
@@ -93,14 +93,14 @@ function cell(value: CsvValue): string {
 }
 
 /**
- * A table as text, its first row the header. Numbers are written in full; what is not finite becomes an empty cell. Texts are
- * quoted where needed; one that a spreadsheet would run as a formula gets an apostrophe in front (see `plainText`).
+ * A table as text; the first row is the header. Numbers are written in full; a number that is not finite becomes an empty cell. Texts
+ * are quoted where needed. A text that a spreadsheet would run as a formula gets a leading apostrophe (see `plainText`).
  */
 export function csvText(rows: readonly (readonly CsvValue[])[]): string {
   return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
-/** A text as it was before `csvText` put an apostrophe in front. */
+/** A text without the apostrophe that `csvText` adds. */
 export function plainText(written: string): string {
   return written.startsWith("'") && FORMULA.test(written.slice(1)) ? written.slice(1) : written;
 }

@@ -1,26 +1,26 @@
 /**
- * The one error class. A closed list of codes says what happened; facts are fields, so that a log line, a gRPC status and
- * an exit code can all be derived from the same error. Messages name the file, the field and the value, and say what to do.
+ * The error class. A closed list of codes says what happened; facts are fields, from which log lines, gRPC statuses and exit codes are
+ * derived. Messages name the file, the field and the value, and say what to do.
  */
 
-/** What can go wrong. Add a code only where a caller would act differently on it. */
+/** The codes of errors. A new code is justified where callers handle it differently. */
 export const ERROR_CODES = [
   "invalid_option", // a command-line option or an argument of a public function
   "invalid_config", // a configuration file or field
   "invalid_data", // a dataset, a population or a row
   "invalid_model", // a model folder, its weights, its tokenizer
   "invalid_adapter", // an adapter's folder or its tensors
-  "invalid_message", // bytes from the network that do not hold what they claim
+  "invalid_message", // bytes from the network that contradict their declaration
   "shape_mismatch", // tensors that do not fit each other
   "checksum_mismatch",
   "protocol_mismatch", // the other side speaks another version
   "model_mismatch", // the other side has another base model
   "name_taken", // two clients, or two extensions of the library, under one name
-  "already_exists", // a finished run where one should be written
+  "already_exists", // a finished run in the place of a new one
   "not_found",
   "insecure", // refused: would send data off the loopback without TLS
   "unsupported",
-  "unavailable", // network or peer is away; worth retrying
+  "unavailable", // network or peer cannot be reached; worth retrying
   "too_large", // a bound was exceeded
   "cancelled", // stopped by the user
   "task_failed", // a client could not do a task
@@ -30,7 +30,7 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** Codes whose cause is the user's input: exit code 2 and one line, no stack trace. */
+/** Codes of mistakes in the user's input: exit code 2 and one line without a stack trace. */
 const USER_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "invalid_option",
   "invalid_config",
@@ -60,14 +60,14 @@ export class KindredError extends Error {
   }
 }
 
-/** Exit code of the command line for an error: 2 a user's mistake, 130 interrupted, 1 the rest. */
+/** Exit code of the command line for an error: 2 for a user's mistake, 130 for an interruption, otherwise 1. */
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof KindredError)) return 1;
   if (error.code === "cancelled") return 130;
   return USER_CODES.has(error.code) ? 2 : 1;
 }
 
-/** The error as a KindredError: others are wrapped as `internal` with their cause kept. */
+/** The error as a KindredError. Other errors become the cause of an `internal` one. */
 export function asKindredError(error: unknown): KindredError {
   if (error instanceof KindredError) return error;
   return new KindredError("internal", error instanceof Error ? error.message : String(error), {}, error);

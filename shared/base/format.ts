@@ -1,4 +1,4 @@
-/** Numbers as people read them, the same on the page and on the terminal. What is not a finite number becomes a dash. */
+/** Numbers as text for pages and the terminal. A value that is not a finite number becomes a dash. */
 
 const NOTHING = "–";
 const MINUS = "−";
@@ -9,7 +9,7 @@ function finite(value: Maybe): value is number {
   return typeof value === "number" && Number.isFinite(value);
 }
 
-/** With so many decimals, a true minus sign, and never a negative zero. */
+/** A fixed number of decimals, with a typographic minus sign and without a negative zero. */
 export function fixed(value: Maybe, digits: number): string {
   if (!finite(value)) return NOTHING;
   const text = Math.abs(value).toFixed(digits);
@@ -28,7 +28,7 @@ export function percent(share: Maybe, digits = 1): string {
   return finite(share) ? fixed(share * 100, digits) : NOTHING;
 }
 
-/** Nats: three decimals, fewer for large ones. */
+/** Nats with three decimals, fewer for large values. */
 export function loss(value: Maybe): string {
   return finite(value) ? fixed(value, Math.abs(value) >= 100 ? 1 : 3) : NOTHING;
 }
@@ -51,7 +51,7 @@ function scaled(value: Maybe, units: readonly string[]): string {
   return `${significant(value / 1000 ** scale, digits)} ${units[scale]}`;
 }
 
-/** Decimal units, as networks count. */
+/** Bytes in decimal units. */
 export function bytes(value: Maybe): string {
   return scaled(value, ["B", "kB", "MB", "GB", "TB", "PB"]);
 }
@@ -73,7 +73,7 @@ export function duration(seconds: Maybe): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
 }
 
-/** Up to four significant digits, none that say nothing: 0.003, 12.4, 1500. */
+/** Up to four significant digits without trailing zeros: 0.003, 12.4, 1500. */
 export function plain(value: Maybe): string {
   if (!finite(value)) return NOTHING;
   return Number.isInteger(value)
@@ -83,7 +83,7 @@ export function plain(value: Maybe): string {
         .replace(/\.($|e)/, "$1");
 }
 
-/** Labels of an axis, all with the decimals that the finest needs. @param ticks at even distances */
+/** Labels of an axis, all with the decimals of the finest tick. @param ticks evenly spaced */
 export function tickLabels(ticks: readonly number[]): string[] {
   const digits = Math.max(0, ...ticks.map((t) => (String(Number(t.toPrecision(10))).split(".")[1] ?? "").length));
   return ticks.map((t) => fixed(t, Math.min(6, digits)));

@@ -1,19 +1,19 @@
 /**
- * Who must share a group and who must not: what such wishes mean taken together, and where they contradict each other. Serves the
- * check of a configuration, which knows names alone, and the grouping. It knows nothing of how groups are found.
+ * Constraints on groups: clients that must share a group and clients that must not, and contradictions between them. Used by the check
+ * of a configuration, which knows names alone, and by the grouping. It knows nothing of how groups are found.
  */
 
 export interface GroupConstraints {
-  /** Fewest and most clients a group may have; absent: no bound. */
+  /** Smallest and largest group, in clients. Absent: no bound. */
   readonly minSize?: number | undefined;
   readonly maxSize?: number | undefined;
-  /** Each list's clients share a group. */
+  /** Lists of clients that share a group. */
   readonly together: readonly (readonly string[])[];
-  /** No two of a list's clients share a group. */
+  /** Lists of clients of which no two share a group. */
   readonly apart: readonly (readonly string[])[];
 }
 
-/** Clients that must share a group, through others too: each list of two or more, in the order in which they are named. */
+/** Lists of two or more clients that must share a group, merged where they overlap, in the order of names. */
 export function mergedLists(together: readonly (readonly string[])[]): string[][] {
   const of = new Map<string, string[]>();
   for (const names of together)
@@ -28,7 +28,7 @@ export function mergedLists(together: readonly (readonly string[])[]): string[][
   return [...new Set(of.values())].filter((block) => block.length > 1);
 }
 
-/** One sentence on what cannot be met whatever the clients' data, naming the wishes; nothing where there is none. */
+/** The contradiction between constraints, in one sentence that names them; undefined where there is no contradiction. */
 export function contradiction({ minSize, maxSize, together, apart }: GroupConstraints): string | undefined {
   if (minSize !== undefined && maxSize !== undefined && minSize > maxSize)
     return `minSize ${minSize} is above maxSize ${maxSize}`;

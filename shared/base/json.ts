@@ -1,8 +1,8 @@
-/** JSON objects from files of bounded size, and one spelling for equal values. Knows nothing of what fields mean. */
+/** JSON objects from files of bounded size, and canonical JSON. */
 import { readFile, stat } from "node:fs/promises";
 import { type ErrorCode, KindredError } from "./errors.js";
 
-/** The file system's reason, in words where it has a common one. */
+/** The reason of a file system error, in words for common codes. */
 export function reasonOf(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (code === "ENOENT") return "no such file";
@@ -10,14 +10,15 @@ export function reasonOf(error: unknown): string {
   return code ?? (error instanceof Error ? error.message : String(error));
 }
 
-/** A value from a file in a message: files may hold megabytes where a word should be. */
+/** A value from a file for a message, truncated: hostile files may hold megabytes in one field. */
 export function brief(value: unknown): string {
   const text = JSON.stringify(value) ?? "undefined";
   return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 
 /**
- * @param maxBytes far above any real file of its kind: a larger one is refused before it is read
+ * Reads a JSON object.
+ * @param maxBytes far above any real file of its kind; a larger file is refused before it is read
  * @throws {KindredError} `code` where the file is missing, too large, not JSON or not an object
  */
 export async function readJsonObject(
@@ -52,7 +53,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** JSON with sorted keys and no space: equal values, equal text. */
+/** JSON with sorted keys and without spaces: equal values give equal text. */
 export function canonicalJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
   if (!isObject(value)) return JSON.stringify(value);

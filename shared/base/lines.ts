@@ -1,7 +1,6 @@
 /**
- * Reads a text file line by line without holding it: plain or gzip, UTF-8 only. Knows lines and bytes, not what they
- * mean. Bytes are hostile: a line that does not end, bytes that are no UTF-8, NULs and a cut archive are errors that
- * name file and line.
+ * Reads a text file line by line without holding it in memory: plain or gzip, UTF-8 only. Bytes are hostile: a line that is too long,
+ * bytes that are not UTF-8, NULs and a truncated archive are errors that name file and line.
  */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -13,23 +12,23 @@ import { asKindredError, KindredError } from "./errors.js";
 export interface Line {
   /** From 1. */
   readonly number: number;
-  /** Without the line's end (LF or CRLF) and without a byte order mark. */
+  /** Without the line break (LF or CRLF) and without a byte order mark. */
   readonly text: string;
 }
 
-/** A row is a few pages of text; a line beyond this is another kind of file, or an attempt on our memory. */
+/** A row is a few pages of text. A longer line is another kind of file, or an attack on memory. */
 export const MAX_ROW_BYTES = 16 * 1024 * 1024;
 
-/** A population's line holds a whole client. V8's longest string is 512 MiB; JSON of this size still parses. */
+/** A line of a population holds a whole client. V8's longest string is 512 MiB; JSON of this size still parses. */
 export const MAX_CLIENT_BYTES = 256 * 1024 * 1024;
 
-/** Rows are held in memory as text: a file that unpacks beyond this would end in the heap's limit, less clearly. */
+/** Rows are held in memory as text: a larger file would fail at the heap's limit, with a less clear error. */
 const MAX_FILE_BYTES = 2 * 1024 * 1024 * 1024;
 
 const invalid = (where: string, message: string, cause?: unknown) =>
   new KindredError("invalid_data", `${where}: ${message}`, { where }, cause);
 
-/** The file's bytes, unpacked where its name ends in .gz. The caller destroys the stream. */
+/** The file's bytes, decompressed where its name ends in .gz. */
 async function* readBytes(path: string): AsyncGenerator<Buffer> {
   let isFile: boolean;
   try {
@@ -58,8 +57,8 @@ async function* readBytes(path: string): AsyncGenerator<Buffer> {
     }
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code;
-    if (code === "Z_BUF_ERROR") throw invalid(path, "the gzip archive is cut short; copy it again", cause);
-    if (code?.startsWith("Z_")) throw invalid(path, `is no sound gzip archive (${(cause as Error).message})`, cause);
+    if (code === "Z_BUF_ERROR") throw invalid(path, "the gzip archive is truncated; copy it again", cause);
+    if (code?.startsWith("Z_")) throw invalid(path, `is not a valid gzip archive (${(cause as Error).message})`, cause);
     if (code !== undefined && !(cause instanceof KindredError)) {
       throw invalid(path, `cannot be read (${(cause as Error).message})`, cause);
     }
@@ -70,7 +69,7 @@ async function* readBytes(path: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** Decodes one line; refuses what is not text. */
+/** Decodes one line, and refuses bytes that are not text. */
 function decode(bytes: Buffer, decoder: TextDecoder, path: string, number: number): string {
   if (number === 1 && bytes.length >= 2 && (bytes.readUInt16BE(0) === 0xfffe || bytes.readUInt16BE(0) === 0xfeff)) {
     throw invalid(`${path}:1`, "is UTF-16; save the file as UTF-8");
@@ -84,11 +83,11 @@ function decode(bytes: Buffer, decoder: TextDecoder, path: string, number: numbe
 }
 
 /**
- * The file's lines, each with its number. Blank lines are passed on.
+ * The file's lines with their numbers, blank lines included.
  * @throws {KindredError} `not_found`, or `invalid_data` naming `file:LINE`
  */
 export async function* readLines(path: string, maxLineBytes: number = MAX_ROW_BYTES): AsyncGenerator<Line> {
-  // The default decoder also takes off a byte order mark, which may stand at the head of the first line only.
+  // The default decoder also removes a byte order mark, which is valid at the beginning of the first line alone.
   const first = new TextDecoder("utf-8", { fatal: true });
   const rest = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   let number = 1;

@@ -1,22 +1,22 @@
 /**
- * One process at a time: a lock file whose holder keeps touching it, so that a killed holder's lock goes stale, also on a
- * disk that several machines share. It knows nothing of what is guarded; work must survive the rare case that two hold it
- * (both found it stale at the same moment).
+ * A lock between processes: a file whose holder touches it regularly, so that the lock of a killed holder becomes stale, also on a disk
+ * that several machines share. In rare cases two processes hold it (both found it stale at the same moment), and the guarded work must
+ * tolerate that.
  */
 import { mkdir, open, rm, stat, utimes } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const TOUCH_MS = 2_000;
-/** Five touches missed. */
+/** The time of five touches. */
 const STALE_MS = 10_000;
 const POLL_MS = 200;
 
-/** Runs `work` while holding the lock; waits for it before. @param signal stops the waiting, with an AbortError */
+/** Waits for the lock and runs `work` with it. @param signal ends the waiting with an AbortError */
 export async function withLock<T>(path: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   await mkdir(dirname(path), { recursive: true });
   while (!(await take(path))) await sleep(POLL_MS, undefined, { signal });
-  // A touch that fails (the file was taken for stale and removed) is found by the next holder, not here.
+  // A touch fails where another process found the file stale and removed it; that process then has the lock.
   const touching = setInterval(() => utimes(path, new Date(), new Date()).catch(() => undefined), TOUCH_MS);
   try {
     return await work();

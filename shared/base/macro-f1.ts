@@ -1,47 +1,47 @@
 /**
- * Macro-F1: the mean of the classes' F1 = 2 tp / (2 tp + fp + fn) over all classes that are the right answer or the guess of
- * some row, as scikit-learn's `f1_score(average="macro")` has it. It knows nothing of where guesses come from.
+ * Macro-F1: the mean of F1 = 2 tp / (2 tp + fp + fn) over all classes that are the right answer or the guess of some row, as in
+ * scikit-learn's `f1_score(average="macro")`.
  */
 
-/** Right answers and guesses of rows, the classes renumbered from 0 so that counting them again and again is cheap. */
+/** Right answers and guesses of rows. Classes are renumbered from 0, so that repeated counting is cheap. */
 export class Guesses {
   private readonly labels: Int32Array;
   private readonly guesses: Int32Array;
   private readonly classes: number;
 
-  /** @param guesses as many as labels; below 0: a guess of which no more is known than that it is wrong, and which no class bears */
+  /** @param guesses one per label; a negative number is a wrong guess of no known class */
   constructor(labels: ArrayLike<number>, guesses: ArrayLike<number>) {
-    const places = new Map<number, number>();
-    const placeOf = (label: number): number => {
+    const indices = new Map<number, number>();
+    const indexOf = (label: number): number => {
       if (label < 0) return -1;
-      const place = places.get(label) ?? places.size;
-      places.set(label, place);
-      return place;
+      const index = indices.get(label) ?? indices.size;
+      indices.set(label, index);
+      return index;
     };
-    this.labels = Int32Array.from(labels, placeOf);
-    this.guesses = Int32Array.from(guesses, placeOf);
-    this.classes = places.size;
+    this.labels = Int32Array.from(labels, indexOf);
+    this.guesses = Int32Array.from(guesses, indexOf);
+    this.classes = indices.size;
   }
 
-  /** @param rows indices of rows, each as often as it counts. @default all once. @returns 0 .. 1 */
+  /** @param rows indices of rows, repeated for rows that count several times. @default all once. @returns 0 .. 1 */
   macroF1(rows: ArrayLike<number> = this.labels.map((_, r) => r)): number {
     const right = new Int32Array(this.classes);
     // 2 tp + fp + fn
-    const told = new Int32Array(this.classes);
+    const counted = new Int32Array(this.classes);
     for (let r = 0; r < rows.length; r++) {
       const label = this.labels[rows[r]!]!;
       const guess = this.guesses[rows[r]!]!;
       if (guess === label) right[label]!++;
-      told[label]!++;
-      if (guess >= 0) told[guess]!++;
+      counted[label]!++;
+      if (guess >= 0) counted[guess]!++;
     }
     let sum = 0;
-    let there = 0;
+    let present = 0;
     for (let c = 0; c < this.classes; c++) {
-      if (told[c] === 0) continue;
-      there++;
-      sum += (2 * right[c]!) / told[c]!;
+      if (counted[c] === 0) continue;
+      present++;
+      sum += (2 * right[c]!) / counted[c]!;
     }
-    return sum / there;
+    return sum / present;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Says on stderr how far a job is: bars on a terminal, plain lines now and then in a log, nothing when quiet. Knows
- * stages and counts, not what they mean. Libraries take a `Progress` and never write themselves.
+ * Shows the progress of a job on stderr: bars on a terminal, otherwise a line at intervals, nothing when quiet. It knows stages and
+ * counts alone. Libraries take a `Progress` and never write themselves.
  */
 import type { Writable } from "node:stream";
 import cliProgress from "cli-progress";
@@ -11,17 +11,17 @@ export type StageInfo = Readonly<Record<string, string | number>>;
 export interface Stage {
   /** @param n units done since the last tick. @default 1 */
   tick(n?: number, info?: StageInfo): void;
-  /** The stage has ended, however many units are done. Further calls do nothing. */
+  /** Ends the stage, whatever the number of units done. Further calls do nothing. */
   done(info?: StageInfo): void;
 }
 
 export interface Progress {
   /**
    * Opens a stage; several may be open at a time.
-   * @param total units of the whole stage; 0 where nobody knows
+   * @param total units of the whole stage; 0 where the number is unknown
    */
   stage(name: string, total: number): Stage;
-  /** Ends all stages and gives the terminal back. */
+  /** Ends all stages and restores the terminal. */
   close(): void;
 }
 
@@ -35,9 +35,9 @@ export interface ProgressOptions {
   stream?: Writable & { readonly isTTY?: boolean };
   /** @default false */
   quiet?: boolean;
-  /** Draw bars. @default whether the stream is a terminal that can move its cursor */
+  /** Whether to draw bars. @default whether the stream is a terminal that can move its cursor */
   terminal?: boolean;
-  /** Least time between two lines of a stage in a log. @default 10_000 */
+  /** Shortest time between two lines of a stage. @default 10_000 */
   intervalMs?: number;
   /** Milliseconds. @default Date.now */
   clock?: () => number;
@@ -58,7 +58,7 @@ function countText(done: number, total: number): string {
   return total > 0 ? `${done}/${total}` : `${done}`;
 }
 
-/** What both ways of showing have in common: counts, the last facts, the time taken. */
+/** The common part of both displays: counts, the last facts, the duration. */
 abstract class CountedStage implements Stage {
   protected count = 0;
   protected info: StageInfo | undefined;
@@ -135,7 +135,7 @@ class BarStage extends CountedStage {
     this.bar.update(Math.min(this.count, Math.max(this.total, 1)), { facts: infoText(this.info) });
   }
 
-  /** An ended bar becomes a line above the others: a run has more stages than a terminal has rows. */
+  /** A finished bar becomes a line above the others, because a run has more stages than a terminal has rows. */
   protected override finish(summary: string): void {
     this.bars.remove(this.bar);
     this.bars.log(`${summary}\n`);

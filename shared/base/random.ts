@@ -1,6 +1,6 @@
 /**
- * Seeded randomness for experiments: reproducible, not secret. Streams are derived from a seed and a path of labels, so
- * that the numbers a client or a round draws do not depend on the order in which others draw theirs.
+ * Seeded random numbers for experiments: reproducible, not secret. A stream is derived from a seed and labels, so the numbers of a
+ * client or a round do not depend on the order of other draws.
  *
  * Generator: xoshiro128** (Blackman and Vigna 2018), seeded by SHA-256 of the seed and the labels.
  */
@@ -13,7 +13,7 @@ export class SeededRng {
   private s3: number;
   private spare: number | undefined;
 
-  /** @param seed any integer. @param labels names the stream: same seed and labels, same numbers. */
+  /** @param seed any integer. @param labels name the stream: equal seeds and labels give equal numbers. */
   constructor(seed: number | bigint, ...labels: readonly (string | number)[]) {
     const digest = createHash("sha256")
       .update(JSON.stringify([String(seed), ...labels]))
@@ -76,6 +76,7 @@ export class SeededRng {
     return this.uint32() & 0x80000000 ? 1 : -1;
   }
 
+  /** A random item. */
   pick<T>(items: readonly T[]): T {
     return items[this.int(items.length)] as T;
   }

@@ -1,4 +1,4 @@
-/** At most so many things at a time; the others wait in the order in which they came. */
+/** Runs at most a number of works at once. Others wait in the order of their calls. */
 export class Semaphore {
   private free: number;
   private readonly waiting: (() => void)[] = [];
@@ -7,6 +7,7 @@ export class Semaphore {
     this.free = permits;
   }
 
+  /** Runs `work` after a permit is free. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.free > 0) this.free--;
     else await new Promise<void>((resolve) => this.waiting.push(resolve));

@@ -1,4 +1,4 @@
-/** A tensor as a plain value: what adapters, sketches and messages are made of. */
+/** Tensors as plain values, of which adapters, sketches and messages consist. */
 
 /** Row-major float32. */
 export interface FloatTensor {
@@ -9,6 +9,7 @@ export interface FloatTensor {
 /** Insertion-ordered named tensors: an adapter, a sketch, an update. */
 export type NamedTensors = ReadonlyMap<string, FloatTensor>;
 
+/** Number of elements. */
 export function sizeOf(shape: readonly number[]): number {
   return shape.reduce((product, dim) => product * dim, 1);
 }

@@ -9,7 +9,7 @@ export function sgr(codes: string): Paint {
   return (text) => (text === "" ? "" : `\u001b[${codes}m${text}${RESET}`);
 }
 
-/** Text on one line. It may quote files, options and clients, whose control characters must not steer the terminal. */
+/** Text on one line without control characters: it may quote files, options and clients, and must not control the terminal. */
 export const oneLine = (text: string): string =>
   text
     .replace(/\s*[\r\n]\s*/g, " ")
@@ -18,7 +18,7 @@ export const oneLine = (text: string): string =>
 
 const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g");
 
-/** Columns a text takes, escape sequences aside: two for East Asian wide characters and emoji, none for marks. */
+/** Width of a text in columns, without escape sequences: two for East Asian wide characters and emoji, none for marks. */
 export function columnsOf(text: string): number {
   let columns = 0;
   for (const character of text.replace(ESCAPES, "")) {
@@ -35,24 +35,24 @@ export function columnsOf(text: string): number {
 
 const room = (text: string, columns: number): string => " ".repeat(Math.max(0, columns - columnsOf(text)));
 
-/** Filled up on the right. */
+/** Padded on the right. */
 export const left = (text: string, columns: number): string => text + room(text, columns);
 
-/** Filled up on the left. */
+/** Padded on the left. */
 export const right = (text: string, columns: number): string => room(text, columns) + text;
 
-/** Cells as wide as their columns: the first to the left, the others, which are numbers, to the right. */
+/** Cells padded to the widths of their columns: the first column is aligned left, the others, with numbers, right. */
 export function aligned(rows: readonly (readonly string[])[]): string[][] {
   const widths = (rows[0] ?? []).map((_, c) => Math.max(...rows.map((row) => columnsOf(row[c] ?? ""))));
   return rows.map((row) => row.map((text, c) => (c === 0 ? left : right)(text, widths[c] ?? 0)));
 }
 
-/** A name that can only be read: no controls, no bidirectional overrides, nothing invisible. */
+/** A name without control characters, bidirectional overrides and invisible characters. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cs}\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu, "\ufffd");
 }
 
-/** Cut, with an ellipsis, or filled up on the right. */
+/** Truncated with an ellipsis, or padded on the right. */
 export function fit(text: string, columns: number): string {
   if (columnsOf(text) <= columns) return left(text, columns);
   let cut = "";

@@ -1,7 +1,7 @@
 /**
- * A model's folder in Hugging Face's form: config.json, and model.safetensors or shards named by
- * model.safetensors.index.json; or one GGUF file, in the same words. Says where each tensor is and what the base model's hash
- * is. It does not know architectures: what the fields and tensors mean is for the family's own file.
+ * Opens a model's folder in Hugging Face's format (config.json, and model.safetensors or shards named by
+ * model.safetensors.index.json), or one GGUF file with equivalent names. Gives the location of each tensor and the base model's hash.
+ * It knows no architecture: client/models interprets fields and tensors.
  */
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises";
@@ -20,39 +20,39 @@ import type { Quantization } from "../quantization/layout.js";
 import { type GgufFile, type GgufType, readGgufBytes, readGgufHeader, readGgufTensor } from "./gguf.js";
 import { deinterleaved, type GgufModel, ggufModel, ROPE_FACTORS } from "./gguf-names.js";
 
-/** Real ones are under 100 KB. */
+/** Real files are under 100 KB. */
 const MAX_CONFIG_BYTES = 4_000_000;
-/** About 100 bytes a tensor: room for 200,000. */
+/** Enough for 200,000 tensors at about 100 bytes per tensor. */
 const MAX_INDEX_BYTES = 25_000_000;
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 
-/** Bytes hashed between two turns of the event loop: a few milliseconds. */
+/** Bytes that are hashed before the event loop runs again: a few milliseconds. */
 const HASH_CHUNK_BYTES = 4 * 1024 * 1024;
 
-/** A tensor and where its bytes are. */
+/** A tensor and the location of its bytes. */
 export interface ModelTensor {
   /** Absolute path of the file that holds it. */
   readonly file: string;
   readonly dtype: SafetensorsDtype | GgufType;
   readonly shape: readonly number[];
-  /** From the start of the file, bytes. */
+  /** Bytes from the start of the file. */
   readonly offset: number;
   readonly byteLength: number;
 }
 
-/** A GGUF file, and what its parts are called in Hugging Face's words. */
+/** A GGUF file with Hugging Face's names of its parts. */
 export interface OpenedGguf extends GgufModel {
   readonly file: GgufFile;
 }
 
 export interface ModelFolder {
-  /** Absolute: the folder, or the GGUF file. */
+  /** Absolute path of the folder or the GGUF file. */
   readonly path: string;
   /** The file that holds the configuration, for messages. */
   readonly configPath: string;
-  /** config.json as it is, or what a GGUF's metadata makes of it. */
+  /** The object of config.json, or the equivalent from a GGUF's metadata. */
   readonly config: Readonly<Record<string, unknown>>;
   /** By Hugging Face's names. */
   readonly tensors: ReadonlyMap<string, ModelTensor>;
@@ -66,7 +66,7 @@ function invalid(message: string, facts: Record<string, string | number> = {}, c
   return new KindredError("invalid_model", message, facts, cause);
 }
 
-/** What to say of a folder without safetensors. */
+/** The error for a folder without safetensors. */
 function missingWeights(path: string, names: readonly string[]): KindredError {
   const pickle = names.find((name) => /^(pytorch_model|consolidated).*\.(bin|pth?)$/.test(name));
   if (pickle !== undefined)
@@ -80,7 +80,7 @@ function missingWeights(path: string, names: readonly string[]): KindredError {
   return invalid(`${path}: no weights; looked for ${SINGLE} and ${INDEX}`, { folder: path });
 }
 
-/** Names in a folder; an error that says what the path is where it is none. */
+/** Names in a folder. @throws {KindredError} that says what the path is, where it is no folder */
 async function listFolder(path: string): Promise<string[]> {
   try {
     return await readdir(path);
@@ -97,15 +97,15 @@ async function listFolder(path: string): Promise<string[]> {
 }
 
 /**
- * Tensor name -> name of the shard beside the index, which is a plain file name.
- * @throws {KindredError} `invalid_model` naming the tensor whose shard is none
+ * Tensor name -> name of its shard, a file in the index's folder.
+ * @throws {KindredError} `invalid_model` naming the tensor whose shard is not a plain file name
  */
 export async function readShardIndex(path: string): Promise<Map<string, string>> {
   const { weight_map: map } = await readJsonObject(path, { maxBytes: MAX_INDEX_BYTES, code: "invalid_model" });
   if (!isObject(map)) throw invalid(`${path}: weight_map is not an object`, { file: path });
   const shards = new Map<string, string>();
   for (const [name, shard] of Object.entries(map)) {
-    // A path here would let a downloaded index read any file of this machine.
+    // A path would permit a hostile index to read any file of this machine.
     if (typeof shard !== "string" || !/^[\w][\w.-]*\.safetensors$/.test(shard))
       throw invalid(
         `${path}: tensor ${brief(name)} is said to be in ${brief(shard)}, ` +
@@ -118,7 +118,7 @@ export async function readShardIndex(path: string): Promise<Map<string, string>>
   return shards;
 }
 
-/** A GGUF file as a model. */
+/** Opens a GGUF file as a model. */
 async function openGguf(path: string): Promise<ModelFolder> {
   const file = await readGgufHeader(path);
   const factors = file.tensors.has(ROPE_FACTORS) ? await readGgufTensor(file, ROPE_FACTORS) : undefined;
@@ -137,10 +137,10 @@ async function openGguf(path: string): Promise<ModelFolder> {
 }
 
 /**
- * Reads a model's configuration and where its tensors are; no tensor is read.
- * @param folder a folder in Hugging Face's form, a GGUF file, or a folder that holds one GGUF file and no config.json
+ * Reads a model's configuration and the locations of its tensors. Reads no tensor.
+ * @param folder a folder in Hugging Face's format, a GGUF file, or a folder that holds one GGUF file and no config.json
  * @throws {KindredError} `not_found`, `invalid_model` or `unsupported` (pickles, quantised safetensors), naming the
- *   file and what is wrong with it
+ *   file and the problem
  */
 export async function openModelFolder(folder: string): Promise<ModelFolder> {
   const path = resolve(folder);
@@ -213,7 +213,7 @@ async function isFile(path: string): Promise<boolean> {
 
 /**
  * One tensor's values as float32, row-major.
- * @throws {KindredError} `invalid_model` where it is missing, truncated or of a dtype that is not read
+ * @throws {KindredError} `invalid_model` where it is missing, truncated or of an unsupported dtype
  */
 export async function readModelTensor(folder: ModelFolder, name: string): Promise<Float32Array> {
   const tensor = folder.tensors.get(name);
@@ -225,12 +225,12 @@ export async function readModelTensor(folder: ModelFolder, name: string): Promis
   return weight.interleaved === undefined ? values : deinterleaved(values, tensor.shape[0]!, weight.interleaved);
 }
 
-/** How a GGUF's four-bit tensor is held without spreading it; undefined for a tensor of another type. */
-export function ownForm({ dtype }: ModelTensor): "int4" | "int4-min" | undefined {
+/** The packed format of a GGUF's four-bit tensor; undefined for a tensor of another type. */
+export function storedForm({ dtype }: ModelTensor): "int4" | "int4-min" | undefined {
   return dtype === "Q4_0" ? "int4" : dtype === "Q4_1" ? "int4-min" : undefined;
 }
 
-/** The blocks of a tensor that has an `ownForm`, packed. @throws {KindredError} as `readModelTensor` */
+/** The packed blocks of a tensor that has a `storedForm`. @throws {KindredError} as `readModelTensor` */
 export async function readPackedTensor({ gguf, tensors }: ModelFolder, name: string): Promise<Uint8Array<ArrayBuffer>> {
   const { dtype, shape } = tensors.get(name)!;
   const { name: own, interleaved } = gguf!.weights.get(name)!;
@@ -240,8 +240,8 @@ export async function readPackedTensor({ gguf, tensors }: ModelFolder, name: str
 }
 
 /**
- * Fields of config.json without influence on logits at inference: provenance, storage, the library's switches, and what
- * applies only to pretraining. All others count, known or not: a field that nobody here knows may change results.
+ * Fields of config.json without influence on logits at inference: provenance, storage, switches of the library, and settings of
+ * pretraining. All other fields are part of the hash, unknown ones too: they may change results.
  */
 const WITHOUT_INFLUENCE: ReadonlySet<string> = new Set([
   "_attn_implementation",
@@ -272,8 +272,8 @@ const WITHOUT_INFLUENCE: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The fields that change results, spelled one way: null is absent, and transformers 5's rope_parameters become the
- * rope_theta, partial_rotary_factor and rope_scaling of earlier versions, as GPT-NeoX's own names do.
+ * The fields that change results, in one spelling: null becomes absent, and transformers 5's rope_parameters and GPT-NeoX's names become
+ * the rope_theta, partial_rotary_factor and rope_scaling of earlier versions.
  */
 function influentialConfig(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const fields: Record<string, unknown> = { ...config };
@@ -296,13 +296,13 @@ function influentialConfig(config: Readonly<Record<string, unknown>>): Record<st
   }
   return Object.fromEntries(
     Object.entries(fields).filter(
-      // A Mistral without the field has a window, one with null has none.
+      // A Mistral without the field has a window; null means no window.
       ([key, value]) => (value != null || key === "sliding_window") && !WITHOUT_INFLUENCE.has(key),
     ),
   );
 }
 
-/** The files that hold tensors. */
+/** The files with tensors. */
 function filesOf({ tensors }: ModelFolder): ReadonlySet<string> {
   return new Set([...tensors.values()].map(({ file }) => file));
 }
@@ -322,19 +322,19 @@ async function hashRange(hash: Hash, handle: FileHandle, tensor: ModelTensor, bu
 
 export interface ModelHashOptions {
   /**
-   * A JSON file that remembers hashes by the weights' paths, sizes and times, so that a large model is read once. Made
-   * where it is missing; a damaged one is replaced.
+   * A JSON file with hashes by the weights' paths, sizes and times, so that a large model is read once. It is created
+   * where it is missing, and replaced where it is damaged.
    */
   readonly cache?: string;
-  /** What the linears are quantised to: clients of one run must have the same. @default "none" */
+  /** Format that the linears are quantised to: all clients of a run must have the same. @default "none" */
   readonly quantization?: Quantization | "none";
 }
 
 /**
  * Hash of a base model: SHA-256 (hex) over the sorted list of [name, dtype, shape, SHA-256 of its bytes] of all tensors,
- * and over the configuration's fields that change results. Neither sharding nor the order in a file counts.
+ * and over the configuration's fields that change results. It does not depend on shards or the order in files.
  *
- * Reads all weights once, in chunks that leave the event loop free.
+ * Reads all weights once, in chunks, so that the event loop stays free.
  */
 export async function modelHash(folder: ModelFolder, options: ModelHashOptions = {}): Promise<string> {
   const { quantization = "none" } = options;
@@ -365,14 +365,14 @@ async function weightsHash(folder: ModelFolder, options: ModelHashOptions): Prom
   }
   const digest = whole.digest("hex");
   if (options.cache !== undefined && key !== undefined) {
-    // The last thousand: a cache that only grows would be read in full at every start.
+    // The last thousand entries: each start reads the whole cache, so it must not grow without bound.
     const kept = [...Object.entries(known).slice(-999), [key, digest]];
     await writeAtomically(options.cache, `${JSON.stringify(Object.fromEntries(kept), undefined, 1)}\n`);
   }
   return digest;
 }
 
-/** Names the weights by what changes when they do. Inode and time in nanoseconds also tell a replaced file apart. */
+/** A key that changes with the weights. Inode and time in nanoseconds detect a replaced file. */
 async function cacheKey(folder: ModelFolder, config: string): Promise<string> {
   const hash = createHash("sha256").update(config);
   for (const file of [...filesOf(folder)].sort()) {
@@ -382,7 +382,7 @@ async function cacheKey(folder: ModelFolder, config: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Only a cache: whatever is wrong with it, the hash is computed anew and the file replaced. */
+/** Reads the cache; empty where it is damaged in any way: hashes are then computed anew and the file is replaced. */
 async function readCache(path: string): Promise<Record<string, string>> {
   try {
     const value: unknown = JSON.parse(await readFile(path, "utf8"));

@@ -1,17 +1,17 @@
 /**
- * A GGUF's metadata and tensor names in Hugging Face's words: the fields of config.json, the names of the weights, and which
- * rows lie in another order. It reads no tensor and knows no graph.
+ * Converts a GGUF's metadata and tensor names to Hugging Face's: the fields of config.json, the names of weights, and the weights whose
+ * rows have another order. It reads no tensor and knows no graph.
  *
- * GGUF's converter reorders the rows of a Llama's query and key projections for rotary embeddings of neighbouring pairs
- * (convert_hf_to_gguf.py, `permute`); `interleaved` says in how many heads, so that a reader can undo it.
+ * GGUF's converter reorders the rows of a Llama's query and key projections for rotary embeddings of adjacent pairs
+ * (convert_hf_to_gguf.py, `permute`). `interleaved` is the number of heads, with which a reader reverses this.
  */
 import { KindredError } from "../base/errors.js";
 import type { GgufFile, GgufValue } from "./gguf.js";
 
 export interface GgufWeight {
-  /** Its name in the file. */
+  /** The weight's name in the file. */
   readonly name: string;
-  /** Heads whose rows are interleaved; absent where rows are in Hugging Face's order. */
+  /** Number of heads whose rows are interleaved; absent where rows have Hugging Face's order. */
   readonly interleaved?: number;
 }
 
@@ -22,13 +22,13 @@ export interface GgufModel {
   readonly weights: ReadonlyMap<string, GgufWeight>;
 }
 
-const OUTSIDE: Readonly<Record<string, string>> = {
+const MODEL_TENSORS: Readonly<Record<string, string>> = {
   token_embd: "model.embed_tokens",
   output_norm: "model.norm",
   output: "lm_head",
 };
 
-const INSIDE: Readonly<Record<string, string>> = {
+const LAYER_TENSORS: Readonly<Record<string, string>> = {
   attn_norm: "input_layernorm",
   attn_q: "self_attn.q_proj",
   attn_k: "self_attn.k_proj",
@@ -40,21 +40,22 @@ const INSIDE: Readonly<Record<string, string>> = {
   ffn_down: "mlp.down_proj",
 };
 
-/** Factors by which rotary frequencies are divided, as Llama 3's scaling gives them. */
+/** Divisors of the rotary frequencies, from Llama 3's scaling. */
 export const ROPE_FACTORS = "rope_freqs.weight";
 
-/** Hugging Face's name of a tensor; undefined where a Llama has none of that name. */
+/** Hugging Face's name of a tensor; undefined for a tensor that a Llama does not have. */
 function nameOf(tensor: string): string | undefined {
   const [, layer, part, kind] = /^(?:blk\.(\d{1,6})\.)?(\w+)\.(weight|bias)$/.exec(tensor) ?? [];
-  const names = layer === undefined ? OUTSIDE : INSIDE;
+  const names = layer === undefined ? MODEL_TENSORS : LAYER_TENSORS;
   if (part === undefined || !Object.hasOwn(names, part)) return undefined;
   return `${layer === undefined ? "" : `model.layers.${layer}.`}${names[part]}.${kind}`;
 }
 
 /**
+ * The configuration and the weights of a GGUF file.
  * @param ropeFactors values of `ROPE_FACTORS`, where the file has them
- * @throws {KindredError} `unsupported` for an architecture, or a tensor, that is no Llama's; `invalid_model` for a field that
- *   is missing or of another type
+ * @throws {KindredError} `unsupported` for an architecture or a tensor other than a Llama's; `invalid_model` for a field that
+ *   is missing or has another type
  */
 export function ggufModel(file: GgufFile, ropeFactors: Float32Array | undefined): GgufModel {
   const { path, metadata, tensors } = file;
@@ -82,17 +83,21 @@ export function ggufModel(file: GgufFile, ropeFactors: Float32Array | undefined)
   const kvHeads = optional("llama.attention.head_count_kv") ?? heads;
   const hidden = number("llama.embedding_length");
   const headDim = optional("llama.attention.key_length") ?? hidden / heads;
-  const turned = optional("llama.rope.dimension_count") ?? headDim;
-  if (turned !== headDim) unsupported(`llama.rope.dimension_count ${turned} is not the width of a head (${headDim})`);
+  const rotaryDims = optional("llama.rope.dimension_count") ?? headDim;
+  if (rotaryDims !== headDim)
+    unsupported(`llama.rope.dimension_count ${rotaryDims} is not the width of a head (${headDim})`);
   const scaling = metadata.get("llama.rope.scaling.type") ?? "none";
 
   const weights = new Map<string, GgufWeight>();
   for (const name of tensors.keys()) {
     if (name === ROPE_FACTORS) continue;
     const known =
-      nameOf(name) ?? unsupported(`has the tensor ${JSON.stringify(name.slice(0, 200))}, which is no Llama's`);
-    const turns = /\.(q|k)_proj\./.exec(known)?.[1];
-    weights.set(known, turns === undefined ? { name } : { name, interleaved: turns === "q" ? heads : kvHeads });
+      nameOf(name) ?? unsupported(`has the tensor ${JSON.stringify(name.slice(0, 200))}, which a Llama does not have`);
+    const projection = /\.(q|k)_proj\./.exec(known)?.[1];
+    weights.set(
+      known,
+      projection === undefined ? { name } : { name, interleaved: projection === "q" ? heads : kvHeads },
+    );
   }
   const config = {
     model_type: "llama",
@@ -102,7 +107,7 @@ export function ggufModel(file: GgufFile, ropeFactors: Float32Array | undefined)
     num_attention_heads: heads,
     num_key_value_heads: kvHeads,
     head_dim: headDim,
-    // The embedding says it where the metadata does not.
+    // From the embedding, where the metadata has no such field.
     vocab_size: optional("llama.vocab_size") ?? tensors.get("token_embd.weight")?.shape[0],
     max_position_embeddings: number("llama.context_length"),
     rms_norm_eps: number("llama.attention.layer_norm_rms_epsilon"),
@@ -120,8 +125,8 @@ export function ggufModel(file: GgufFile, ropeFactors: Float32Array | undefined)
 }
 
 /**
- * The rows of a matrix in Hugging Face's order: row 2i + h of each head becomes row h * (rows a head / 2) + i.
- * @param rows as many as the heads divide by two; each `rows.length / count` elements
+ * The rows of a matrix in Hugging Face's order: row 2i + h of each head becomes row h * (rows per head / 2) + i.
+ * @param count number of rows, a multiple of 2 * heads; each has `values.length / count` elements
  */
 export function deinterleaved<T extends Float32Array | Uint8Array>(values: T, count: number, heads: number): T {
   const width = values.length / count;

@@ -1,29 +1,18 @@
 /**
- * The GGUF format, versions 2 and 3 (the ggml project's docs/gguf.md): a header of typed metadata and of tensor infos, then
- * the tensors' bytes. Reads files. It knows no architecture: keys and names are just that.
+ * Reads files of the GGUF format, versions 2 and 3 (the ggml project's docs/gguf.md): a header of typed metadata and of tensor infos,
+ * then the tensors' bytes. It knows no architecture.
  *
- * Files are hostile until parsed. The header is read in pieces that double, and every count and length is checked against the
- * bytes that are left before anything of its size is allocated.
+ * Files are hostile until parsed. The header is read in pieces of doubling size, and every count and length is checked against the
+ * remaining bytes before memory is allocated.
  */
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { floatsFromBF16, floatsFromF16 } from "../adapters/half-precision.js";
 import { type ErrorCode, type Facts, KindredError } from "../base/errors.js";
 import { reasonOf } from "../base/json.js";
-import { sizeOf } from "../base/tensors.js";
+import { byteLengthOf, dequantize, type GgufType, TYPES } from "./gguf-blocks.js";
 
-/** Blocks of a type: how many values one holds, and in how many bytes. */
-const TYPES = {
-  F32: { values: 1, bytes: 4 },
-  F16: { values: 1, bytes: 2 },
-  BF16: { values: 1, bytes: 2 },
-  Q4_0: { values: 32, bytes: 18 },
-  Q4_1: { values: 32, bytes: 20 },
-  Q8_0: { values: 32, bytes: 34 },
-} as const;
+export type { GgufType } from "./gguf-blocks.js";
 
-export type GgufType = keyof typeof TYPES;
-
-/** ggml's numbers of types; those not in TYPES are there to be named when refused. */
+/** ggml's numbers of types. Types that are not in TYPES are refused by name. */
 const TYPE_NUMBERS: Readonly<Record<number, string>> = {
   0: "F32",
   1: "F16",
@@ -41,7 +30,7 @@ const TYPE_NUMBERS: Readonly<Record<number, string>> = {
   30: "BF16",
 };
 
-/** Values of metadata. Integers of 64 bits are exact or refused; arrays of numbers keep their width. */
+/** Values of metadata. 64-bit integers that are not exact in a double are refused; arrays of numbers keep their width. */
 export type GgufValue = number | boolean | string | readonly string[] | NumberArray;
 
 type NumberArray =
@@ -54,12 +43,12 @@ type NumberArray =
   | Float32Array
   | Float64Array;
 
-/** Where a tensor is and what it is; the bytes are not read yet. */
+/** Type and location of a tensor. */
 export interface GgufTensor {
   readonly dtype: GgufType;
   /** Row-major: the reverse of ggml's order. */
   readonly shape: readonly number[];
-  /** From the start of the file, bytes. */
+  /** Bytes from the start of the file. */
   readonly offset: number;
   readonly byteLength: number;
 }
@@ -72,20 +61,20 @@ export interface GgufFile {
   readonly tensors: ReadonlyMap<string, GgufTensor>;
 }
 
-/** A vocabulary of 256,000 tokens with its merges takes near 20 MB; small enough that a crafted file cannot exhaust memory. */
+/** Above any real header (a vocabulary of 256,000 tokens with merges takes 20 MB), small enough that a hostile file cannot exhaust memory. */
 const MAX_HEADER_BYTES = 200_000_000;
 /** The first read: most headers are smaller. */
 const FIRST_READ_BYTES = 8 * 1024 * 1024;
-/** Real ones: under 100 fields, under 10,000 tensors. */
+/** Real files have under 100 fields and under 10,000 tensors. */
 const MAX_FIELDS = 65_536;
 const MAX_TENSORS = 262_144;
-/** Far above any vocabulary: an empty text takes 8 bytes of the file, and several times that here. */
+/** Far above any vocabulary: an empty text takes 8 bytes of the file and several times that in memory. */
 const MAX_ENTRIES = 16_777_216;
-/** ggml's own. */
+/** ggml's limit. */
 const MAX_DIMS = 4;
 
-/** The header goes on after the bytes that were read. */
-class Short extends Error {}
+/** Thrown where the header continues after the bytes that were read. */
+class MoreBytesNeeded extends Error {}
 
 type Fail = (problem: string, facts?: Facts, code?: ErrorCode) => never;
 
@@ -95,12 +84,12 @@ function failer(path: string): Fail {
   };
 }
 
-/** Names come from the file: quoted, and cut so that a hostile one cannot flood a terminal. */
+/** A name from the file for a message: quoted, and truncated so that a hostile name cannot flood a terminal. */
 function shown(name: string): string {
   return JSON.stringify(name.length > 200 ? `${name.slice(0, 200)}...` : name);
 }
 
-/** Types of metadata whose values are numbers of a fixed width, by their number in the format. */
+/** Types of metadata whose values are numbers of fixed width, by the format's number of the type. */
 const NUMBERS: Readonly<
   Record<
     number,
@@ -128,13 +117,13 @@ const STRING = 8;
 const ARRAY = 9;
 const WIDE_INTEGERS: readonly number[] = [10, 11];
 
-/** Reads the header's parts one after the other. */
+/** Reads the header's parts in order. */
 class Cursor {
   at = 0;
   private readonly view: DataView;
   private readonly text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-  /** @param limit bytes that the header can have at most: those of the file, or the bound */
+  /** @param limit largest size of the header in bytes: the file's size, or the bound */
   constructor(
     private readonly bytes: Uint8Array,
     private readonly limit: number,
@@ -143,18 +132,15 @@ class Cursor {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Steps over `length` bytes and says where they start. */
+  /** Advances by `length` bytes. @returns where they start */
   private take(length: number, what: string): number {
     const start = this.at;
     if (length > this.limit - start) {
-      return this.fail(
-        `${what} goes beyond the end of the file, or of what a header may have (truncated, or damaged)`,
-        {
-          at: start,
-        },
-      );
+      return this.fail(`${what} goes beyond the end of the file or the limit of a header (truncated, or damaged)`, {
+        at: start,
+      });
     }
-    if (length > this.bytes.byteLength - start) throw new Short();
+    if (length > this.bytes.byteLength - start) throw new MoreBytesNeeded();
     this.at += length;
     return start;
   }
@@ -163,7 +149,7 @@ class Cursor {
     return this.view.getUint32(this.take(4, what), true);
   }
 
-  /** An unsigned 64-bit count. @param each the fewest bytes that one of what is counted takes in the header */
+  /** An unsigned 64-bit count. @param each smallest size in the header of one counted item, in bytes */
   count(what: string, each: number, max: number): number {
     const count = this.view.getBigUint64(this.take(8, what), true);
     const room = each === 0 ? max : Math.min(max, Math.floor((this.limit - this.at) / each));
@@ -194,7 +180,7 @@ class Cursor {
     const { bytes, read } = NUMBERS[type] ?? this.fail(`${key} has the unknown type ${type}`);
     const value = read(this.view, this.take(bytes, key));
     if (WIDE_INTEGERS.includes(type) && !Number.isSafeInteger(value)) {
-      return this.fail(`${key} is ${value}, which is no exact integer here`);
+      return this.fail(`${key} is ${value}, which is not exact in a double`);
     }
     return value;
   }
@@ -209,19 +195,11 @@ class Cursor {
     }
     const { bytes, array } = NUMBERS[type] ?? this.fail(`${key} is an array of the type ${type}, which is not read`);
     const count = this.count(`the length of ${key}`, bytes, MAX_ENTRIES);
-    if (count * bytes > this.bytes.byteLength - this.at) throw new Short();
+    if (count * bytes > this.bytes.byteLength - this.at) throw new MoreBytesNeeded();
     const values = array(count);
     for (let i = 0; i < count; i++) values[i] = this.number(type, key);
     return values;
   }
-}
-
-/** A tensor's bytes, or undefined where they overflow or the rows do not fill whole blocks. */
-function byteLengthOf(type: GgufType, shape: readonly number[]): number | undefined {
-  const { values, bytes } = TYPES[type];
-  const size = sizeOf(shape);
-  if (!Number.isSafeInteger(size * bytes) || (shape.at(-1) ?? 1) % values !== 0) return undefined;
-  return (size / values) * bytes;
 }
 
 function parseHeader(bytes: Uint8Array, total: number, fail: Fail): Pick<GgufFile, "metadata" | "tensors"> {
@@ -237,7 +215,7 @@ function parseHeader(bytes: Uint8Array, total: number, fail: Fail): Pick<GgufFil
   const metadata = new Map<string, GgufValue>();
   for (let i = 0; i < fieldCount; i++) {
     const key = cursor.string(`the name of metadata field ${i}`);
-    if (metadata.has(key)) return fail(`metadata ${shown(key)} is there twice`);
+    if (metadata.has(key)) return fail(`metadata ${shown(key)} appears twice`);
     metadata.set(key, cursor.value(`metadata ${shown(key)}`));
   }
   const alignment = metadata.get("general.alignment") ?? 32;
@@ -257,7 +235,7 @@ function parseHeader(bytes: Uint8Array, total: number, fail: Fail): Pick<GgufFil
     const dtype = TYPE_NUMBERS[number] ?? `number ${number}`;
     if (!Object.hasOwn(TYPES, dtype)) {
       return fail(
-        `tensor ${shown(name)} is of the type ${dtype}, which is not read (read are ${Object.keys(TYPES).join(", ")})`,
+        `tensor ${shown(name)} is of the type ${dtype}, which is not supported (supported: ${Object.keys(TYPES).join(", ")})`,
         { tensor: name, dtype },
         "unsupported",
       );
@@ -272,7 +250,7 @@ function parseHeader(bytes: Uint8Array, total: number, fail: Fail): Pick<GgufFil
   let end = dataStart;
   for (const [name, { dtype, shape, offset: relative }] of infos) {
     const facts = { tensor: name };
-    if (tensors.has(name)) return fail(`tensor ${shown(name)} is there twice`, facts);
+    if (tensors.has(name)) return fail(`tensor ${shown(name)} appears twice`, facts);
     const byteLength = byteLengthOf(dtype, shape);
     if (byteLength === undefined || byteLength === 0) {
       return fail(`tensor ${shown(name)}: ${dtype} cannot have the shape [${shape.join(", ")}]`, facts);
@@ -292,8 +270,8 @@ function parseHeader(bytes: Uint8Array, total: number, fail: Fail): Pick<GgufFil
 
 /**
  * Reads and checks a file's header. Reads no tensor.
- * @throws {KindredError} `invalid_model` where the file is missing, truncated or lies about sizes; `unsupported` for another
- *   version or a type of tensors that is not read
+ * @throws {KindredError} `invalid_model` where the file is missing or truncated, or its sizes are wrong; `unsupported` for
+ *   another version or type of tensors
  */
 export async function readGgufHeader(path: string): Promise<GgufFile> {
   const fail = failer(path);
@@ -305,8 +283,8 @@ export async function readGgufHeader(path: string): Promise<GgufFile> {
       try {
         return { path, byteLength, ...parseHeader(bytes, byteLength, fail) };
       } catch (error) {
-        // At `most` every length was checked against what is there, so that this ends.
-        if (!(error instanceof Short) || length === most) throw error;
+        // At `most`, every length was checked against the file's size, so this ends.
+        if (!(error instanceof MoreBytesNeeded) || length === most) throw error;
       }
     }
   });
@@ -316,12 +294,12 @@ async function withFile<T>(path: string, use: (handle: FileHandle) => Promise<T>
   const fail = failer(path);
   let handle: FileHandle | undefined;
   try {
-    // Opening a named pipe would wait for ever.
+    // Opening a named pipe would block.
     if (!(await stat(path)).isFile()) return fail("is not a file");
     handle = await open(path, "r");
     return await use(handle);
   } catch (error) {
-    if (error instanceof KindredError || error instanceof Short) throw error;
+    if (error instanceof KindredError || error instanceof MoreBytesNeeded) throw error;
     throw new KindredError("invalid_model", `${path}: cannot be read (${reasonOf(error)})`, { file: path }, error);
   } finally {
     await handle?.close();
@@ -345,7 +323,7 @@ async function readRange(
   return bytes;
 }
 
-/** A tensor's bytes as they are in the file. @throws {KindredError} `invalid_model` where it is missing or truncated */
+/** A tensor's bytes in the file. @throws {KindredError} `invalid_model` where it is missing or truncated */
 export async function readGgufBytes(file: GgufFile, name: string): Promise<Uint8Array<ArrayBuffer>> {
   const fail = failer(file.path);
   const { offset, byteLength } = file.tensors.get(name) ?? fail(`has no tensor ${shown(name)}`, { tensor: name });
@@ -356,46 +334,4 @@ export async function readGgufBytes(file: GgufFile, name: string): Promise<Uint8
 export async function readGgufTensor(file: GgufFile, name: string): Promise<Float32Array> {
   const bytes = await readGgufBytes(file, name);
   return dequantize(file.tensors.get(name)!.dtype, bytes);
-}
-
-function dequantize(type: GgufType, bytes: Uint8Array<ArrayBuffer>): Float32Array {
-  const { values: width, bytes: stride } = TYPES[type];
-  switch (type) {
-    case "F32":
-      return new Float32Array(bytes.buffer);
-    case "F16":
-      return floatsFromF16(new Uint16Array(bytes.buffer));
-    case "BF16":
-      return floatsFromBF16(new Uint16Array(bytes.buffer));
-  }
-  const count = bytes.byteLength / stride;
-  const out = new Float32Array(count * width);
-  const scales = halvesAt(bytes, stride, 0);
-  const minima = type === "Q4_1" ? halvesAt(bytes, stride, 2) : undefined;
-  for (let block = 0; block < count; block++) {
-    const scale = scales[block] as number;
-    const codes = block * stride + (type === "Q4_1" ? 4 : 2);
-    const to = block * width;
-    if (type === "Q8_0") {
-      for (let i = 0; i < 32; i++) out[to + i] = scale * (((bytes[codes + i] as number) << 24) >> 24);
-      continue;
-    }
-    const [zero, minimum] = minima === undefined ? [8, 0] : [0, minima[block] as number];
-    for (let i = 0; i < 16; i++) {
-      const pair = bytes[codes + i] as number;
-      out[to + i] = scale * ((pair & 15) - zero) + minimum;
-      out[to + i + 16] = scale * ((pair >> 4) - zero) + minimum;
-    }
-  }
-  return out;
-}
-
-/** The half at `at` of every block, as float32. */
-function halvesAt(bytes: Uint8Array, stride: number, at: number): Float32Array {
-  const halves = new Uint16Array(bytes.byteLength / stride);
-  for (let i = 0; i < halves.length; i++) {
-    const from = i * stride + at;
-    halves[i] = (bytes[from] as number) | ((bytes[from + 1] as number) << 8);
-  }
-  return floatsFromF16(halves);
 }

@@ -1,14 +1,14 @@
 /**
- * A model by its id on the Hugging Face hub, fetched once into a cache: `owner/name` or `owner/name@revision`. It knows
- * which files a model needs, not what is in them.
+ * Fetches a model by its id on the Hugging Face hub, `owner/name` or `owner/name@revision`, once into a cache. It knows the names of
+ * the files that a model needs, not their content.
  *
- *     CACHE/models/OWNER--NAME/COMMIT/            a whole model; it gets this name only once every file is checked
+ *     CACHE/models/OWNER--NAME/COMMIT/            a complete model; it gets this name after every file is checked
  *     CACHE/models/OWNER--NAME/COMMIT.partial/    files so far; NAME.part is continued where it ends
  *     CACHE/models/OWNER--NAME/COMMIT.lock        held by the process that fetches
- *     CACHE/models/OWNER--NAME/refs/REVISION      the commit that a revision meant when it was fetched
+ *     CACHE/models/OWNER--NAME/refs/REVISION      the commit of a revision when it was fetched
  *
- * A revision that is in the cache is used without a request, so a run repeats with the same weights, and offline. To fetch
- * a newer commit, delete its file under refs.
+ * A revision in the cache is used without a request, so a run can be repeated with the same weights, and offline. To fetch a newer
+ * commit, delete its file under refs.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
@@ -28,14 +28,14 @@ const INDEX = "model.safetensors.index.json";
 const REQUIRED = ["config.json", "tokenizer.json"];
 const OPTIONAL = ["tokenizer_config.json", "chat_template.jinja"];
 
-/** Tries of a file without a byte of progress before giving up. */
+/** Tries of a file without a byte of progress before the download fails. */
 const TRIES = 5;
 /** Doubled after every try. */
 const RETRY_DELAY_MS = 1000;
 
 export interface HubProgress {
   readonly file: string;
-  /** Over all files known to be needed; with shards the total grows once when their index has come. */
+  /** Over all files that are known to be needed. With shards, the total grows once, after their index was read. */
   readonly doneBytes: number;
   readonly totalBytes: number;
 }
@@ -49,7 +49,7 @@ export interface HubOptions {
   readonly token?: string;
   readonly progress?: (progress: HubProgress) => void;
   readonly signal?: AbortSignal;
-  /** Before the second try of a file whose connection was cut. @default 1000 */
+  /** Delay before the second try of a file. @default 1000 */
   readonly retryDelayMs?: number;
 }
 
@@ -59,16 +59,16 @@ interface Hub {
   readonly fetch: typeof fetch;
 }
 
-/** owner/name or owner/name@revision, in the hub's own alphabet. */
+/** owner/name or owner/name@revision, in the hub's alphabet. */
 function parseId(text: string): { name: string; revision: string } | undefined {
   const match = /^(\w[\w.-]*\/\w[\w.-]*)(?:@(\w[\w./-]*))?$/.exec(text);
   return match === null ? undefined : { name: match[1]!, revision: match[2] ?? "main" };
 }
 
 /**
- * The local folder of a model given as a folder or as a hub id; an id is fetched where the cache does not have it whole.
+ * The local folder of a model, given as a folder or as a hub id. A model is fetched where the cache does not have all of it.
  * @throws {KindredError} `not_found` (no such folder, model or revision, or no access), `unavailable` (the hub cannot be
- *   reached, the connection breaks for good), `checksum_mismatch`, `invalid_model`, `unsupported`, `cancelled`
+ *   reached, or the connection ends repeatedly), `checksum_mismatch`, `invalid_model`, `unsupported`, `cancelled`
  */
 export async function resolveModel(idOrPath: string, options: HubOptions = {}): Promise<string> {
   const local = resolve(idOrPath);
@@ -76,7 +76,7 @@ export async function resolveModel(idOrPath: string, options: HubOptions = {}): 
     () => true,
     () => false,
   );
-  // What is there but is no model is for openModelFolder to explain.
+  // openModelFolder reports a path that exists and is no model.
   if (exists) return local;
   const id = parseId(idOrPath);
   if (id === undefined)
@@ -114,7 +114,7 @@ async function fetchModel(name: string, revision: string, options: HubOptions): 
     await writeAtomically(ref, `${sha}\n`);
     return folder;
   } catch (error) {
-    throw explain(error, name, revision, hub, home, options.signal);
+    throw explain(error, { name, revision, hub, home }, options.signal);
   }
 }
 
@@ -130,7 +130,7 @@ function hubOf(options: HubOptions): Hub {
   if (!/^https?:\/\//.test(hubUrl) || !URL.canParse(hubUrl))
     throw new KindredError("invalid_option", `HF_ENDPOINT must be an http or https address, got ${hubUrl}`);
   const accessToken = options.token ?? process.env.HF_TOKEN;
-  // The library's own rule; said here because its message does not name the variable.
+  // The library has this rule too, but its message does not name the variable.
   if (accessToken && !accessToken.startsWith("hf_"))
     throw new KindredError("invalid_option", "HF_TOKEN must start with hf_");
   const { signal } = options;
@@ -141,7 +141,7 @@ function hubOf(options: HubOptions): Hub {
   };
 }
 
-/** One model's files into `folder`. */
+/** The download of one model's files into a folder. */
 class Download {
   private readonly partial: string;
   private doneBytes = 0;
@@ -174,7 +174,7 @@ class Download {
       entryOf(weights),
     ]);
     if (weights === INDEX) {
-      // Names in the index are checked to be plain file names before any is fetched.
+      // readShardIndex checks that the names are plain file names, before any shard is fetched.
       const shards = new Set((await readShardIndex(join(this.partial, INDEX))).values());
       await this.fetchAll([...shards].sort().map(entryOf));
     }
@@ -188,7 +188,7 @@ class Download {
     if (file !== INDEX || names.includes(INDEX))
       return new KindredError(
         "invalid_model",
-        `${this.name}: the hub has no ${file} of this model, which is needed`,
+        `${this.name}: the hub has no ${file} of this model; expected that file`,
         facts,
       );
     const other = names.find((name) => /\.(bin|pth?|gguf|onnx|h5|msgpack)$/.test(name));
@@ -209,7 +209,7 @@ class Download {
     for (const entry of entries) await this.fetchFile(entry);
   }
 
-  /** Fetches one file, continuing what is there, and gives it its name once its size and hash are right. */
+  /** Fetches one file, continues a partial one, and renames it after size and hash are checked. */
   private async fetchFile(entry: ListFileEntry): Promise<void> {
     const path = join(this.partial, entry.path);
     const before = this.doneBytes;
@@ -231,7 +231,7 @@ class Download {
     this.options.progress?.({ file, doneBytes: this.doneBytes, totalBytes: this.totalBytes });
   }
 
-  /** Appends to `part` until it has the file's size; tries again, from where it stands, when the connection is cut. */
+  /** Appends to `part` until it has the file's size. Continues after the last byte when the connection ends. */
   private async fill(entry: ListFileEntry, part: string, before: number): Promise<void> {
     const handle = await open(part, "a");
     try {
@@ -245,7 +245,7 @@ class Download {
         throwIfAborted(this.options.signal);
         const start = have;
         try {
-          // Plain HTTP ranges rather than the xet protocol: every hub and mirror has them, and a file resumes anywhere.
+          // HTTP ranges instead of the xet protocol: every hub and mirror supports them, and a file resumes at any byte.
           const blob = await downloadFile({
             ...this.hub,
             repo: this.name,
@@ -255,7 +255,8 @@ class Download {
           });
           if (blob === null) throw this.lacks(entry.path, []);
           for await (const chunk of blob.slice(have).stream() as unknown as AsyncIterable<Uint8Array>) {
-            if (have + chunk.byteLength > entry.size) throw new Error(`more than the file's ${entry.size} bytes came`);
+            if (have + chunk.byteLength > entry.size)
+              throw new Error(`the hub sent more than the file's ${entry.size} bytes`);
             await handle.appendFile(chunk);
             have += chunk.byteLength;
             this.doneBytes = before + have;
@@ -272,7 +273,7 @@ class Download {
             throw new KindredError(
               "unavailable",
               `${this.name}: ${entry.path} stopped at ${have} of ${entry.size} bytes (${messageOf(error)}) and did not ` +
-                `continue in ${TRIES} tries; what has come is kept: run the same again to continue`,
+                `continue in ${TRIES} tries; the received bytes are kept; run the command again to continue`,
               { model: this.name, file: entry.path, have, size: entry.size },
               error,
             );
@@ -287,7 +288,7 @@ class Download {
   }
 }
 
-/** Large files have a SHA-256; the others the SHA-1 that git gives a blob. */
+/** Checks the hash: SHA-256 for large files, otherwise the SHA-1 of git's blobs. */
 async function checkHash(entry: ListFileEntry, path: string, model: string): Promise<void> {
   const expected = entry.lfs?.oid ?? entry.oid;
   if (expected === undefined) return;
@@ -295,11 +296,11 @@ async function checkHash(entry: ListFileEntry, path: string, model: string): Pro
   for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Uint8Array);
   const actual = hash.digest("hex");
   if (actual === expected) return;
-  // Kept, it would be continued, and never come right.
+  // Otherwise the next download would continue the wrong bytes.
   await rm(path, { force: true });
   throw new KindredError(
     "checksum_mismatch",
-    `${model}: ${entry.path} has the hash ${actual}, the hub says ${expected}; it is deleted: run the same again`,
+    `${model}: ${entry.path} has the hash ${actual}, the hub has ${expected}; the file was deleted; run the command again`,
     { model, file: entry.path, expected, actual },
   );
 }
@@ -310,23 +311,21 @@ function isWorthRetrying(error: unknown): boolean {
   return true;
 }
 
-/** fetch hides the reason in the cause; a stream that breaks may throw a mere text. */
+/** The reason of an error: fetch has it in the cause, and a broken stream may throw a string. */
 function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
 }
 
-/** An error of the library or the network as one that says what was tried and what to do. */
+/** The error for the user: what was tried, and what to do. */
 function explain(
   error: unknown,
-  name: string,
-  revision: string,
-  hub: Hub,
-  home: string,
+  { name, revision, hub, home }: { name: string; revision: string; hub: Hub; home: string },
   signal: AbortSignal | undefined,
 ): KindredError {
   const facts = { model: name, revision, hubUrl: hub.hubUrl };
-  if (signal?.aborted) return new KindredError("cancelled", `stopped fetching ${name}; run the same again to continue`);
+  if (signal?.aborted)
+    return new KindredError("cancelled", `stopped fetching ${name}; run the command again to continue`);
   if (error instanceof KindredError) return error;
   const instead = `without access, download it elsewhere (hf download ${name} --local-dir FOLDER) and give the folder's path`;
   if (error instanceof HubApiError) {

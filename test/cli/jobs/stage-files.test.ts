@@ -48,7 +48,7 @@ const matrixFaults: readonly (readonly [what: string, text: string, says: RegExp
   ["a name with two rows", "client,a,b\na,1,2\na,1,2\n", /:3: client "a" has a second row \(first: line 2\)/],
   ["a row that is missing", "client,a,b\na,1,2\n", /client "b" has a column and no row/],
   ["a column that is missing", "client,a\nb,1\n", /:2: client "b" has a row and no column/],
-  ["a row cut short", "client,a,b\na,1\n", /matrix\.csv:2: is no sound CSV/],
+  ["a row cut short", "client,a,b\na,1\n", /matrix\.csv:2: is not valid CSV/],
   ["a header alone", "client,a,b\n", /holds no rows of clients/],
   ["nothing", "", /holds no rows of clients/],
   ["no names", "client\na\n", /must name 1 to 10000 clients, got 0/],

@@ -78,12 +78,12 @@ test("hostile bytes are refused by file and line", async () => {
 
 test("truncated archives, and files that are not archives, are refused", async () => {
   const whole = gzipSync('"a"\n"b"\n');
-  await refuses(file("cut.jsonl.gz", whole.subarray(0, whole.length - 9)), "", /cut short/);
-  await refuses(file("none.jsonl.gz", '"a"\n'), "", /no sound gzip/);
+  await refuses(file("cut.jsonl.gz", whole.subarray(0, whole.length - 9)), "", /is truncated/);
+  await refuses(file("none.jsonl.gz", '"a"\n'), "", /not a valid gzip/);
 });
 
-test("broken csv is refused by file and line", async () => {
-  await refuses(file("width.csv", "a,b\n1,2\n3\n"), ":3", /no sound CSV/, "invalid_data", { template: "{a}" });
+test("invalid csv is refused by file and line", async () => {
+  await refuses(file("width.csv", "a,b\n1,2\n3\n"), ":3", /not valid CSV/, "invalid_data", { template: "{a}" });
   await refuses(file("quote.csv", 'a,b\n1,"2\n3\n'), ":2", /quote in this record is not closed/, "invalid_data", {
     template: "{a}",
   });

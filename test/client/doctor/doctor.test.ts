@@ -103,7 +103,7 @@ test("a process that does not come back is ended in time, and a stop ends the do
   sabotage(`if (isMainThread && process.argv[1].endsWith("trial.js")) for (;;);`);
   const diagnosis = await diagnose(context(), 100);
   assert.ok(diagnosis.findings.every(({ state }) => state === "broken"));
-  assert.match(finding(diagnosis, "onnx-cpu").why ?? "", /did not come back within 0\.1 s/);
+  assert.match(finding(diagnosis, "onnx-cpu").why ?? "", /did not answer within 0\.1 s/);
   assert.equal(anythingWorks(diagnosis), false);
   await assert.rejects(diagnose(context(AbortSignal.timeout(50))), { code: "cancelled" });
 });

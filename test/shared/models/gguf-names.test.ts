@@ -1,4 +1,4 @@
-/** What a GGUF's metadata and rows are in Hugging Face's form, beyond what the fixture file holds. */
+/** Conversion of a GGUF's metadata and rows to Hugging Face's format, for cases that the fixture file lacks. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Architecture } from "../../../client/models/architecture.js";
@@ -27,7 +27,7 @@ function modelOf(fields: Readonly<Record<string, GgufValue>>, names: readonly st
 
 const linear = ({ linears }: Architecture, part: string) => linears.find(({ name }) => name.endsWith(part))!;
 
-/** Radians a position, from the table of sines; none is above 1. */
+/** Radians per position, from the table of sines. All are at most 1. */
 function frequenciesOf({ positionTables }: Architecture): number[] {
   const sines = positionTables
     .find(({ name }) => name === "sin")!
@@ -40,21 +40,21 @@ function assertNear(got: readonly number[], want: readonly number[]): void {
   for (const [i, x] of want.entries()) assert.ok(Math.abs(got[i]! - x) <= 1e-6 * x, `${got[i]}, should be ${x}`);
 }
 
-test("what the metadata leaves out has llama.cpp's defaults", () => {
+test("missing metadata has llama.cpp's defaults", () => {
   const architecture = readArchitecture(modelOf({}).config);
   assert.equal(linear(architecture, "k_proj").out, 16);
   assert.equal(architecture.weights.has("lm_head.weight"), false);
   assertNear(frequenciesOf(architecture).slice(1, 2), [10000 ** (-2 / 8)]);
 });
 
-test("a head of its own and biases are seen in the tensors", () => {
+test("the tensors show whether there are an output head and biases", () => {
   const architecture = readArchitecture(modelOf({}, ["output.weight", "blk.0.attn_q.bias"]).config);
   assert.equal(architecture.weights.has("lm_head.weight"), true);
   assert.equal(linear(architecture, "q_proj").bias, true);
   assert.equal(linear(architecture, "up_proj").bias, false);
 });
 
-test("rotary frequencies are divided by the factors that the file holds", () => {
+test("rotary frequencies are divided by the file's factors", () => {
   const plain = frequenciesOf(readArchitecture(modelOf({}).config));
   const scaled = frequenciesOf(readArchitecture(modelOf({}, [], Float32Array.of(1.25, 2, 4, 8)).config));
   assertNear(scaled.slice(1), [plain[1]! / 2, plain[2]! / 4, plain[3]! / 8]);
@@ -74,7 +74,7 @@ test("one part of a split model is refused", () => {
   assert.throws(() => modelOf({ "split.count": 3 }), { code: "unsupported", message: /part of a split model/ });
 });
 
-test("rows of neighbouring pairs become rows of halves, head by head", () => {
+test("rows of adjacent pairs become rows of halves, head by head", () => {
   // Two heads of 4 rows, each row twice its number: first elements of the pairs, then the second ones.
   const rows = Float32Array.from([0, 1, 2, 3, 4, 5, 6, 7].flatMap((row) => [row, row]));
   const order = [0, 2, 1, 3, 4, 6, 5, 7];

@@ -1,4 +1,4 @@
-/** GGUF files that are cut, that lie, or that hold what is not supported: a clear error each, and nothing large allocated. */
+/** Truncated, contradictory and unsupported GGUF files: each gives a clear error, without large allocations. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -23,7 +23,7 @@ async function file(bytes: Uint8Array): Promise<string> {
   return path;
 }
 
-/** The fixture with a change at a byte after a text that occurs in it. */
+/** The fixture with a change at a byte after a given text. */
 function patched(text: string, after: number, change: Uint8Array | string): Promise<string> {
   const bytes = Buffer.from(TINY);
   const at = bytes.indexOf(text);
@@ -40,9 +40,9 @@ const u64 = (value: bigint): Uint8Array => {
 const u32 = (value: number): Uint8Array => u64(BigInt(value)).subarray(0, 4);
 const key = (name: string): readonly [string, number] => [name, name.length];
 
-/** Where the values of a field lie after its name: a type of 4 bytes, then the value. */
+/** Offset of a field's value after its name: the type has 4 bytes. */
 const VALUE = 4;
-/** Of an array: its type, the type of its values, and then the length. */
+/** Offset of an array's length after its name: the array's type and its values' type come first. */
 const LENGTH = 8;
 
 const HUGE = u64(2n ** 62n);
@@ -106,13 +106,13 @@ const refused: readonly [name: string, make: () => Promise<string>, message: Reg
   [
     "a type that is not read",
     () => patched("output_norm.weight", "output_norm.weight".length + 4 + 8, u32(12)),
-    /"output_norm.weight" is of the type Q4_K, which is not read \(read are F32, F16, BF16, Q4_0/,
+    /"output_norm.weight" is of the type Q4_K, which is not supported \(supported: F32, F16, BF16, Q4_0/,
     "unsupported",
   ],
   [
     "two tensors of one name",
     () => patched("blk.1.attn_norm.weight", 4, "0"),
-    /"blk.0.attn_norm.weight" is there twice/,
+    /"blk.0.attn_norm.weight" appears twice/,
   ],
   [
     "another architecture",
@@ -130,7 +130,7 @@ const refused: readonly [name: string, make: () => Promise<string>, message: Reg
   [
     "a tensor that no Llama has",
     () => patched("blk.0.ffn_gate.weight", 6, "ffn_what"),
-    /tensor "blk.0.ffn_what.weight", which is no Llama's/,
+    /tensor "blk.0.ffn_what.weight", which a Llama does not have/,
     "unsupported",
   ],
 ];
@@ -141,7 +141,7 @@ for (const [name, make, message, code = "invalid_model"] of refused) {
   });
 }
 
-test("a file cut anywhere is refused, or its last bytes are padding", async () => {
+test("a file that is truncated anywhere is refused, except in its last padding", async () => {
   const end = Math.max(
     ...[...(await readGgufHeader(await file(TINY))).tensors.values()].map((t) => t.offset + t.byteLength),
   );
@@ -150,7 +150,7 @@ test("a file cut anywhere is refused, or its last bytes are padding", async () =
   }
 });
 
-test("damage anywhere in the header is an error of the model or goes unseen, never a crash", async () => {
+test("damage anywhere in the header is an error of the model or is not noticed, and never a crash", async () => {
   const rng = new SeededRng(7, "damage");
   let refusals = 0;
   for (let round = 0; round < 400; round++) {

@@ -27,7 +27,7 @@ const single: Readonly<Record<string, Uint8Array | string>> = {
   "pytorch_model.bin": "not needed",
 };
 
-/** What the server does; tests change it. */
+/** The behaviour of the server; tests change it. */
 interface Behaviour {
   files: Readonly<Record<string, Uint8Array | string>>;
   /** Each answer of the file host with a body ends after so many bytes; undefined: all of it. */
@@ -130,7 +130,7 @@ function fetchModel(options: HubOptions = {}, id = "owner/name"): Promise<string
 
 const needed = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
 
-test("a model is fetched with the files it needs, and then used without a request", async () => {
+test("the needed files of a model are fetched once, and then used without a request", async () => {
   const seen: HubProgress[] = [];
   const folder = await fetchModel({ progress: (progress) => seen.push(progress) });
   assert.equal(folder, join(cache, "models", "owner--name", COMMIT));
@@ -147,7 +147,7 @@ test("a model is fetched with the files it needs, and then used without a reques
   assert.deepEqual(requests, []);
 });
 
-test("a connection that is cut is continued where it ended", async () => {
+test("a download continues at the byte where a connection ended", async () => {
   const size = single["model.safetensors"]!.length;
   behaviour.cutAfter = [100_000, 50_000];
   const folder = await fetchModel();
@@ -160,12 +160,12 @@ test("a connection that is cut is continued where it ended", async () => {
   ]);
 });
 
-test("a fetch that gave up is continued by the next one, which asks for the rest alone", async () => {
+test("the next run continues a failed download and asks for the remaining bytes alone", async () => {
   const size = single["model.safetensors"]!.length;
   behaviour.cutAfter = [100_000, 0, 0, 0, 0, 0];
   await assert.rejects(fetchModel(), {
     code: "unavailable",
-    message: new RegExp(`model\\.safetensors stopped at 100000 of ${size} bytes .* run the same again to continue`),
+    message: new RegExp(`model\\.safetensors stopped at 100000 of ${size} bytes .* run the command again to continue`),
   });
   assert.deepEqual(await readdir(join(cache, "models", "owner--name")), [`${COMMIT}.partial`]);
   behaviour.cutAfter = [];
@@ -196,7 +196,7 @@ test("shards are found through their index", async () => {
   assert.ok(!(await readdir(folder)).includes("unused.safetensors"));
 });
 
-test("an index that points outside its folder fetches nothing", async () => {
+test("an index with a path outside its folder is refused before any shard is fetched", async () => {
   const { "model.safetensors": _, ...rest } = single;
   const weight_map = { w: "../../../outside.safetensors" };
   behaviour.files = { ...rest, "model.safetensors.index.json": JSON.stringify({ weight_map }) };
@@ -206,7 +206,7 @@ test("an index that points outside its folder fetches nothing", async () => {
   });
 });
 
-test("a file with another hash than the hub's is refused and deleted, and fetched anew by the next run", async () => {
+test("a file whose hash is not the hub's is refused and deleted, and the next run fetches it anew", async () => {
   behaviour.wrongHash = true;
   await assert.rejects(fetchModel(), { code: "checksum_mismatch", message: /model\.safetensors has the hash/ });
   assert.deepEqual((await readdir(join(cache, "models", "owner--name", `${COMMIT}.partial`))).sort(), [
@@ -218,7 +218,7 @@ test("a file with another hash than the hub's is refused and deleted, and fetche
   assert.deepEqual((await readdir(await fetchModel())).sort(), needed);
 });
 
-test("a damaged part is noticed when it is continued", async () => {
+test("damage of a partial file is noticed after it is continued", async () => {
   behaviour.cutAfter = [100_000, 0, 0, 0, 0, 0];
   await assert.rejects(fetchModel(), { code: "unavailable" });
   const part = join(cache, "models", "owner--name", `${COMMIT}.partial`, "model.safetensors.part");
@@ -228,14 +228,14 @@ test("a damaged part is noticed when it is continued", async () => {
   await fetchModel();
 });
 
-test("two fetches at once of the same model both end with it", async () => {
+test("two simultaneous fetches of one model both succeed", async () => {
   const [a, b] = await Promise.all([fetchModel(), fetchModel()]);
   assert.equal(a, b);
   assert.deepEqual((await readdir(a)).sort(), needed);
   assert.equal(requests.filter((line) => line === "model.safetensors whole").length, 1);
 });
 
-test("a private model needs the token, and says so", async () => {
+test("the error for a private model says that a token is needed", async () => {
   behaviour.token = "hf_secret";
   await assert.rejects(fetchModel({ token: "" }), {
     code: "not_found",
@@ -261,13 +261,13 @@ test("without a network the error says what was tried and what to do", async () 
   hub = await listen(() => {});
 });
 
-test("what the hub does not have is not found, and a hub that fails is worth trying later", async () => {
+test("an unknown model is not found, and the error for a failing hub says to try again later", async () => {
   await assert.rejects(fetchModel({}, "owner/other"), { code: "not_found", message: /has no such model or revision/ });
   behaviour.status = 503;
   await assert.rejects(fetchModel(), { code: "unavailable", message: /answers 503; try again later/ });
 });
 
-test("a model without safetensors or without tokenizer is refused by what is missing", async () => {
+test("the error for a model without safetensors or tokenizer names the missing file", async () => {
   const { "model.safetensors": _, ...pickle } = single;
   behaviour.files = pickle;
   await assert.rejects(fetchModel(), { code: "unsupported", message: /neither .* \(but pytorch_model\.bin\)/ });
@@ -276,21 +276,21 @@ test("a model without safetensors or without tokenizer is refused by what is mis
   await assert.rejects(fetchModel(), { code: "invalid_model", message: /has no tokenizer\.json of this model/ });
 });
 
-test("a stop in the middle is an error of its own and keeps what came", async () => {
+test("a stopped download has its own error and keeps the received bytes", async () => {
   const controller = new AbortController();
   const progress = ({ file }: HubProgress) => void (file === "model.safetensors" && controller.abort());
   await assert.rejects(fetchModel({ signal: controller.signal, progress }), { code: "cancelled" });
   assert.deepEqual((await readdir(await fetchModel())).sort(), needed);
 });
 
-test("a folder is taken as it is, and what is neither folder nor id is not found", async () => {
+test("a folder is used as it is, and a text that is neither a folder nor an id is not found", async () => {
   assert.equal(await fetchModel({}, cache), cache);
   for (const id of ["./none", "/none/at/all", "name", "a/b/c", "../up", "owner/name@"])
     await assert.rejects(fetchModel({}, id), { code: "not_found", message: /no such folder, and not a hub id/ });
   assert.deepEqual(requests, []);
 });
 
-test("options that cannot be are named", async () => {
+test("the errors for wrong options name them", async () => {
   await assert.rejects(fetchModel({ token: "secret" }), {
     code: "invalid_option",
     message: "HF_TOKEN must start with hf_",
