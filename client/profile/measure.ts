@@ -7,7 +7,7 @@ import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { Architecture } from "../models/architecture.js";
 import { openBaseModel } from "../models/base.js";
 import { peftAdapter } from "../tasks/inputs.js";
-import { type Adapter, type AdapterLayout, type AdapterValues, initialAdapter, isFresh } from "../tuning/adapter.js";
+import { type Adapter, type AdapterValues, initialAdapter, isFresh } from "../tuning/adapter.js";
 import { trainingFeeds } from "../tuning/batches.js";
 import { CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
 import { type LoraLayout, loraLayout } from "../tuning/lora.js";

@@ -93,7 +93,7 @@ test("rows of any other form are refused by field and value", () => {
   refuses({ prompt: "p\ud800", completion: "c" }, /prompt holds half of a surrogate pair/);
   refuses({ messages: "hi" }, /messages must be a list/);
   refuses({ messages: [{ role: "user", content: 3 }] }, /messages\[0\]\.content must be a string, got 3/);
-  refuses({ messages: [{ role: "user", content: "a" }] }, /no turn of the role "assistant"/);
+  refuses({ messages: [{ role: "user", content: "a" }] }, /expected a turn of the role "assistant"/);
   refuses({ txt: "a", label: 1 }, /no field "text", which template names; the row has "txt", "label"/, labels);
   refuses({ text: null, label: 1 }, /text must be a string, got null/, labels);
   refuses({ text: "a", label: 2 }, /label 2 is not in the set of labels that choices gives: \["0","1"\]/, labels);

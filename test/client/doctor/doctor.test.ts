@@ -35,7 +35,7 @@ function sabotage(script: string): void {
 
 const finding = ({ findings }: Diagnosis, name: string) => findings.find((each) => each.name === name)!;
 
-test("every way to compute is tried, and those that work give the same loss and gradient", () => {
+test("every runtime is tested, and working runtimes give the same loss and gradient", () => {
   const { stdout, stderr, status } = spawnSync(process.execPath, [program, "doctor", "--json", "--quiet"], {
     encoding: "utf8",
   });
@@ -57,7 +57,7 @@ test("every way to compute is tried, and those that work give the same loss and 
   assert.match(text, /node \d+/);
 });
 
-test("a library that ends its process, or computes other numbers, is found out, and the others are still tried", async () => {
+test("a library that ends its process, or computes wrong numbers, is reported, and the other runtimes are still tested", async () => {
   const missing = process.platform === "win32" ? "onnx-coreml" : "onnx-dml"; // not on this system
   sabotage(`
     if (name === "tfjs-wasm" && isMainThread) {
@@ -85,7 +85,7 @@ test("a library that ends its process, or computes other numbers, is found out, 
   assert.match(diagnosisText(diagnosis), /^tfjs-cpu: its loss or gradient is not that of onnx-cpu$/m);
 });
 
-test("where nothing works, all that is said is said, and the exit code is 1", () => {
+test("where no runtime works, the report is complete, and the exit code is 1", () => {
   sabotage(`if (isMainThread && process.argv[1].endsWith("trial.js")) process.exit(3);`);
   const { stdout, stderr, status } = spawnSync(process.execPath, [program, "doctor", "--json", "--quiet"], {
     encoding: "utf8",
@@ -99,7 +99,7 @@ test("where nothing works, all that is said is said, and the exit code is 1", ()
   );
 });
 
-test("a process that does not come back is ended in time, and a stop ends the doctor", async () => {
+test("a process that does not answer is ended in time, and a stop ends the doctor", async () => {
   sabotage(`if (isMainThread && process.argv[1].endsWith("trial.js")) for (;;);`);
   const diagnosis = await diagnose(context(), 100);
   assert.ok(diagnosis.findings.every(({ state }) => state === "broken"));

@@ -40,7 +40,7 @@ const setting: Setting = {
   runtime: { ...DEFAULT_RUNTIME, threads: 1 },
 };
 
-test("each measurement has time, operations and memory of its own; one that dies is told, and the others are there", () => {
+test("each measurement has its own time, operations and memory; one that dies is reported, and the others are complete", () => {
   sabotage(`if (work.kind === "train") process.kill(process.pid, "SIGKILL");`);
   const { model } = setting;
   const words = ["--model", model, "--rank", "4", "--members", "3", "--batch", "2", "--tokens", "12", "--scored", "3"];
@@ -74,7 +74,7 @@ test("each measurement has time, operations and memory of its own; one that dies
   assert.match(stderr, /measure: 3\/3/);
 });
 
-test("a stop ends the measurement under way, and leaves no process behind", async () => {
+test("a stop ends the running measurement, and no process is left", async () => {
   const told = join(folder, "pid");
   sabotage(`require("node:fs").writeFileSync(${JSON.stringify(told)}, String(process.pid)); for (;;) {}`);
   const abort = new AbortController();
@@ -88,7 +88,7 @@ test("a stop ends the measurement under way, and leaves no process behind", asyn
   assert.throws(() => process.kill(pid, 0), { code: "ESRCH" });
 });
 
-test("a measurement whose parent is gone ends itself", async () => {
+test("a measurement whose parent has ended ends itself", async () => {
   const job = JSON.stringify({ setting, work: { kind: "forward", members: 1 } });
   const child = fork(at("client/profile/child.js"), [job], { stdio: ["ignore", "ignore", "ignore", "ipc"] });
   const end = once(child, "exit");
