@@ -9,8 +9,8 @@ import { encodeRawSafetensors, type RawTensor } from "../adapters/safetensors-ra
 import { type FloatTensor, sizeOf } from "../base/tensors.js";
 
 /**
- * Values per scale of int8. Measured on the differences of the demo's rounds (docs/decisions/releases-and-transforms.md): blocks of
- * 64 of the flattened tensor err as little as rows do, and cost 1/16 byte per value where rows of a rank-8 B cost 1/2.
+ * Values per scale of int8, of the flattened tensor: a float32 scale costs 1/16 byte per value. Rows of LoRA's B have as many values
+ * as the rank, and would cost 1/4 byte at rank 16.
  */
 export const INT8_BLOCK = 64;
 

@@ -114,7 +114,7 @@ describe("kindred simulate with int8 updates, killed with SIGKILL", () => {
     const { code, stderr } = await kindred(["simulate", config, "--out", killed]);
     assert.equal(code, 0, stderr);
     assert.deepEqual(comparable(readReport(killed)), comparable(readReport(whole)));
-    // Controls: another compression gives another report, and so does a client that forgot what it carried over.
+    // Control: another compression gives another report.
     const plain = join(folder.path, "plain");
     assert.equal((await kindred(["simulate", run("none", "none"), "--out", plain])).code, 0);
     assert.notDeepEqual(scores(plain), scores(whole));
