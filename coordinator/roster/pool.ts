@@ -54,7 +54,7 @@ export interface ClientPool {
   finish(reason: string, options?: FinishOptions): Promise<void>;
 
   /** Reads and writes blobs in pieces. */
-  readonly blobs: Pick<Blobs, "range" | "write">;
+  readonly blobs: Pick<Blobs, "range" | "readInto" | "write">;
 
   putBlob(bytes: Uint8Array): Promise<BlobRef>;
   /** @throws {KindredError} `not_found`, `checksum_mismatch` */

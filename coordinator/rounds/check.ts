@@ -107,6 +107,19 @@ export interface ValuesToCheck {
   readonly yieldToEventLoop: EventLoopYield;
   /** Elements per chunk. @default CHUNK_VALUES */
   readonly chunkValues?: number;
+  /** Reused from update to update. @default new ones */
+  readonly buffers?: CheckBuffers;
+}
+
+/** Room for one chunk of values, and for one of their start. */
+export class CheckBuffers {
+  readonly ended: Float32Array;
+  readonly begun: Float32Array;
+
+  constructor(values: number) {
+    this.ended = new Float32Array(values);
+    this.begun = new Float32Array(values);
+  }
 }
 
 /**
@@ -119,11 +132,10 @@ export async function checkValues({
   steps,
   yieldToEventLoop,
   chunkValues = CHUNK_VALUES,
+  buffers = new CheckBuffers(largestChunk(values.shapes, chunkValues)),
 }: ValuesToCheck): Promise<{ readonly reason: string } | { readonly squaredDistance: number }> {
   const bound = steps && updateBound(steps);
-  const size = largestChunk(values.shapes, chunkValues);
-  const ended = new Float32Array(size);
-  const begun = new Float32Array(size);
+  const { ended, begun } = buffers;
   let squaredDistance = 0;
   // In the start's order: a sum's last digit depends on it.
   const order: TensorShapes = new Map([...start.shapes, ...values.shapes]);

@@ -3,13 +3,19 @@
  * reason and changes nothing for the others, and the strategy makes one of the rest. No adapter is in memory as a whole.
  */
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
-import type { TransformName } from "../../shared/transforms/names.js";
 import type { BlobRef, TunedSpec } from "../../shared/wire/types.js";
 import { eventLoopYield } from "../algebra/yield.js";
-import { openUpdate } from "../inbox/update.js";
 import type { Aggregator, Rejection, Round, Strategy, StrategyState, Work } from "../strategies/strategy.js";
-import { CHUNK_VALUES, type TensorShapes, type TensorSource } from "../strategies/tensors.js";
-import { checkValues, freshStart, shapeError, signatureOf, specError, type UpdateSteps } from "./check.js";
+import { CHUNK_VALUES, largestChunk, type TensorShapes, type TensorSource } from "../strategies/tensors.js";
+import {
+  CheckBuffers,
+  checkValues,
+  freshStart,
+  shapeError,
+  signatureOf,
+  specError,
+  type UpdateSteps,
+} from "./check.js";
 import { StoredTensors, StoringSink, storeTensors, type TensorBlobs } from "./stored-tensors.js";
 
 /** A strategy's state as the journal keeps it. */
@@ -24,8 +30,6 @@ export interface SentUpdate {
   /** Training rows behind it. */
   readonly examples: number;
   readonly values: BlobRef;
-  /** Transforms that the client applied. Absent: none. */
-  readonly transforms?: readonly TransformName[] | undefined;
   readonly steps: UpdateSteps;
 }
 
@@ -58,12 +62,13 @@ export interface FoldedRound {
 interface Opened {
   readonly work: Work;
   readonly aggregator: Aggregator;
+  readonly buffers: CheckBuffers;
 }
 
 export class RoundFold {
   private readonly rejected = new Map<string, string>();
   /** Taken before the right names and shapes are known. */
-  private waiting: { readonly update: SentUpdate; readonly values: TensorSource }[] = [];
+  private waiting: { readonly update: SentUpdate; readonly values: StoredTensors }[] = [];
   private opened: Opened | undefined;
   private accepted = 0;
   /** Updates are taken one after the other: memory must not grow with how many arrive at one time. */
@@ -120,7 +125,7 @@ export class RoundFold {
     if (start !== undefined) this.opened ??= await this.open(await StoredTensors.open(blobs, start));
     else if (expected !== undefined) this.opened ??= await this.open(undefined);
     try {
-      const values = await this.valuesOf(update);
+      const values = await StoredTensors.open(blobs, update.values, { source: `update of ${client}` });
       const wrong = start === undefined ? specError(values.shapes, adapter) : undefined;
       if (wrong !== undefined) return reject(wrong);
       if (this.opened === undefined) {
@@ -134,15 +139,6 @@ export class RoundFold {
       if (code !== "invalid_message" && code !== "not_found") throw error;
       reject(message);
     }
-  }
-
-  /** An update's values, whatever transforms it passed. */
-  private valuesOf({ client, values, transforms = [] }: SentUpdate): Promise<TensorSource> {
-    const { blobs } = this.options;
-    const source = `update of ${client}`;
-    const start = this.opened?.work.start;
-    if (transforms.length === 0 || start === undefined) return StoredTensors.open(blobs, values, { source });
-    return openUpdate(blobs, values, { transforms, start, source });
   }
 
   /** A first round without a precedent: the names and shapes that most updates have are right. */
@@ -172,14 +168,15 @@ export class RoundFold {
       create: (wanted) => StoringSink.begin(blobs, wanted),
       yieldToEventLoop: this.yieldToEventLoop,
     };
-    return { work, aggregator: strategy.begin(round, work) };
+    const buffers = new CheckBuffers(largestChunk(shapes, this.chunkValues));
+    return { work, aggregator: strategy.begin(round, work), buffers };
   }
 
   /** Checks an update against the right shapes and gives it to the strategy. @returns why it is left out */
   private async hand(
-    { work, aggregator }: Opened,
+    { work, aggregator, buffers }: Opened,
     { client, examples, steps }: SentUpdate,
-    values: TensorSource,
+    values: StoredTensors,
   ): Promise<string | undefined> {
     if (!(examples > 0)) throw new KindredError("internal", `an update of ${examples} examples`);
     const wrong = shapeError(values.shapes, work.shapes);
@@ -192,6 +189,7 @@ export class RoundFold {
       steps: unknown ? undefined : steps,
       yieldToEventLoop: this.yieldToEventLoop,
       chunkValues: this.chunkValues,
+      buffers,
     });
     if ("reason" in found) return found.reason;
     const refused = await aggregator.accept({ client, examples, values, squaredDistance: found.squaredDistance });

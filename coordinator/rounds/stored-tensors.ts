@@ -24,7 +24,7 @@ import {
 } from "../strategies/tensors.js";
 
 /** What tensors need of the blobs. */
-export type TensorBlobs = Pick<Blobs, "range" | "write">;
+export type TensorBlobs = Pick<Blobs, "range" | "readInto" | "write">;
 
 /** Tensors of a stored blob. */
 export class StoredTensors implements TensorSource {
@@ -58,10 +58,14 @@ export class StoredTensors implements TensorSource {
         `blob ${this.ref.sha256} holds no ${into.length} values of ${name} from ${from}`,
       );
     }
-    const bytes = await this.blobs.range(this.ref, entry.offset + from * width, into.length * width);
-    // A copy is aligned to its first byte; the range need not be.
-    if (entry.dtype === "F32") new Uint8Array(into.buffer, into.byteOffset, into.byteLength).set(bytes);
-    else into.set(toFloats(entry.dtype, new Uint8Array(bytes)) as Float32Array);
+    const offset = entry.offset + from * width;
+    if (entry.dtype === "F32") {
+      const target = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+      return this.blobs.readInto(this.ref, offset, target);
+    }
+    // A range is in a buffer of its own, from that buffer's first byte on.
+    const halves = await this.blobs.range(this.ref, offset, into.length * width);
+    into.set(toFloats(entry.dtype, new Uint8Array(halves)) as Float32Array);
   }
 }
 

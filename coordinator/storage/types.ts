@@ -130,6 +130,8 @@ export interface Blobs {
    * @throws {KindredError} `not_found`, `invalid_option` where the range is not within the blob
    */
   range(ref: BlobRef, offset: number, length: number): Promise<Buffer>;
+  /** As `range`, into bytes of the caller: a buffer that serves many reads leaves nothing to the garbage collector. */
+  readInto(ref: BlobRef, offset: number, target: Uint8Array): Promise<void>;
   /** The blob's bytes from `offset` in pieces of `pieceBytes`, the last shorter. @throws {KindredError} `not_found` */
   read(ref: BlobRef, offset: number, pieceBytes: number): AsyncGenerator<Buffer, void, undefined>;
   /** Bytes held of an unfinished upload. Ends a write that is still open under the same name. */

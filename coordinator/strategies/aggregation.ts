@@ -73,8 +73,7 @@ export function weightedSum(updates: readonly Update[], weights: Float64Array, w
 }
 
 /**
- * Values of all updates at one time: 32 MiB. Of 1,000 updates it holds 8 Ki values each, so that a read is still 32 KiB; an 8 MiB
- * buffer would cut that to 8 KiB and take 4 times as many reads.
+ * Values of all updates at one time: 32 MiB. Of 1,000 updates it holds 8 Ki values each, so that a read is still 32 KiB.
  */
 const ALL_VALUES = 8 * 1024 * 1024;
 /** Columns that are gathered at one time: a cache line of each row. */

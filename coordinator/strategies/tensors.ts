@@ -37,10 +37,10 @@ export interface Chunk {
 }
 
 /**
- * Elements per chunk: 1 MiB. Adding a chunk of one update to a sum takes 0.3 ms, reading it 0.2 ms; with 64 Ki elements the reads'
- * fixed costs show, with 1 Mi the buffers do.
+ * Elements per chunk: 256 KiB. Reading 40 MB from the page cache and adding them to a sum takes 73 ms in chunks of 16 Ki elements,
+ * 42 ms with 64 Ki and 37 ms with 1 Mi (Node 20, AMD EPYC).
  */
-export const CHUNK_VALUES = 256 * 1024;
+export const CHUNK_VALUES = 64 * 1024;
 
 /** All tensors in order, each cut into chunks of at most `most` elements. */
 export function* chunksOf(shapes: TensorShapes, most: number): Generator<Chunk> {

@@ -245,13 +245,9 @@ export interface EncodeOptions {
  */
 export function safetensorsHeader(
   tensors: Iterable<readonly [string, { readonly shape: readonly number[] }]>,
-  options: Pick<EncodeOptions, "metadata"> & {
-    /** The same for all tensors, or by name. @default "F32" */
-    readonly dtype?: SafetensorsDtype | ((name: string) => SafetensorsDtype);
-  } = {},
+  options: Omit<EncodeOptions, "order"> = {},
 ): Buffer {
-  const given = options.dtype ?? "F32";
-  const dtypeOf = typeof given === "function" ? given : () => given;
+  const dtype = options.dtype ?? "F32";
   // Not by JSON.stringify of an object, which would move names such as "0" to the front.
   const fields: string[] = [];
   const metadata =
@@ -263,7 +259,6 @@ export function safetensorsHeader(
   }
   let dataBytes = 0;
   for (const [name, { shape }] of tensors) {
-    const dtype = dtypeOf(name);
     const end = dataBytes + (sizeOf(shape) * BITS[dtype]) / 8;
     fields.push(
       `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${dataBytes},${end}]}`,

@@ -5,7 +5,7 @@
 import { cpus, totalmem } from "node:os";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
-import { benchCompression } from "./compression.js";
+import { benchAggregation } from "./aggregation.js";
 import { benchEngine, benchSketching } from "./engine.js";
 import { benchEstimation, benchLargeEstimation } from "./estimation.js";
 import { benchGroupings } from "./groupings.js";
@@ -18,6 +18,8 @@ import { benchSdp } from "./sdp.js";
 import { benchTraining } from "./training.js";
 
 const print = (line: string): void => console.log(line);
+/** One JSON object per line, of the parts that know of it. */
+const asJson = process.argv.includes("--json");
 
 async function withRuntime(use: (runtime: Runtime) => Promise<unknown>): Promise<void> {
   const runtime = new OnnxRuntime();
@@ -48,6 +50,11 @@ const PARTS: Readonly<Record<string, Part>> = {
   memory: {
     about: "peak memory as it is planned with and as it is measured, each in a process of its own",
     run: () => benchMemory(print),
+  },
+  aggregation: {
+    about: "a round's updates folded by strategies: peak memory, time, longest gap of the event loop; 8 GB on disk",
+    run: () => benchAggregation(print, { json: asJson }),
+    named: true,
   },
   members: {
     about: "four adapters in one pass and one after the other: classification, text",
@@ -84,30 +91,27 @@ const PARTS: Readonly<Record<string, Part>> = {
     run: () => benchPlantedGroups(print),
     named: true,
   },
-  compression: {
-    about: "the demo's population with updates as they are, in half precision and in 8 bits: losses and bytes",
-    run: () => benchCompression(print),
-    named: true,
-  },
   groupings: {
     about: "the demo's population: groups found against planted and random groups, really trained",
     run: () => benchGroupings(print),
   },
 };
 
-const wanted = process.argv.slice(2);
+const wanted = process.argv.slice(2).filter((word) => word !== "--json");
 const unknown = wanted.find((name) => PARTS[name] === undefined);
 if (unknown !== undefined) {
   console.error(`kindred bench: no part is called ${unknown}; there are ${Object.keys(PARTS).join(", ")}`);
   process.exit(2);
 }
+// In JSON mode the output is JSON alone.
+const note = asJson ? (line: string): void => console.error(line) : print;
 const [processor] = cpus();
-print(
+note(
   `${cpus().length} x ${processor?.model ?? "unknown processor"}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.versions.node}`,
 );
 for (const [name, { about, run, named }] of Object.entries(PARTS)) {
   if (wanted.length > 0 ? !wanted.includes(name) : named) continue;
-  print(`${name}: ${about}`);
+  note(`${name}: ${about}`);
   await run();
 }
 process.exit(0);

@@ -6,7 +6,6 @@ import { listOf, real, refined, struct, uint64 } from "../../shared/wire/fields.
 import { MAX_MEMBERS } from "../../shared/wire/limits.js";
 import type { AdapterSpec, BlobRef, TaskCost } from "../../shared/wire/types.js";
 import type { TaskFields, TaskKind } from "../kind.js";
-import { release } from "../release.js";
 
 export interface FitWeights {
   readonly kind: "fitWeights";
@@ -59,7 +58,7 @@ export const fitWeights: TaskKind<FitWeights, FitWeightsResult> = {
     tokens: uint64(1),
     nllSums: listOf(real(0), 1, MAX_MEMBERS + 3),
   }),
-  releases: { weights: release("weights"), tokens: release("count"), nllSums: release("score") },
+  tensors: [],
   blobs: ({ members }) => members,
   check: ({ members, prior }, { weights, nllSums }) => {
     mustCount("fit_weights.weights", weights.length, members.length);

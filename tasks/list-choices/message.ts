@@ -6,7 +6,6 @@ import { answerPrefixes } from "../../shared/wire/answer-prefixes.js";
 import { struct } from "../../shared/wire/fields.js";
 import type { AdapterSpec, TaskCost } from "../../shared/wire/types.js";
 import type { TaskKind } from "../kind.js";
-import { release } from "../release.js";
 
 export interface ListChoices {
   readonly kind: "listChoices";
@@ -29,7 +28,7 @@ export const listChoices: TaskKind<ListChoices, ListChoicesResult> = {
   },
   task: struct({ adapter: adapterSpec }),
   result: struct({ answerPrefixes }),
-  releases: { answerPrefixes: release("answers") },
+  tensors: [],
   blobs: () => [],
   check: () => undefined,
 };

@@ -29,6 +29,10 @@ export class MemoryBlobs implements TensorBlobs {
     return Buffer.from(bytes.subarray(offset, offset + length));
   }
 
+  async readInto(ref: BlobRef, offset: number, target: Uint8Array): Promise<void> {
+    target.set(await this.range(ref, offset, target.length));
+  }
+
   async write() {
     const pieces: Buffer[] = [];
     let open = true;

@@ -94,6 +94,7 @@ function mortalBlobs(inner: Blobs, read: Gate, write: Gate): Blobs {
     get: (ref) => read(() => inner.get(ref)),
     has: (ref) => read(() => inner.has(ref)),
     range: (ref, offset, length) => read(() => inner.range(ref, offset, length)),
+    readInto: (ref, offset, target) => read(() => inner.readInto(ref, offset, target)),
     write: async (): Promise<BlobWriter> => {
       const writer = await read(() => inner.write());
       return {

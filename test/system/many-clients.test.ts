@@ -1,13 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import {
-  adapterBytes,
-  clientOf,
-  coordinatorAt,
-  incremented,
-  temporaryFolder,
-  trainTask,
-} from "../support/federation.js";
+import { bytesOf, clientOf, coordinatorAt, incremented, temporaryFolder, trainTask } from "../support/federation.js";
 
 describe("a hundred clients in one process", () => {
   it("train in parallel while one of them always fails, and all go home", async () => {
@@ -18,7 +11,7 @@ describe("a hundred clients in one process", () => {
     const clients = names.map((name, i) => clientOf(coordinator.address, name, i === 13 ? { runner: fail } : {}));
     try {
       await coordinator.pool.whenEnrolled(names.length);
-      let start = await coordinator.pool.putBlob(adapterBytes(50_000, "start"));
+      let start = await coordinator.pool.putBlob(bytesOf(50_000, "start"));
       for (let round = 0; round < 3; round++) {
         const key = `round-${round}`;
         const outcomes = await Promise.all(names.map((name) => coordinator.pool.run(key, name, trainTask(start))));

@@ -98,17 +98,23 @@ export class FileBlobs implements Blobs {
 
   async range(ref: BlobRef, offset: number, length: number): Promise<Buffer> {
     checkRange(ref, offset, length);
+    // In a buffer of its own: the caller may view it as numbers or hand it to another thread.
+    const bytes = Buffer.allocUnsafeSlow(length);
+    await this.readInto(ref, offset, bytes);
+    return bytes;
+  }
+
+  async readInto(ref: BlobRef, offset: number, target: Uint8Array): Promise<void> {
+    const length = target.length;
+    checkRange(ref, offset, length);
     try {
-      return await this.handles.use(this.path(ref), async (handle, size) => {
+      await this.handles.use(this.path(ref), async (handle, size) => {
         if (size !== ref.size) throw missingBlob(ref, this.whole);
-        // In a buffer of its own: the caller may view it as numbers or hand it to another thread.
-        const bytes = Buffer.allocUnsafeSlow(length);
         for (let done = 0; done < length; ) {
-          const { bytesRead } = await handle.read(bytes, done, length - done, offset + done);
+          const { bytesRead } = await handle.read(target, done, length - done, offset + done);
           if (bytesRead === 0) throw new KindredError("not_found", `blob ${ref.sha256} was cut short while read`);
           done += bytesRead;
         }
-        return bytes;
       });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") throw missingBlob(ref, this.whole);

@@ -63,6 +63,11 @@ export class MemoryBlobs implements Blobs {
     return bytes;
   }
 
+  async readInto(ref: BlobRef, offset: number, target: Uint8Array): Promise<void> {
+    checkRange(ref, offset, target.length);
+    this.mustHave(ref).copy(target, 0, offset, offset + target.length);
+  }
+
   async *read(ref: BlobRef, offset: number, pieceBytes: number): AsyncGenerator<Buffer, void, undefined> {
     const bytes = this.mustHave(ref);
     for (let at = offset; at < bytes.length; at += pieceBytes) yield Buffer.from(bytes.subarray(at, at + pieceBytes));

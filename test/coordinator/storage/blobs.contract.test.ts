@@ -66,6 +66,9 @@ inEachPlace((place, state, remove) => {
         fc.asyncProperty(fc.nat(bytes.length), fc.nat(bytes.length), async (a, b) => {
           const [from, to] = [Math.min(a, b), Math.max(a, b)];
           const piece = await state.now.blobs.range(ref, from, to - from);
+          const target = new Uint8Array(to - from + 2).fill(7);
+          await state.now.blobs.readInto(ref, from, target.subarray(1, -1));
+          assert.ok(piece.equals(target.subarray(1, -1)) && target[0] === 7 && target.at(-1) === 7);
           assert.ok(piece.equals(bytes.subarray(from, to)), `${from} to ${to}`);
         }),
         {

@@ -8,7 +8,6 @@ export interface EnrolRequest {
   'instanceId'?: (string);
   'modelHash'?: (string);
   'rows'?: (_kindred_v1_RowCounts | null);
-  'transforms'?: (string)[];
 }
 
 export interface EnrolRequest__Output {
@@ -17,5 +16,4 @@ export interface EnrolRequest__Output {
   'instanceId': (string);
   'modelHash': (string);
   'rows': (_kindred_v1_RowCounts__Output | null);
-  'transforms': (string)[];
 }

@@ -7,7 +7,6 @@ export interface TaskResult {
   'cost'?: (_kindred_v1_Cost | null);
   'kind'?: (string);
   'body'?: (Buffer | Uint8Array | string);
-  'transforms'?: (string)[];
 }
 
 export interface TaskResult__Output {
@@ -15,5 +14,4 @@ export interface TaskResult__Output {
   'cost': (_kindred_v1_Cost__Output | null);
   'kind': (string);
   'body': (Buffer);
-  'transforms': (string)[];
 }
