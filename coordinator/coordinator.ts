@@ -11,6 +11,7 @@ import { modelHash, openModelFolder } from "../shared/models/files.js";
 import { resolveModel } from "../shared/models/hub.js";
 import type { Quantization } from "../shared/quantization/layout.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
+import { transformsOf } from "../shared/transforms/names.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
 import type { Score } from "../tasks/evaluate/message.js";
 import { EventLog, type RunEventListener } from "./events/events.js";
@@ -77,6 +78,7 @@ export async function startCoordinator(
       state,
       events,
       ...(hash === undefined ? {} : { modelHash: hash }),
+      transforms: transformsOf(plan.transport.compression),
       log,
     });
     closing.push(() => server.close());

@@ -33,6 +33,7 @@ import type { SimulationPlan } from "../shared/config/config.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
 import { onnxInstallation, tfjsVersion } from "../shared/runtimes/install/installed.js";
 import type { Runtime } from "../shared/runtimes/types.js";
+import { transformsOf } from "../shared/transforms/names.js";
 import type { Population } from "./population/load.js";
 import { encodePopulation, openPopulation } from "./population/open.js";
 import { assembleReport } from "./report/assemble.js";
@@ -229,9 +230,18 @@ async function federate(
     const log = detailsOf(run.log);
     await events.subscribe(logReader(log));
     if (run.onEvent !== undefined) await events.subscribe(run.onEvent);
-    const server = await serveCoordinator({ listen: "127.0.0.1:0", state, events, modelHash: base.hash, log });
+    const transforms = transformsOf(plan.transport.compression);
+    const server = await serveCoordinator({
+      listen: "127.0.0.1:0",
+      state,
+      events,
+      modelHash: base.hash,
+      transforms,
+      log,
+    });
     closing.push(() => server.close());
     const cohort = startClients(plan, population, server.address, {
+      folder: join(run.out, "state", "clients"),
       compiledGraphs,
       datasets,
       log,
@@ -276,6 +286,8 @@ interface SimulatedClients {
 }
 
 interface ClientEngine {
+  /** Each client's own state is a folder below it. */
+  readonly folder: string;
   readonly compiledGraphs: CompiledGraphs;
   readonly datasets: readonly EncodedDataset[];
   readonly log: Logger;
@@ -287,7 +299,7 @@ function startClients(
   plan: SimulationPlan,
   { clients }: Population,
   coordinator: string,
-  { compiledGraphs, datasets, log, signal }: ClientEngine,
+  { folder, compiledGraphs, datasets, log, signal }: ClientEngine,
 ): SimulatedClients {
   const stop = new AbortController();
   setMaxListeners(0, stop.signal); // every client and every task under way listens
@@ -305,6 +317,7 @@ function startClients(
       // The same in a resumed run, so that the client is known again.
       instanceId: createHash("sha256").update(`simulated\n${plan.seed}\n${rows.name}`).digest("hex"),
       modelHash: compiledGraphs.model.hash,
+      stateDir: join(folder, String(at)),
       rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
       runner,
       signal: stop.signal,

@@ -4,23 +4,62 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { asKindredError, KindredError } from "../shared/base/errors.js";
+import { TRANSFORM_NAMES, type TransformName } from "../shared/transforms/names.js";
 import { type BodyType, bodyType } from "../shared/wire/body.js";
 import { hash, refuse } from "../shared/wire/checks.js";
-import { real, snakeCase, struct, uint64 } from "../shared/wire/fields.js";
+import {
+  choice,
+  type Field,
+  listOf,
+  optional,
+  real,
+  refined,
+  snakeCase,
+  struct,
+  text,
+  uint32,
+  uint64,
+} from "../shared/wire/fields.js";
 import type { Task__Output, Task as TaskMessage } from "../shared/wire/gen/kindred/v1/Task.js";
 import type { TaskResult__Output, TaskResult as TaskResultMessage } from "../shared/wire/gen/kindred/v1/TaskResult.js";
-import { nextTaskBytes } from "../shared/wire/services.js";
+import { MAX_NAME_LENGTH, MAX_TRANSFORMS } from "../shared/wire/limits.js";
+import { arrivedTask as arrivedMessage, nextTaskBytes } from "../shared/wire/services.js";
 import type { TaskCost } from "../shared/wire/types.js";
-import type { TaskKind } from "./kind.js";
+import type { AnyResult, AnyTask, ResultFields, TaskKind, Transport } from "./kind.js";
 import { kindNamed, kindNames, kindOf, type TaskResult, type TaskSpec } from "./kinds.js";
+import type { ReleaseDeclaration } from "./release.js";
 
 const taskBody = ({ proto }: TaskKind): BodyType => bodyType(proto.file, proto.task);
 const resultBody = ({ proto }: TaskKind): BodyType => bodyType(proto.file, proto.result);
 
+const transform = choice(TRANSFORM_NAMES);
+const transforms = (min: number): Field<readonly TransformName[]> => listOf(transform, min, MAX_TRANSFORMS);
+
+const transport = refined(
+  struct<Transport>({
+    transforms: transforms(1),
+    training: text(1, MAX_NAME_LENGTH),
+    round: uint32(),
+    after: optional(uint32()) as Field<number>,
+  }),
+  (name, { round, after = -1 }) => {
+    if (after >= round) refuse(`${name}.after`, `below the round, ${round}`, after);
+  },
+);
+
+const releasesUpdate = ({ releases }: TaskKind): boolean =>
+  Object.values<ReleaseDeclaration>(releases).some(({ kind }) => kind === "update");
+
 export function encodeTask(taskId: string, task: TaskSpec): TaskMessage {
   const kind = kindOf(task);
-  return { taskId, kind: kind.name, body: taskBody(kind).encode(kind.task.write(task)) };
+  const body = taskBody(kind).encode(kind.task.write(task));
+  const asked = transportOf(task);
+  if (asked === undefined) return { taskId, kind: kind.name, body };
+  return { taskId, kind: kind.name, body, transport: transport.write(asked) as NonNullable<TaskMessage["transport"]> };
 }
+
+/** What a task asks for. */
+export const transportOf = (task: AnyTask): Transport | undefined => task.transport;
 
 /**
  * @throws {KindredError} `unsupported` for a kind that this client does not know, `invalid_message` naming the field
@@ -34,15 +73,20 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
     throw new KindredError("unsupported", text, { kind: message.kind.slice(0, 80) });
   }
   const fields = kind.task.read(snakeCase(kind.name), taskBody(kind).decode("body", message.body));
-  return { taskId, task: { kind: kind.name, ...fields } as TaskSpec };
+  if (!message.transport) return { taskId, task: { kind: kind.name, ...fields } as TaskSpec };
+  if (!releasesUpdate(kind)) refuse("transport", `unset for tasks of kind ${kind.name}`, "a transport");
+  const asked = transport.read("transport", message.transport);
+  return { taskId, task: { kind: kind.name, ...fields, transport: asked } as TaskSpec };
 }
 
 const cost = struct<TaskCost>({ flops: real(0), computeSeconds: real(0), peakRssBytes: uint64() });
 
 export function encodeResult(taskId: string, result: TaskResult): TaskResultMessage {
   const kind = kindOf(result);
-  const body = resultBody(kind).encode(kind.result.write(result));
-  return { taskId, cost: cost.write(result.cost) as NonNullable<TaskResultMessage["cost"]>, kind: kind.name, body };
+  const body = resultBody(kind).encode(kind.result.write(result as unknown as ResultFields<AnyResult>));
+  const took = cost.write(result.cost) as NonNullable<TaskResultMessage["cost"]>;
+  const { transforms: applied = [] }: AnyResult = result;
+  return { taskId, cost: took, kind: kind.name, body, transforms: [...applied] };
 }
 
 /** @throws {KindredError} `invalid_message` naming the field */
@@ -50,12 +94,22 @@ export function decodeResult(message: TaskResult__Output): TaskResult {
   const kind = kindNamed(message.kind) ?? refuse("kind", `one of ${kindNames().join(", ")}`, message.kind);
   const fields = kind.result.read(snakeCase(kind.name), resultBody(kind).decode("body", message.body));
   const took = message.cost ? cost.read("cost", message.cost) : { flops: 0, computeSeconds: 0, peakRssBytes: 0 };
-  return { kind: kind.name, ...fields, cost: took } as TaskResult;
+  const applied = transforms(0).read("transforms", message.transforms);
+  return {
+    kind: kind.name,
+    ...fields,
+    cost: took,
+    ...(applied.length > 0 ? { transforms: applied } : {}),
+  } as TaskResult;
 }
 
 /** Does the result answer this task? @throws {KindredError} `invalid_message` saying what does not fit */
 export function checkAnswers(task: TaskSpec, result: TaskResult): void {
   if (task.kind !== result.kind) refuse("kind", `the task's, ${task.kind}`, result.kind);
+  const { transforms: applied = [] }: AnyResult = result;
+  const asked = transportOf(task)?.transforms ?? [];
+  const shown = (names: readonly string[]): string => (names.length > 0 ? names.join(", ") : "none");
+  if (shown(applied) !== shown(asked)) refuse("transforms", `those of the task (${shown(asked)})`, shown(applied));
   kindOf(task).check(task, result);
 }
 
@@ -71,8 +125,7 @@ export function taskBytes(taskId: string, task: TaskSpec): number {
 export function checkTask(task: TaskSpec): void {
   let arrived: unknown;
   try {
-    const { kind, body } = encodeTask("", task);
-    arrived = decodeTask({ taskId: "0".repeat(64), kind: kind as string, body: body as Buffer }).task;
+    arrived = decodeTask(arrivedMessage(encodeTask("0".repeat(64), task))).task;
   } catch (error) {
     throw new KindredError("invalid_option", `task ${task.kind}: ${asKindredError(error).message}`, {}, error);
   }

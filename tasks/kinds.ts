@@ -9,6 +9,7 @@ import { fitWeights } from "./fit-weights/message.js";
 import type { AnyResult, AnyTask, TaskKind, WithTensors } from "./kind.js";
 import { listChoices } from "./list-choices/message.js";
 import { receiveEnsemble } from "./receive-ensemble/message.js";
+import { type ReleaseDeclaration, type ReleasedTensors, TENSOR_RELEASES } from "./release.js";
 import { sketchGradients } from "./sketch-gradients/message.js";
 import { trainAdapter } from "./train-adapter/message.js";
 
@@ -30,8 +31,8 @@ export type TaskName = keyof Table;
 export type TaskSpec = { [K in TaskName]: TaskOf<Table[K][0]> }[TaskName];
 /** A result as the coordinator holds it: tensors are blobs. */
 export type TaskResult = { [K in TaskName]: ResultOf<Table[K][0]> }[TaskName];
-/** A result as a client's work makes it: tensors are bytes. */
-export type TaskResultWithBlobs = { [K in TaskName]: WithTensors<ResultOf<Table[K][0]>, Uint8Array> }[TaskName];
+/** A result as a client's work makes it: tensors are values still. */
+export type UnsentResult = { [K in TaskName]: WithTensors<ResultOf<Table[K][0]>, ReleasedTensors> }[TaskName];
 /** The result that a task of this type gets. */
 export type ResultFor<T extends TaskSpec> = Extract<TaskResult, { kind: T["kind"] }>;
 
@@ -80,7 +81,12 @@ export function blobsOfTask(task: TaskSpec): BlobRef[] {
 /** All blobs that a result names, each once. */
 export function blobsOfResult(result: TaskResult): BlobRef[] {
   const fields = result as unknown as Readonly<Record<string, BlobRef>>;
-  return distinct(kindOf(result).tensors.map((field) => fields[field] as BlobRef));
+  return distinct(tensorFields(kindOf(result)).map(([field]) => fields[field] as BlobRef));
+}
+
+/** Fields of a kind's result that are tensors, with what they release. */
+export function tensorFields({ releases }: TaskKind): [string, ReleaseDeclaration][] {
+  return Object.entries<ReleaseDeclaration>(releases).filter(([, { kind }]) => TENSOR_RELEASES.includes(kind));
 }
 
 function distinct(refs: readonly BlobRef[]): BlobRef[] {

@@ -163,7 +163,7 @@ test("PRIVACY.md has a line for every kind of task, and names only fields that t
   const lines = [...privacy.matchAll(/^\| `([A-Z]\w+)` \|/gm)].map((match) => match[1] as string);
   assert.deepEqual(lines, tasks);
   const request = protos.join("\n").match(/message EnrolRequest \{([\s\S]*?)\n\}/)?.[1] ?? "";
-  const enrolled = [...request.matchAll(/^\s*\w+ (\w+) = \d+;/gm)].map((match) => match[1] as string);
+  const enrolled = [...request.matchAll(/^\s*(?:repeated )?\w+ (\w+) = \d+;/gm)].map((match) => match[1] as string);
   const told = [...privacy.matchAll(/^\| `([a-z]\w+)` \|/gm)].map((match) => match[1] as string);
   assert.deepEqual(told.sort(), enrolled.sort());
 });

@@ -4,9 +4,12 @@
  */
 import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
 import { MAX_ERROR_MESSAGE_LENGTH } from "../../shared/wire/limits.js";
+import type { BlobRef } from "../../shared/wire/types.js";
 import { encodeResult } from "../../tasks/envelope.js";
-import type { TaskResult, TaskResultWithBlobs } from "../../tasks/kinds.js";
+import type { TaskResult, TaskSpec, UnsentResult } from "../../tasks/kinds.js";
 import type { Connection } from "./connection.js";
+import type { Memory } from "./memory.js";
+import { appliedTransforms, encodeReleases } from "./releases.js";
 import { type RetryOptions, retrying } from "./retry.js";
 import { refOf, uploadBlob } from "./upload.js";
 
@@ -21,39 +24,44 @@ export interface Receipt {
  */
 const QUIET_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["invalid_data", "invalid_config", "internal"]);
 
-/** Uploads the result's tensors, then hands it in. Safe to repeat. */
+/** A task whose result is sent. */
+export interface Assignment {
+  readonly taskId: string;
+  readonly task: TaskSpec;
+}
+
+export interface SendOptions {
+  readonly retry: RetryOptions;
+  /** What the transforms of updates remember. */
+  readonly memory: Memory;
+}
+
+/** Encodes and uploads the result's tensors, then hands it in. Safe to repeat. */
 export async function sendResult(
   connection: Connection,
-  taskId: string,
-  result: TaskResultWithBlobs,
-  retry: RetryOptions,
+  { taskId, task }: Assignment,
+  result: UnsentResult,
+  { retry, memory }: SendOptions,
 ): Promise<Receipt> {
+  const encoded = await encodeReleases(task, result, memory);
+  const send = async (): Promise<Receipt> => {
+    const refs = new Map<string, BlobRef>();
+    for (const { field, bytes } of encoded) {
+      const ref = refOf(bytes);
+      await uploadBlob(connection, taskId, ref, bytes, retry);
+      refs.set(field, ref);
+    }
+    const named = { ...result, ...Object.fromEntries(refs), ...appliedTransforms(task) } as unknown as TaskResult;
+    const message = encodeResult(taskId, named);
+    return retrying(() => connection.reportResult(message), retry);
+  };
   try {
-    return await uploadAndReport(connection, taskId, result, retry);
+    return await send();
   } catch (error) {
     // A machine that died after it took the blob and before the result may have forgotten that it has it.
     if (!(error instanceof KindredError) || error.code !== "not_found" || error.facts.what !== "blob") throw error;
-    return uploadAndReport(connection, taskId, result, retry);
+    return send();
   }
-}
-
-async function uploadAndReport(
-  connection: Connection,
-  taskId: string,
-  result: TaskResultWithBlobs,
-  retry: RetryOptions,
-): Promise<Receipt> {
-  const send = async (bytes: Uint8Array) => {
-    const ref = refOf(bytes);
-    await uploadBlob(connection, taskId, ref, bytes, retry);
-    return ref;
-  };
-  let named: TaskResult;
-  if (result.kind === "sketchGradients") named = { ...result, rows: await send(result.rows) };
-  else if (result.kind === "trainAdapter") named = { ...result, values: await send(result.values) };
-  else named = result;
-  const message = encodeResult(taskId, named);
-  return retrying(() => connection.reportResult(message), retry);
 }
 
 /** What may be said of an error outside. */

@@ -2,6 +2,7 @@
  * A client's life: enrol, pull a task, run it, report, again, until the coordinator says that the run is over. Survives lost
  * connections and restarts of the coordinator. It knows nothing of what tasks do: a `TaskRunner` does them.
  */
+import { join } from "node:path";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { Task__Output } from "../../shared/wire/gen/kindred/v1/Task.js";
@@ -9,10 +10,12 @@ import { DEFAULT_MAX_BLOB_BYTES, PROTOCOL_VERSION } from "../../shared/wire/limi
 import { channelCredentials, type SecurityOptions } from "../../shared/wire/security.js";
 import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
 import { decodeTask } from "../../tasks/envelope.js";
-import type { TaskResultWithBlobs, TaskSpec } from "../../tasks/kinds.js";
+import type { TaskSpec, UnsentResult } from "../../tasks/kinds.js";
 import { Connection } from "../outbox/connection.js";
+import { FolderMemory, type Memory, ProcessMemory } from "../outbox/memory.js";
 import { type Receipt, sendFailure, sendResult } from "../outbox/results.js";
 import { pause, type RetryOptions, retrying } from "../outbox/retry.js";
+import { ABILITIES } from "../outbox/transforms/chain.js";
 import { downloadBlob } from "./download.js";
 import { instanceId } from "./instance.js";
 
@@ -28,7 +31,7 @@ export interface TaskIo {
 
 export interface TaskRunner {
   /** Does a task. An error it throws fails this task alone; a KindredError keeps its code. */
-  run(task: TaskSpec, io: TaskIo): Promise<TaskResultWithBlobs>;
+  run(task: TaskSpec, io: TaskIo): Promise<UnsentResult>;
 }
 
 export interface SessionOptions {
@@ -40,7 +43,7 @@ export interface SessionOptions {
   readonly modelHash: string;
   readonly rows: RowCounts;
   readonly runner: TaskRunner;
-  /** Keeps the client's identity, so that it may come back under its name at once. */
+  /** Keeps the client's identity, so that it may come back under its name at once, and the errors that its updates carry over. */
   readonly stateDir?: string;
   /** The identity itself, 16 .. 200 characters, instead of one kept in `stateDir`. */
   readonly instanceId?: string;
@@ -81,6 +84,7 @@ class Session {
   private readonly instance: string;
   private readonly retry: RetryOptions;
   private readonly log: Logger;
+  private readonly memory: Memory;
   private readonly onAbort = () => this.stop.abort();
   private heartbeatMs = 1_000;
   private waitMs = 1_000;
@@ -89,6 +93,10 @@ class Session {
   constructor(private readonly options: SessionOptions) {
     this.log = options.log.child({ client: options.name });
     this.instance = options.instanceId ?? instanceId(options.stateDir);
+    this.memory =
+      options.stateDir === undefined
+        ? new ProcessMemory(this.log)
+        : new FolderMemory(join(options.stateDir, "carried"), this.log);
     const address = options.coordinator;
     const credentials = channelCredentials(address, options.security);
     const ownConnection = options.ownConnection ?? false;
@@ -135,6 +143,7 @@ class Session {
       instanceId: this.instance,
       modelHash,
       rows: { ...rows },
+      transforms: ABILITIES,
     };
     const reply = await retrying(() => this.connection.enrol(request), this.retry);
     this.connection.sessionToken = reply.sessionToken;
@@ -188,7 +197,9 @@ class Session {
           if (share > fraction) fraction = Math.min(1, share);
         });
         if (signal.aborted) throw new KindredError("cancelled", "stopped");
-        receipt = await this.enrolled(() => sendResult(this.connection, taskId, result, retry));
+        receipt = await this.enrolled(() =>
+          sendResult(this.connection, { taskId, task }, result, { retry, memory: this.memory }),
+        );
       } catch (thrown) {
         if (this.stop.signal.aborted) throw new KindredError("cancelled", "stopped", {}, thrown);
         if (fatal) throw fatal;
@@ -215,7 +226,7 @@ class Session {
     task: TaskSpec,
     signal: AbortSignal,
     progress: (fraction: number) => void,
-  ): Promise<TaskResultWithBlobs> {
+  ): Promise<UnsentResult> {
     const fetched = new Map<string, Promise<Uint8Array>>();
     const maxBlobBytes = this.options.maxBlobBytes ?? DEFAULT_MAX_BLOB_BYTES;
     const retry = { ...this.retry, signal };

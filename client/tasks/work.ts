@@ -7,6 +7,7 @@ import { KindredError } from "../../shared/base/errors.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
 import type { AdapterSpec, BlobRef, TunedSpec } from "../../shared/wire/types.js";
 import type { AnyResult, AnyTask, ResultFields, WithTensors } from "../../tasks/kind.js";
+import type { ReleasedTensors } from "../../tasks/release.js";
 import type { EncodedDataset, EncodedRow, Split } from "../data/types.js";
 import type { TaskIo } from "../session/session.js";
 import { type AdapterLayout, type AdapterValues, adapterFromTensors, initialAdapter } from "../tuning/adapter.js";
@@ -29,11 +30,13 @@ export interface ClientWorkOptions {
   readonly full?: boolean;
 }
 
+const sourceOf = ({ sha256 }: BlobRef): string => `adapter ${sha256.slice(0, 12)}`;
+
 /** Does a task of one kind. Every kind's work.ts exports one as `work`. */
 export type Work<T extends AnyTask = AnyTask, R extends AnyResult = AnyResult> = (
   task: T,
   tools: WorkTools,
-) => Promise<WithTensors<ResultFields<R>, Uint8Array>>;
+) => Promise<WithTensors<ResultFields<R>, ReleasedTensors>>;
 
 /** What one task may use while it runs. */
 export class WorkTools {
@@ -77,9 +80,12 @@ export class WorkTools {
   async adapter(layout: AdapterLayout, spec: TunedSpec, ref: BlobRef | undefined): Promise<AdapterValues> {
     const fresh = initialAdapter(layout, spec.initSeed);
     if (ref === undefined) return fresh;
-    const source = `adapter ${ref.sha256.slice(0, 12)}`;
-    const { tensors } = parseSafetensors(await this.io.download(ref), { source });
-    return adapterFromTensors(layout, tensors, source, fresh);
+    return adapterFromTensors(layout, await this.tensors(ref), sourceOf(ref), fresh);
+  }
+
+  /** The tensors that a blob holds. */
+  async tensors(ref: BlobRef): Promise<NamedTensors> {
+    return parseSafetensors(await this.io.download(ref), { source: sourceOf(ref) }).tensors;
   }
 
   async adapters(layout: AdapterLayout, spec: TunedSpec, refs: readonly BlobRef[]): Promise<AdapterValues[]> {

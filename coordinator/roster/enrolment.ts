@@ -6,6 +6,8 @@ export interface Candidate {
   readonly name: string;
   readonly instanceHash: string;
   readonly modelHash: string;
+  /** Transforms of updates that the client can do, as it names them. */
+  readonly transforms: readonly string[];
 }
 
 /** The client that holds the candidate's name. */
@@ -18,6 +20,8 @@ export interface Holder {
 export interface EnrolmentPolicy {
   readonly protocolVersion: number;
   readonly modelHash: string;
+  /** Transforms that the run's tasks ask for. */
+  readonly transforms: readonly string[];
   /** Clients enrolled. */
   readonly members: number;
   readonly maxMembers: number;
@@ -43,6 +47,12 @@ export function decideEnrolment(candidate: Candidate, holder: Holder | undefined
     const [theirs, ours] = [candidate.modelHash, policy.modelHash];
     const message = `client ${name} has base model ${theirs}, the coordinator ${ours}: give both the same model folder`;
     return refuse("model_mismatch", message, { client: name, theirs, ours });
+  }
+  const missing = policy.transforms.find((name) => !candidate.transforms.includes(name));
+  if (missing !== undefined) {
+    const able = candidate.transforms.length > 0 ? candidate.transforms.join(", ") : "none";
+    const message = `client ${name} lacks the transform ${missing}, which the run needs (transport.compression); it has ${able}: update the client`;
+    return refuse("unsupported", message, { client: name, transform: missing });
   }
   if (holder?.instanceHash === candidate.instanceHash) return { admit: true, as: "returning" };
   if (holder?.live) {

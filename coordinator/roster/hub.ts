@@ -6,6 +6,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
+import type { TransformName } from "../../shared/transforms/names.js";
 import { LONGEST_WAIT_MS, MAX_CLIENTS, MAX_UPLOADS_PER_TASK, PROTOCOL_VERSION } from "../../shared/wire/limits.js";
 import { transferBytes } from "../../shared/wire/services.js";
 import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
@@ -22,6 +23,8 @@ export interface HubOptions {
   readonly blobs: Blobs;
   /** SHA-256 of the base model. */
   readonly modelHash?: string | undefined;
+  /** Transforms of updates that clients must be able to do. @default none */
+  readonly transforms?: readonly TransformName[];
   readonly log: Logger;
   /** Told who comes and goes, and what becomes of tasks. @default discards it */
   readonly events?: EventSink;
@@ -41,6 +44,7 @@ export interface EnrolRequest {
   readonly instanceId: string;
   readonly modelHash: string;
   readonly rows: RowCounts;
+  readonly transforms: readonly string[];
 }
 
 export type NextTask =
@@ -164,6 +168,7 @@ export class Hub implements ClientPool {
       {
         protocolVersion: PROTOCOL_VERSION,
         modelHash: this.modelHash() ?? request.modelHash,
+        transforms: this.options.transforms ?? [],
         members: this.members.size,
         maxMembers: MAX_CLIENTS,
       },

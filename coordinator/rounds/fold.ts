@@ -3,8 +3,10 @@
  * reason and changes nothing for the others, and the strategy makes one of the rest. No adapter is in memory as a whole.
  */
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
+import type { TransformName } from "../../shared/transforms/names.js";
 import type { BlobRef, TunedSpec } from "../../shared/wire/types.js";
 import { eventLoopYield } from "../algebra/yield.js";
+import { openUpdate } from "../inbox/update.js";
 import type { Aggregator, Rejection, Round, Strategy, StrategyState, Work } from "../strategies/strategy.js";
 import { CHUNK_VALUES, largestChunk, type TensorShapes, type TensorSource } from "../strategies/tensors.js";
 import {
@@ -30,6 +32,8 @@ export interface SentUpdate {
   /** Training rows behind it. */
   readonly examples: number;
   readonly values: BlobRef;
+  /** Transforms that the client applied. Absent: none. */
+  readonly transforms?: readonly TransformName[] | undefined;
   readonly steps: UpdateSteps;
 }
 
@@ -68,7 +72,7 @@ interface Opened {
 export class RoundFold {
   private readonly rejected = new Map<string, string>();
   /** Taken before the right names and shapes are known. */
-  private waiting: { readonly update: SentUpdate; readonly values: StoredTensors }[] = [];
+  private waiting: { readonly update: SentUpdate; readonly values: TensorSource }[] = [];
   private opened: Opened | undefined;
   private accepted = 0;
   /** Updates are taken one after the other: memory must not grow with how many arrive at one time. */
@@ -125,7 +129,7 @@ export class RoundFold {
     if (start !== undefined) this.opened ??= await this.open(await StoredTensors.open(blobs, start));
     else if (expected !== undefined) this.opened ??= await this.open(undefined);
     try {
-      const values = await StoredTensors.open(blobs, update.values, { source: `update of ${client}` });
+      const values = await this.valuesOf(update);
       const wrong = start === undefined ? specError(values.shapes, adapter) : undefined;
       if (wrong !== undefined) return reject(wrong);
       if (this.opened === undefined) {
@@ -139,6 +143,15 @@ export class RoundFold {
       if (code !== "invalid_message" && code !== "not_found") throw error;
       reject(message);
     }
+  }
+
+  /** An update's values, whatever transforms it passed. */
+  private valuesOf({ client, values, transforms = [] }: SentUpdate): Promise<TensorSource> {
+    const { blobs } = this.options;
+    const source = `update of ${client}`;
+    const start = this.opened?.work.start;
+    if (transforms.length === 0 || start === undefined) return StoredTensors.open(blobs, values, { source });
+    return openUpdate(blobs, values, { transforms, start, source });
   }
 
   /** A first round without a precedent: the names and shapes that most updates have are right. */
@@ -176,7 +189,7 @@ export class RoundFold {
   private async hand(
     { work, aggregator, buffers }: Opened,
     { client, examples, steps }: SentUpdate,
-    values: StoredTensors,
+    values: TensorSource,
   ): Promise<string | undefined> {
     if (!(examples > 0)) throw new KindredError("internal", `an update of ${examples} examples`);
     const wrong = shapeError(values.shapes, work.shapes);

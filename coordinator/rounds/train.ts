@@ -23,10 +23,11 @@ import { clientsOfRound, selectedClients } from "./participants.js";
 import { endRound, NO_ROUND_YET, type RoundEnd } from "./round-end.js";
 import { type RoundSchedule, roundSchedule } from "./schedule.js";
 import { StoredTensors } from "./stored-tensors.js";
+import { UpdateTransport } from "./transport.js";
 
 /** What training needs of a run. */
 export interface TrainingParts {
-  readonly plan: Pick<RunPlan, "adapter" | "training" | "seed">;
+  readonly plan: Pick<RunPlan, "adapter" | "training" | "transport" | "seed">;
   readonly cohort: Cohort;
   readonly books: Books;
   readonly journal: Journal;
@@ -207,6 +208,7 @@ interface Training {
   readonly schedule: RoundSchedule;
   /** Place of each client in the schedule. */
   readonly places: ReadonlyMap<string, number>;
+  readonly transport: UpdateTransport;
 }
 
 function trainingAt(ctx: TrainingParts, { job, schedule, places }: Training, client: string, round: number) {
@@ -253,6 +255,7 @@ async function askRound(ctx: TrainingParts, training: Training, round: Round, fr
       training: { ...trainingAt(ctx, training, client, round.index), ...terms },
       validateEvery: 0,
       validateStart: validates,
+      ...training.transport.of(client, round.index, from.start !== null),
     }),
   };
   const selected = await selectedClients(ctx.journal, ctx.strategy, round);
@@ -294,10 +297,11 @@ async function closeRound(
       before,
       expected: ctx.shapes.get(adapter.kind),
       signal: ctx.signal,
-      updates: Array.from(results, ([client, { values }]) => ({
+      updates: Array.from(results, ([client, { values, transforms }]) => ({
         client,
         examples: ctx.cohort.info(client).rows.train,
         values,
+        transforms,
         steps: trainingAt(ctx, training, client, round.index),
       })),
     }),
@@ -311,7 +315,9 @@ async function closeRound(
 
 async function trainTogether(ctx: TrainingParts, job: TrainingJob): Promise<TrainedAdapter> {
   const plan = schedule(ctx, job);
-  const training: Training = { job, schedule: plan, places: new Map(job.clients.map((client, at) => [client, at])) };
+  const places = new Map(job.clients.map((client, at) => [client, at]));
+  const transport = new UpdateTransport(job.name, ctx.plan.transport.compression);
+  const training: Training = { job, schedule: plan, places, transport };
   const curve: CurvePoint[] = [];
   let end: RoundEnd = NO_ROUND_YET;
   let best: { loss: number; values: BlobRef | undefined } = { loss: Number.POSITIVE_INFINITY, values: undefined };
@@ -335,6 +341,7 @@ async function trainTogether(ctx: TrainingParts, job: TrainingJob): Promise<Trai
     const { results, pooled } = answers;
     record(index, pooled);
     const { rejected, ...next } = await closeRound(ctx, training, round, end, answers);
+    training.transport.took(results.keys(), index, end.start !== null);
     end = next;
     const losses = [...results.values()].map((result) => mean(result.losses)).filter(Number.isFinite);
     trainLoss = losses.length > 0 ? mean(losses) : undefined;

@@ -6,7 +6,19 @@ import { crc32 } from "node:zlib";
 import { Server } from "@grpc/grpc-js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
-import { blobRef, boundBlob, finite, hash, present, refuse, text, uint53, whole } from "../../shared/wire/checks.js";
+import type { TransformName } from "../../shared/transforms/names.js";
+import {
+  blobRef,
+  boundBlob,
+  finite,
+  hash,
+  list,
+  present,
+  refuse,
+  text,
+  uint53,
+  whole,
+} from "../../shared/wire/checks.js";
 import { isErrorCode } from "../../shared/wire/errors.js";
 import type { BlobsHandlers } from "../../shared/wire/gen/kindred/v1/Blobs.js";
 import type { Chunk, Chunk__Output } from "../../shared/wire/gen/kindred/v1/Chunk.js";
@@ -20,10 +32,12 @@ import {
   DEFAULT_MAX_BLOB_BYTES,
   LONGEST_WAIT_MS,
   MAX_CHUNK_BYTES,
+  MAX_CLIENT_TRANSFORMS,
   MAX_ERROR_MESSAGE_LENGTH,
   MAX_INSTANCE_ID_LENGTH,
   MAX_MESSAGE_BYTES,
   MAX_NAME_LENGTH,
+  MAX_TRANSFORM_NAME_LENGTH,
   MIN_INSTANCE_ID_LENGTH,
   PROTOCOL_VERSION,
 } from "../../shared/wire/limits.js";
@@ -45,6 +59,8 @@ export interface ServerOptions {
   readonly state: State;
   /** SHA-256 of the base model, 64 hexadecimal digits: clients must have the same. @default that of the first client */
   readonly modelHash?: string | undefined;
+  /** Transforms of updates that clients must be able to do. @default none */
+  readonly transforms?: readonly TransformName[];
   readonly log: Logger;
   /** Told who comes and goes, and what becomes of tasks. @default discards it */
   readonly events?: EventSink;
@@ -147,6 +163,9 @@ function enrolment(context: CallContext, hub: Hub): EnrolmentHandlers {
           instanceId: text("instance_id", request.instanceId, MIN_INSTANCE_ID_LENGTH, MAX_INSTANCE_ID_LENGTH),
           modelHash: hash("model_hash", request.modelHash),
           rows: { train: rows.train, validation: rows.validation, test: rows.test },
+          transforms: list("transforms", request.transforms, 0, MAX_CLIENT_TRANSFORMS, (name, value) =>
+            text(name, value, 1, MAX_TRANSFORM_NAME_LENGTH),
+          ),
         });
         return {
           sessionToken,

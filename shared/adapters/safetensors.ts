@@ -245,9 +245,13 @@ export interface EncodeOptions {
  */
 export function safetensorsHeader(
   tensors: Iterable<readonly [string, { readonly shape: readonly number[] }]>,
-  options: Omit<EncodeOptions, "order"> = {},
+  options: Pick<EncodeOptions, "metadata"> & {
+    /** The same for all tensors, or by name. @default "F32" */
+    readonly dtype?: SafetensorsDtype | ((name: string) => SafetensorsDtype);
+  } = {},
 ): Buffer {
-  const dtype = options.dtype ?? "F32";
+  const given = options.dtype ?? "F32";
+  const dtypeOf = typeof given === "function" ? given : () => given;
   // Not by JSON.stringify of an object, which would move names such as "0" to the front.
   const fields: string[] = [];
   const metadata =
@@ -259,6 +263,7 @@ export function safetensorsHeader(
   }
   let dataBytes = 0;
   for (const [name, { shape }] of tensors) {
+    const dtype = dtypeOf(name);
     const end = dataBytes + (sizeOf(shape) * BITS[dtype]) / 8;
     fields.push(
       `${JSON.stringify(name)}:{"dtype":"${dtype}","shape":[${shape.join(",")}],"data_offsets":[${dataBytes},${end}]}`,

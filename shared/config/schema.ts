@@ -9,6 +9,7 @@
 import { z } from "zod";
 import { MAX_CLIENTS, MAX_NAME_LENGTH } from "../base/limits.js";
 import { DEVICES, RUNTIME_KINDS } from "../runtimes/types.js";
+import { COMPRESSIONS } from "../transforms/names.js";
 import { adapter, base } from "./adapter.js";
 import { COMPARED, METHODS } from "./enumerations.js";
 import { estimation } from "./estimation.js";
@@ -71,6 +72,15 @@ const runtime = block({
   ),
 }).describe("What computes on this machine. It changes the speed of a run and the last digits of its numbers.");
 
+const transport = block({
+  compression: z
+    .enum(COMPRESSIONS)
+    .default("none")
+    .describe(
+      "Form in which clients send what a round of training changed. none: the values, 4 bytes each. fp16: differences to the round's start in half precision. int8: differences in 8 bits; a client adds each round's rounding error to its next difference. Clients that cannot do it are refused.",
+    ),
+}).describe("How updates travel from the clients to the coordinator.");
+
 /** What a run does, in a simulation as in a deployment. */
 export const runSchema = z.strictObject({
   base,
@@ -81,6 +91,7 @@ export const runSchema = z.strictObject({
   grouping,
   boosting,
   ensemble,
+  transport,
   seed: whole(0, Number.MAX_SAFE_INTEGER)
     .default(0)
     .describe("Seed of everything that is drawn at random. The same seed gives the same result."),

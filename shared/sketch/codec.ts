@@ -13,6 +13,11 @@ const SPLITS = ["train", "validation"] as const;
 
 /** Encodes sketches. @param metadata of a file; messages have none */
 export function encodeSketches(sketches: SketchedSplits, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+  return encodeSafetensors(sketchTensors(sketches), { metadata });
+}
+
+/** Sketches as named tensors: what is sent and what a file holds. */
+export function sketchTensors(sketches: SketchedSplits): NamedTensors {
   const tensors = new Map<string, FloatTensor>();
   for (const split of SPLITS) {
     const { dim, examples, margin, sketch, example, term, labels } = sketches[split];
@@ -26,7 +31,7 @@ export function encodeSketches(sketches: SketchedSplits, metadata: Readonly<Reco
     tensors.set(`${split}.label`, { shape: [examples], data: Float32Array.from(labels.answer) });
     tensors.set(`${split}.negative`, { shape: [rows], data: Float32Array.from(labels.negative) });
   }
-  return encodeSafetensors(tensors, { metadata });
+  return tensors;
 }
 
 /**

@@ -52,6 +52,13 @@ export const MAX_RANK = 4_096;
 /** Tokens of the prefixes of one client's answers: 151 labels, spelt out by a vocabulary of 4,096 tokens, take 800. */
 export const MAX_CHOICE_TOKENS = 4_096;
 
+/** Transforms that a client names at its enrolment: room for those of many later versions. */
+export const MAX_CLIENT_TRANSFORMS = 32;
+export const MAX_TRANSFORM_NAME_LENGTH = 40;
+
+/** Transforms of one update. */
+export const MAX_TRANSFORMS = 8;
+
 /** Examples in one step. */
 export const MAX_BATCH = 65_536;
 

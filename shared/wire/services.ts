@@ -9,6 +9,7 @@ import { asset } from "../base/assets.js";
 import type { ProtoGrpcType as BlobsTypes } from "./gen/blobs.js";
 import type { ProtoGrpcType as EnrolmentTypes } from "./gen/enrolment.js";
 import type { NextTaskReply } from "./gen/kindred/v1/NextTaskReply.js";
+import type { Task, Task__Output } from "./gen/kindred/v1/Task.js";
 import type { ProtoGrpcType as TasksTypes } from "./gen/tasks.js";
 import { MAX_CHUNK_BYTES } from "./limits.js";
 
@@ -91,6 +92,12 @@ function load(): Types["kindred"]["v1"] {
 }
 
 export const services = load();
+
+/** A task as its receiver gets it. */
+export function arrivedTask(task: Task): Task__Output {
+  const { responseSerialize, responseDeserialize } = services.Tasks.service.NextTask;
+  return responseDeserialize(responseSerialize({ task })).task as Task__Output;
+}
 
 /** Bytes that an answer to NextTask takes on the wire. */
 export function nextTaskBytes(reply: NextTaskReply): number {

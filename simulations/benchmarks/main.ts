@@ -6,6 +6,7 @@ import { cpus, totalmem } from "node:os";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { benchAggregation } from "./aggregation.js";
+import { benchCompression } from "./compression.js";
 import { benchEngine, benchSketching } from "./engine.js";
 import { benchEstimation, benchLargeEstimation } from "./estimation.js";
 import { benchGroupings } from "./groupings.js";
@@ -89,6 +90,11 @@ const PARTS: Readonly<Record<string, Part>> = {
     about:
       "planted groups found among 500 clients, three levels of noise, beside other ways; populations without groups",
     run: () => benchPlantedGroups(print),
+    named: true,
+  },
+  compression: {
+    about: "the demo's population with updates as they are, in half precision and in 8 bits: losses and bytes",
+    run: () => benchCompression(print),
     named: true,
   },
   groupings: {

@@ -17,6 +17,7 @@ import {
 import { MAX_MEMBERS, MAX_MIXTURE_WEIGHTS, MAX_MIXTURES } from "../../shared/wire/limits.js";
 import type { BlobRef, SplitName, TaskCost, TunedSpec } from "../../shared/wire/types.js";
 import type { TaskFields, TaskKind } from "../kind.js";
+import { release } from "../release.js";
 
 export interface Evaluate {
   readonly kind: "evaluate";
@@ -104,7 +105,7 @@ export const evaluate: TaskKind<Evaluate, EvaluateResult> = {
       MAX_MIXTURES,
     ),
   }),
-  tensors: [],
+  releases: { scores: release("score") },
   blobs: ({ members }) => members,
   check: ({ mixtures }, { scores }) => {
     if (scores.length !== mixtures.length) {

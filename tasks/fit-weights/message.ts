@@ -6,6 +6,7 @@ import { listOf, real, refined, struct, uint64 } from "../../shared/wire/fields.
 import { MAX_MEMBERS } from "../../shared/wire/limits.js";
 import type { AdapterSpec, BlobRef, TaskCost } from "../../shared/wire/types.js";
 import type { TaskFields, TaskKind } from "../kind.js";
+import { release } from "../release.js";
 
 export interface FitWeights {
   readonly kind: "fitWeights";
@@ -58,7 +59,7 @@ export const fitWeights: TaskKind<FitWeights, FitWeightsResult> = {
     tokens: uint64(1),
     nllSums: listOf(real(0), 1, MAX_MEMBERS + 3),
   }),
-  tensors: [],
+  releases: { weights: release("weights"), tokens: release("count"), nllSums: release("score") },
   blobs: ({ members }) => members,
   check: ({ members, prior }, { weights, nllSums }) => {
     mustCount("fit_weights.weights", weights.length, members.length);

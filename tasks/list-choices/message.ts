@@ -6,6 +6,7 @@ import { answerPrefixes } from "../../shared/wire/answer-prefixes.js";
 import { struct } from "../../shared/wire/fields.js";
 import type { AdapterSpec, TaskCost } from "../../shared/wire/types.js";
 import type { TaskKind } from "../kind.js";
+import { release } from "../release.js";
 
 export interface ListChoices {
   readonly kind: "listChoices";
@@ -28,7 +29,7 @@ export const listChoices: TaskKind<ListChoices, ListChoicesResult> = {
   },
   task: struct({ adapter: adapterSpec }),
   result: struct({ answerPrefixes }),
-  tensors: [],
+  releases: { answerPrefixes: release("answers") },
   blobs: () => [],
   check: () => undefined,
 };

@@ -44,7 +44,7 @@ export const receiveEnsemble: TaskKind<ReceiveEnsemble, ReceiveEnsembleResult> =
     members: listOf(struct<EnsembleMember>({ name: memberName, adapter: blob, weight: real(0) }), 1, MAX_MEMBERS),
   }),
   result: struct({}),
-  tensors: [],
+  releases: {},
   blobs: ({ members }) => members.map(({ adapter }) => adapter),
   check: () => undefined,
 };

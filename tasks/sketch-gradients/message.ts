@@ -9,6 +9,7 @@ import { whole } from "../../shared/wire/checks.js";
 import { blob, flag, optional, refined, struct, uint32, uint64 } from "../../shared/wire/fields.js";
 import type { AdapterSpec, BlobRef, TaskCost } from "../../shared/wire/types.js";
 import type { TaskFields, TaskKind } from "../kind.js";
+import { release } from "../release.js";
 
 export interface SketchGradients {
   readonly kind: "sketchGradients";
@@ -75,7 +76,7 @@ export const sketchGradients: TaskKind<SketchGradients, SketchGradientsResult> =
     whole(`${name}.dim x projections`, sketchWidth(read), 1, MOST_NUMBERS);
   }),
   result: struct({ rows: blob, trainExamples: uint32() }),
-  tensors: ["rows"],
+  releases: { rows: release("sketch"), trainExamples: release("count", { rowNorm: 0 }) },
   blobs: ({ start }) => (start === undefined ? [] : [start]),
   check: () => undefined,
 };

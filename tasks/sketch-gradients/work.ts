@@ -1,7 +1,7 @@
 /** Sketches the client's training and validation rows. */
 import { sketchDataset } from "../../client/tasks/sketch.js";
 import type { Work } from "../../client/tasks/work.js";
-import { encodeSketches } from "../../shared/sketch/codec.js";
+import { sketchTensors } from "../../shared/sketch/codec.js";
 import type { SketchGradients, SketchGradientsResult } from "./message.js";
 
 export const work: Work<SketchGradients, SketchGradientsResult> = async (task, tools) => {
@@ -16,5 +16,5 @@ export const work: Work<SketchGradients, SketchGradientsResult> = async (task, t
     { layout, values: start },
     { meter, onShare: (share) => io.progress(share) },
   );
-  return { rows: encodeSketches(sketches), trainExamples: dataset.train.length };
+  return { rows: { tensors: sketchTensors(sketches) }, trainExamples: dataset.train.length };
 };

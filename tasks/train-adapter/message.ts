@@ -1,11 +1,13 @@
 /** Trains an adapter on the client's training rows. */
 import { asset } from "../../shared/base/assets.js";
+import type { TransformName } from "../../shared/transforms/names.js";
 import { tunedSpec, weightedAdapter } from "../../shared/wire/adapter-spec.js";
 import { refuse, whole } from "../../shared/wire/checks.js";
 import { blob, flag, listOf, optional, real, refined, struct, uint32, uint64 } from "../../shared/wire/fields.js";
 import { MAX_BATCH, MAX_MEMBERS, MAX_STEPS } from "../../shared/wire/limits.js";
 import type { BlobRef, TaskCost, TunedSpec, WeightedAdapter } from "../../shared/wire/types.js";
-import type { ResultFields, TaskFields, TaskKind } from "../kind.js";
+import type { ResultFields, TaskFields, TaskKind, Transport } from "../kind.js";
+import { release } from "../release.js";
 
 export interface TrainingSpec {
   readonly learningRate: number;
@@ -37,6 +39,8 @@ export interface TrainAdapter {
   readonly validateEvery: number;
   /** Take the validation loss before the first step too. */
   readonly validateStart: boolean;
+  /** With a start alone: without one, the coordinator has nothing that a difference could be to. */
+  readonly transport?: Transport;
 }
 
 export interface ValidationPoint {
@@ -57,6 +61,7 @@ export interface TrainAdapterResult {
   readonly bestStep?: number;
   readonly validation: readonly ValidationPoint[];
   readonly cost: TaskCost;
+  readonly transforms?: readonly TransformName[];
 }
 
 const training = struct<TrainingSpec>({
@@ -101,7 +106,14 @@ export const trainAdapter: TaskKind<TrainAdapter, TrainAdapterResult> = {
     bestStep: optional(uint32()),
     validation: listOf(validationPoint, 0, MAX_STEPS + 1),
   }),
-  tensors: ["values"],
+  releases: {
+    values: release("update"),
+    losses: release("losses"),
+    // One row replaced by another leaves the number of rows as it is.
+    examples: release("count", { rowNorm: 0 }),
+    bestStep: release("count"),
+    validation: release("score"),
+  },
   blobs: ({ start, offset }) => [...(start === undefined ? [] : [start]), ...offset.map(({ adapter }) => adapter)],
   check: ({ training: { steps } }, { losses, bestStep, validation }) => {
     if (losses.length > steps) refuse("length of train_adapter.losses", `at most ${steps}`, losses.length);

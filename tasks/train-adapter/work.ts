@@ -4,7 +4,6 @@ import { type AdapterLayout, type AdapterValues, adapterTensors } from "../../cl
 import type { Member } from "../../client/tuning/mixing.js";
 import { scoreMixtures } from "../../client/tuning/scoring.js";
 import { shuffledBatches, trainAdapter } from "../../client/tuning/training.js";
-import { encodeSafetensors } from "../../shared/adapters/safetensors.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
 import type { TrainAdapter, TrainAdapterResult, ValidationPoint } from "./message.js";
 
@@ -31,7 +30,10 @@ export const work: Work<TrainAdapter, TrainAdapterResult> = async (task, tools) 
   );
   const best = task.validateEvery > 0 ? validation.best : undefined;
   return {
-    values: encodeSafetensors(updateOf(task, layout, best?.values ?? values)),
+    values: {
+      tensors: updateOf(task, layout, best?.values ?? values),
+      ...(task.start === undefined ? {} : { start: await tools.tensors(task.start) }),
+    },
     losses,
     examples: rows.length,
     ...(best === undefined ? {} : { bestStep: best.step }),

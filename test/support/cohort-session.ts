@@ -4,15 +4,19 @@
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { ProcessMemory } from "../../client/outbox/memory.js";
+import { appliedTransforms, encodeReleases } from "../../client/outbox/releases.js";
+import { ABILITIES } from "../../client/outbox/transforms/chain.js";
 import type { Hub, NextTask, Receipt } from "../../coordinator/roster/hub.js";
 import type { State } from "../../coordinator/storage/types.js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
+import { silentLog } from "../../shared/base/log.js";
 import type { TaskResult__Output } from "../../shared/wire/gen/kindred/v1/TaskResult.js";
 import { PROTOCOL_VERSION } from "../../shared/wire/limits.js";
 import { messageSize, services } from "../../shared/wire/services.js";
 import type { BlobRef } from "../../shared/wire/types.js";
 import { decodeResult, encodeResult } from "../../tasks/envelope.js";
-import type { TaskResult, TaskResultWithBlobs, TaskSpec } from "../../tasks/kinds.js";
+import type { TaskResult, TaskSpec, UnsentResult } from "../../tasks/kinds.js";
 import type { Cohort, CohortClient } from "./cohort.js";
 import { MODEL_HASH } from "./federation.js";
 import type { VirtualTime } from "./virtual-time.js";
@@ -57,6 +61,8 @@ const PIECE_BYTES = 100;
 
 export class CohortSession {
   private token: string | undefined;
+  /** Survives the coordinator's deaths: the client lives on. */
+  private readonly memory = new ProcessMemory(silentLog);
   private break: (error: unknown) => void = () => undefined;
 
   constructor(private readonly options: SessionOptions) {}
@@ -90,7 +96,7 @@ export class CohortSession {
       const send =
         made instanceof KindredError
           ? this.failure(taskId, made)
-          : this.report(taskId, await this.upload(taskId, made));
+          : this.report(taskId, await this.upload(taskId, task, made));
       if (lost === "report") return;
       const receipt = await send();
       if (lost === "receipt") await send();
@@ -139,7 +145,7 @@ export class CohortSession {
   }
 
   /** Sends the result's tensors, from where an earlier attempt stopped. */
-  private async upload(taskId: string, made: TaskResultWithBlobs): Promise<TaskResult> {
+  private async upload(taskId: string, task: TaskSpec, made: UnsentResult): Promise<TaskResult> {
     const send = async (bytes: Uint8Array): Promise<BlobRef> => {
       const ref = { sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length };
       await this.call(async ({ hub, state }, name) => {
@@ -154,9 +160,12 @@ export class CohortSession {
       });
       return ref;
     };
-    if (made.kind === "sketchGradients") return { ...made, rows: await send(made.rows) };
-    if (made.kind === "trainAdapter") return { ...made, values: await send(made.values) };
-    return made;
+    const garbage = this.options.client.faults?.some(({ kind, does }) => kind === task.kind && does === "garbage");
+    const refs: Record<string, BlobRef> = {};
+    for (const { field, bytes } of await encodeReleases(task, made, this.memory)) {
+      refs[field] = await send(garbage ? bytes.slice(0, 16) : bytes);
+    }
+    return { ...made, ...refs, ...appliedTransforms(task) } as unknown as TaskResult;
   }
 
   /** Calls the coordinator until a process of it lives to answer. */
@@ -186,6 +195,7 @@ export class CohortSession {
       instanceId: `instance of ${name}`,
       modelHash: MODEL_HASH,
       rows,
+      transforms: ABILITIES,
     });
     return name;
   }

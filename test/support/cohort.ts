@@ -4,16 +4,17 @@
  * bytes of the blobs that the task names, and on nothing else. Only sums, products and quotients of float64 are used, so that the
  * same bytes come of them on every machine.
  */
-import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
+import { parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { FloatTensor, NamedTensors } from "../../shared/base/tensors.js";
-import { encodeSketches } from "../../shared/sketch/codec.js";
+import { sketchTensors } from "../../shared/sketch/codec.js";
 import { type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
 import type { BlobRef, RowCounts, SplitName, TunedSpec } from "../../shared/wire/types.js";
 import type { Evaluate, Score } from "../../tasks/evaluate/message.js";
 import { type FitWeights, weightAlternatives } from "../../tasks/fit-weights/message.js";
-import type { TaskName, TaskResultWithBlobs, TaskSpec } from "../../tasks/kinds.js";
+import type { TaskName, TaskSpec, UnsentResult } from "../../tasks/kinds.js";
+import type { ReleasedTensors } from "../../tasks/release.js";
 import { type SketchGradients, sketchWidth } from "../../tasks/sketch-gradients/message.js";
 import type { TrainAdapter, ValidationPoint } from "../../tasks/train-adapter/message.js";
 
@@ -38,7 +39,7 @@ export interface CohortClient {
 /** Gives the bytes of a blob that the task names. */
 export type Download = (ref: BlobRef) => Promise<Uint8Array>;
 
-export type Cohort = (client: CohortClient, task: TaskSpec, download: Download) => Promise<TaskResultWithBlobs>;
+export type Cohort = (client: CohortClient, task: TaskSpec, download: Download) => Promise<UnsentResult>;
 
 const LAYERS = 2;
 const INPUTS = 3;
@@ -185,7 +186,7 @@ async function mapsOf(spec: TunedSpec, refs: readonly BlobRef[], download: Downl
 
 const cost = (flops: number) => ({ flops, computeSeconds: 0.25, peakRssBytes: 1024 });
 
-async function train(client: CohortClient, task: TrainAdapter, download: Download): Promise<TaskResultWithBlobs> {
+async function train(client: CohortClient, task: TrainAdapter, download: Download): Promise<UnsentResult> {
   const { adapter, training } = task;
   const [goal, check] = [wanted(client, "train"), wanted(client, "validation")];
   let values = await adapterAt(adapter, task.start, download);
@@ -227,7 +228,7 @@ async function train(client: CohortClient, task: TrainAdapter, download: Downloa
   );
   return {
     kind: "trainAdapter",
-    values: encodeSafetensors(new Map(travels)),
+    values: { tensors: new Map(travels) },
     losses,
     examples: client.rows.train,
     ...(task.validateEvery > 0 ? { bestStep: best.step } : {}),
@@ -236,7 +237,7 @@ async function train(client: CohortClient, task: TrainAdapter, download: Downloa
   };
 }
 
-async function evaluate(client: CohortClient, task: Evaluate, download: Download): Promise<TaskResultWithBlobs> {
+async function evaluate(client: CohortClient, task: Evaluate, download: Download): Promise<UnsentResult> {
   const maps = await mapsOf(task.adapter, task.members, download);
   const goal = wanted(client, task.split);
   const examples = client.rows[task.split];
@@ -249,7 +250,7 @@ async function evaluate(client: CohortClient, task: Evaluate, download: Download
   return { kind: "evaluate", scores, cost: cost(100 * scores.length) };
 }
 
-async function fitWeights(client: CohortClient, task: FitWeights, download: Download): Promise<TaskResultWithBlobs> {
+async function fitWeights(client: CohortClient, task: FitWeights, download: Download): Promise<UnsentResult> {
   const maps = await mapsOf(task.adapter, task.members, download);
   const goal = wanted(client, "validation");
   const tokens = TOKENS_PER_ROW * client.rows.validation;
@@ -288,17 +289,17 @@ function sketchRows(
   };
 }
 
-async function sound(client: CohortClient, task: TaskSpec, download: Download): Promise<TaskResultWithBlobs> {
+async function sound(client: CohortClient, task: TaskSpec, download: Download): Promise<UnsentResult> {
   switch (task.kind) {
     case "listChoices":
       return { kind: task.kind, answerPrefixes: [[client.group + 1], [client.group + 1, 70_000]], cost: cost(1) };
     case "sketchGradients": {
       const { train, validation } = client.rows;
-      const rows = encodeSketches({
+      const tensors = sketchTensors({
         train: sketchRows(client, task, "train", train),
         validation: sketchRows(client, task, "validation", validation),
       });
-      return { kind: task.kind, rows, trainExamples: train, cost: cost(500 * train) };
+      return { kind: task.kind, rows: { tensors }, trainExamples: train, cost: cost(500 * train) };
     }
     case "trainAdapter":
       return train(client, task, download);
@@ -320,7 +321,7 @@ export const cohort: Cohort = async (client, task, download) => {
   return fault === undefined ? result : spoiled(result, fault);
 };
 
-function spoiled(result: TaskResultWithBlobs, { does }: Fault): TaskResultWithBlobs {
+function spoiled(result: UnsentResult, { does }: Fault): UnsentResult {
   if (result.kind === "trainAdapter") return { ...result, values: spoiledTensors(result.values, does) };
   if (result.kind === "sketchGradients") return { ...result, rows: spoiledTensors(result.rows, does) };
   if (result.kind === "evaluate") return { ...result, scores: [...result.scores, result.scores[0]!] };
@@ -328,12 +329,13 @@ function spoiled(result: TaskResultWithBlobs, { does }: Fault): TaskResultWithBl
   throw new Error(`no fault ${does} for ${result.kind}`);
 }
 
-function spoiledTensors(bytes: Uint8Array, does: Fault["does"]): Uint8Array {
-  if (does === "garbage") return bytes.slice(0, 16);
-  const tensors = new Map(parseSafetensors(bytes, { source: "sound tensors" }).tensors);
+function spoiledTensors(sound: ReleasedTensors, does: Fault["does"]): ReleasedTensors {
+  // Its bytes are cut where they are sent.
+  if (does === "garbage") return sound;
+  const tensors = new Map(sound.tensors);
   const [name, { shape, data }] = [...tensors].at(-1)!;
   if (does === "notANumber") tensors.set(name, { shape, data: data.with(0, Number.NaN) });
   else if (does === "far") tensors.set(name, { shape, data: data.map((value) => value + 1000) });
   else tensors.set(name, { shape: [data.length + 1], data: new Float32Array(data.length + 1) });
-  return encodeSafetensors(tensors);
+  return { ...sound, tensors };
 }

@@ -3,7 +3,7 @@
  * its result as JSON lines. Arguments: state folder, HOST:PORT, number of clients, number of rounds.
  */
 import { Journal } from "../../coordinator/run/journal.js";
-import { bytesOf, coordinatorAt, trainTask } from "./federation.js";
+import { adapterBytes, coordinatorAt, trainTask } from "./federation.js";
 
 const [state = "", listen = "", clients = "", rounds = ""] = process.argv.slice(2);
 const say = (event: object) => process.stdout.write(`${JSON.stringify(event)}\n`);
@@ -17,7 +17,7 @@ const names = await journal.step("clients", async () => {
   const enrolled = await pool.whenEnrolled(Number(clients));
   return enrolled.map(({ name }) => name);
 });
-let start = await journal.step("start", () => pool.putBlob(bytesOf(300_000, "start")));
+let start = await journal.step("start", () => pool.putBlob(adapterBytes(300_000, "start")));
 const bytes: number[] = [];
 for (let round = 0; round < Number(rounds); round++) {
   const merged = await journal.step(`round ${round}`, async () => {

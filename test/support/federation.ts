@@ -14,12 +14,14 @@ import type { ClientPool } from "../../coordinator/roster/pool.js";
 import { type CoordinatorServer, type ServerOptions, serveCoordinator } from "../../coordinator/server/server.js";
 import { openState } from "../../coordinator/storage/open.js";
 import type { State } from "../../coordinator/storage/types.js";
+import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { silentLog } from "../../shared/base/log.js";
 import { SeededRng } from "../../shared/base/random.js";
+import type { NamedTensors } from "../../shared/base/tensors.js";
 import type { AdapterSpec, BlobRef } from "../../shared/wire/types.js";
 import type { Evaluate } from "../../tasks/evaluate/message.js";
 import { weightAlternatives } from "../../tasks/fit-weights/message.js";
-import type { TaskResultWithBlobs, TaskSpec } from "../../tasks/kinds.js";
+import type { TaskSpec, UnsentResult } from "../../tasks/kinds.js";
 import type { TrainAdapter } from "../../tasks/train-adapter/message.js";
 
 export const MODEL_HASH = "ab".repeat(32);
@@ -82,22 +84,41 @@ export function evaluateTask(members: readonly BlobRef[] = [], examplesLimit = 0
   return { kind: "evaluate", adapter: ADAPTER, members, mixtures: [[]], split: "test", examplesLimit };
 }
 
-/** What the counting runner makes of a start: every byte one higher. */
-export function incremented(bytes: Uint8Array): Uint8Array {
-  return bytes.map((byte) => (byte + 1) & 255);
+/** An adapter's values of about so many bytes: whole numbers, so that counting on stays exact. */
+export function adapterBytes(size: number, ...labels: (string | number)[]): Uint8Array {
+  return encodeSafetensors(someTensors(size, ...labels));
 }
 
-/** Fetches every blob of its task; training returns the start's bytes each one higher. */
-export async function count(task: TaskSpec, io: TaskIo): Promise<TaskResultWithBlobs> {
+function someTensors(size: number, ...labels: (string | number)[]): NamedTensors {
+  const data = Float32Array.from(new Uint16Array(bytesOf(Math.floor(size / 4) * 2, ...labels).slice().buffer));
+  return new Map([["values", { shape: [data.length], data }]]);
+}
+
+function oneHigher(tensors: NamedTensors): NamedTensors {
+  return new Map(Array.from(tensors, ([name, { shape, data }]) => [name, { shape, data: data.map((x) => x + 1) }]));
+}
+
+/** What the counting runner makes of a start: every value one higher. */
+export function incremented(bytes: Uint8Array): Uint8Array {
+  return encodeSafetensors(oneHigher(parseSafetensors(bytes).tensors));
+}
+
+/** Fetches every blob of its task; training returns the start's values each one higher. */
+export async function count(task: TaskSpec, io: TaskIo): Promise<UnsentResult> {
   switch (task.kind) {
     case "sketchGradients":
-      return { kind: task.kind, rows: bytesOf(task.dim * 4, "rows"), trainExamples: ROWS.train, cost: NO_COST };
+      return {
+        kind: task.kind,
+        rows: { tensors: someTensors(task.dim * 4, "rows") },
+        trainExamples: ROWS.train,
+        cost: NO_COST,
+      };
     case "listChoices":
       return { kind: task.kind, answerPrefixes: [[3], [3, 70_000]], cost: NO_COST };
     case "trainAdapter": {
-      const start = task.start ? await io.download(task.start) : bytesOf(1_000, "fresh");
+      const start = task.start && parseSafetensors(await io.download(task.start)).tensors;
       const losses = Array.from({ length: task.training.steps }, (_, i) => 1 / (i + 1));
-      const values = incremented(start);
+      const values = { tensors: oneHigher(start ?? someTensors(1_000, "fresh")), ...(start ? { start } : {}) };
       return { kind: task.kind, values, losses, examples: ROWS.train, validation: [], cost: { ...NO_COST, flops: 12 } };
     }
     case "evaluate": {

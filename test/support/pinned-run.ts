@@ -37,6 +37,7 @@ export interface PinnedRun {
 function planOf(plan: PinnedPlan, clients: number): RunPlan {
   return {
     base: { quantization: "none" },
+    transport: { compression: "none" },
     adapter: { kind: "lora", rank: 2, alpha: 4, modules: ["q_proj"], dropout: 0, freezeA: plan.freezeA, rslora: false },
     training: {
       epochs: plan.epochs,

@@ -4,7 +4,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Connection } from "../../client/outbox/connection.js";
 import { refOf } from "../../client/outbox/upload.js";
 import type { TaskRunner } from "../../client/session/session.js";
-import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { FloatTensor } from "../../shared/base/tensors.js";
 import { encodeBlobRef } from "../../shared/wire/fields.js";
@@ -30,11 +29,8 @@ function spoilt(
     run: async (task, io) => {
       const result = await honest.run(task, io);
       if (result.kind !== "trainAdapter") return result;
-      const { tensors } = parseSafetensors(result.values);
-      return {
-        ...result,
-        values: encodeSafetensors(new Map([...tensors].map(([name, tensor]) => change(name, tensor)))),
-      };
+      const tensors = new Map([...result.values.tensors].map(([name, tensor]) => change(name, tensor)));
+      return { ...result, values: { ...result.values, tensors } };
     },
   });
 }

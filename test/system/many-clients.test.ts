@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { bytesOf, clientOf, coordinatorAt, incremented, temporaryFolder, trainTask } from "../support/federation.js";
+import {
+  adapterBytes,
+  clientOf,
+  coordinatorAt,
+  incremented,
+  temporaryFolder,
+  trainTask,
+} from "../support/federation.js";
 
 describe("a hundred clients in one process", () => {
   it("train in parallel while one of them always fails, and all go home", async () => {
@@ -11,7 +18,7 @@ describe("a hundred clients in one process", () => {
     const clients = names.map((name, i) => clientOf(coordinator.address, name, i === 13 ? { runner: fail } : {}));
     try {
       await coordinator.pool.whenEnrolled(names.length);
-      let start = await coordinator.pool.putBlob(bytesOf(50_000, "start"));
+      let start = await coordinator.pool.putBlob(adapterBytes(50_000, "start"));
       for (let round = 0; round < 3; round++) {
         const key = `round-${round}`;
         const outcomes = await Promise.all(names.map((name) => coordinator.pool.run(key, name, trainTask(start))));

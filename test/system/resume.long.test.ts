@@ -9,6 +9,9 @@ import { tinyClients, writeTinyRun } from "../support/tiny.js";
 
 const readReport = (out: string): unknown => JSON.parse(readFileSync(join(out, "report.json"), "utf8"));
 
+/** What the methods reach, without the bytes that they take. */
+const scores = (out: string): unknown => (readReport(out) as { methods: unknown }).methods;
+
 /** Tasks done in this process since `marker` was written (with --debug every task done is a line). */
 function tasksSince(stderr: string, marker: RegExp): number {
   const at = stderr.search(marker);
@@ -84,6 +87,37 @@ describe("kindred simulate, killed with SIGKILL again and again", () => {
     assert.equal(code, 0, stderr);
     assert.match(stderr, /resuming/);
     assert.deepEqual(comparable(readReport(killed)), comparable(readReport(whole)));
+  });
+});
+
+describe("kindred simulate with int8 updates, killed with SIGKILL", () => {
+  const folder = temporaryFolder();
+  after(() => folder.remove());
+  const run = (name: string, compression: string): string =>
+    writeTinyRun(join(folder.path, name), tinyClients({ clients: 4 }), {
+      training: { epochs: 3, batch: 4, learningRate: 0.03, localSteps: 1 },
+      transport: { compression },
+      compare: ["shared"],
+    });
+
+  it("ends with the report of an uninterrupted run: errors are carried over from where they were kept", async () => {
+    const config = run("int8", "int8");
+    const [whole, killed] = [join(folder.path, "whole"), join(folder.path, "killed")];
+    assert.equal((await kindred(["simulate", config, "--out", whole])).code, 0);
+    for (const done of [9, 14, 11, 17]) {
+      const attempt = start(["simulate", config, "--out", killed, "--debug"]);
+      await attempt.seen((text) => kinds(text, "trainAdapter") >= done);
+      attempt.kill("SIGKILL");
+      assert.equal((await attempt.end).signal, "SIGKILL");
+      assert.ok(!existsSync(join(killed, "report.json")));
+    }
+    const { code, stderr } = await kindred(["simulate", config, "--out", killed]);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(comparable(readReport(killed)), comparable(readReport(whole)));
+    // Control: another compression gives another report.
+    const plain = join(folder.path, "plain");
+    assert.equal((await kindred(["simulate", run("none", "none"), "--out", plain])).code, 0);
+    assert.notDeepEqual(scores(plain), scores(whole));
   });
 });
 

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { BOTTLENECK_ACTIVATIONS, BOTTLENECK_KINDS, FULL } from "../../shared/adapters/settings.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { compareAnswerPrefixes } from "../../shared/sketch/answer-prefixes.js";
+import { TRANSFORMS } from "../../shared/transforms/names.js";
 import { MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES, MAX_STEPS } from "../../shared/wire/limits.js";
 import { services, transferBytes } from "../../shared/wire/services.js";
 import type { AdapterSpec, BlobRef, TunedSpec } from "../../shared/wire/types.js";
@@ -18,6 +19,7 @@ import {
 } from "../../tasks/envelope.js";
 import type { Score } from "../../tasks/evaluate/message.js";
 import { weightAlternatives } from "../../tasks/fit-weights/message.js";
+import type { Transport } from "../../tasks/kind.js";
 import { blobsOfTask, type TaskResult, type TaskSpec } from "../../tasks/kinds.js";
 import { ADAPTER, evaluateTask, trainTask } from "../support/federation.js";
 
@@ -85,6 +87,14 @@ const answerPrefixes = fc
   .uniqueArray(fc.array(tokenId, { minLength: 1, maxLength: 3 }), { maxLength: 5, selector: String })
   .map((list) => list.sort(compareAnswerPrefixes));
 
+const transforms = fc.array(fc.constantFrom(...TRANSFORMS), { minLength: 1, maxLength: 8 });
+const transport: fc.Arbitrary<Transport> = fc
+  .tuple(transforms, fc.constantFrom("shared", "group/2"), fc.nat(99), optional("after", fc.nat(99)))
+  .map(([names, training, round, { after }]) => {
+    const asked = { transforms: names, training, round: round + 100 };
+    return after === undefined ? asked : { ...asked, after };
+  });
+
 const members = fc.array(ref, { minLength: 1, maxLength: 5 });
 const task: fc.Arbitrary<TaskSpec> = fc.oneof(
   adapter.map((a): TaskSpec => ({ kind: "listChoices", adapter: a })),
@@ -145,9 +155,10 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
       }),
       uint,
       fc.boolean(),
+      optional("transport", transport),
     )
     .map(
-      ([a, start, offset, training, every, validateStart]): TaskSpec => ({
+      ([a, start, offset, training, every, validateStart, asked]): TaskSpec => ({
         kind: "trainAdapter",
         adapter: a,
         ...start,
@@ -155,6 +166,7 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
         training,
         validateEvery: every,
         validateStart,
+        ...asked,
       }),
     ),
   fc
@@ -214,9 +226,10 @@ const result: fc.Arbitrary<TaskResult> = fc.oneof(
       optional("bestStep", fc.nat(9)),
       fc.array(record({ step: uint, nllSum: real, tokens }), { maxLength: 3 }),
       cost,
+      optional("transforms", transforms),
     )
     .map(
-      ([values, losses, examples, best, validation, c]): TaskResult => ({
+      ([values, losses, examples, best, validation, c, applied]): TaskResult => ({
         kind: "trainAdapter",
         values,
         losses,
@@ -224,6 +237,7 @@ const result: fc.Arbitrary<TaskResult> = fc.oneof(
         ...best,
         validation,
         cost: c,
+        ...applied,
       }),
     ),
   fc
@@ -304,7 +318,7 @@ describe("the envelope of tasks and results", () => {
   });
 
   it("refuses a body that is no message, with the message's type", () => {
-    const message = { taskId: TASK_ID, kind: "evaluate", body: Buffer.from([0xff, 0xff, 0xff]) };
+    const message = { taskId: TASK_ID, kind: "evaluate", body: Buffer.from([0xff, 0xff, 0xff]), transport: null };
     assert.throws(() => decodeTask(message), {
       code: "invalid_message",
       message: /^body must be a message of type kindred\.v1\.Evaluate, got 3 other bytes/,
@@ -349,6 +363,14 @@ describe("the envelope of tasks and results", () => {
     [
       "offset[0].weight",
       { ...train, offset: [{ adapter: { sha256: "ab".repeat(32), size: 1 }, weight: Number.POSITIVE_INFINITY }] },
+    ],
+    ["transport.transforms", { ...train, transport: { transforms: [], training: "t", round: 1 } }],
+    ["transport.transforms[0]", { ...train, transport: { transforms: ["int2" as "int8"], training: "t", round: 1 } }],
+    ["transport.training", { ...train, transport: { transforms: ["int8"], training: "", round: 1 } }],
+    ["transport.after", { ...train, transport: { transforms: ["int8"], training: "t", round: 1, after: 1 } }],
+    [
+      "transport must be unset for tasks of kind evaluate",
+      { ...evaluate, transport: { transforms: ["int8"], training: "t", round: 1 } } as TaskSpec,
     ],
     ["mixtures", { ...evaluate, mixtures: [] }],
     ["mixtures[1].weights", { ...evaluate, mixtures: [[1], [1, 2]] }],
@@ -417,6 +439,16 @@ describe("the envelope of tasks and results", () => {
     checkAnswers(train, at(0, 2, 3));
     assert.throws(() => checkAnswers(train, at(2, 2)), /validation/);
     assert.throws(() => checkAnswers(train, at(4)), /validation/);
+  });
+  it("tells an update that did not pass the transforms that its task asked for, or passed others", () => {
+    const values = evaluate.members[0] as BlobRef;
+    const plain = { kind: "trainAdapter", values, losses: [], examples: 1, validation: [], cost: free } as const;
+    const asked = { ...train, transport: { transforms: ["int8"], training: "t", round: 1 } } as const;
+    checkAnswers(train, plain);
+    checkAnswers(asked, { ...plain, transforms: ["int8"] });
+    assert.throws(() => checkAnswers(asked, plain), /transforms must be those of the task \(int8\), got "none"/);
+    assert.throws(() => checkAnswers(asked, { ...plain, transforms: ["fp16"] }), /\(int8\), got "fp16"/);
+    assert.throws(() => checkAnswers(train, { ...plain, transforms: ["int8"] }), /\(none\), got "int8"/);
   });
   it("tells a score that contradicts itself", () => {
     const wrong = { kind: "evaluate", cost: free } as const;

@@ -15,6 +15,7 @@ import type { TaskProgressReply as _kindred_v1_TaskProgressReply, TaskProgressRe
 import type { TaskReceipt as _kindred_v1_TaskReceipt, TaskReceipt__Output as _kindred_v1_TaskReceipt__Output } from './kindred/v1/TaskReceipt.js';
 import type { TaskResult as _kindred_v1_TaskResult, TaskResult__Output as _kindred_v1_TaskResult__Output } from './kindred/v1/TaskResult.js';
 import type { TasksClient as _kindred_v1_TasksClient, TasksDefinition as _kindred_v1_TasksDefinition } from './kindred/v1/Tasks.js';
+import type { Transport as _kindred_v1_Transport, Transport__Output as _kindred_v1_Transport__Output } from './kindred/v1/Transport.js';
 
 type SubtypeConstructor<Constructor extends new (...args: any) => any, Subtype> = {
   new(...args: ConstructorParameters<Constructor>): Subtype;
@@ -38,6 +39,7 @@ export interface ProtoGrpcType {
       TaskReceipt: MessageTypeDefinition<_kindred_v1_TaskReceipt, _kindred_v1_TaskReceipt__Output>
       TaskResult: MessageTypeDefinition<_kindred_v1_TaskResult, _kindred_v1_TaskResult__Output>
       Tasks: SubtypeConstructor<typeof grpc.Client, _kindred_v1_TasksClient> & { service: _kindred_v1_TasksDefinition }
+      Transport: MessageTypeDefinition<_kindred_v1_Transport, _kindred_v1_Transport__Output>
     }
   }
 }

@@ -3,8 +3,9 @@ import { after, before, describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskRunner } from "../../../client/session/session.js";
 import { KindredError } from "../../../shared/base/errors.js";
-import type { TaskResultWithBlobs } from "../../../tasks/kinds.js";
+import type { UnsentResult } from "../../../tasks/kinds.js";
 import {
+  adapterBytes,
   arrived,
   bytesOf,
   type Coordinator,
@@ -52,12 +53,12 @@ describe("a client in trouble", () => {
     t.after(() => relay.close());
     joined(t, clientOf(relay.address, "uploader"));
     await arrived(coordinator.pool, "uploader");
-    const start = await coordinator.pool.putBlob(bytesOf(SIZE, "up"));
+    const start = await coordinator.pool.putBlob(adapterBytes(SIZE, "up"));
     relay.cutAfter("up", 3_500_000);
     const outcome = await coordinator.pool.run("t", "uploader", trainTask(start));
     assert.ok(outcome.ok);
     const values = await coordinator.pool.getBlob(outcome.result.values);
-    assert.ok(Buffer.from(values).equals(incremented(bytesOf(SIZE, "up"))));
+    assert.ok(Buffer.from(values).equals(incremented(adapterBytes(SIZE, "up"))));
     assert.equal(relay.cuts(), 1);
     // Sent again from the start it would be 9.5 MB; chunks that were under way when the line was cut are sent twice.
     assert.ok(relay.passed.up < 8_600_000, `${relay.passed.up} bytes went up for a blob of ${SIZE}`);
@@ -83,7 +84,7 @@ describe("a client in trouble", () => {
     joined(t, clientOf(relay.address, "rough"));
     await arrived(coordinator.pool, "smooth");
     await arrived(coordinator.pool, "rough");
-    const start = await coordinator.pool.putBlob(bytesOf(2_000_000, "bytes"));
+    const start = await coordinator.pool.putBlob(adapterBytes(2_000_000, "bytes"));
     relay.cutAfter("up", 1_200_000);
     const [smooth, rough] = await Promise.all(
       ["smooth", "rough"].map((name) => coordinator.pool.run("t", name, trainTask(start))),
@@ -155,13 +156,13 @@ describe("a client in trouble", () => {
   });
 
   for (const [what, field, spoil] of [
-    ["a loss that is no number", "losses[1]", (r: TaskResultWithBlobs) => ({ ...r, losses: [1, Number.NaN, 1] })],
-    ["more losses than steps", "losses", (r: TaskResultWithBlobs) => ({ ...r, losses: [1, 1, 1, 1] })],
-    ["a negative cost", "cost.flops", (r: TaskResultWithBlobs) => ({ ...r, cost: { ...r.cost, flops: -1 } })],
-    ["a best step beyond the last", "best_step", (r: TaskResultWithBlobs) => ({ ...r, bestStep: 4 })],
+    ["a loss that is no number", "losses[1]", (r: UnsentResult) => ({ ...r, losses: [1, Number.NaN, 1] })],
+    ["more losses than steps", "losses", (r: UnsentResult) => ({ ...r, losses: [1, 1, 1, 1] })],
+    ["a negative cost", "cost.flops", (r: UnsentResult) => ({ ...r, cost: { ...r.cost, flops: -1 } })],
+    ["a best step beyond the last", "best_step", (r: UnsentResult) => ({ ...r, bestStep: 4 })],
   ] as const) {
     it(`fails its task by ${what}, in a message that names it`, async (t) => {
-      const runner: TaskRunner = { run: async (task, io) => spoil(await count(task, io)) as TaskResultWithBlobs };
+      const runner: TaskRunner = { run: async (task, io) => spoil(await count(task, io)) as UnsentResult };
       joined(t, clientOf(coordinator.address, `spoiler ${what}`, { runner }));
       await arrived(coordinator.pool, `spoiler ${what}`);
       const outcome = await coordinator.pool.run("t", `spoiler ${what}`, trainTask());

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
+import { parseSafetensors } from "../../../shared/adapters/safetensors.js";
 import { transferBytes } from "../../../shared/wire/services.js";
 import {
   ADAPTER,
-  bytesOf,
+  adapterBytes,
   type Coordinator,
   clientOf,
   coordinatorAt,
@@ -34,7 +35,7 @@ describe("a client and a coordinator over gRPC", () => {
     const enrolled = await pool.whenEnrolled(1);
     assert.deepEqual(enrolled, [{ name: "alice", modelHash: MODEL_HASH, rows: ROWS, live: true }]);
 
-    const start = await pool.putBlob(bytesOf(2_500_000, "start"));
+    const start = await pool.putBlob(adapterBytes(2_500_000, "start"));
     const trained = await pool.run("train", "alice", trainTask(start));
     assert.ok(trained.ok);
     assert.equal(trained.result.kind, "trainAdapter");
@@ -43,7 +44,7 @@ describe("a client and a coordinator over gRPC", () => {
     assert.equal(trained.result.cost.flops, 12);
     assert.deepEqual(
       Buffer.from(await pool.getBlob(trained.result.values)),
-      Buffer.from(incremented(bytesOf(2_500_000, "start"))),
+      Buffer.from(incremented(adapterBytes(2_500_000, "start"))),
     );
 
     const sketch = {
@@ -60,7 +61,8 @@ describe("a client and a coordinator over gRPC", () => {
     } as const;
     const sketched = await pool.run("sketch", "alice", sketch);
     assert.ok(sketched.ok);
-    assert.equal(sketched.result.rows.size, 1_600);
+    const { tensors } = parseSafetensors(await pool.getBlob(sketched.result.rows));
+    assert.equal(tensors.get("values")?.data.length, 400);
 
     const evaluated = await pool.run("evaluate", "alice", evaluateTask([start, trained.result.values]));
     assert.ok(evaluated.ok);

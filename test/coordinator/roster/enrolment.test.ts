@@ -7,8 +7,14 @@ import {
   type Holder,
 } from "../../../coordinator/roster/enrolment.js";
 
-const CANDIDATE: Candidate = { protocolVersion: 3, name: "ada", instanceHash: "one", modelHash: "m" };
-const POLICY: EnrolmentPolicy = { protocolVersion: 3, modelHash: "m", members: 4, maxMembers: 5 };
+const CANDIDATE: Candidate = {
+  protocolVersion: 3,
+  name: "ada",
+  instanceHash: "one",
+  modelHash: "m",
+  transforms: ["fp16", "later"],
+};
+const POLICY: EnrolmentPolicy = { protocolVersion: 3, modelHash: "m", transforms: [], members: 4, maxMembers: 5 };
 
 const TABLE: readonly (readonly [string, Partial<Candidate>, Holder | undefined, Partial<EnrolmentPolicy>, string])[] =
   [
@@ -20,6 +26,15 @@ const TABLE: readonly (readonly [string, Partial<Candidate>, Holder | undefined,
     ["a full run takes nobody new", {}, undefined, { members: 5 }, "too_large"],
     ["an older client is refused", { protocolVersion: 2 }, undefined, {}, "protocol_mismatch"],
     ["a newer client is refused", { protocolVersion: 4 }, undefined, {}, "protocol_mismatch"],
+    ["a client that has what the run needs is admitted", {}, undefined, { transforms: ["fp16"] }, "new"],
+    ["a client that lacks a transform is refused", {}, undefined, { transforms: ["int8"] }, "unsupported"],
+    [
+      "also one that was there before",
+      {},
+      { instanceHash: "one", live: true },
+      { transforms: ["int8"] },
+      "unsupported",
+    ],
     ["another base model is refused", { modelHash: "n" }, undefined, {}, "model_mismatch"],
     [
       "the version counts before all else",
@@ -44,6 +59,19 @@ describe("enrolment", () => {
       assert.equal(verdict.admit ? verdict.as : verdict.error.code, expected);
     });
   }
+
+  it("names the transform that is lacking and those that the client has", () => {
+    const refusal = (transforms: readonly string[]) => {
+      const verdict = decideEnrolment({ ...CANDIDATE, transforms }, undefined, { ...POLICY, transforms: ["int8"] });
+      return verdict.admit ? "" : verdict.error.message;
+    };
+    assert.equal(
+      refusal(["fp16", "later"]),
+      "client ada lacks the transform int8, which the run needs (transport.compression); it has fp16, later: update the client",
+    );
+    assert.match(refusal([]), /it has none/);
+    assert.equal(refusal(["int8"]), "");
+  });
 
   it("names both versions and says which side to update", () => {
     const messages = [2, 4].map((protocolVersion) => {

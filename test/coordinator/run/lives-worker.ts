@@ -5,7 +5,6 @@
 import { parentPort } from "node:worker_threads";
 import { openState } from "../../../coordinator/storage/open.js";
 import type { State } from "../../../coordinator/storage/types.js";
-import { encodeSafetensors, parseSafetensors } from "../../../shared/adapters/safetensors.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { type Cohort, cohort } from "../../support/cohort.js";
 import type { Trouble } from "../../support/cohort-session.js";
@@ -41,10 +40,10 @@ function shifted(by: (task: string) => number): Cohort {
   return async (client, task, download) => {
     const result = await cohort(client, task, download);
     if (result.kind !== "trainAdapter") return result;
-    const tensors = new Map(parseSafetensors(result.values, { source: "values" }).tensors);
+    const tensors = new Map(result.values.tensors);
     const [name, { shape, data }] = [...tensors].at(-1)!;
     tensors.set(name, { shape, data: data.with(0, data[0]! + 1e-4 * by(client.name + JSON.stringify(task))) });
-    return { ...result, values: encodeSafetensors(tensors) };
+    return { ...result, values: { ...result.values, tensors } };
   };
 }
 

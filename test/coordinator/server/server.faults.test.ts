@@ -109,6 +109,28 @@ describe("a coordinator", () => {
     taskId = (await connection.nextTask(10_000)).task?.taskId ?? "";
   });
 
+  it("refuses a client that lacks a transform which the run needs, by its name, and takes the others", async (t) => {
+    const folder = temporaryFolder();
+    const strict = await coordinatorAt(folder.path, { transforms: ["int8"] });
+    t.after(async () => {
+      await strict.close();
+      folder.remove();
+    });
+    const { address } = strict;
+    const dial = (): Connection =>
+      new Connection({ address, credentials: channelCredentials(address), signal: stop.signal });
+    await assert.rejects(dial().enrol(enrolment("older")), code("unsupported", "older", "int8", "update the client"));
+    const named = { transforms: ["fp16"] };
+    await assert.rejects(dial().enrol(enrolment("halves", named)), code("unsupported", "int8", "it has fp16"));
+    await dial().enrol(enrolment("able", { transforms: ["fp16", "int8"] }));
+    const many = { transforms: Array(33).fill("x") };
+    await assert.rejects(dial().enrol(enrolment("many", many)), code("invalid_message", "length of transforms"));
+    assert.deepEqual(
+      (await strict.pool.clients()).map(({ name }) => name),
+      ["able"],
+    );
+  });
+
   it("refuses another protocol version and names both", async () => {
     const request = enrolment("late", { protocolVersion: PROTOCOL_VERSION + 1 });
     await assert.rejects(

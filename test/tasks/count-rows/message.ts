@@ -4,6 +4,7 @@ import { refuse } from "../../../shared/wire/checks.js";
 import { struct, uint32 } from "../../../shared/wire/fields.js";
 import type { TaskCost } from "../../../shared/wire/types.js";
 import type { TaskKind } from "../../../tasks/kind.js";
+import { release } from "../../../tasks/release.js";
 
 export interface CountRows {
   readonly kind: "countRows";
@@ -25,7 +26,7 @@ export const countRows: TaskKind<CountRows, CountRowsResult> = {
   },
   task: struct({ limit: uint32(0, 1_000) }),
   result: struct({ rows: uint32() }),
-  tensors: [],
+  releases: { rows: release("count", { rowNorm: 0 }) },
   blobs: () => [],
   check: ({ limit }, { rows }) => {
     if (limit > 0 && rows > limit) refuse("count_rows.rows", `at most ${limit}`, rows);

@@ -8,6 +8,7 @@ export interface EnrolRequest {
   'instanceId'?: (string);
   'modelHash'?: (string);
   'rows'?: (_kindred_v1_RowCounts | null);
+  'transforms'?: (string)[];
 }
 
 export interface EnrolRequest__Output {
@@ -16,4 +17,5 @@ export interface EnrolRequest__Output {
   'instanceId': (string);
   'modelHash': (string);
   'rows': (_kindred_v1_RowCounts__Output | null);
+  'transforms': (string)[];
 }

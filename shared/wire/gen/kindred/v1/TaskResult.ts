@@ -7,6 +7,7 @@ export interface TaskResult {
   'cost'?: (_kindred_v1_Cost | null);
   'kind'?: (string);
   'body'?: (Buffer | Uint8Array | string);
+  'transforms'?: (string)[];
 }
 
 export interface TaskResult__Output {
@@ -14,4 +15,5 @@ export interface TaskResult__Output {
   'cost': (_kindred_v1_Cost__Output | null);
   'kind': (string);
   'body': (Buffer);
+  'transforms': (string)[];
 }
