@@ -2,7 +2,8 @@
 
 import { beginStage } from "../events/events.js";
 import { chooseLearningRate, type SweepSubject } from "../rounds/sweep.js";
-import { type TrainingParts, trainFederated } from "../rounds/train.js";
+import { trainFederated } from "../rounds/train.js";
+import type { TrainingParts } from "../rounds/training-job.js";
 import type { Method } from "./method.js";
 
 export const fullMethod = (parts: TrainingParts, subject: SweepSubject): Method<"full"> => ({

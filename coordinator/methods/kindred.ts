@@ -4,7 +4,7 @@
  */
 import type { RunPlan } from "../../shared/config/config.js";
 import type { AdapterSpec } from "../../shared/wire/types.js";
-import type { TrainingParts } from "../rounds/train.js";
+import type { TrainingParts } from "../rounds/training-job.js";
 import { boostGroups } from "./kindred/boosting.js";
 import { realLosses } from "./kindred/calibrate.js";
 import { type EstimateParts, estimateAndGroup } from "./kindred/estimate.js";

@@ -1,7 +1,8 @@
 /** One adapter per client, trained alone. */
 import type { AdapterSpec, BlobRef } from "../../shared/wire/types.js";
 import { beginStage } from "../events/events.js";
-import { type TrainingParts, trainFederated } from "../rounds/train.js";
+import { trainFederated } from "../rounds/train.js";
+import type { TrainingParts } from "../rounds/training-job.js";
 import type { Method } from "./method.js";
 
 export const localMethod = (parts: TrainingParts, adapter: AdapterSpec): Method<"local"> => ({

@@ -5,7 +5,7 @@
 import type { MethodName } from "../../shared/config/enumerations.js";
 import type { BlobRef, TunedSpec } from "../../shared/wire/types.js";
 import type { SweepOutcome } from "../rounds/sweep.js";
-import type { CurvePoint } from "../rounds/train.js";
+import type { CurvePoint } from "../rounds/training-job.js";
 import type { EstimateOutcome } from "./kindred/estimate.js";
 
 export interface NamedCurve {

@@ -1,7 +1,8 @@
 /** One adapter for all clients, by federated rounds. */
 import type { AdapterSpec } from "../../shared/wire/types.js";
 import { beginStage } from "../events/events.js";
-import { type TrainingParts, trainFederated } from "../rounds/train.js";
+import { trainFederated } from "../rounds/train.js";
+import type { TrainingParts } from "../rounds/training-job.js";
 import type { Method } from "./method.js";
 
 export const sharedMethod = (parts: TrainingParts, adapter: AdapterSpec): Method<"shared"> => ({

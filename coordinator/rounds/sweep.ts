@@ -11,7 +11,8 @@ import type { MethodName } from "../../shared/config/enumerations.js";
 import type { TunedSpec } from "../../shared/wire/types.js";
 import { beginStage } from "../events/events.js";
 import { faultText } from "../run/cohort.js";
-import { type TrainingParts, trainFederated } from "./train.js";
+import { trainFederated } from "./train.js";
+import type { TrainingParts } from "./training-job.js";
 
 export interface SweepOutcome {
   readonly learningRate: number;

@@ -5,7 +5,8 @@
 import type { Evaluate } from "../../../tasks/evaluate/message.js";
 import { BOOSTING_STEPS, bestAlternative, pooledLoss } from "../../ensemble/weights.js";
 import { beginStage } from "../../events/events.js";
-import { type TrainedAdapter, type TrainingParts, trainFederated } from "../../rounds/train.js";
+import { trainFederated } from "../../rounds/train.js";
+import type { TrainedAdapter, TrainingParts } from "../../rounds/training-job.js";
 import type { EnsembleMember, NamedCurve } from "../method.js";
 import type { GroupAdapters } from "./group-adapters.js";
 

@@ -1,7 +1,8 @@
 /** One adapter per group, by federated rounds within the group. */
 import type { AdapterSpec } from "../../../shared/wire/types.js";
 import { beginStage } from "../../events/events.js";
-import { type TrainingParts, trainFederated } from "../../rounds/train.js";
+import { trainFederated } from "../../rounds/train.js";
+import type { TrainingParts } from "../../rounds/training-job.js";
 import type { Cohort } from "../../run/cohort.js";
 import type { EnsembleMember, NamedCurve } from "../method.js";
 
