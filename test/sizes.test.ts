@@ -42,7 +42,6 @@ const DEBTS: readonly string[] = [
   "coordinator/grouping/subspace.ts product()",
   "coordinator/grouping/subspace.ts axpy()",
   "coordinator/roster/hub.ts",
-  "simulations/population/gradients.ts sketchPopulation",
   "simulations/report/check.ts checkReport",
   "simulations/report/html.ts",
   "simulations/report/html.ts clientsSection",

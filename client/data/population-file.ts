@@ -75,7 +75,7 @@ export function checkName(value: unknown, field: string, where: string): string 
   return value;
 }
 
-/** The client's planted group; undefined where the row names none. */
+/** The client's planted group; undefined where the row names no group. */
 export function groupOf({ fields: { group }, where }: ClientLine): string | undefined {
   if (group === undefined || group === null) return undefined;
   return checkName(typeof group === "number" ? String(group) : group, "group", where);

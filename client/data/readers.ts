@@ -170,7 +170,7 @@ async function* readWith<T>(path: string, read: RowReader<T>): AsyncGenerator<T>
   for await (const { where, value } of readValues(path)) yield read(value, where);
 }
 
-/** All rows of a file. @throws {KindredError} as `readRows`, and where the file has none */
+/** All rows of a file. @throws {KindredError} as `readRows`, and where the file has no rows */
 export function readAllRows(path: string, format: RowFormat = {}): Promise<Example[]> {
   return all(path, rowReader(format));
 }

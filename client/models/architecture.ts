@@ -1,5 +1,5 @@
 /**
- * What a family of models tells the rest of the client: sizes, weights, linears, the tables that depend on the positions of tokens,
+ * The interface of a model family to the rest of the client: sizes, weights, linears, tables that depend on the positions of tokens,
  * and two functions that append hidden states and logits to a graph. Tuning and scoring know a model by this interface alone.
  */
 import type { Shape } from "../../shared/graph/dims.js";
@@ -94,7 +94,7 @@ export interface SequenceInputs {
   readonly withPast: (states: KeysAndValues) => KeysAndValues;
 }
 
-/** What a layer's attention keeps of each token. */
+/** Keys and values of a layer's attention. */
 export interface KeysAndValues {
   readonly k: Value;
   readonly v: Value;

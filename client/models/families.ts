@@ -27,7 +27,7 @@ const FAMILIES = new Map<string, Family>();
 
 /**
  * Adds a family, for this process: models of its `model_type` can then be opened wherever a model is asked for.
- * @throws {KindredError} `name_taken` for a `model_type` that has a family; `invalid_option` for a name or a function that is none
+ * @throws {KindredError} `name_taken` for a `model_type` that has a family; `invalid_option` for a wrong type
  */
 export function defineFamily(family: Family): void {
   const { modelType } = family;
@@ -62,7 +62,7 @@ export function supportedModelTypes(): string[] {
 }
 
 /**
- * What a configuration says of its model.
+ * The architecture that a configuration describes.
  * @throws {KindredError} `unsupported` or `invalid_model`, naming file and field; `invalid_option` where the family's author gives
  *   parts that contradict each other
  */

@@ -30,7 +30,7 @@ export interface TrainingPlan extends Schedule {
   readonly accumulate?: number;
   /** Whether layers are recomputed in the backward pass: less memory, about a third more time. @default false */
   readonly checkpoint?: boolean;
-  /** Largest L2 norm of a step's gradient; 0 for none. */
+  /** Largest L2 norm of a step's gradient; 0 for no limit. */
   readonly clipNorm: number;
   /** mu of the objective's term mu / 2 |w - start|^2 over the trained values (FedProx). The losses do not contain it. @default 0 */
   readonly proximal?: number;

@@ -1,9 +1,11 @@
 /**
- * `kindred gradients`: the sketches of every client of a population as files, the first stage by itself. The same rows, starts and
- * projections as a simulation of the same configuration. A client whose file is there and fits is not sketched again.
+ * `kindred gradients`: writes the sketches of every client of a population as files, which is the first stage of a run. Rows, start
+ * values and projections are those of a simulation with the same configuration. A client whose file is up to date is not sketched
+ * again.
  */
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { EncodedDataset } from "../../client/data/types.js";
 import { layoutOf, sketchDataset } from "../../client/tasks/sketch.js";
 import { initialAdapter } from "../../client/tuning/adapter.js";
 import { CompiledGraphs, Meter } from "../../client/tuning/compiled-graphs.js";
@@ -12,11 +14,13 @@ import { answerPrefixesOf } from "../../client/tuning/negatives.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
 import { canonicalJson } from "../../shared/base/json.js";
+import type { Logger } from "../../shared/base/log.js";
 import { Semaphore } from "../../shared/base/semaphore.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import { type AnswerPrefix, answerSets } from "../../shared/sketch/answer-prefixes.js";
 import {
+  type IndexedClient,
   readSketchIndex,
   SKETCH_INDEX,
   sketchFileName,
@@ -30,25 +34,25 @@ import { encodePopulation, openPopulation, rowsHash } from "./open.js";
 export interface GradientsJob {
   /** Folder to write. */
   readonly out: string;
-  /** Sketch anew what is there of another configuration. */
+  /** Whether sketches of another configuration are replaced. */
   readonly force: boolean;
-  /** Bytes that the process may take; no limit unless given. */
+  /** Bytes that the process may take. @default no limit */
   readonly memory?: number;
 }
 
 export interface SketchedPopulation {
   readonly out: string;
-  /** Whose sketches the folder now holds. */
+  /** Clients with sketches in the folder. */
   readonly clients: readonly string[];
-  /** How many of them were there before. */
+  /** Number of clients whose sketches were kept. */
   readonly kept: number;
   readonly leftOut: readonly { readonly name: string; readonly reason: string }[];
   readonly dim: number;
-  /** Floating-point operations of all sketches, of those kept too. */
+  /** Floating-point operations of all sketches, kept ones included. */
   readonly flops: number;
 }
 
-/** What a file must say to be kept. */
+/** Metadata of a client's file; the file is kept where all of them are equal. */
 type Marks = Readonly<Record<"format" | "client" | "model" | "sketching" | "data", string>>;
 
 /**
@@ -63,85 +67,39 @@ export async function sketchPopulation(
 ): Promise<SketchedPopulation> {
   const { log, progress, signal } = context;
   const opened = await openPopulation(plan, context);
-  const { clients } = opened.population;
   const { base } = opened.model;
-  const datasets = encodePopulation(plan, opened);
-  const leftOut: { name: string; reason: string }[] = [];
-  /** As in a run: one client's fault is not the others'. */
-  const leaveOut = (name: string, error: unknown): void => {
-    if (!(error instanceof KindredError) || error.code !== "task_failed") throw error;
-    log.warn("a client is left out", { client: name, reason: error.message });
-    leftOut.push({ name, reason: error.message });
-  };
-  const told: AnswerPrefix[][] = [];
-  if (negativesOf(plan.estimation.margin) > 1)
-    datasets.forEach(({ train, validation }, at) => {
-      try {
-        told.push(answerPrefixesOf([...train, ...validation]));
-      } catch (error) {
-        leaveOut(clients[at]!.name, error);
-      }
-    });
-  const task = sketchTask(plan, answerSets(told));
+  const clients = new Clients(opened.population.clients, encodePopulation(plan, opened), log);
+  const task = sketchTask(plan, answerSets(negativesOf(plan.estimation.margin) > 1 ? clients.answerPrefixes() : []));
   const { kind: _, ...sketching } = task;
-  // Once, not a client: with hundreds of sets of other clients' answers it is megabytes.
+  // Serialised once, not per client: with hundreds of sets of other clients' answers it has megabytes.
   const configuration = canonicalJson(sketching);
   await checkFolder(out, { model: base.hash, sketching: configuration }, force);
   await mkdir(out, { recursive: true });
   const runtime = await openRuntime({ ...plan.runtime, ...(memory === undefined ? {} : { memory }) });
   const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(memory, base, log, { trains: false }));
-  const stage = progress.stage("sketch gradients", clients.length);
-  let kept = 0;
-  let flops = 0;
+  const stage = progress.stage("sketch gradients", clients.count);
   try {
     const layout = layoutOf(compiledGraphs, task.adapter);
     const adapter = { layout, values: initialAdapter(layout, task.adapter.initSeed) };
-    const gate = new Semaphore(plan.concurrency);
+    const write = async (path: string, dataset: EncodedDataset, marks: Marks): Promise<number> => {
+      const meter = new Meter(signal);
+      const sketches = await sketchDataset(compiledGraphs, dataset, task, adapter, { meter });
+      const counts = { trainExamples: String(dataset.train.length), flops: String(meter.flops) };
+      await writeSketchFile(path, sketches, { ...marks, ...counts });
+      return meter.flops;
+    };
+    const semaphore = new Semaphore(plan.concurrency);
     const one = async (at: number): Promise<void> => {
       throwIfAborted(signal);
-      const { name } = clients[at]!;
-      if (leftOut.some((one) => one.name === name)) return;
-      const dataset = datasets[at]!;
-      const path = join(out, sketchFileName(at));
-      const marks: Marks = {
-        format: "kindred-sketches",
-        client: name,
-        model: base.hash,
-        sketching: configuration,
-        data: rowsHash(dataset, ["train", "validation"]),
-      };
-      const before = await sketchMetadata(path);
-      if (before !== undefined && Object.entries(marks).every(([key, value]) => before.get(key) === value)) {
-        kept++;
-        flops += Number(before.get("flops"));
-        return;
-      }
-      const meter = new Meter(signal);
-      try {
-        const sketches = await sketchDataset(compiledGraphs, dataset, task, adapter, { meter });
-        const counts = { trainExamples: String(dataset.train.length), flops: String(meter.flops) };
-        await writeSketchFile(path, sketches, { ...marks, ...counts });
-        flops += meter.flops;
-      } catch (error) {
-        leaveOut(name, error);
-      }
+      await clients.sketch(at, { out, model: base.hash, sketching: configuration, write });
+      stage.tick();
     };
-    await Promise.all(clients.map((_, at) => gate.run(() => one(at)).then(() => stage.tick())));
-    const missing = new Set(leftOut.map(({ name }) => name));
-    const sketched = clients
-      .map(({ name }, at) => ({ name, file: sketchFileName(at), trainExamples: datasets[at]!.train.length }))
-      .filter(({ name }) => !missing.has(name));
-    if (sketched.length === 0) {
-      const [first] = leftOut;
-      throw new KindredError(
-        "quorum_not_met",
-        `no client's rows could be sketched; of ${first?.name}: ${first?.reason}`,
-      );
-    }
-    const { projections } = task;
+    await Promise.all(Array.from({ length: clients.count }, (_, at) => semaphore.run(() => one(at))));
+    const sketched = clients.sketched();
+    const { leftOut, kept, flops } = clients;
     const dim = sketchWidth(task);
-    const index = { model: base.hash, dim, projections, sketching, clients: sketched, leftOut, flops };
-    await writeSketchIndex(out, index);
+    const { projections } = task;
+    await writeSketchIndex(out, { model: base.hash, dim, projections, sketching, clients: sketched, leftOut, flops });
     log.info("sketches written", { out, clients: sketched.length, kept });
     return { out, clients: sketched.map(({ name }) => name), kept, leftOut, dim, flops };
   } finally {
@@ -151,7 +109,88 @@ export async function sketchPopulation(
   }
 }
 
-/** Refuses a folder with sketches of something else: a later stage would take both for one population. */
+/** How a client's file is written, and the metadata that is equal for all clients. */
+interface FileWriter {
+  readonly out: string;
+  readonly model: string;
+  readonly sketching: string;
+  /** Sketches and writes. @returns floating-point operations */
+  write(path: string, dataset: EncodedDataset, marks: Marks): Promise<number>;
+}
+
+/** The clients of a population: which are sketched, kept or left out. As in a run, the fault of one client does not stop others. */
+class Clients {
+  readonly leftOut: { name: string; reason: string }[] = [];
+  kept = 0;
+  flops = 0;
+
+  constructor(
+    private readonly clients: readonly { readonly name: string }[],
+    private readonly datasets: readonly EncodedDataset[],
+    private readonly log: Logger,
+  ) {}
+
+  get count(): number {
+    return this.clients.length;
+  }
+
+  /** Prefixes of the clients' answers. A client that has too many is left out. */
+  answerPrefixes(): AnswerPrefix[][] {
+    return this.datasets.flatMap(({ train, validation }, at) => {
+      try {
+        return [answerPrefixesOf([...train, ...validation])];
+      } catch (error) {
+        this.leaveOut(at, error);
+        return [];
+      }
+    });
+  }
+
+  /** Sketches one client, unless its file is up to date. */
+  async sketch(at: number, { out, model, sketching, write }: FileWriter): Promise<void> {
+    const { name } = this.clients[at]!;
+    if (this.leftOut.some((client) => client.name === name)) return;
+    const dataset = this.datasets[at]!;
+    const path = join(out, sketchFileName(at));
+    const data = rowsHash(dataset, ["train", "validation"]);
+    const marks: Marks = { format: "kindred-sketches", client: name, model, sketching, data };
+    const before = await sketchMetadata(path);
+    if (before !== undefined && Object.entries(marks).every(([key, value]) => before.get(key) === value)) {
+      this.kept++;
+      this.flops += Number(before.get("flops"));
+      return;
+    }
+    try {
+      const flops = await write(path, dataset, marks);
+      this.flops += flops; // read after the wait: clients are sketched concurrently
+    } catch (error) {
+      this.leaveOut(at, error);
+    }
+  }
+
+  /** The clients with a file, in the population's order. @throws {KindredError} `quorum_not_met` where there is none */
+  sketched(): IndexedClient[] {
+    const missing = new Set(this.leftOut.map(({ name }) => name));
+    const sketched = this.clients
+      .map(({ name }, at) => ({ name, file: sketchFileName(at), trainExamples: this.datasets[at]!.train.length }))
+      .filter(({ name }) => !missing.has(name));
+    if (sketched.length > 0) return sketched;
+    const [first] = this.leftOut;
+    throw new KindredError(
+      "quorum_not_met",
+      `no client's rows could be sketched; reason for ${first?.name}: ${first?.reason}`,
+    );
+  }
+
+  private leaveOut(at: number, error: unknown): void {
+    if (!(error instanceof KindredError) || error.code !== "task_failed") throw error;
+    const { name } = this.clients[at]!;
+    this.log.warn("a client is left out", { client: name, reason: error.message });
+    this.leftOut.push({ name, reason: error.message });
+  }
+}
+
+/** Refuses a folder with sketches of another configuration: a later stage would read both as one population. */
 async function checkFolder(
   out: string,
   { model, sketching }: { readonly model: string; readonly sketching: string },

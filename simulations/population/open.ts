@@ -1,4 +1,4 @@
-/** A plan's clients and its base model, opened, and their rows as tokens. Knows nothing of what is computed from them. */
+/** Opens a plan's clients and base model, and encodes the clients' rows as tokens. */
 import { createHash } from "node:crypto";
 import { encodeClient } from "../../client/data/encode.js";
 import type { EncodedDataset, Split } from "../../client/data/types.js";
@@ -12,7 +12,7 @@ export interface OpenedPopulation {
   readonly model: OpenedModel;
 }
 
-/** @throws {KindredError} what reading the rows and the model throws */
+/** Opens clients and model. @throws {KindredError} what reading the rows and the model throws */
 export async function openPopulation(
   plan: SimulationPlan,
   context: JobContext & { readonly population?: Population },
@@ -24,8 +24,8 @@ export async function openPopulation(
 }
 
 /**
- * Tokens of all clients, in the population's order. Made before any of them works: a row that cannot be encoded is the user's to
- * mend, where a client that failed for it would only be left out.
+ * Tokens of all clients, in the population's order. Encoded before any client works: a row that cannot be encoded is a mistake that the
+ * user should see, whereas a client that fails is only left out.
  */
 export function encodePopulation(
   plan: SimulationPlan,
@@ -35,7 +35,7 @@ export function encodePopulation(
   return population.clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
 }
 
-/** SHA-256 of a client's rows as its model sees them. */
+/** SHA-256 of a client's rows as tokens. */
 export function rowsHash(dataset: EncodedDataset, splits: readonly Split[]): string {
   const hash = createHash("sha256");
   for (const split of splits) {

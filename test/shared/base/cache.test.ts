@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { defaultCache } from "../../../shared/base/cache.js";
 
-test("the cache is where KINDRED_CACHE, XDG_CACHE_HOME or the home folder say", () => {
+test("KINDRED_CACHE, XDG_CACHE_HOME or the home folder decide the cache's path", () => {
   assert.equal(defaultCache({ KINDRED_CACHE: "/a", XDG_CACHE_HOME: "/b" }), "/a");
   assert.equal(defaultCache({ XDG_CACHE_HOME: "/b" }), join("/b", "kindred"));
   assert.match(defaultCache({}), /\.cache.kindred$/);

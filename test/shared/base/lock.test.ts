@@ -1,4 +1,4 @@
-/** The lock file: one holder at a time, and none for ever. */
+/** The lock file: one holder at a time, and stale locks are released. */
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,7 +13,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-test("work under one lock never overlaps, and the lock goes when it ends or fails", async () => {
+test("work under one lock never overlaps, and the lock is released when the work ends or fails", async () => {
   const path = join(folder, "new", "lock");
   let inside = 0;
   const work = async (i: number) => {
@@ -39,7 +39,7 @@ test("a lock whose holder was killed is taken once it is stale", async () => {
   assert.equal(await withLock(path, async () => "done"), "done");
 });
 
-test("a lock that is held is waited for until the signal stops it", async () => {
+test("the signal ends the waiting for a held lock", async () => {
   const path = join(folder, "lock");
   await writeFile(path, "");
   await assert.rejects(

@@ -7,7 +7,7 @@ import { detailsOf, type Logger } from "../../../shared/base/log.js";
 
 const log = fileURLToPath(new URL("../../../shared/base/log.js", import.meta.url));
 
-/** Runs a module that has `log.js` at hand, and gives what it wrote. */
+/** Runs a module that can import `log.js`. @returns its output */
 function run(code: string): { stdout: string; stderr: string } {
   const source = `const { createLog, silentLog } = await import(${JSON.stringify(log)});\n${code}`;
   const { stdout, stderr, status } = spawnSync(process.execPath, ["--input-type=module", "--eval", source], {
@@ -17,7 +17,7 @@ function run(code: string): { stdout: string; stderr: string } {
   return { stdout, stderr };
 }
 
-/** A logger that keeps what it is told. */
+/** A logger that records its events. */
 function recording(said: unknown[], bound: object = {}): Logger {
   const at = (level: string) => (message: string, fields?: object) =>
     void said.push([level, message, { ...bound, ...fields }]);
@@ -57,7 +57,7 @@ test("the silent log writes nothing and does not load winston, which createLog l
   assert.equal(run(`await createLog();\n${loaded}`).stdout, "true\n");
 });
 
-test("for parts whose news are details, info becomes debug, in children too", () => {
+test("detailsOf turns info into debug, in children too", () => {
   const said: unknown[] = [];
   const details = detailsOf(recording(said));
   details.info("a", { x: 1 });

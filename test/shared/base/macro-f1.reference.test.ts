@@ -11,13 +11,13 @@ const CASES = JSON.parse(readFileSync(asset("test", "fixtures", "f1", "f1.json")
   macroF1: number;
 }[];
 
-test("macro-F1 is scikit-learn's, with classes that nobody guesses, that are never right, and guesses of no class", () => {
+test("macro-F1 is scikit-learn's, with classes that are never guessed, classes that are never right, and guesses of no class", () => {
   assert.ok(CASES.length > 5);
   for (const { labels, guesses, macroF1 } of CASES)
     assert.ok(Math.abs(new Guesses(labels, guesses).macroF1() - macroF1) < 1e-12, `of ${labels.length} rows`);
 });
 
-test("rows count as often as they are named", () => {
+test("a row counts once per occurrence of its index", () => {
   for (const { labels, guesses } of CASES) {
     const rows = labels.flatMap((_, r) => new Array<number>(r % 3).fill(r));
     if (rows.length === 0) continue;

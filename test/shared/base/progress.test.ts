@@ -3,7 +3,7 @@ import { Writable } from "node:stream";
 import { test } from "node:test";
 import { createProgress } from "../../../shared/base/progress.js";
 
-/** A stream that keeps what is written; a terminal of 80 columns where asked. */
+/** A stream that records its output; optionally a terminal of 80 columns. */
 function sink(isTTY = false) {
   // Not a PassThrough and `read()`, which gives all that is buffered up to Node 24 and one chunk of it in Node 26.
   let written = "";
@@ -17,7 +17,7 @@ function sink(isTTY = false) {
   return { stream: Object.assign(stream, { isTTY, columns: 80 }), text: () => written };
 }
 
-test("in a log a stage is a line now and then, and one at its end", () => {
+test("in a log, a stage has a line per interval and one at its end", () => {
   const { stream, text } = sink();
   let now = 0;
   const progress = createProgress({ stream, intervalMs: 1000, clock: () => now });
@@ -38,7 +38,7 @@ test("in a log a stage is a line now and then, and one at its end", () => {
   ]);
 });
 
-test("an unknown total is left out, and stages left open end with the progress", () => {
+test("an unknown total is left out, and open stages end when the progress is closed", () => {
   const { stream, text } = sink();
   const progress = createProgress({ stream, clock: () => 0 });
   const stage = progress.stage("clients", 0);
@@ -48,7 +48,7 @@ test("an unknown total is left out, and stages left open end with the progress",
   assert.equal(text(), "clients: 3 (0s)\n");
 });
 
-test("a terminal shows bars, leaves a line of each ended stage and gives its cursor back", () => {
+test("a terminal shows bars and a line per finished stage, and its cursor is restored", () => {
   const { stream, text } = sink(true);
   const progress = createProgress({ stream, terminal: true });
   const first = progress.stage("sketch", 4);
@@ -65,7 +65,7 @@ test("a terminal shows bars, leaves a line of each ended stage and gives its cur
   assert(output.lastIndexOf("\u001b[?25h") > output.lastIndexOf("\u001b[?25l"));
 });
 
-test("quiet is quiet", () => {
+test("with quiet, nothing is written", () => {
   const { stream, text } = sink(true);
   const progress = createProgress({ stream, quiet: true });
   progress.stage("a", 1).done();

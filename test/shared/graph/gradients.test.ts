@@ -1,6 +1,6 @@
 /**
- * Every operation's derivative against central differences, executed by ONNX Runtime. Float32 differences at step 1e-2 agree
- * with the derivative to about 1e-3 of its size; a wrong rule is off by its whole size.
+ * Every operation's derivative against central differences, computed by ONNX Runtime. Float32 differences at step 1e-2 agree with the
+ * derivative to about 1e-3 of its magnitude; the error of a wrong rule is as large as the derivative.
  */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -69,7 +69,7 @@ test("every operation that has a gradient is among the cases", () => {
   assert.ok(known);
 });
 
-test("nothing is computed below the value that is differentiated", () => {
+test("no gradient is computed before the first differentiated value", () => {
   const g = new GraphBuilder();
   const x = g.input("x", [2, 3]);
   const below = g.exp(x);

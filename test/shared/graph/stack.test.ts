@@ -1,4 +1,4 @@
-/** A stacked graph against a run of the plain one for each value of the inputs that differ. */
+/** A stacked graph against one run of the plain graph per value of the stacked inputs. */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { GraphBuilder } from "../../../shared/graph/graph.js";
@@ -8,7 +8,7 @@ import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 const runtime = new OnnxRuntime({ threads: 1 });
 after(() => runtime.close());
 
-test("each slice is what the plain graph gives for its own values, and what does not differ is not stacked", async () => {
+test("each slice is the plain graph's result for its values, and values without stacked inputs are not stacked", async () => {
   const g = new GraphBuilder();
   const own = g.input("own", [3]);
   const common = g.input("common", ["B", "T", 3]);
@@ -54,7 +54,7 @@ test("each slice is what the plain graph gives for its own values, and what does
   }
 });
 
-test("an operation without a rule is refused, not guessed", () => {
+test("an operation without a rule is refused", () => {
   const g = new GraphBuilder();
   const own = g.input("own", [4, 3]);
   const summed = g.build({ out: g.sum(own, [0]) });

@@ -1,4 +1,4 @@
-/** Model folders, good and bad, and the base model's hash. */
+/** Valid and damaged model folders, and the base model's hash. */
 import assert from "node:assert/strict";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -105,7 +105,7 @@ test("the hash does not change with the order of fields or with fields that chan
   for (const fields of same) assert.equal(await hashOf(single(fields)), expected, JSON.stringify(fields));
 });
 
-test("the hash does not change with the style in which a GPT-NeoX's rotary embedding is written", async () => {
+test("the hash does not depend on the spelling of a GPT-NeoX's rotary embedding", async () => {
   const neox = { model_type: "gpt_neox", hidden_size: 2, vocab_size: 3 };
   const old = await hashOf(single({ ...neox, rotary_emb_base: 500, rotary_pct: 0.5 }));
   const rope_parameters = { rope_theta: 500, rope_type: "default", partial_rotary_factor: 0.5 };
@@ -116,7 +116,7 @@ test("the hash does not change with the style in which a GPT-NeoX's rotary embed
   );
 });
 
-test("a remembered hash is used only while the file is the same", async () => {
+test("a cached hash is used only while the file is unchanged", async () => {
   const cache = join(root, "cache", "hashes.json");
   const path = await single();
   const first = await modelHash(await openModelFolder(path), { cache });
@@ -217,6 +217,6 @@ for (const [name, make, code, message] of bad) {
   });
 }
 
-test("a tensor that the model has not is named", async () => {
+test("the error for an unknown tensor names it", async () => {
   await assert.rejects(readModelTensor(await openModelFolder(await single()), "x.y"), /has no tensor "x\.y"/);
 });

@@ -47,7 +47,7 @@ const labelled = sketches[1]!.validation;
 
 const readAll = async (path: string) => await readSketches(path, await readSketchIndex(path));
 
-test("what was written is read again, labels too", async () => {
+test("sketches are read as written, labels included", async () => {
   assert.deepEqual(await readAll(good), sketches);
   const labels = { answer: Int32Array.of(0, -1), negative: Int32Array.of(-1, 1, -1, -1) };
   const splits = { train: sketches[1]!.train, validation: { ...labelled, labels } };
@@ -125,7 +125,7 @@ const FAULTS: readonly (readonly [what: string, damage: (path: string) => void, 
 ];
 
 for (const [what, damage, says] of FAULTS)
-  test(`${what} is one line that names the file, and the user's mistake`, async () => {
+  test(`${what} is reported as the user's mistake, in one line that names the file`, async () => {
     const path = join(folder.path, what.replaceAll(" ", "-"));
     cpSync(good, path, { recursive: true });
     damage(path);
@@ -155,7 +155,7 @@ const LABELS: readonly (readonly [what: string, change: (labels: Labels) => unkn
 ];
 
 for (const [what, change, says] of LABELS)
-  test(`labels with ${what} are refused, naming the tensor and the place`, () => {
+  test(`labels with ${what} are refused, and the message names the tensor and the index`, () => {
     const labels: Labels = { answer: [0, 1], negative: [-1, 1, -1, 0] };
     change(labels);
     // What a hostile client can encode, our own types or not.
@@ -167,7 +167,7 @@ for (const [what, change, says] of LABELS)
     );
   });
 
-test("a folder without an index says which folder is wanted", async () => {
+test("the error for a folder without an index says which folder is expected", async () => {
   await assert.rejects(
     readSketchIndex(folder.path),
     /has no sketches\.json; give a folder that kindred gradients wrote/,

@@ -8,7 +8,7 @@ const OUT = 96;
 const RANK = 16;
 const SIZE = OUT * RANK;
 
-/** Gradients as LoRA's B has them: sums of a few outer products, their energy uneven over rows. */
+/** Gradients like those of LoRA's B: sums of a few outer products, with unequal energy per row. */
 function gradient(seed: number): Float32Array {
   const rng = new SeededRng(seed, "gradient");
   const data = new Float32Array(SIZE);
@@ -41,7 +41,7 @@ function dense(data: Float32Array, dim: number, seed: number): Float64Array {
 }
 
 for (const dim of [200, 400, 800]) {
-  test(`at d = ${dim} inner products are unbiased and spread at most 1.3 times a dense projection's`, () => {
+  test(`at d = ${dim} inner products are unbiased, and their spread is at most 1.3 times that of a dense projection`, () => {
     const [u, v] = [gradient(1), gradient(2)];
     const truth = dot(u, v);
     const draws = 300;
@@ -69,7 +69,7 @@ test("norms are kept within a few percent at d = 400 on average", () => {
   assert.ok(Math.abs(sum / 200 - 1) < 0.02, String(sum / 200));
 });
 
-test("both sides derive the same projection from the seed, and another from another seed or tensor", () => {
+test("equal seeds and tensors give equal projections, other seeds or tensors give others", () => {
   const one = tensorProjection(7, "layer.0", SIZE, 400);
   assert.deepEqual(tensorProjection(7, "layer.0", SIZE, 400), one);
   assert.notDeepEqual(tensorProjection(8, "layer.0", SIZE, 400).signs, one.signs);
