@@ -3,7 +3,7 @@
  * longest time in which the event loop answered nobody. The updates lie in a state's folder, as they do at a coordinator; each
  * fold is measured in a process of its own.
  */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { StoringSink, type TensorBlobs } from "../../coordinator/rounds/stored-tensors.js";
@@ -17,6 +17,11 @@ export interface AggregationCase {
   /** Folder of the state. */
   readonly state: string;
   readonly strategy: StrategySettings["kind"];
+  /** File with the `StoredRound`, as JSON: a thousand references are too long for an argument. */
+  readonly round: string;
+}
+
+export interface StoredRound {
   readonly start: BlobRef;
   readonly updates: readonly BlobRef[];
 }
@@ -27,8 +32,10 @@ export interface AggregationFigures {
   /** Largest resident set, bytes. */
   readonly peakBytes: number;
   readonly seconds: number;
-  /** Longest time between two turns of the event loop, milliseconds. */
+  /** Longest time between two turns of the event loop, milliseconds. Other processes' work counts where they share a processor. */
   readonly longestGapMs: number;
+  /** Most processor time of this process, all its threads, between two turns of the event loop, milliseconds. */
+  readonly longestWorkMs: number;
   readonly accepted: number;
 }
 
@@ -42,9 +49,10 @@ export async function benchAggregation(print: (line: string) => void, { json = f
   for (const { clients, adapterBytes, strategies } of SIZES) {
     const folder = await mkdtemp(join(tmpdir(), "kindred-aggregation-"));
     try {
-      const { start, updates } = await storedUpdates(folder, clients, adapterBytes);
+      const round = join(folder, "round.json");
+      await writeFile(round, JSON.stringify(await storedUpdates(folder, clients, adapterBytes)));
       for (const strategy of strategies) {
-        const given: AggregationCase = { state: folder, strategy, start, updates };
+        const given: AggregationCase = { state: folder, strategy, round };
         const found = await apart<AggregationFigures>("./aggregation-child.js", given);
         const aboveBytes = found.peakBytes - found.baseBytes;
         const figures = { clients, adapterBytes, strategy, ...found, aboveBytes, adapters: aboveBytes / adapterBytes };
@@ -64,16 +72,18 @@ type Figures = AggregationFigures & {
   readonly adapters: number;
 };
 
-function lineOf({ clients, adapterBytes, strategy, aboveBytes, adapters, seconds, longestGapMs, baseBytes }: Figures) {
+function lineOf(figures: Figures): string {
+  const { clients, adapterBytes, strategy, aboveBytes, adapters, seconds, longestGapMs, longestWorkMs, baseBytes } =
+    figures;
   const mb = (bytes: number): string => `${(bytes / MB).toFixed(0)} MB`;
   return (
     `  ${strategy}, ${clients} clients x ${mb(adapterBytes)}: ${mb(aboveBytes)} above ${mb(baseBytes)}, ` +
-    `${adapters.toFixed(2)} adapters; ${seconds.toFixed(1)} s; longest gap ${longestGapMs.toFixed(0)} ms`
+    `${adapters.toFixed(2)} adapters; ${seconds.toFixed(1)} s; longest gap ${longestGapMs.toFixed(0)} ms, work in a gap ${longestWorkMs.toFixed(0)} ms`
   );
 }
 
 /** A round's start, and updates a little beside it, written in chunks. */
-async function storedUpdates(folder: string, clients: number, adapterBytes: number) {
+async function storedUpdates(folder: string, clients: number, adapterBytes: number): Promise<StoredRound> {
   const state = await openState(folder);
   try {
     const layers = 10;

@@ -9,6 +9,7 @@ import { ClientWork } from "../../client/tasks/runner.js";
 import { CompiledGraphs } from "../../client/tuning/compiled-graphs.js";
 import { EventLog } from "../../coordinator/events/events.js";
 import { openRun, type RunOutcome } from "../../coordinator/open-run.js";
+import type { Strategy } from "../../coordinator/strategies/strategy.js";
 import { silentLog } from "../../shared/base/log.js";
 import { silentProgress } from "../../shared/base/progress.js";
 import { loadSimulationConfig } from "../../shared/config/config.js";
@@ -29,6 +30,10 @@ export interface TestRun {
   /** As `RunOptions` has it. */
   readonly deadlineMs?: number;
   readonly compare?: readonly ("base" | "shared" | "local" | "full")[];
+  /** As `RunOptions` has it. */
+  readonly strategies?: readonly Strategy[];
+  /** As `ServerOptions` has it. */
+  readonly silenceMs?: number;
 }
 
 export interface TestOutcome {
@@ -46,7 +51,10 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
   const { base, tokenizer } = await openModel(TINY_MODEL, { progress: silentProgress, signal: stop.signal });
   const runtime = new OnnxRuntime({ threads: 1 });
   const compiledGraphs = new CompiledGraphs(runtime, base);
-  const coordinator = await coordinatorAt(`${folder.path}/state`, { modelHash: base.hash });
+  const coordinator = await coordinatorAt(`${folder.path}/state`, {
+    modelHash: base.hash,
+    ...(run.silenceMs === undefined ? {} : { silenceMs: run.silenceMs }),
+  });
   const sessions = population.clients.map((rows) => {
     const played = run.played?.[rows.name];
     if (played) return played(coordinator.address, base.hash, stop.signal);
@@ -75,6 +83,7 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
       events,
       compare: run.compare ?? ["base"],
       model: TINY_MODEL,
+      ...(run.strategies === undefined ? {} : { strategies: run.strategies }),
       ...(run.deadlineMs === undefined ? {} : { deadlineMs: run.deadlineMs }),
     }).result;
     await events.flush();
