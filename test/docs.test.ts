@@ -22,6 +22,7 @@ const DOCUMENTS = [
   "docs/configuration.md",
   "docs/formats.md",
   "docs/glossary.md",
+  "docs/studies.md",
   ...readdirSync(asset("docs", "decisions")).map((name) => `docs/decisions/${name}`),
 ];
 
@@ -153,6 +154,26 @@ test("the examples load, and the README shows the simulation's as it is", async 
     ],
   );
   assert.equal((await loadCoordinatorConfig(asset("docs", "example", "coordinator.yaml"))).minClients, clients.length);
+});
+
+test("the README's example of the library is the one of index.ts, which the library's test runs", () => {
+  const [example = ""] = [...read("index.ts").matchAll(/^ \* ```js\n([\s\S]*?)^ \* ```$/gm)].map((match) => match[1]);
+  assert.match(example, /simulate\(/);
+  assert.ok(read("README.md").includes(`\`\`\`js\n${example.replace(/^ \* ?/gm, "")}\`\`\``));
+});
+
+test("the README links to every program of docs/examples, once", () => {
+  const programs = readdirSync(asset("docs", "examples")).filter((name) => /\.(ts|mjs)$/.test(name));
+  const rows = [...read("README.md").matchAll(/^\| \[docs\/examples\/[\w.]+\]\(docs\/examples\/([\w.]+)\) \|/gm)];
+  assert.deepEqual(rows.map((match) => match[1]).sort(), programs.sort());
+});
+
+test("the README's table of strategies is the list of kinds", () => {
+  const [, section = ""] = read("README.md").split(/^## Strategies$/m);
+  const [table = ""] = section.split(/^## /m);
+  const rows = [...table.matchAll(/^\| `(?!kind`)([a-z][a-z-]*)`(?: \(default\))? \| [a-z]/gm)].map((match) => match[1]);
+  const options = read("docs/configuration.md").match(/`training\.strategy\.kind` \|[^|]*\| ([^|]*) \|/)?.[1] ?? "";
+  assert.deepEqual(rows, options.split(/, | or /));
 });
 
 test("PRIVACY.md has a line for every kind of task, and names only fields that the messages have", () => {
