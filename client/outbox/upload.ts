@@ -4,6 +4,7 @@ import { crc32 } from "node:zlib";
 import { KindredError } from "../../shared/base/errors.js";
 import { uint53 } from "../../shared/wire/checks.js";
 import { encodeBlobRef } from "../../shared/wire/fields.js";
+import type { UploadHeader } from "../../shared/wire/gen/kindred/v1/UploadHeader.js";
 import { MAX_CHUNK_BYTES } from "../../shared/wire/limits.js";
 import type { BlobRef } from "../../shared/wire/types.js";
 import type { Connection } from "./connection.js";
@@ -24,18 +25,17 @@ export function uploadBlob(
   bytes: Uint8Array,
   retry: RetryOptions,
 ): Promise<void> {
-  return retrying((moved) => attempt(connection, taskId, ref, bytes, moved, retry.signal), retry);
+  const header = { taskId, blob: encodeBlobRef(ref) };
+  return retrying((moved) => attempt(connection, header, bytes, moved, retry.signal), retry);
 }
 
 async function attempt(
   connection: Connection,
-  taskId: string,
-  ref: BlobRef,
+  header: UploadHeader,
   bytes: Uint8Array,
   moved: () => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const header = { taskId, blob: encodeBlobRef(ref) };
   const status = await connection.uploadStatus(header, signal);
   if (status.complete) return;
   const held = uint53("held", status.held);

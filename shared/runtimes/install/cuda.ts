@@ -44,7 +44,7 @@ export async function addCuda(
     manifest = await installFolder("cuda", cache, async (partial) => {
       const requirement = { name: PACKAGE, specifiers: [{ operator: "==", version }] };
       const root = await fetchWheel(index, requirement, platform, downloads, context);
-      const nvidia = await fetchNvidiaWheels(index, root, ["cuda", "cudnn"], platform, downloads, context);
+      const nvidia = await fetchNvidiaWheels(index, root, ["cuda", "cudnn"], { platform, folder: downloads, context });
       if ((await unpackWheel(root, partial, provider, context)).length < PROVIDERS.length)
         throw new KindredError("not_found", `${root.file} does not have ${PROVIDERS.join(" and ")}`);
       for (const wheel of nvidia) await unpackWheel(wheel, partial, nvidiaLibrary, context);

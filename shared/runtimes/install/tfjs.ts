@@ -62,7 +62,9 @@ export async function addTfjs(
     const requirement = { name: wheelName, specifiers: [{ operator: "==", version: TENSORFLOW }] };
     const wheel = await fetchWheel(index, requirement, platform, downloads, context);
     const cuda =
-      variant === "gpu" ? await fetchNvidiaWheels(index, wheel, ["and-cuda"], platform, downloads, context) : [];
+      variant === "gpu"
+        ? await fetchNvidiaWheels(index, wheel, ["and-cuda"], { platform, folder: downloads, context })
+        : [];
     await unpackWheel(wheel, folder, partOfTensorflow, context);
     for (const library of cuda) await unpackWheel(library, folder, nvidiaLibrary, context);
 

@@ -27,6 +27,14 @@ export async function fetchWheel(
   return { ...wheel, path };
 }
 
+/** What wheels are fetched for. */
+export interface WheelTarget {
+  readonly platform: Platform;
+  /** Folder that gets the files. */
+  readonly folder: string;
+  readonly context: JobContext;
+}
+
 /**
  * The wheels with CUDA's libraries that a wheel's extras ask for, and what those need in turn.
  * @param extras names of extras of `root`, all of whose requirements on `nvidia-*` packages count
@@ -35,9 +43,7 @@ export async function fetchNvidiaWheels(
   index: PackageIndex,
   root: LocalWheel,
   extras: readonly string[],
-  platform: Platform,
-  folder: string,
-  context: JobContext,
+  { platform, folder, context }: WheelTarget,
 ): Promise<LocalWheel[]> {
   const found = new Map<string, LocalWheel>();
   const queue: Requirement[] = await needs(root, extras);
