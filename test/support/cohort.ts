@@ -166,6 +166,9 @@ function descend(
   return moved;
 }
 
+const startOf = async (ref: BlobRef, download: Download): Promise<NamedTensors> =>
+  parseSafetensors(await download(ref), { source: "start" }).tensors;
+
 async function adapterAt(
   spec: TunedSpec,
   ref: BlobRef | undefined,
@@ -173,8 +176,7 @@ async function adapterAt(
 ): Promise<Map<string, FloatTensor>> {
   const values = fresh(spec);
   if (ref === undefined) return values;
-  for (const [name, tensor] of parseSafetensors(await download(ref), { source: "start" }).tensors)
-    values.set(name, tensor);
+  for (const [name, tensor] of await startOf(ref, download)) values.set(name, tensor);
   return values;
 }
 
@@ -228,7 +230,10 @@ async function train(client: CohortClient, task: TrainAdapter, download: Downloa
   );
   return {
     kind: "trainAdapter",
-    values: { tensors: new Map(travels) },
+    values: {
+      tensors: new Map(travels),
+      ...(task.start === undefined ? {} : { start: await startOf(task.start, download) }),
+    },
     losses,
     examples: client.rows.train,
     ...(task.validateEvery > 0 ? { bestStep: best.step } : {}),

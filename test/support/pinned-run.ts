@@ -7,6 +7,7 @@ import type { ClientPool } from "../../coordinator/roster/pool.js";
 import type { Records } from "../../coordinator/storage/types.js";
 import type { RunPlan } from "../../shared/config/config.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
+import type { Compression } from "../../shared/transforms/names.js";
 
 /** What pinned runs differ in. */
 export interface PinnedPlan {
@@ -20,6 +21,8 @@ export interface PinnedPlan {
   readonly calibrate: boolean;
   readonly groups: "auto" | number;
   readonly boosting: number;
+  /** @default "none" */
+  readonly compression?: Compression;
 }
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -37,7 +40,7 @@ export interface PinnedRun {
 function planOf(plan: PinnedPlan, clients: number): RunPlan {
   return {
     base: { quantization: "none" },
-    transport: { compression: "none" },
+    transport: { compression: plan.compression ?? "none" },
     adapter: { kind: "lora", rank: 2, alpha: 4, modules: ["q_proj"], dropout: 0, freezeA: plan.freezeA, rslora: false },
     training: {
       epochs: plan.epochs,

@@ -75,6 +75,10 @@ export const CASES = {
     clients: clients(4),
   },
   fedyogi: { plan: { ...SMALL, optimizer: "fedyogi", compare: ["shared"], calibrate: true }, clients: clients(4) },
+  int8: {
+    plan: { ...SMALL, epochs: 3, compare: ["full"], fullLearningRate: 0.01, compression: "int8" },
+    clients: clients(4),
+  },
   faults: { plan: { ...EVERYTHING, learningRate: 0.01, fullLearningRate: 0.01, epochs: 1 }, clients: faulty(FAULTS) },
   twoFaults: {
     plan: SMALL,
