@@ -1,7 +1,7 @@
 /** `kindred group AFFINITY --out FILE` */
 import { resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { type GroupingMethod, METHODS } from "../coordinator/stages/methods.js";
+import { GROUPING_METHODS, type GroupingMethod } from "../coordinator/stages/grouping-methods.js";
 import { type ForceOption, forceOption, jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
 import { engineOptions, type RuntimeOptions, runtimeOf } from "./options/runtime.js";
@@ -28,7 +28,7 @@ export function group(command: Command): Command {
     .option("--sketches <dir>", "the clients' sketches: the estimator judges the partitions, as in a run")
     .addOption(
       new Option("--method <name>", "kindred: by the estimator where sketches are given, else by the relaxation")
-        .choices(METHODS)
+        .choices(GROUPING_METHODS)
         .default("kindred"),
     )
     .option("--groups <n>", "number of groups (default: judged by the estimator, or as --number says)", integer(1))

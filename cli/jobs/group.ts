@@ -8,16 +8,16 @@ import { join } from "node:path";
 import { affinityMatrix } from "../../coordinator/estimation/affinity.js";
 import type { Half } from "../../coordinator/estimation/evaluate.js";
 import type { Forecast } from "../../coordinator/estimation/forecast.js";
+import type { Grouping } from "../../coordinator/grouping/choice.js";
 import { PartitionConstraints } from "../../coordinator/grouping/constraints.js";
-import type { Grouping } from "../../coordinator/grouping/group.js";
 import type { EstimationSettings } from "../../coordinator/stages/affinities.js";
+import type { GroupingMethod } from "../../coordinator/stages/grouping-methods.js";
 import {
   candidateNotes,
   findGroups,
   type GroupingCandidateNote,
   groupsBySketches,
 } from "../../coordinator/stages/groups.js";
-import type { GroupingMethod } from "../../coordinator/stages/methods.js";
 import { writeAtomically } from "../../shared/base/atomic.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";

@@ -1,21 +1,21 @@
 /**
- * Eigenpairs of symmetric matrices by ml-matrix; of large ones in a thread of their own, since the event loop would stand still for
- * 0.4 s at 400 rows and 0.8 s at 500. It knows nothing of what a matrix stands for.
+ * Eigenpairs of symmetric matrices by ml-matrix; for large matrices in a thread of their own, since the event loop would be blocked for
+ * 0.4 s at 400 rows and 0.8 s at 500. It knows nothing of the meaning of a matrix.
  */
 import { Worker } from "node:worker_threads";
 import { EigenvalueDecomposition, Matrix } from "ml-matrix";
 
-/** All n eigenpairs, by falling eigenvalue. */
+/** All n eigenpairs, by descending eigenvalue. */
 export interface EigenPairs {
   readonly values: Float64Array;
   /** [n, n], an eigenvector per row. */
   readonly vectors: Float64Array;
 }
 
-/** Takes 10 ms, as long as a thread takes to start. */
+/** At this size a decomposition takes 10 ms, as long as the start of a thread. */
 const INLINE_SIZE = 100;
 
-/** @param matrix [size, size]; its symmetric part is what counts */
+/** @param matrix [size, size]; only its symmetric part counts */
 export function decompose(matrix: ArrayLike<number>, size: number): EigenPairs {
   const symmetric = Matrix.zeros(size, size);
   for (let i = 0; i < size; i++)
@@ -32,14 +32,16 @@ export function decompose(matrix: ArrayLike<number>, size: number): EigenPairs {
   return { values, vectors };
 }
 
-/** As `decompose`, while the event loop goes on. */
+/** As `decompose`, without blocking the event loop. */
 export async function decomposeApart(matrix: Float64Array, size: number): Promise<EigenPairs> {
   if (size <= INLINE_SIZE) return decompose(matrix, size);
   const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: { matrix, size } });
   return new Promise((resolve, reject) => {
     worker.once("message", resolve);
     worker.once("error", reject);
-    // Of no effect once it has sent its pairs.
-    worker.once("exit", (code) => reject(new Error(`the thread of an eigenproblem ended with ${code} and no result`)));
+    // Has no effect after the message with the pairs.
+    worker.once("exit", (code) =>
+      reject(new Error(`the thread of an eigenproblem exited with code ${code} before its result`)),
+    );
   });
 }

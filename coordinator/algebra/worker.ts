@@ -1,4 +1,4 @@
-/** The thread of `decomposeApart`: one matrix, then it ends. */
+/** The thread of `decomposeApart`: it decomposes one matrix and ends. */
 import { parentPort, workerData } from "node:worker_threads";
 import { decompose } from "./eigen.js";
 

@@ -1,12 +1,12 @@
-/** What a run publishes: the ensemble as the journal keeps it. `kindred export` writes it as folders. */
+/** The published ensemble of a run in the form of the journal. `kindred export` writes it as folders. */
 import type { AdapterSettings } from "../../shared/adapters/settings.js";
 import type { BlobRef } from "../../shared/wire/types.js";
 
-/** The journal's name for what is published. */
+/** Its name in the journal. */
 export const PUBLISHED = "published";
 
 export interface Published {
-  /** The base model as the user named it; null where the coordinator was not told. */
+  /** The base model by the user's name for it; null where the coordinator has none. */
   readonly model: string | null;
   readonly adapter: AdapterSettings;
   readonly members: readonly { readonly name: string; readonly values: BlobRef }[];

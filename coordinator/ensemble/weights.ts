@@ -1,5 +1,5 @@
 /**
- * Decisions about an ensemble, from validation scores alone: how far a boosting step goes, and whether a group keeps the weights
+ * Decisions about an ensemble from validation scores alone: the length of a boosting step, and whether a group keeps the weights
  * that its clients fitted.
  */
 import type { Score } from "../../tasks/evaluate/message.js";
@@ -20,7 +20,7 @@ export function pooledLoss(scores: readonly Loss[]): number {
   return tokens > 0 ? nll / tokens : Number.POSITIVE_INFINITY;
 }
 
-/** Index of the alternative with the lowest pooled loss; the earlier one where they are equal. @param scores [clients][alternatives] */
+/** Index of the alternative with the lowest pooled loss; the first one where several have it. @param scores [clients][alternatives] */
 export function bestAlternative(scores: readonly (readonly Loss[])[]): number {
   const alternatives = Math.min(...scores.map((client) => client.length));
   let best = 0;

@@ -1,7 +1,7 @@
 /**
- * Ways of grouping that others use, to compare with: spectral co-clustering of an affinity that is not symmetric (Dhillon 2001),
- * average linkage, and the cosine of clients' mean gradients. They ask no evaluator, and take the number of groups as given or from
- * the spectrum. Checked against scikit-learn.
+ * Baselines of grouping: spectral co-clustering of an affinity that is not symmetric (Dhillon 2001), average linkage, and the cosine of
+ * clients' mean gradients. They use no evaluator, and take the number of groups as given or from the spectrum. Checked against
+ * scikit-learn.
  */
 import { Matrix, SingularValueDecomposition } from "ml-matrix";
 import { SeededRng } from "../../shared/base/random.js";
@@ -9,12 +9,12 @@ import type { SquareMatrix } from "./density.js";
 import { type Partition, partitionOf } from "./partition.js";
 import { centredSpectrum, kMeans } from "./spectral.js";
 
-/** k-means of the co-clustering starts anew so often, and the tightest result counts. */
+/** Starts of k-means in co-clustering; the result with the least variance is kept. */
 const STARTS = 10;
 
 /**
- * Rows and columns of the bipartite graph of T clustered together by its leading singular vectors; the rows' clusters are the
- * groups, so there may be fewer than asked for where a cluster holds columns alone. Weights of a graph are not negative: each row
+ * Rows and columns of the bipartite graph of T, clustered together by its leading singular vectors; the rows' clusters are the
+ * groups, so there may be fewer than requested where a cluster contains columns alone. Weights of a graph are not negative: each row
  * is shifted to start at zero, which under X e = e changes no grouping, and scaled to its range.
  *
  * @param affinity T, n rows of n
@@ -26,7 +26,7 @@ export function coClusterGroups(affinity: readonly ArrayLike<number>[], groups: 
     const values = Array.from(row);
     const least = Math.min(...values);
     const range = Math.max(...values) - least;
-    // A row without variation likes all alike.
+    // A row without variation has equal weights.
     return values.map((value) => (range > 0 ? (value - least) / range : 1));
   });
   return partitionOf(coClusters(weights, groups, seed));
@@ -40,7 +40,7 @@ export function coClusters(weights: readonly (readonly number[])[], groups: numb
   const columns = weights.map((_, j) => root(weights.reduce((sum, row) => sum + row[j]!, 0)));
   const normal = new Matrix(weights.map((row, i) => row.map((w, j) => w * rows[i]! * columns[j]!)));
   const { leftSingularVectors: left, rightSingularVectors: right } = new SingularValueDecomposition(normal);
-  // The first pair says how large rows and columns are, nothing else.
+  // The first pair contains the sizes of rows and columns alone.
   const width = Math.ceil(Math.log2(groups));
   const points = [...rows.map((d, i) => [d, i, left] as const), ...columns.map((d, j) => [d, j, right] as const)].map(
     ([d, at, vectors]) => Float64Array.from({ length: width }, (_, c) => d * vectors.get(at, 1 + c)),
@@ -107,9 +107,9 @@ export function cosineAffinity(means: readonly Float64Array[]): Float64Array[] {
 
 /**
  * The number of groups by the widest gap between eigenvalues of a standardised affinity in the complement of the ones, where m groups
- * give m - 1 large ones. A spectrum has a widest gap whether or not there are groups, so it never says one (but of one client).
+ * give m - 1 large ones. A spectrum has a widest gap with or without groups, so the result is at least 2, except for one client.
  *
- * @param most at most so many
+ * @param most largest number of groups
  */
 export async function groupsByEigengap(standardised: SquareMatrix, most: number): Promise<number> {
   const n = standardised.length;

@@ -1,8 +1,7 @@
 /**
- * Constraints on a partition: sizes, clients that must and clients that must not share a group. Says whether a partition keeps them,
- * and makes one that does of one that does not, by moves and swaps that break ever fewer of them. It knows nothing of judges.
+ * Constraints on a partition: sizes, clients that must share a group and clients that must not. Checks a partition, and repairs one that
+ * violates constraints by moves and swaps. It knows nothing of evaluators.
  */
-
 import { KindredError } from "../../shared/base/errors.js";
 import { contradiction, type GroupConstraints, mergedLists } from "../../shared/base/group-constraints.js";
 import { SeededRng } from "../../shared/base/random.js";
@@ -14,26 +13,26 @@ export interface GroupCounts {
   readonly most: number;
 }
 
-/** Walks from different starts before a partition is given up. */
+/** Attempts to repair a partition, each from another start. */
 const STARTS = 8;
-/** Steps of a walk, for each client. */
+/** Steps of an attempt, per block of clients. */
 const STEPS = 4;
 
 export class PartitionConstraints {
-  /** The numbers of groups that sizes and constraints leave open. */
+  /** The numbers of groups that the constraints allow. */
   readonly counts: GroupCounts;
-  /** Whether anything is asked at all. */
+  /** Whether there are any constraints. */
   readonly any: boolean;
-  /** The clients that move with a client, itself among them. */
+  /** Per client: the clients that must be in its group, itself included. */
   private readonly blockOf: readonly (readonly number[])[];
-  /** Clients that a client must not meet. */
-  private readonly rivals: readonly ReadonlySet<number>[];
+  /** Per client: the clients that must not be in its group. */
+  private readonly excluded: readonly ReadonlySet<number>[];
   private readonly minSize: number;
   private readonly maxSize: number;
 
   /**
-   * @param names the clients, in the order of the affinity's rows; wishes on clients that are not among them are void
-   * @throws {KindredError} `invalid_option` where the constraints contradict each other or leave no number of groups
+   * @param names the clients, in the order of the affinity's rows; constraints on other clients have no effect
+   * @throws {KindredError} `invalid_option` where the constraints contradict each other or allow no number of groups
    */
   constructor(names: readonly string[], constraints: GroupConstraints) {
     const n = names.length;
@@ -52,15 +51,15 @@ export class PartitionConstraints {
       const members = block.map((name) => index.get(name)!);
       for (const i of members) blockOf[i] = members;
     }
-    const rivals = names.map(() => new Set<number>());
+    const excluded = names.map(() => new Set<number>());
     let most = 0;
     for (const list of here.apart) {
       const members = [...new Set(list)].map((name) => index.get(name)!);
       most = Math.max(most, members.length);
-      for (const i of members) for (const j of members) if (i !== j) rivals[i]!.add(j);
+      for (const i of members) for (const j of members) if (i !== j) excluded[i]!.add(j);
     }
     this.blockOf = blockOf;
-    this.rivals = rivals;
+    this.excluded = excluded;
     const blocks = new Set(blockOf).size;
     this.counts = {
       fewest: Math.max(1, Math.ceil(n / this.maxSize), most),
@@ -73,34 +72,34 @@ export class PartitionConstraints {
     this.any = minSize > 1 || maxSize < n || blocks < n || most > 1;
   }
 
-  /** The clients that move with this one. */
+  /** The clients that must be in this client's group, itself included. */
   block(client: number): readonly number[] {
     return this.blockOf[client]!;
   }
 
   allows(partition: Partition): boolean {
     if (!this.any) return true;
-    return this.broken(labelsOf(partition, this.blockOf.length), partition.length) === 0;
+    return this.violations(labelsOf(partition, this.blockOf.length), partition.length) === 0;
   }
 
-  /** How far labels are from what is asked: clients too many and too few, rivals that meet, blocks torn apart. */
-  private broken(labels: Int32Array, groups: number): number {
+  /** Number of violations: clients above and below the sizes, pairs that must be apart, clients separated from their block. */
+  private violations(labels: Int32Array, groups: number): number {
     const size = new Int32Array(groups);
     let count = 0;
     labels.forEach((label, i) => {
       size[label]!++;
       if (labels[this.blockOf[i]![0]!] !== label) count++;
-      for (const j of this.rivals[i]!) if (j < i && labels[j] === label) count++;
+      for (const j of this.excluded[i]!) if (j < i && labels[j] === label) count++;
     });
     for (const s of size) count += Math.max(0, s - this.maxSize) + Math.max(0, this.minSize - s);
     return count;
   }
 
   /**
-   * A partition with as many groups that keeps all constraints, near the one given: blocks are moved and swapped while fewer
-   * constraints are broken, those first that cost the least affinity. Undefined where none was found from several starts.
+   * A partition with the same number of groups that satisfies all constraints, near the given one: blocks are moved and swapped while
+   * this lowers the number of violations, at the least cost in affinity. Undefined where no start leads to one.
    */
-  honoured(partition: Partition, affinity: SquareMatrix, seed: number): Partition | undefined {
+  repaired(partition: Partition, affinity: SquareMatrix, seed: number): Partition | undefined {
     if (this.allows(partition)) return partition;
     const n = this.blockOf.length;
     const groups = partition.length;
@@ -110,7 +109,7 @@ export class PartitionConstraints {
       const rng = new SeededRng(seed, "constraints", groups, start);
       const labels = labelsOf(partition, n);
       for (const block of blocks) {
-        // Torn blocks meet where most of them are; further starts differ by chance.
+        // A block goes to the group with most of its members; further starts choose some groups at random.
         const to = start > 0 && rng.uniform() < start / STARTS ? rng.int(groups) : mostCommon(block, labels);
         for (const i of block) labels[i] = to;
       }
@@ -122,7 +121,7 @@ export class PartitionConstraints {
     return undefined;
   }
 
-  /** Whether the labels, changed in place, came to keep all constraints. */
+  /** Changes labels in place. @returns whether they satisfy all constraints at the end */
   private walk(
     labels: Int32Array,
     groups: number,
@@ -140,10 +139,10 @@ export class PartitionConstraints {
     const off = (count: number) => Math.max(0, count - this.maxSize) + Math.max(0, this.minSize - count);
     const met = (block: readonly number[], group: number) => {
       let count = 0;
-      for (const i of block) for (const j of this.rivals[i]!) if (labels[j] === group) count++;
+      for (const i of block) for (const j of this.excluded[i]!) if (labels[j] === group) count++;
       return count;
     };
-    /** What a move adds to what is broken. */
+    /** Violations that a move adds. */
     const change = (block: readonly number[], to: number) => {
       const from = labels[block[0]!]!;
       const [left, joined] = [size[from]! - block.length, size[to]! + block.length];
@@ -159,7 +158,7 @@ export class PartitionConstraints {
       });
       return count === 0 ? 0 : sum / (count * block.length);
     };
-    let now = this.broken(labels, groups);
+    let now = this.violations(labels, groups);
     for (let step = 0; now > 0 && step < STEPS * blocks.length; step++) {
       let best: { block: readonly number[]; to: number } | undefined;
       let least = 0;
@@ -179,7 +178,7 @@ export class PartitionConstraints {
         now += least;
         continue;
       }
-      // No single move helps: the first swap that does, in an order by chance.
+      // No single move helps: the first swap that does, in random order.
       const before = now;
       for (const at of rng.permutation(blocks.length ** 2)) {
         const [a, b] = [blocks[Math.floor(at / blocks.length)]!, blocks[at % blocks.length]!];

@@ -1,6 +1,6 @@
 /**
  * The objective of grouping: within-group density, sum over groups C of 1_C^T T 1_C / |C|, on a standardised affinity matrix;
- * and its local search. Knows nothing of where T comes from.
+ * and its local search. It knows nothing of the origin of T.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { labelsOf, type Partition, partitionOf } from "./partition.js";
@@ -37,14 +37,14 @@ export function standardiseAffinity(affinity: readonly ArrayLike<number>[]): Flo
     let squares = 0;
     for (let j = 0; j < n; j++) if (j !== i) squares += (row[j]! - mean) ** 2;
     const deviation = n > 1 ? Math.sqrt(squares / (n - 1)) : 0;
-    // Rounding alone is no variation.
+    // Rounding errors do not count as variation.
     if (deviation <= 1e-12 * Math.max(largest, 1e-300)) return new Float64Array(n);
     return Float64Array.from({ length: n }, (_, j) => clamped((row[j]! - mean) / deviation));
   });
   return rows.map((row, i) => row.map((value, j) => (value + rows[j]![i]!) / 2));
 }
 
-/** Off the diagonal nothing is beyond sqrt(n); a client's own entry may be anything where its others hardly differ. */
+/** Off the diagonal entries are at most sqrt(n); the diagonal one may have any size where the others hardly differ. */
 const clamped = (value: number): number => Math.min(MOST_DEVIATIONS, Math.max(-MOST_DEVIATIONS, value));
 const MOST_DEVIATIONS = 1e6;
 

@@ -1,11 +1,11 @@
-/** Partitions of clients as plain values. Knows nothing of where a partition comes from. */
+/** Partitions of clients as plain values. It knows nothing of the origin of a partition. */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 
-/** Groups of client indices: every client in exactly one, none empty; members ascending, groups by their first member. */
+/** Groups of client indices: every client in exactly one group, no empty group; members ascending, groups by their first member. */
 export type Partition = readonly (readonly number[])[];
 
-/** The partition of a label a client, in canonical order; labels that nobody has leave no group. */
+/** The partition by one label per client, in canonical order; unused labels give no group. */
 export function partitionOf(labels: ArrayLike<number>): Partition {
   const groups = new Map<number, number[]>();
   for (let i = 0; i < labels.length; i++) {
@@ -41,7 +41,7 @@ export function checkPartition(partition: Partition, clients: number): void {
   if (count !== clients) throw new KindredError("internal", `${count} of ${clients} clients are in a group`);
 }
 
-/** Groups by chance, their sizes within one of each other: a baseline. */
+/** Random groups whose sizes differ by at most one: a baseline. */
 export function randomPartition(clients: number, groups: number, seed: number): Partition {
   const order = new SeededRng(seed, "random-groups").permutation(clients);
   const labels = new Int32Array(clients);
@@ -51,7 +51,7 @@ export function randomPartition(clients: number, groups: number, seed: number): 
   return partitionOf(labels);
 }
 
-/** Same groups, whatever their order. */
+/** Equal for the same groups in any order. */
 export function partitionKey(partition: Partition): string {
   return partition
     .map((group) => [...group].sort((a, b) => a - b).join(","))

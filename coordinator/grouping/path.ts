@@ -1,7 +1,7 @@
 /**
- * The number of groups by the path of lambda: the relaxation with a price on groups, solved for prices from one that leaves one group
- * down; the number whose trace holds over the longest stretch of prices is the one that least depends on the price. It knows nothing
- * of clients.
+ * The number of groups by the path of lambda: the relaxation with a price per group, solved for falling prices, from one at which a
+ * single group is optimal. The result is the number of groups that is optimal over the longest range of prices. It knows nothing of
+ * clients.
  */
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { SquareMatrix } from "./density.js";
@@ -9,17 +9,17 @@ import { solveGroupingSdp } from "./sdp.js";
 import { centredSpectrum } from "./spectral.js";
 
 /**
- * Prices tried. With these 8 planted groups of 36 clients are counted, and 10 of 100, in 2 seconds; in noise as large as the signal they
- * are not, where the widest gap of the spectrum still counts 10 of 200.
+ * Prices tried. They find 8 planted groups of 36 clients, and 10 of 100, in 2 seconds; with noise as large as the signal they do not,
+ * where the widest gap of the spectrum still finds 10 of 200.
  */
 const PRICES = 20;
-/** The trace is only to be rounded. */
+/** The trace is rounded to an integer. */
 const ROUGH = { tolerance: 1e-2, maxIterations: 200 };
 
 /**
  * @param standardised symmetric
- * @param most at most so many groups
- * @returns 2 or more, but for a single client: above some price one group always holds
+ * @param most largest number of groups
+ * @returns 2 or more, except for a single client: above some price one group is always optimal
  */
 export async function groupsByPath(
   standardised: SquareMatrix,
@@ -28,7 +28,7 @@ export async function groupsByPath(
 ): Promise<number> {
   const n = standardised.length;
   if (n <= 2 || most <= 2) return Math.min(n, 2);
-  // Above the largest eigenvalue outside the ones a second group costs more than it gains; near the `most`-th further ones pay.
+  // Above the largest eigenvalue outside the ones a second group costs more than it gains; near the `most`-th more groups pay.
   const spectrum = await centredSpectrum(standardised);
   const highest = spectrum[0]!;
   const lowest = spectrum[Math.min(n, most) - 1]!;

@@ -1,4 +1,4 @@
-/** How alike two partitions are (Hubert and Arabie 1985). */
+/** Similarity of two partitions (Hubert and Arabie 1985). */
 
 /**
  * Adjusted Rand index of two labellings: 1 for the same partition, 0 on average by chance, may be negative. Two partitions that

@@ -1,10 +1,10 @@
 /**
- * Betters a partition by what an evaluator says: moves of one client to another group (or to one of its own), swaps of two clients,
- * merges of two groups. Knows nothing of what the evaluator looks at.
+ * Local search by an evaluator's values: moves of one client to another group (or to a new one), swaps of two clients, merges of two
+ * groups. It knows nothing of the evaluator's method.
  *
- * Only changes that promise something are put to the evaluator: by its forecast (how a client would fare in the other groups as
- * they are), or all of them for small n. What a round approves is applied together where the groups are distinct, and the whole
- * is judged again before it is kept, so the value never falls.
+ * Only promising changes are evaluated: those ranked first by the values of clients in the other groups (`valuesInGroups`), or all
+ * changes where the evaluator does not give these. The approved changes of an iteration are applied together where they touch distinct
+ * groups, and the resulting partition is evaluated again before it is kept, so the value never falls.
  */
 import { throwIfAborted } from "../../shared/base/errors.js";
 import type { PartitionConstraints } from "./constraints.js";
@@ -12,16 +12,16 @@ import type { PartitionEvaluator } from "./evaluator.js";
 import { labelsOf, type Partition, partitionKey, partitionOf } from "./partition.js";
 
 export interface RefineOptions {
-  /** Partitions put to the evaluator at most. */
+  /** Largest number of partitions evaluated. */
   readonly budget: number;
   /** Keep the number of groups: no merges, no new groups. */
   readonly fixedGroups: boolean;
   /**
-   * A move, swap or new group must gain this many of its standard errors: among hundreds put to the evaluator some gain by chance
-   * alone. A merge need only gain.
+   * Standard errors that a move, swap or new group must gain: among hundreds evaluated some gain by chance alone. For a merge any gain
+   * suffices.
    */
   readonly margin: number;
-  /** What every proposal keeps; `start` must. */
+  /** Satisfied by every proposal; `start` must satisfy them. */
   readonly constraints: PartitionConstraints;
   readonly signal?: AbortSignal | undefined;
 }
@@ -29,26 +29,37 @@ export interface RefineOptions {
 export interface Refined {
   readonly partition: Partition;
   readonly value: number;
-  /** Partitions put to the evaluator. */
-  readonly judged: number;
+  /** Number of partitions evaluated. */
+  readonly evaluated: number;
   /** Changes made. */
   readonly changes: number;
-  /** ln of how many partitions the search chose among: the sum over its changes of ln of the proposals judged for each. */
+  /** ln of the number of partitions that the search chose among: the sum over its changes of ln of the proposals evaluated for each. */
   readonly choices: number;
 }
 
 interface Change {
-  /** Makes it, on labels of the partition. */
+  /** Makes the change in labels of the partition. */
   readonly edit: (labels: Int32Array) => void;
   /** Groups that it touches. */
   readonly groups: readonly number[];
-  /** What the forecast promises. */
+  /** Predicted gain. */
   readonly promise: number;
 }
 
-/** Changes put to the evaluator in a round. */
-const A_ROUND = 48;
-const BARREN_ROUNDS = 2;
+interface Proposal {
+  readonly change: Change;
+  readonly after: Partition;
+}
+
+/** A proposal that gains enough. */
+interface Approved extends Proposal {
+  readonly gain: number;
+}
+
+/** Changes evaluated in one iteration. */
+const PROPOSALS = 48;
+/** Consecutive iterations without an approved change after which the search ends, where proposals are ranked. */
+const BARREN_ITERATIONS = 2;
 const LEAST_GAIN = 1e-9;
 
 export async function refinePartition(
@@ -59,21 +70,21 @@ export async function refinePartition(
 ): Promise<Refined> {
   let partition = start;
   let value = (await evaluator.values([start]))[0]!;
-  let judged = 1;
+  let evaluated = 1;
   let changes = 0;
   let choices = 0;
   let asked = 0;
   let barren = 0;
   const refused = new Set<string>();
-  while (judged < budget) {
+  while (evaluated < budget) {
     throwIfAborted(signal);
     const possible = await propose(evaluator, partition, clients, fixedGroups, constraints);
     possible.sort((a, b) => b.promise - a.promise);
     const before = labelsOf(partition, clients);
-    const proposals: { change: Change; after: Partition }[] = [];
-    // Of the hundred thousand that there are among 500 clients only those are made that are put to the evaluator.
+    const proposals: Proposal[] = [];
+    // 500 clients have a hundred thousand possible changes: only those to be evaluated are made.
     for (const change of possible) {
-      if (proposals.length === Math.min(A_ROUND, budget - judged)) break;
+      if (proposals.length === Math.min(PROPOSALS, budget - evaluated)) break;
       const labels = before.slice();
       change.edit(labels);
       const after = partitionOf(labels);
@@ -84,27 +95,24 @@ export async function refinePartition(
       proposals.map(({ after }) => after),
       partition,
     );
-    judged += proposals.length;
+    evaluated += proposals.length;
     asked += proposals.length;
-    const approved: { change: Change; after: Partition; gain: number }[] = [];
+    const approved: Approved[] = [];
     for (const [at, { change, after }] of proposals.entries()) {
       const gain = values[at]! - value;
-      // Fewer groups need no proof: what they gain is gained with less.
+      // A merge needs no significance: fewer groups are the simpler hypothesis.
       const merges = after.length < partition.length;
       if (gain > LEAST_GAIN && (merges || gain > margin * (await evaluator.compare(after, partition)).standardError))
         approved.push({ change, after, gain });
       else refused.add(partitionKey(after));
     }
     if (approved.length === 0) {
-      // A local optimum where everything there is was asked about. Where an forecast ranks the proposals, the next ones promise
-      // less than these: two rounds in vain are enough, and one whose last promised nothing.
+      // Where all changes were evaluated this is a local optimum. Where proposals are ranked, the next ones promise less than these:
+      // two iterations without success are enough, or one whose last proposal promised no gain.
       barren++;
+      const ranked = evaluator.valuesInGroups !== undefined;
       const promising = proposals.at(-1)!.change.promise > 0;
-      if (
-        proposals.length < A_ROUND ||
-        (evaluator.valuesInGroups !== undefined && (barren === BARREN_ROUNDS || !promising))
-      )
-        break;
+      if (proposals.length < PROPOSALS || (ranked && (barren === BARREN_ITERATIONS || !promising))) break;
       continue;
     }
     approved.sort((a, b) => b.gain - a.gain);
@@ -115,7 +123,7 @@ export async function refinePartition(
       (await evaluator.values([together], partition))[0]! > value + approved[0]!.gain
         ? together
         : approved[0]!.after;
-    // What was approved by an estimate is judged again.
+    // The value may have been approximated from the partition before: it is computed again.
     const [exact] = Array.from(await evaluator.values([next]));
     if (!(exact! > value)) {
       for (const { after } of approved) refused.add(partitionKey(after));
@@ -129,10 +137,10 @@ export async function refinePartition(
     refused.clear();
     barren = 0;
   }
-  return { partition, value, judged, changes, choices };
+  return { partition, value, evaluated, changes, choices };
 }
 
-/** The approved changes that touch distinct groups, applied at once; undefined where only one can be. */
+/** The approved changes that touch distinct groups, applied together; undefined where there is only one such change. */
 function combine(
   partition: Partition,
   approved: readonly { change: Change }[],
@@ -183,7 +191,7 @@ async function propose(
       for (let to = 0; to < m; to++)
         if (to !== from) add(promisedAll(block, to), [from, to], (after) => move(after, to));
     }
-    // On its own: for small n alone, where everything is tried. A larger population's lone clients come from the candidates.
+    // A new group: only where all changes are tried. In larger populations the candidates provide single clients.
     if (!alone && !fixedGroups && inGroups === undefined) add(0, [from, m], (after) => move(after, m));
     for (let j = 0; j < i; j++) {
       const to = labels[j]!;
@@ -200,7 +208,7 @@ async function propose(
   if (!fixedGroups)
     for (let a = 0; a < m; a++)
       for (let b = 0; b < a; b++) {
-        // What both groups' members would gain in the other as it is; the larger group has little to gain, so halves count.
+        // The sum of the members' gains in the other group, unchanged; the larger group has little to gain, so half the sum counts.
         let promise = 0;
         if (inGroups !== undefined)
           for (let i = 0; i < clients; i++)

@@ -8,15 +8,15 @@
  * are known: Y positive semidefinite in the complement of e (with trace m - 1), from leading eigenpairs alone since Y is of low
  * rank; and Y >= -1 / n. Solved by the alternating direction method of multipliers between the two (Boyd et al. 2011).
  *
- * Every answer carries its certificate. The multipliers N >= 0 of the second set give, for every feasible X,
+ * Every solution comes with a certificate. The multipliers N >= 0 of the second set give, for every feasible X,
  *
  *   <C, X>  <=  <C + N, X>  =  e^T (C + N) e / n + <P (C + N) P, Y>  <=  e^T (C + N) e / n + (tr X - 1) max(eigenvalues of P (C + N) P)
  *
- * and that the largest eigenvalue is no larger than said is proved by a Cholesky factorisation. The answer itself is feasible: what
- * the iteration lacks of X >= 0 is made up by mixing in the point inside that has all clients alike. So is its rounding to a partition: as U U^T
- * with U >= 0 of m columns and U U^T e = e it has trace m and eigenvalues in 0 .. 1, hence is a projection, hence every nonnegative
+ * and a Cholesky factorisation proves the bound on the largest eigenvalue. The solution itself is feasible: where the iterate violates
+ * X >= 0, it is mixed with the interior point that treats all clients alike. Its rounding to a partition is feasible too: U U^T
+ * with U >= 0 of m columns and U U^T e = e has trace m and eigenvalues in 0 .. 1, hence is a projection, hence every nonnegative
  * factorisation of rank m is a partition, and a search among partitions is the search among these. Where the relaxation is
- * tight that ends the solve in half the iterations; where it is not, the low-rank point is no optimum and the iteration goes on.
+ * tight that ends the solve in half the iterations; otherwise the low-rank point is not optimal and the iteration continues.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
@@ -35,7 +35,7 @@ export interface SdpOptions {
   tolerance?: number | undefined;
   /** @default 1000 */
   maxIterations?: number | undefined;
-  /** Of the roundings and of the first vectors. @default 0 */
+  /** Of the roundings and of the initial vectors. @default 0 */
   seed?: number | undefined;
   signal?: AbortSignal | undefined;
 }
@@ -45,45 +45,45 @@ export interface SdpSolution {
   readonly matrix: Float64Array[];
   /** <T, X> - lambda tr X. */
   readonly objective: number;
-  /** No feasible X has a larger objective: proved. */
+  /** Proved upper bound on the objective of every feasible X. */
   readonly bound: number;
   /** (bound - objective) / |objective|: the tolerance, or more where the iterations ran out. */
   readonly gap: number;
   /** tr X: the relaxed number of groups. */
   readonly trace: number;
-  /** The densest rounding, of round(trace) groups; optimal among all partitions with so many where its objective is X's. */
+  /** The densest rounding, of round(trace) groups; optimal among all partitions with that many where its objective equals X's. */
   readonly partition: Partition;
   readonly iterations: number;
 }
 
 /** Over-relaxation of the alternating directions. */
 const OVER = 1.6;
-/** Iterations between two looks at the gap. */
+/** Iterations between two checks of the gap. */
 const CHECK = 10;
-/** The penalty is adapted up to this iteration, so that the method settles. */
+/** The penalty is adapted up to this iteration, so that the method converges. */
 const LAST_ADAPTED = 2000;
 /**
- * Ratio of the residuals at which the penalty is changed, and by how much. With 2 and 2 a relaxation far from tight takes half the
- * iterations at n = 100, but one that is tight twice as many at n = 500, where they count.
+ * Ratio of the residuals at which the penalty is changed, and the factor. With 2 and 2 a relaxation far from tight takes half the
+ * iterations at n = 100, but a tight one twice as many at n = 500, where iterations are expensive.
  */
 const UNEVEN = 4;
 const PENALTY_STEP = 1.5;
-/** A gap beyond which nothing is proved. */
+/** Largest gap for which a proof is tried. */
 const MOST_GAP = 1e12;
-/** Eigenpairs followed beyond the rank: the rank may grow, and the filter needs a gap. */
+/** Eigenpairs tracked beyond the rank: the rank may grow, and the filter needs a gap. */
 const SPARE_SHARE = 1.25;
 const SPARE = 5;
 
 /**
  * @param affinity T; its symmetric part is what counts
  * @throws {KindredError} `invalid_option` unless exactly one of lambda and groups is given, groups in 1 .. n; `invalid_data` for
- *   entries whose squares are beyond numbers
+ *   entries whose squares overflow
  */
 export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptions): Promise<SdpSolution> {
   const n = affinity.length;
   const { lambda, groups, tolerance = 1e-4, maxIterations = 1000, seed = 0, signal } = options;
   if ((lambda === undefined) === (groups === undefined))
-    throw new KindredError("invalid_option", "give the SDP either lambda or groups", {});
+    throw new KindredError("invalid_option", "lambda and groups: the relaxation needs exactly one of them", {});
   if (groups !== undefined && !(groups >= 1 && groups <= n))
     throw new KindredError("invalid_option", `groups must be 1..${n}, got ${groups}`, { groups });
   const yieldToEventLoop = eventLoopYield(signal);
@@ -92,10 +92,10 @@ export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptio
     for (let j = 0; j < n; j++)
       matrix[i * n + j] = (affinity[i]![j]! + affinity[j]![i]!) / 2 - (i === j ? (lambda ?? 0) : 0);
   if (!Number.isFinite(matrix.reduce((sum, entry) => sum + entry ** 2, 0)))
-    throw new KindredError("invalid_data", "the affinities are not finite, or too large to be squared");
+    throw new KindredError("invalid_data", "affinities: some are not finite or too large to be squared");
   const relaxation = new Relaxation(matrix, n, groups, new SeededRng(seed, "sdp"), yieldToEventLoop);
   const rows = Array.from({ length: n }, (_, i) => matrix.subarray(i * n, (i + 1) * n));
-  // A single point is feasible.
+  // The feasible set is a single point.
   if (n === 1 || groups === 1 || groups === n) {
     const partition = await roundPoints([], rows, n === 1 ? 1 : groups!, seed, yieldToEventLoop);
     const objective = density(rows, partition);
@@ -110,7 +110,7 @@ export async function solveGroupingSdp(affinity: SquareMatrix, options: SdpOptio
     if (iteration % CHECK !== 0 && !last) continue;
     const point = relaxation.feasible();
     if (iteration >= nextRounding || last) {
-      // Roundings cost as much as some iterations, and change ever less.
+      // A rounding costs as much as some iterations, and later ones change less and less.
       nextRounding = 2 * iteration;
       const wanted = Math.min(n, Math.max(1, Math.round(point.trace)));
       const rounded = await roundPoints(relaxation.embedding(wanted), rows, wanted, seed, yieldToEventLoop);
@@ -138,7 +138,7 @@ function ofPartition(partition: Partition, n: number): Pick<SdpSolution, "matrix
   return { matrix, trace: partition.length };
 }
 
-/** A feasible X = share * (e e^T / n + Y) + (1 - share) * (the point inside of the same trace). */
+/** A feasible X = share * (e e^T / n + Y) + (1 - share) * (the interior point of the same trace). */
 interface FeasiblePoint {
   readonly objective: number;
   readonly trace: number;
@@ -188,7 +188,7 @@ class Relaxation {
     this.total = total;
     this.diagonal = diagonal;
     this.scale = Math.sqrt(squares) / n;
-    // The answer's norm is the root of its trace, the matrix's is that of its entries: this makes the two comparable.
+    // The solution's norm is the root of its trace, the matrix's is that of its entries: this makes the two comparable.
     this.rho = (n * this.scale) / Math.sqrt(Math.max(groups ?? 2, 2) - 1) || 1;
     this.z = new Float64Array((n * (n + 1)) / 2);
     this.u = new Float64Array((n * (n + 1)) / 2);
@@ -196,7 +196,7 @@ class Relaxation {
     this.pairs = new LeadingPairs(n, Math.min(n - 1, Math.ceil(groups ?? Math.sqrt(n)) + SPARE), rng);
   }
 
-  /** One iteration. @param renew whether the lower end of the spectrum is looked at anew */
+  /** One iteration. @param renew whether the lower end of the spectrum is computed again */
   async step(renew: boolean): Promise<void> {
     const { pairs, n, groups } = this;
     await pairs.follow(this.target, renew, this.yieldToEventLoop);
@@ -244,7 +244,7 @@ class Relaxation {
     this.least = least;
   }
 
-  /** Keeps the two residuals of one size, by the penalty. */
+  /** Keeps the two residuals at a similar size by changing the penalty. */
   balance(): void {
     const { n, u, z, target, matrix } = this;
     const factor =
@@ -258,13 +258,13 @@ class Relaxation {
       }
   }
 
-  /** The nearest feasible point towards the inside of the same trace: all entries off the diagonal alike. */
+  /** The nearest feasible point towards the interior point of the same trace, whose entries off the diagonal are equal. */
   feasible(): FeasiblePoint {
     const { n } = this;
     const trace = Math.min(this.groups ?? this.trace, n);
     const off = (1 - trace / n) / (n - 1);
-    const lacks = Math.max(0, -(this.least + 1 / n));
-    const share = lacks === 0 ? 1 : off / (off + lacks);
+    const violation = Math.max(0, -(this.least + 1 / n));
+    const share = violation === 0 ? 1 : off / (off + violation);
     const inside = (this.total - this.diagonal) * off + (this.diagonal * trace) / n;
     return { trace, share, objective: share * this.value + (1 - share) * inside };
   }
@@ -288,8 +288,8 @@ class Relaxation {
   }
 
   /**
-   * Proves by the multipliers at hand that no feasible point is better than `objective` by more than the tolerance; on the last
-   * occasion by however much more than that it takes.
+   * Proves by the current multipliers that no feasible point is better than `objective` by more than the tolerance; on the last
+   * call by the smallest gap that can be proved, in powers of 2.
    */
   async certificate(
     objective: number,
@@ -318,7 +318,7 @@ class Relaxation {
     }
   }
 
-  /** Whether no eigenvalue of P A P in the complement of the ones is above the value: by a Cholesky factorisation. */
+  /** Whether the value bounds all eigenvalues of P A P in the complement of the ones, by a Cholesky factorisation. */
   private async isUpperBound(a: Float64Array, value: number): Promise<boolean> {
     const { n } = this;
     const mean = new Float64Array(n);
@@ -327,7 +327,7 @@ class Relaxation {
       for (let j = 0; j < n; j++) mean[i]! += a[i * n + j]! / n;
       all += mean[i]! / n;
     }
-    // In the direction of the ones any positive value does.
+    // Any positive value serves in the direction of the ones.
     const ones = (Math.abs(value) + n * this.scale + 1) / n;
     const lower = new Float64Array(n * n);
     for (let i = 0; i < n; i++) {

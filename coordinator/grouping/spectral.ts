@@ -1,6 +1,6 @@
 /**
  * Rounding by eigenvectors, and spectral clustering: k-means++ (Arthur and Vassilvitskii 2007), seeded, on the leading
- * eigenvectors of a symmetric matrix. Knows nothing of clients.
+ * eigenvectors of a symmetric matrix. It knows nothing of clients.
  */
 import { SeededRng } from "../../shared/base/random.js";
 import { decomposeApart, type EigenPairs } from "../algebra/eigen.js";
@@ -20,7 +20,7 @@ function flat(matrix: SquareMatrix): Float64Array {
   return out;
 }
 
-/** Eigenvalues, descending, of a symmetric matrix in the complement of the ones, and a zero for these. */
+/** Eigenvalues, descending, of a symmetric matrix in the complement of the ones, and a zero for the ones. */
 export async function centredSpectrum(matrix: SquareMatrix): Promise<Float64Array> {
   const n = matrix.length;
   const mean = matrix.map((row) => row.reduce((a, b) => a + b, 0) / n);
@@ -31,7 +31,7 @@ export async function centredSpectrum(matrix: SquareMatrix): Promise<Float64Arra
 
 /**
  * Spectral clustering of a standardised affinity into any number of groups, the cheap alternative to the SDP: k-means on the rows of
- * its leading eigenvectors, scaled by the root of their eigenvalues. The eigenvectors are found once.
+ * its leading eigenvectors, scaled by the root of their eigenvalues. The eigenvectors are computed once.
  */
 export class SpectralClustering {
   private pairs: Promise<EigenPairs> | undefined;
@@ -41,7 +41,7 @@ export class SpectralClustering {
     private readonly seed: number,
   ) {}
 
-  /** A partition into exactly so many. */
+  /** A partition into exactly `count` groups. */
   async groups(count: number, yieldToEventLoop: EventLoopYield): Promise<Partition> {
     const { standardised, seed } = this;
     const n = standardised.length;
@@ -56,8 +56,8 @@ export class SpectralClustering {
 }
 
 /**
- * Exactly `groups` groups (all apart where there are no more clients than that): k-means on a point per client, from several
- * starts, each improved by moves on `objective`; the densest wins.
+ * Exactly `groups` groups (one client each where there are no more clients): k-means on one point per client, from several
+ * starts, each improved by moves on `objective`; the densest result is returned.
  */
 export async function roundPoints(
   points: readonly Float64Array[],
@@ -129,7 +129,7 @@ export function kMeans(points: readonly Float64Array[], k: number, rng: SeededRn
       labels[i] = to;
       size[to]!++;
     });
-    // An empty cluster takes the point that is worst served where it is.
+    // An empty cluster takes the point with the largest distance from its centre.
     for (let c = 0; c < k; c++) {
       if (size[c]! > 0) continue;
       let worst = -1;

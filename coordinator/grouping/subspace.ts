@@ -1,8 +1,8 @@
 /**
- * Leading eigenpairs of a large symmetric matrix, followed as the matrix changes a little at a time: Chebyshev-filtered subspace
- * iteration (Zhou, Saad, Tiago and Chelikowsky 2006) from the last vectors, and Lanczos for the ends of a spectrum.
- * Everything happens in the complement of the vector of ones: what is asked about is P A P with P = I - e e^T / n.
- * It knows nothing of what the matrix stands for.
+ * Leading eigenpairs of a large symmetric matrix that changes a little at a time: Chebyshev-filtered subspace
+ * iteration (Zhou, Saad, Tiago and Chelikowsky 2006) from the last vectors, and Lanczos for the lower end of a spectrum.
+ * All vectors are in the complement of the vector of ones: the eigenpairs are those of P A P with P = I - e e^T / n.
+ * It knows nothing of the meaning of the matrix.
  *
  * Blocks of vectors are rows [vectors, n] of one Float64Array, so that a product reads both sides in order: 1.6 GFLOP/s, where
  * ml-matrix's product reaches 0.75.
@@ -11,17 +11,24 @@ import type { SeededRng } from "../../shared/base/random.js";
 import { decompose } from "../algebra/eigen.js";
 import type { EventLoopYield } from "../algebra/yield.js";
 
-/** Multiplications between two questions whether the event loop is due: about 5 ms. */
-const A_STRETCH = 4_000_000;
+/** Multiplications between two yields to the event loop: about 5 ms. */
+const UNTIL_YIELD = 4_000_000;
 /** Degree of the filter: 4 needs no fewer iterations of the relaxation (measured at n = 100 and 500), at twice the products. */
 const DEGREE = 2;
-/** Filtered steps from vectors drawn by chance. */
+/** Filtered steps from random vectors. */
 const FIRST_STEPS = 8;
 /** Steps of Lanczos' method for the lower end of a spectrum. */
 const LANCZOS_STEPS = 10;
-/** Below this size, or where more than this share of all eigenpairs is wanted, a full decomposition is the quicker. */
+/** Below this size, or where more than this share of all eigenpairs is needed, a full decomposition is faster. */
 const FULL_SIZE = 24;
 const FULL_SHARE = 0.6;
+
+/** A block of vectors, [count, n]. */
+interface Block {
+  readonly data: Float64Array;
+  readonly count: number;
+  readonly n: number;
+}
 
 /** out = vectors times the symmetric matrix, centred: rows [count, n]. */
 export async function timesCentred(
@@ -32,21 +39,19 @@ export async function timesCentred(
   yieldToEventLoop: EventLoopYield,
 ): Promise<Float64Array> {
   const out = new Float64Array(count * n);
-  const stretch = Math.max(1, Math.floor(A_STRETCH / (n * count)));
+  const stretch = Math.max(1, Math.floor(UNTIL_YIELD / (n * count)));
   for (let from = 0; from < n; from += stretch) {
-    product(matrix, n, vectors, count, out, from, Math.min(n, from + stretch));
+    product(matrix, { data: vectors, count, n }, out, from, Math.min(n, from + stretch));
     await yieldToEventLoop();
   }
   centreRows(out, count, n);
   return out;
 }
 
-/** Four vectors at a time, so that an entry of the matrix is read once for four products. */
+/** Rows [from, to) of the product; four vectors at a time, so that an entry of the matrix is read once for four products. */
 function product(
   matrix: Float64Array,
-  n: number,
-  vectors: Float64Array,
-  count: number,
+  { data: vectors, count, n }: Block,
   out: Float64Array,
   from: number,
   to: number,
@@ -83,9 +88,13 @@ export function dot(a: Float64Array, atA: number, b: Float64Array, atB: number, 
   return j < n ? s0 + s1 + a[atA + j]! * b[atB + j]! : s0 + s1;
 }
 
-function axpy(factor: number, x: Float64Array, atX: number, y: Float64Array, atY: number, n: number): void {
-  for (let j = 0; j < n; j++) y[atY + j]! += factor * x[atX + j]!;
+/** Adds factor * x to y. @param x, y of one length */
+function addScaled(factor: number, x: Float64Array, y: Float64Array): void {
+  for (let j = 0; j < y.length; j++) y[j]! += factor * x[j]!;
 }
+
+/** Row `at` of rows of n numbers, shared with them. */
+const rowOf = (rows: Float64Array, at: number, n: number): Float64Array => rows.subarray(at * n, (at + 1) * n);
 
 function centreRows(rows: Float64Array, count: number, n: number): void {
   for (let c = 0; c < count; c++) {
@@ -105,13 +114,13 @@ function randomRow(rows: Float64Array, at: number, n: number, rng: SeededRng): v
   for (let j = 0; j < n; j++) rows[at + j]! -= sum / n;
 }
 
-/** Gram-Schmidt, twice a row where much was taken off; a row that depends on those before it is drawn anew. */
+/** Gram-Schmidt, repeated for a row that lost much of its length; a row that depends on those before it is replaced by a random one. */
 function orthonormalise(rows: Float64Array, count: number, n: number, rng: SeededRng): void {
   for (let c = 0; c < count; c++) {
     const at = c * n;
     for (let attempt = 0; ; attempt++) {
       const before = Math.sqrt(dot(rows, at, rows, at, n));
-      for (let p = 0; p < c; p++) axpy(-dot(rows, p * n, rows, at, n), rows, p * n, rows, at, n);
+      for (let p = 0; p < c; p++) addScaled(-dot(rows, p * n, rows, at, n), rowOf(rows, p, n), rowOf(rows, c, n));
       const after = Math.sqrt(dot(rows, at, rows, at, n));
       if (after > 0.5 * before && after > 0) {
         for (let j = at; j < at + n; j++) rows[j]! /= after;
@@ -123,7 +132,7 @@ function orthonormalise(rows: Float64Array, count: number, n: number, rng: Seede
   centreRows(rows, count, n);
 }
 
-/** A bound below all eigenvalues of P A P, by a few Lanczos steps and the norm of what they leave over (Zhou and Li 2011). */
+/** A lower bound of all eigenvalues of P A P, by a few Lanczos steps and the norm of their residual (Zhou and Li 2011). */
 async function lowerEnd(
   matrix: Float64Array,
   n: number,
@@ -142,7 +151,7 @@ async function lowerEnd(
     if (size > 0) inner[size * most + size - 1] = inner[(size - 1) * most + size] = norm;
     vector = await timesCentred(matrix, n, basis.subarray(at, at + n), 1, yieldToEventLoop);
     inner[size * most + size] = dot(basis, at, vector, 0, n);
-    for (let p = 0; p <= size; p++) axpy(-dot(basis, p * n, vector, 0, n), basis, p * n, vector, 0, n);
+    for (let p = 0; p <= size; p++) addScaled(-dot(basis, p * n, vector, 0, n), rowOf(basis, p, n), vector);
     norm = Math.sqrt(dot(vector, 0, vector, 0, n));
     size++;
     if (size < most && norm > 0) continue;
@@ -152,9 +161,9 @@ async function lowerEnd(
   }
 }
 
-/** Leading eigenpairs of P A P, kept from one matrix to the next. */
+/** Leading eigenpairs of P A P, kept between matrices. */
 export class LeadingPairs {
-  /** [count, n] orthonormal, orthogonal to the ones; by falling eigenvalue. */
+  /** [count, n] orthonormal, orthogonal to the ones, by descending eigenvalue. */
   vectors: Float64Array;
   /** Ritz values, descending. */
   values: Float64Array;
@@ -175,7 +184,7 @@ export class LeadingPairs {
     return this.values.length;
   }
 
-  /** Keeps the leading `count`, or adds vectors by chance. */
+  /** Keeps the leading `count`, or adds random vectors. */
   resize(count: number): void {
     const { n } = this;
     const kept = Math.min(this.count, count);
@@ -189,7 +198,7 @@ export class LeadingPairs {
     this.values = values;
   }
 
-  /** One filtered step and a Rayleigh-Ritz projection towards a matrix a little different from the last one. */
+  /** One filtered step and a Rayleigh-Ritz projection for a matrix that differs little from the last one. */
   async follow(matrix: Float64Array, renew: boolean, yieldToEventLoop: EventLoopYield): Promise<void> {
     const { n } = this;
     if (n <= FULL_SIZE || this.count > FULL_SHARE * n) {
@@ -224,7 +233,7 @@ export class LeadingPairs {
     this.fresh = false;
   }
 
-  /** Turns the vectors into the Ritz vectors of their span. @param images the matrix times each */
+  /** Replaces the vectors by the Ritz vectors of their span. @param images the matrix times each */
   private rotate(images: Float64Array): void {
     const { n, count } = this;
     const inner = new Float64Array(count * count);
@@ -232,10 +241,10 @@ export class LeadingPairs {
       for (let b = 0; b <= a; b++)
         inner[a * count + b] = inner[b * count + a] = dot(this.vectors, a * n, images, b * n, n);
     const { values, vectors } = decompose(inner, count);
-    const turned = new Float64Array(count * n);
+    const ritz = new Float64Array(count * n);
     for (let a = 0; a < count; a++)
-      for (let b = 0; b < count; b++) axpy(vectors[a * count + b]!, this.vectors, b * n, turned, a * n, n);
-    this.vectors = turned;
+      for (let b = 0; b < count; b++) addScaled(vectors[a * count + b]!, rowOf(this.vectors, b, n), rowOf(ritz, a, n));
+    this.vectors = ritz;
     this.values = values;
   }
 
@@ -252,7 +261,7 @@ export class LeadingPairs {
         squares += centred[i * n + j]! ** 2;
       }
     }
-    // The ones, an eigenvector of value 0, are sent to the lower end: the others span the complement.
+    // The ones, an eigenvector of value 0, are shifted to the lower end: the others span the complement.
     const shift = 2 * Math.sqrt(squares) + 1;
     for (let x = 0; x < centred.length; x++) centred[x]! -= shift / n;
     const { values, vectors } = decompose(centred, n);

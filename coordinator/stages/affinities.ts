@@ -16,7 +16,7 @@ import { reduceToPrincipalAxes } from "../estimation/principal-axes.js";
 import { buildProblem, crossFit } from "../estimation/problem.js";
 import type { SurrogateSolver } from "../estimation/surrogate.js";
 
-/** Options of the estimate, as configurations have them. */
+/** Options of the estimate in the form of a configuration. */
 export interface EstimationSettings {
   readonly subsets: "auto" | number;
   readonly subsetSize: "auto" | number;
@@ -27,7 +27,7 @@ export interface EstimationSettings {
   readonly balance: Balance;
 }
 
-/** The settings of the estimator itself, not of the subsets that it is asked about. */
+/** The settings of the estimator itself, without those of the sampled subsets. */
 export interface EstimatorSettings extends Pick<EstimationSettings, "balance" | "lambda"> {
   /** Number of projections in one sketch. */
   readonly projections: number;
@@ -36,16 +36,16 @@ export interface EstimatorSettings extends Pick<EstimationSettings, "balance" | 
 export interface EstimationFacts {
   readonly subsets: number;
   readonly subsetSize: number;
-  /** Numbers of a sketch: of all its projections. */
+  /** Numbers in a sketch, all projections together. */
   readonly dim: number;
-  /** Of them, those that surrogates are solved in: leading axes where `dim` is more. */
+  /** Dimensions in which surrogates are solved: leading axes where `dim` is larger. */
   readonly axes: number;
   readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
-  /** Of an affinity, by the choice of subsets, nats; null where each pair was seen once of many times. */
+  /** Of an affinity, by the choice of subsets, nats; null where each pair is in one subset of many. */
   readonly standardError: number | null;
   readonly twoTerms: boolean;
   readonly folds: number;
-  /** lambda_0, the median over the subsets of what each chose of the path. */
+  /** lambda_0, the median over the subsets' choices from the path. */
   readonly lambda: number;
   readonly largestGradientNorm: number;
 }
@@ -61,8 +61,8 @@ export const samplingOf = (settings: EstimationSettings, seed: number): Precisio
 });
 
 /**
- * The solver of the clients' surrogates, their examples in folds drawn by the seed where they are few; calibrated where real losses
- * are given. Close it.
+ * The solver of the clients' surrogates, with examples in folds drawn by the seed where they are few, and calibrated where real losses
+ * are given. The caller closes it.
  */
 export async function openEstimator(
   sketches: readonly ClientSketch[],
@@ -81,7 +81,7 @@ export async function openEstimator(
 ): Promise<SurrogateSolver> {
   const yieldToEventLoop = eventLoopYield(signal);
   const problem = buildProblem(sketches, balance);
-  // Checking and joining the rows of 500 clients hold the event loop for 0.1 s each.
+  // Checking and joining the rows of 500 clients each block the event loop for 0.1 s.
   await yieldToEventLoop();
   // With several projections the user has chosen the width of each.
   const narrow = projections === 1 ? await reduceToPrincipalAxes(problem, runtime, { signal }) : problem;
@@ -105,7 +105,7 @@ export function estimateAffinities(
   seed: number,
 ): Promise<SampledAffinity> {
   const { size, ...sampling } = samplingOf(settings, seed);
-  // A client that dropped out must not leave fewer clients than a subset has.
+  // After a client dropped out, a subset must not be larger than the number of clients.
   return sampleAffinity(solver, { ...sampling, size: size && Math.min(size, solver.problem.clients.length) });
 }
 
@@ -124,7 +124,7 @@ export function factsOf({ problem }: SurrogateSolver, { plan, fits, errors }: Sa
   };
 }
 
-/** T as one half of every client's held-out examples has it. */
+/** T by one half of every client's held-out examples. */
 export function halfAffinity({ affinity, plan, fits }: SampledAffinity, half: Half): readonly Float64Array[] {
   return affinityMatrix(affinity.matrix.length, plan.subsets, memberValues(fits, half)).matrix;
 }

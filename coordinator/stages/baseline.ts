@@ -1,17 +1,19 @@
 /**
- * Grouping without the estimator's judgement: as others do it, on the same sketches and affinities, for comparison; and by the
- * relaxation where there are affinities alone.
+ * Grouping without the estimator's evaluation of partitions: by the baselines, on the same sketches and affinities, for comparison; and
+ * by the relaxation where there are affinities alone.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import type { EstimationProblem } from "../estimation/problem.js";
 import { cosineAffinity, groupsByEigengap } from "../grouping/baselines.js";
+import type { Baseline } from "../grouping/candidates.js";
+import type { Grouping } from "../grouping/choice.js";
 import type { PartitionConstraints } from "../grouping/constraints.js";
 import { standardiseAffinity } from "../grouping/density.js";
-import { type Baseline, type Grouping, groupClients } from "../grouping/group.js";
+import { groupClients } from "../grouping/group.js";
 import { groupsByPath } from "../grouping/path.js";
 
 export interface BaselineSearch {
-  /** How the number of groups is found where none is given. @default "eigengap" */
+  /** Method for the number of groups where it is not given. @default "eigengap" */
   readonly number?: "eigengap" | "path" | undefined;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
@@ -20,8 +22,8 @@ export interface BaselineSearch {
 
 /**
  * @param method "cosine": average linkage of the cosines between clients' mean sketched gradients; else of the affinities
- * @param problem the sketches, where they are at hand
- * @param groups undefined: as `search.number` says
+ * @param problem the sketches, where they are available
+ * @param groups undefined: by the method `search.number`
  * @throws {KindredError} `invalid_option` for the cosine without sketches
  */
 export async function baselineGrouping(
@@ -33,7 +35,7 @@ export async function baselineGrouping(
 ): Promise<Grouping> {
   const { fewest, most } = search.constraints.counts;
   if (method === "cosine" && problem === undefined)
-    throw new KindredError("invalid_option", "grouping by cosine compares the clients' gradients: give their sketches");
+    throw new KindredError("invalid_option", "grouping by cosine needs the clients' sketches: it compares gradients");
   const similarity = method === "cosine" ? cosineAffinity(meanSketches(problem!)) : affinity;
   const upTo = Math.ceil(1.5 * Math.sqrt(affinity.length));
   const standardised = standardiseAffinity(similarity);
@@ -45,10 +47,10 @@ export async function baselineGrouping(
     groups: wanted,
     method: method === "cosine" ? "agglomerative" : method,
   });
-  const says = `${found.partition.length} ${found.partition.length === 1 ? "group" : "groups"}`;
+  const counted = `${found.partition.length} ${found.partition.length === 1 ? "group" : "groups"}`;
   return {
     ...found,
-    why: `${says} by ${method}, ${groups === undefined ? `their number by the ${number === "path" ? "path of lambda" : "eigengap"}` : "as told"}`,
+    why: `${counted} by ${method}, ${groups === undefined ? `their number by the ${number === "path" ? "path of lambda" : "eigengap"}` : "as requested"}`,
   };
 }
 

@@ -1,9 +1,9 @@
 /**
- * Why a client is where it is, from the sketches: its partners by affinity, what every move would do, and what would change if a
- * client left or joined. Only the groups that a question touches are solved. It knows nothing of where runs are kept.
+ * Explains a client's group from the sketches: its partners by affinity, the effect of every move, and the effect of a client that leaves
+ * or joins. Only the groups that a question concerns are solved. It knows nothing of the storage of runs.
  *
- * Changes are of estimated validation loss, nats per example, paired over held-out examples. These examples also found the groups, which
- * favours the partition as it is: by up to a few standard errors where clients hardly differ, since a search picks among many.
+ * Changes are of estimated validation loss, nats per example, paired over held-out examples. The search used the same examples, which
+ * favours the existing partition: by up to a few standard errors where clients hardly differ, since a search picks among many.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { brief } from "../../shared/base/json.js";
@@ -11,33 +11,33 @@ import type { Comparison, SurrogateEvaluator } from "../estimation/partition-eva
 import type { PartitionConstraints } from "../grouping/constraints.js";
 import type { Partition } from "../grouping/partition.js";
 
-/** What a run found. */
+/** The result of a run's grouping. */
 export interface GroupedClients {
   readonly clients: readonly string[];
-  /** T, nats: row i says how i fares with each; higher is better. */
+  /** T, nats: row i holds the affinities of client i; higher is better. */
   readonly affinity: readonly ArrayLike<number>[];
-  /** Of T, by the choice of subsets, nats; null where each pair was seen once of many times. */
+  /** Standard errors of T by the choice of subsets, nats; null where each pair is in one subset of many. */
   readonly errors: readonly ArrayLike<number>[] | null;
   readonly partition: Partition;
-  /** Of the grouping, in a sentence. */
+  /** For the grouping, in a sentence. */
   readonly reason: string;
   readonly constraints: PartitionConstraints;
 }
 
 export interface Question {
   readonly client: string;
-  /** What if this one left the federation. */
+  /** Clients to evaluate as if they left the federation. */
   readonly without: readonly string[];
-  /** What if this one joined the client's group. */
+  /** Clients to evaluate as if they joined the client's group. */
   readonly joined: readonly string[];
 }
 
-/** Of estimated loss: below 0 is better. */
+/** A change of estimated loss: below 0 is better. */
 export interface Change {
   /** Nats per example. */
   readonly loss: number;
   readonly standardError: number;
-  /** That the change has this sign, by a normal distribution of such an error; null where nothing changes. */
+  /** Probability of this sign by a normal distribution with the standard error; null where nothing changes. */
   readonly confidence: number | null;
 }
 
@@ -45,21 +45,21 @@ export interface Partner {
   readonly client: string;
   /** Number of its group, from 1. */
   readonly group: number;
-  /** T_ij, nats: how the client fares with it. */
+  /** T_ij, nats, of the client with this partner. */
   readonly affinity: number;
   readonly standardError: number | null;
-  /** T_ij less the mean over all others. */
+  /** T_ij minus the mean over all others. */
   readonly overMean: number;
-  /** T_ji: how it fares with the client. */
+  /** T_ji, nats, of the partner with the client. */
   readonly inReturn: number;
 }
 
 export interface Move {
   /** Number of the group, from 1; null: alone. */
   readonly group: number | null;
-  /** Whom it would join. */
+  /** Members of that group. */
   readonly members: readonly string[];
-  /** Whether sizes, together and apart permit it. */
+  /** Whether sizes, together and apart allow it. */
   readonly allowed: boolean;
   readonly own: Change;
   /** Mean over all clients. */
@@ -70,11 +70,11 @@ export interface WhatIf {
   readonly event: "without" | "with";
   readonly other: string;
   readonly own: Change;
-  /** Mean over the client's group, the other one left out. */
+  /** Mean over the client's group without the other client. */
   readonly group: Change;
-  /** Mean over all clients, of `without` the one that left aside. */
+  /** Mean over all clients; for `without`, over all that stay. */
   readonly pooled: Change;
-  /** What it would mean for the one that joins. */
+  /** For the client that joins; null for `without`. */
   readonly theirs: Change | null;
 }
 
@@ -86,7 +86,7 @@ export interface Explanation {
   /** Estimated validation loss in its group, nats per example. */
   readonly loss: number;
   readonly reason: string;
-  /** Five at most of each, the best and the worst first; no client is in both. */
+  /** At most five each, the best and the worst first; no client is in both. */
   readonly partners: { readonly best: readonly Partner[]; readonly worst: readonly Partner[] };
   /** Best for the client first. */
   readonly moves: readonly Move[];
@@ -108,7 +108,7 @@ export async function explainClient(
     const known = clients.slice(0, 5).map(brief).join(", ");
     throw new KindredError(
       "invalid_option",
-      `the run grouped no client ${brief(name)}; it has ${clients.length}, beginning with ${known}`,
+      `the run has no client ${brief(name)}; it has ${clients.length} clients, beginning with ${known}`,
       { client: name },
     );
   };
@@ -124,17 +124,20 @@ export async function explainClient(
     if (other === i)
       throw new KindredError(
         "invalid_option",
-        `--${event} ${brief(name)}: that is the client itself; name another one`,
+        `--${event}: ${brief(name)} is the explained client itself; name another one`,
       );
     if (event === "with" && own.includes(other))
-      throw new KindredError("invalid_option", `--with ${brief(name)}: is in the group of ${brief(client)} already`);
+      throw new KindredError(
+        "invalid_option",
+        `--with: ${brief(name)} is already in the group of ${brief(client)}; name another client`,
+      );
     const after = event === "without" ? moved(partition, other, null) : moved(partition, other, home);
     return { event, other, after };
   });
   const targets = partition.map((_, c) => c).filter((c) => c !== home);
   const places = [...targets, ...(own.length > 1 ? [null] : [])];
   const moves = places.map((to) => ({ to, after: moved(partition, i, to) }));
-  // All at once, so that what they share is solved once and together.
+  // In one call, so that groups in common are solved once.
   await evaluator.values([partition, ...moves.map(({ after }) => after), ...asked.map(({ after }) => after)]);
 
   const changeOf = async (after: Partition, of?: readonly number[]): Promise<Change> => {
@@ -176,7 +179,7 @@ export async function explainClient(
   };
 }
 
-/** The partition with one client in another group, or alone; a group that it leaves empty is gone. */
+/** The partition with one client in another group, or alone; a group without members left is dropped. */
 function moved(partition: Partition, client: number, to: number | null): Partition {
   const rest = partition.map((group, c) => {
     const others = group.filter((at) => at !== client);
@@ -206,7 +209,7 @@ function partnersOf({ clients, affinity, errors, partition }: GroupedClients, i:
 }
 
 function asChange({ gain, standardError }: Comparison): Change {
-  // No sign on a zero.
+  // Avoids a negative zero.
   if (gain === 0) return { loss: 0, standardError, confidence: null };
   const confidence = standardError > 0 ? normalBelow(Math.abs(gain) / standardError) : 1;
   return { loss: -gain, standardError, confidence };

@@ -1,19 +1,19 @@
-/** An explanation as text for a terminal. Names are stripped of what could steer it. */
+/** An explanation as text for a terminal. Control characters are stripped from names. */
 import * as format from "../../shared/base/format.js";
 import { aligned, fit, type Paint, printable, sgr } from "../../shared/base/terminal.js";
 import type { Change, Explanation } from "./explain.js";
 
 export interface ScreenOptions {
-  /** 256-colour escape sequences; false where stdout is no terminal or NO_COLOR is set. */
+  /** 256-colour escape sequences; false where stdout is not a terminal or NO_COLOR is set. */
   readonly color: boolean;
-  /** Columns that may be used. */
+  /** Columns of the terminal. */
   readonly width: number;
 }
 
-/** Columns that a name gets in a table. */
+/** Columns for a name in a table. */
 const NAME_COLUMNS = 24;
-/** Below this, a change may as well be none. */
-const SURE = 0.975;
+/** Confidence from which on a change is coloured. */
+const SIGNIFICANT = 0.975;
 
 export function explanationText(explanation: Explanation, { color, width }: ScreenOptions): string {
   const same: Paint = (text) => text;
@@ -23,23 +23,23 @@ export function explanationText(explanation: Explanation, { color, width }: Scre
   const { client, group, members, loss, reason, partners, moves, whatIf } = explanation;
   const name = (text: string): string => fit(printable(text), NAME_COLUMNS).trimEnd();
   const others = members.filter((member) => member !== client);
-  const company = others.length === 0 ? "alone" : `with ${others.map(printable).join(", ")}`;
+  const companions = others.length === 0 ? "alone" : `with ${others.map(printable).join(", ")}`;
   const table = (rows: readonly (readonly string[])[], paint: (row: number) => Paint): string[] =>
     aligned(rows).map((cells, row) => {
       const line = cells.join("  ").trimEnd();
       return row === 0 ? dim(line) : paint(row - 1)(line);
     });
   const colourOf = ({ loss: change, confidence }: Change): Paint =>
-    (confidence ?? 0) < SURE ? same : change < 0 ? better : worse;
+    (confidence ?? 0) < SIGNIFICANT ? same : change < 0 ? better : worse;
   const lines = [
-    bold(fit(`${printable(client)} is in group ${group}, ${company}`, width).trimEnd()),
+    bold(fit(`${printable(client)} is in group ${group}, ${companions}`, width).trimEnd()),
     `estimated validation loss ${format.loss(loss)} nats per example`,
     ...wrapped(reason, width),
     "",
-    bold("Partners: how it fares with each, by affinity in nats"),
+    bold("Partners, by affinity in nats"),
     ...table(
       [
-        ["", "group", "affinity", "± by subsets", "over mean", "in return"],
+        ["", "group", "affinity", "± by subsets", "over mean", "reverse"],
         ...[...partners.best, ...[...partners.worst].reverse()].map((partner) => [
           name(partner.client),
           String(partner.group),
@@ -60,10 +60,10 @@ export function explanationText(explanation: Explanation, { color, width }: Scre
     });
     lines.push(
       "",
-      bold("If it moved: change of estimated loss, nats, below 0 is better"),
+      bold("Moves: change of estimated loss, nats, below 0 is better"),
       ...table(
         [
-          ["", "its own", "sure", "all clients", "sure"],
+          ["", "its own", "confidence", "all clients", "confidence"],
           ...moves.map(({ own, pooled }, at) => [targets[at]!, ...shown(own), ...shown(pooled)]),
         ],
         (row) => colourOf(moves[row]!.own),
@@ -81,23 +81,23 @@ export function explanationText(explanation: Explanation, { color, width }: Scre
     lines.push(
       "",
       bold("What if: change of estimated loss, nats, below 0 is better"),
-      ...table([["", "change", "sure"], ...rows.map(({ label, change }) => [label, ...shown(change)])], (row) =>
+      ...table([["", "change", "confidence"], ...rows.map(({ label, change }) => [label, ...shown(change)])], (row) =>
         colourOf(rows[row]!.change),
       ),
     );
   }
-  lines.push("", dim("Judged on the held-out examples that also found the groups, which favours them."));
+  lines.push("", dim("Estimated on the held-out examples of the search, which favours its groups."));
   return lines.join("\n");
 }
 
-/** A change with its standard error, and how sure its sign is. */
+/** A change with its standard error, and the confidence in its sign. */
 function shown({ loss, standardError, confidence }: Change): [string, string] {
   if (confidence === null) return ["none", ""];
   const sure = confidence > 0.999 ? "> 99.9 %" : `${format.percent(confidence)} %`;
   return [`${format.signed(loss, 4)} ± ${format.fixed(standardError, 4)}`, sure];
 }
 
-/** Words in lines of a width. */
+/** The text in lines of at most `width` columns. */
 function wrapped(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {

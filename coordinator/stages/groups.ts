@@ -1,6 +1,6 @@
 /**
- * The stage from affinities to groups, for a run and for `kindred group`: by the estimator's judgement where sketches are given, else by
- * the affinities alone. It knows nothing of the origin of either.
+ * The stage from affinities to groups, for a run and for `kindred group`: by the estimator's values of partitions where sketches are
+ * given, else by the affinities alone. It knows nothing of the origin of either.
  */
 import type { Runtime } from "../../shared/runtimes/types.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
@@ -8,38 +8,39 @@ import type { Half } from "../estimation/evaluate.js";
 import { type Forecast, forecastOf } from "../estimation/forecast.js";
 import { SurrogateEvaluator } from "../estimation/partition-evaluator.js";
 import type { EstimationProblem } from "../estimation/problem.js";
+import type { Grouping } from "../grouping/choice.js";
 import type { PartitionConstraints } from "../grouping/constraints.js";
-import { type Grouping, groupClients } from "../grouping/group.js";
+import { groupClients } from "../grouping/group.js";
 import { type EstimatorSettings, openEstimator } from "./affinities.js";
 import { baselineGrouping } from "./baseline.js";
-import { confirmed } from "./confirm.js";
-import type { GroupingMethod } from "./methods.js";
+import { crossValidated } from "./cross-validation.js";
+import type { GroupingMethod } from "./grouping-methods.js";
 
 export interface GroupSearch {
   readonly groups: "auto" | number;
   readonly method: GroupingMethod;
-  /** How their number is found where it is not given and the estimator does not evaluator. @default "eigengap" */
+  /** Method for their number where it is not given and the estimator does not evaluate partitions. @default "eigengap" */
   readonly number?: "eigengap" | "path" | undefined;
   readonly constraints: PartitionConstraints;
   readonly seed: number;
   readonly signal: AbortSignal | undefined;
 }
 
-/** Knowledge of the clients beside their affinities. */
+/** Evidence on the clients beside their affinities. */
 export interface Evidence {
   readonly evaluator: SurrogateEvaluator;
   readonly problem: EstimationProblem;
-  /** T as one half of every client's held-out examples has it. */
+  /** T by one half of every client's held-out examples. */
   readonly halves: (half: Half) => readonly ArrayLike<number>[];
 }
 
-/** @throws {KindredError} `invalid_option` where the method needs evidence and there is none */
+/** @throws {KindredError} `invalid_option` where the method needs evidence and it is missing */
 export async function findGroups(
   affinity: readonly ArrayLike<number>[],
   evidence: Evidence | undefined,
   { groups, method, number, ...search }: GroupSearch,
 ): Promise<Grouping> {
-  // A client that dropped out leaves fewer groups to be had.
+  // After a client dropped out, fewer groups may be possible.
   const forced = groups === "auto" ? undefined : Math.min(groups, search.constraints.counts.most);
   if (method !== "kindred" || evidence === undefined) {
     const alone = method === "kindred" ? "sdp" : method;
@@ -47,12 +48,12 @@ export async function findGroups(
   }
   const { evaluator, halves } = evidence;
   const found = await groupClients(affinity, { ...search, evaluator, groups: forced ?? "auto" });
-  return forced === undefined ? await confirmed(found, halves, evaluator, search) : found;
+  return forced === undefined ? await crossValidated(found, halves, evaluator, search) : found;
 }
 
 /**
- * Groups as the estimator judges them, and a forecast of each client's loss in them. Makes the estimator from the sketches.
- * @param onSolved called with the number of surrogates that were solved
+ * Groups by the estimator's values, and a forecast of each client's loss in them. Opens the estimator from the sketches.
+ * @param onSolved called with a number of solved surrogates
  * @throws {KindredError} as `openEstimator` and `findGroups`
  */
 export async function groupsBySketches(
@@ -80,7 +81,7 @@ export async function groupsBySketches(
   }
 }
 
-/** A partition that was considered, as reports have it. */
+/** A candidate partition in the form of reports. */
 export interface GroupingCandidateNote {
   readonly label: string;
   readonly groups: number;

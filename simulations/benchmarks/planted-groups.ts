@@ -1,5 +1,5 @@
 /**
- * Whether planted groups are found, and what that takes: from sketches to the confirmed partition as a run has it (estimate,
+ * Whether planted groups are found, and what that takes: from sketches to the cross-validated partition as a run has it (estimate,
  * affinities, the search that the estimator judges, its confirmation), each population in a process of its own. Beside it the
  * same affinities grouped by others' ways, and populations without groups, where any split is a false alarm.
  *
@@ -18,7 +18,7 @@ import {
   openEstimator,
 } from "../../coordinator/stages/affinities.js";
 import { baselineGrouping } from "../../coordinator/stages/baseline.js";
-import { confirmed } from "../../coordinator/stages/confirm.js";
+import { crossValidated } from "../../coordinator/stages/cross-validation.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { apart } from "./apart.js";
@@ -136,7 +136,7 @@ export async function measurePlantedGroups(
     // As `findGroups`, step by step.
     const search = await costOf(() => groupClients(matrix, { ...options, evaluator }));
     const confirm = await costOf(() =>
-      confirmed(search.value, (half) => halfAffinity(sampled, half), evaluator, options),
+      crossValidated(search.value, (half) => halfAffinity(sampled, half), evaluator, options),
     );
     const other = async (method: (typeof OTHERS)[number]) =>
       index((await baselineGrouping(method, matrix, solver.problem, groups, options)).partition);

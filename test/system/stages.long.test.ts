@@ -91,7 +91,7 @@ test("a run explains a client: its planted partners are best, moving costs; a ru
     ],
   );
   assert.match(await done("affinity", "explain", at("run"), "c1"), /^c1 is in group 2, with c3, c5\n/);
-  await refused(/grouped no client "zoe"/, "affinity", "explain", at("run"), "zoe");
+  await refused(/the run has no client "zoe"/, "affinity", "explain", at("run"), "zoe");
   await refused(/is no run/, "affinity", "explain", at("sketches"), "c0");
   rmSync(join(at("run"), "state", "blobs"), { recursive: true });
   await refused(/the sketches of "c0" are gone/, "affinity", "explain", at("run"), "c0");

@@ -11,8 +11,8 @@ import { SurrogateEvaluator } from "../../../coordinator/estimation/partition-ev
 import type { SurrogateSolver } from "../../../coordinator/estimation/surrogate.js";
 import { PartitionConstraints } from "../../../coordinator/grouping/constraints.js";
 import { estimateAffinities, halfAffinity, openEstimator } from "../../../coordinator/stages/affinities.js";
+import type { GroupingMethod } from "../../../coordinator/stages/grouping-methods.js";
 import { findGroups } from "../../../coordinator/stages/groups.js";
-import type { GroupingMethod } from "../../../coordinator/stages/methods.js";
 import type { JobContext } from "../../../shared/base/command.js";
 import { fixed, flops as flopsText, loss as lossText, percent } from "../../../shared/base/format.js";
 import type { SimulationPlan } from "../../../shared/config/config.js";

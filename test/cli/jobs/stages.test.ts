@@ -89,7 +89,7 @@ test("with the sketches the estimator finds the planted groups and says what the
   assert.equal(agreement(found), 1, found.reason);
   assert.ok(found.judged && found.candidates.some(({ chosen }) => chosen));
   assert.ok(Math.abs(found.forecast!.loss.value + found.candidates.find(({ chosen }) => chosen)!.judged) < 1e-6);
-  assert.match(found.reason, /^3 groups: they gain .* on held-out rows that had no part/);
+  assert.match(found.reason, /^3 groups: they gain .* on held-out rows that were not used/);
   assert.equal(found.settings.seed, 4);
 });
 
@@ -121,7 +121,7 @@ test("what contradicts itself, or is not there, is the user's mistake and says w
   const there = at("there.json");
   writeFileSync(there, "{}");
   await assert.rejects(group(affinity, { out: there }), mistake(/there\.json: is there already/));
-  await assert.rejects(group(affinity, { method: "cosine" }), mistake(/give their sketches/));
+  await assert.rejects(group(affinity, { method: "cosine" }), mistake(/needs the clients' sketches/));
   await assert.rejects(group(affinity, { groups: 10 }), mistake(/--groups is 10; 9 clients .* 1 to 9 groups/));
   const nobody = { together: [["client-0", "zoe"]], apart: [] };
   await assert.rejects(group(affinity, { constraints: nobody }), mistake(/client "zoe" is to be together or apart/));

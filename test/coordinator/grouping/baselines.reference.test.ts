@@ -8,8 +8,9 @@ import {
   cosineAffinity,
   groupsByEigengap,
 } from "../../../coordinator/grouping/baselines.js";
+import { BASELINES } from "../../../coordinator/grouping/candidates.js";
 import { standardiseAffinity } from "../../../coordinator/grouping/density.js";
-import { BASELINES, groupClients } from "../../../coordinator/grouping/group.js";
+import { groupClients } from "../../../coordinator/grouping/group.js";
 import { checkPartition, labelsOf } from "../../../coordinator/grouping/partition.js";
 import { adjustedRandIndex } from "../../../coordinator/grouping/rand-index.js";
 import { asset } from "../../../shared/base/assets.js";
@@ -31,7 +32,7 @@ for (const { name, groups, affinity, rows, linkage } of cases)
     assert.equal(adjustedRandIndex(labelsOf(agglomerativeGroups(symmetric, groups), rows.length), linkage), 1);
   });
 
-test("every baseline gives groups, and all but chance find planted ones in little noise", async () => {
+test("every baseline gives groups, and all except the random one find planted groups with little noise", async () => {
   const n = 30;
   const affinity = plantedAffinity(n, 3, 0.3);
   const planted = affinity.map((_, i) => i % 3);
@@ -49,7 +50,7 @@ test("the eigengap finds the planted number of groups", async () => {
   for (const groups of [2, 3, 6]) assert.equal(await groupsByEigengap(plantedAffinity(48, groups, 0.6), 12), groups);
 });
 
-test("cosines are of directions alone, and a client without a gradient is like nobody", () => {
+test("cosines depend on directions alone, and a client without a gradient has a cosine of zero with all", () => {
   const cosine = cosineAffinity([
     Float64Array.of(1, 0),
     Float64Array.of(-3, 0),
@@ -63,7 +64,7 @@ test("cosines are of directions alone, and a client without a gradient is like n
   assert.deepEqual(Array.from(cosine[3]!), [0, 0, 0, 0]);
 });
 
-test("affinities that tell clients apart no more than chance still give a partition", () => {
+test("affinities without structure still give a partition", () => {
   const flat = Array.from({ length: 6 }, () => new Float64Array(6).fill(-2));
   checkPartition(coClusterGroups(flat, 3, 0), 6);
   const linked = agglomerativeGroups(standardiseAffinity(flat), 3);

@@ -42,7 +42,7 @@ function keeps(partition: Partition, n: number, { constraints }: ReturnType<type
   for (const [a, b] of constraints.apart) assert.notEqual(of(a!), of(b!), `${a} and ${b} share no group`);
 }
 
-test("every candidate keeps sizes, constraints and distance: roundings, merges, moves and swaps alike", async () => {
+test("every candidate satisfies sizes and constraints: roundings, merges, moves and swaps", async () => {
   let judged = 0;
   await fc.assert(
     fc.asyncProperty(
@@ -82,7 +82,7 @@ test("every candidate keeps sizes, constraints and distance: roundings, merges, 
   assert.ok(judged > 1000, `${judged} judged`);
 });
 
-test("a partition that breaks constraints is mended near where it was, at n = 200", () => {
+test("a partition that violates constraints is repaired with few moves, at n = 200", () => {
   const n = 200;
   const groups = 8;
   const labels = Int32Array.from({ length: n }, (_, i) => i % groups);
@@ -99,18 +99,18 @@ test("a partition that breaks constraints is mended near where it was, at n = 20
     },
   );
   const planted = Array.from({ length: groups }, (_, c) => [...labels.keys()].filter((i) => i % groups === c));
-  const mended = constraints.honoured(planted, matrix, 0);
+  const mended = constraints.repaired(planted, matrix, 0);
   assert.ok(mended !== undefined && constraints.allows(mended) && mended.length === groups);
   const after = labelsOf(mended, n);
   const stayed = planted.reduce(
     (sum, group) => sum + Math.max(...mended.map((other) => other.filter((i) => group.includes(i)).length)),
     0,
   );
-  assert.ok(stayed >= n - 4, `${n - stayed} clients moved for three wishes`);
+  assert.ok(stayed >= n - 4, `${n - stayed} clients moved for three constraints`);
   assert.equal(after[0], after[1]);
 });
 
-test("constraints that contradict each other are refused by name, before anything is computed", () => {
+test("constraints that contradict each other are refused by name before any computation", () => {
   const names = ["ann", "bo", "cy", "di"];
   const make = (constraints: object) => () =>
     new PartitionConstraints(names, { together: [], apart: [], ...constraints });
@@ -133,15 +133,15 @@ test("constraints that contradict each other are refused by name, before anythin
   );
   assert.doesNotThrow(
     make({ together: [["ann", "gone"]], apart: [["ann", "gone"]] }),
-    "wishes on clients that left are void",
+    "constraints on clients that left have no effect",
   );
 });
 
-test("a number of groups that the constraints rule out is refused", async () => {
+test("a number of groups that the constraints exclude is refused", async () => {
   const affinity = Array.from({ length: 4 }, () => new Float64Array(4));
   const constraints = new PartitionConstraints(["a", "b", "c", "d"], { minSize: 2, together: [], apart: [] });
   await assert.rejects(
     groupClients(affinity, { groups: 3, constraints }),
-    /groups is 3, but the constraints .* leave 1 to 2/,
+    /groups: the constraints .* allow 1 to 2, got 3/,
   );
 });

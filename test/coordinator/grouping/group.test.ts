@@ -73,7 +73,7 @@ test("a forced number of groups has the highest density of all partitions with t
   assert.ok(worst > 0.95, `worst ${worst}`);
 });
 
-test("with an evaluator the best of all partitions is found, whatever its number of groups", async () => {
+test("with an evaluator the best of all partitions is found, with any number of groups", async () => {
   let exact = 0;
   const runs = 20;
   for (let seed = 0; seed < runs; seed++) {
@@ -83,7 +83,7 @@ test("with an evaluator the best of all partitions is found, whatever its number
     const gain = Array.from({ length: n }, (_, i) =>
       Float64Array.from({ length: n }, (_, j) => (truth[i] === truth[j] ? 1 : -1) + 0.5 * rng.normal()),
     );
-    // What a client gains by company is not the affinity that proposes: the affinity is a noisy view of it.
+    // The affinities are a noisy view of the clients' true gains.
     const value = (partition: Partition) => {
       let sum = 0;
       for (const group of partition)
@@ -110,7 +110,7 @@ test("five planted groups of twelve clients are found, by the relaxation and by 
   }
 });
 
-test("the evaluator's choice is the planted number of groups at n = 60, without being told", async () => {
+test("the evaluator's choice is the planted number of groups at n = 60", async () => {
   const planted = partitionOf(Int32Array.from({ length: 60 }, (_, i) => i % 5));
   const labels = labelsOf(planted, 60);
   const evaluator = exactEvaluator((partition) => adjustedRandIndex(labelsOf(partition, 60), labels));
@@ -135,7 +135,7 @@ test("a gain within its standard error does not split, a clear one does", async 
   assert.equal(forced.partition.length, 3);
 });
 
-test("twelve clients that fare best alone are left alone", async () => {
+test("twelve clients whose best groups are single clients stay single", async () => {
   const evaluator = exactEvaluator((partition) => partition.length / 12);
   const { partition } = await groupClients(plantedAffinity(12, 3, 0.3), { evaluator });
   assert.equal(partition.length, 12);
@@ -163,7 +163,7 @@ test("a search that finds what chance gives does not split", async () => {
   }
 });
 
-test("every client ends in exactly one group, whatever the affinities", async () => {
+test("every client ends in exactly one group for any affinities", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 9 }).chain((n) =>
@@ -214,7 +214,7 @@ test("the adjusted Rand index is 1 for the same groups, about 0 by chance, and s
   assert.ok(Math.abs(sum / 50) < 0.03, `${sum / 50}`);
 });
 
-test("a partition that drops or repeats a client is told apart", () => {
+test("a partition that drops or repeats a client is refused", () => {
   assert.throws(() => checkPartition([[0], [2]], 3));
   assert.throws(() =>
     checkPartition(
@@ -228,7 +228,7 @@ test("a partition that drops or repeats a client is told apart", () => {
   assert.throws(() => checkPartition([[0, 1, 2], []], 3));
 });
 
-test("options out of range are refused by name and value", async () => {
+test("options out of range are refused with name and value", async () => {
   const affinity = plantedAffinity(4, 2, 0.1);
   await assert.rejects(groupClients(affinity, { groups: 5 }), /groups must be "auto" or 1\.\.4 .*got 5/);
   await assert.rejects(groupClients(affinity), /needs an evaluator/);

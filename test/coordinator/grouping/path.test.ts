@@ -11,7 +11,7 @@ const count = (clients: number, groups: number, noise: number): Promise<number> 
   });
 
 for (const groups of [2, 3, 5])
-  test(`the path of lambda holds longest at ${groups} planted groups`, async () => {
+  test(`the longest range of the path of lambda is at ${groups} planted groups`, async () => {
     assert.equal(await count(24, groups, 0.3), groups);
   });
 

@@ -24,7 +24,7 @@ interface Case {
 const cases = JSON.parse(readFileSync(asset("test", "fixtures", "estimation", "sdp.json"), "utf8")) as Case[];
 
 for (const { name, affinity, planted, solutions } of cases)
-  test(`the relaxation reaches Clarabel's optimum and holds the constraints: ${name}`, async () => {
+  test(`the relaxation reaches Clarabel's optimum and satisfies the constraints: ${name}`, async () => {
     const matrix = affinity.map((row) => Float64Array.from(row));
     const n = matrix.length;
     for (const { lambda, trace, objective } of solutions) {
@@ -63,7 +63,7 @@ test("where the relaxation is tight the planted partition is proved the best of 
   assert.ok(solved.gap <= 1e-4 && solved.bound >= solved.objective);
 });
 
-test("where it is not, X is better than its rounding, feasible, and proved within the tolerance by few eigenpairs", async () => {
+test("where the relaxation is not tight, X is feasible, better than its rounding, and proved within the tolerance by few eigenpairs", async () => {
   const affinity = plantedAffinity(70, 4, 2);
   for (const options of [{ groups: 4 }, { groups: 3.5 }, { lambda: 4 }]) {
     const solved = await solveGroupingSdp(affinity, options);
@@ -83,7 +83,7 @@ test("where it is not, X is better than its rounding, feasible, and proved withi
   }
 });
 
-test("a solve cut short says how far it may be off, and its bound holds", async () => {
+test("a solve cut short reports its gap, and its bound holds", async () => {
   const affinity = plantedAffinity(40, 3, 2);
   const exact = await solveGroupingSdp(affinity, { groups: 3, tolerance: 1e-6 });
   const short = await solveGroupingSdp(affinity, { groups: 3, maxIterations: 10 });

@@ -16,17 +16,17 @@ const search = (constraints: object = {}) => ({
   constraints: new PartitionConstraints(problem.clients, { together: [], apart: [], ...constraints }),
 });
 
-test("the cosine of mean gradients finds groups whose rules differ, whatever the affinities say", async () => {
+test("the cosine of mean gradients finds groups with different rules, regardless of the affinities", async () => {
   const noise = plantedAffinity(18, 2, 3);
-  const told = await baselineGrouping("cosine", noise, problem, 3, search());
-  assert.equal(adjustedRandIndex(labelsOf(told.partition, 18), labels), 1);
-  assert.equal(told.why, "3 groups by cosine, as told");
+  const fixed = await baselineGrouping("cosine", noise, problem, 3, search());
+  assert.equal(adjustedRandIndex(labelsOf(fixed.partition, 18), labels), 1);
+  assert.equal(fixed.why, "3 groups by cosine, as requested");
   const free = await baselineGrouping("cosine", noise, problem, undefined, search());
   assert.equal(adjustedRandIndex(labelsOf(free.partition, 18), labels), 1);
   assert.match(free.why, /^3 groups by cosine, their number by the eigengap/);
 });
 
-test("a baseline keeps the constraints, and their bounds on the number of groups", async () => {
+test("a baseline satisfies the constraints and their bounds on the number of groups", async () => {
   const affinity = plantedAffinity(18, 2, 0.2);
   const { partition } = await baselineGrouping("agglomerative", affinity, problem, undefined, search({ maxSize: 5 }));
   assert.ok(partition.length >= 4 && partition.every((group) => group.length <= 5));

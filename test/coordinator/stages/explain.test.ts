@@ -52,7 +52,7 @@ after(async () => {
 const explained = (client: string, more: object = {}, partition: Partition = planted): Promise<Explanation> =>
   explainClient(evaluator, { ...run, partition }, { client, without: [], joined: [], ...more });
 
-test("the partners planted with a client are its best, and are in its group", async () => {
+test("the partners planted with a client have its highest affinities and are in its group", async () => {
   const { group, members, partners } = await explained("client-4");
   assert.equal(group, 2);
   assert.deepEqual(members, ["client-1", "client-4", "client-7", "client-10"]);
@@ -70,7 +70,7 @@ test("the partners planted with a client are its best, and are in its group", as
   assert.equal(new Set(all).size, 10);
 });
 
-test("every move from the planted group costs the client and all clients together, for sure", async () => {
+test("every move from the planted group is significantly worse for the client and for all clients together", async () => {
   const { moves, loss } = await explained("client-0");
   assert.deepEqual(moves.map(({ group }) => group).sort(), [2, 3, null]);
   for (const { own, pooled } of moves) {
@@ -78,7 +78,7 @@ test("every move from the planted group costs the client and all clients togethe
     assert.ok(pooled.loss > 2 * pooled.standardError);
     assert.ok(own.confidence! > 0.97 && own.confidence! <= 1);
   }
-  // client-1, with whom it must not be, is in group 2.
+  // client-1, which must be apart from it, is in group 2.
   assert.deepEqual(
     moves.map(({ group, allowed }) => [group, allowed]).sort(),
     [
@@ -87,7 +87,7 @@ test("every move from the planted group costs the client and all clients togethe
       [null, true],
     ].sort(),
   );
-  // The same numbers as the evaluator's own: a move's loss is that of the partition that it leads to.
+  // The evaluator gives the same numbers: a move's loss is that of the resulting partition.
   const alone = moves.find(({ group }) => group === null)!;
   const apart = [[0], ...planted.map((members) => members.filter((i) => i !== 0))];
   const [before_, after_] = await evaluator.values([planted, apart]);
@@ -97,7 +97,7 @@ test("every move from the planted group costs the client and all clients togethe
   assert.ok(Math.abs(alone.own.loss - (values[0]! - (await evaluator.clientValues(apart))[0]!)) < 1e-9);
 });
 
-test("of a client in the wrong group the best move is to where it was planted", async () => {
+test("the best move of a client in the wrong group is to its planted group", async () => {
   const wrong = planted.map((group, c) =>
     c === 0 ? group.filter((i) => i !== 3) : c === 1 ? [...group, 3].sort() : group,
   );
@@ -108,7 +108,7 @@ test("of a client in the wrong group the best move is to where it was planted", 
   assert.ok(moves[0]!.pooled.loss < 0);
 });
 
-test("a partner that leaves is missed, a stranger that joins does harm, and who is elsewhere leaves without a trace", async () => {
+test("a partner that leaves raises the loss, a stranger that joins raises it too, and a client of another group that leaves changes nothing", async () => {
   const { whatIf } = await explained("client-0", { without: ["client-3", "client-5"], joined: ["client-1"] });
   const [partner, elsewhere, stranger] = whatIf;
   assert.deepEqual([partner!.event, partner!.other, partner!.theirs], ["without", "client-3", null]);
@@ -141,12 +141,12 @@ test("one client alone has neither partners nor moves", async () => {
 });
 
 for (const [what, question, says] of [
-  ["an unknown client", { client: "nobody" }, /no client "nobody"; it has 12, beginning with "client-0"/],
+  ["an unknown client", { client: "nobody" }, /no client "nobody"; it has 12 clients, beginning with "client-0"/],
   ["an unknown other", { client: "client-0", without: ["nobody"] }, /no client "nobody"/],
-  ["the client itself", { client: "client-0", without: ["client-0"] }, /that is the client itself/],
-  ["one that is there already", { client: "client-0", joined: ["client-3"] }, /in the group of "client-0" already/],
+  ["the client itself", { client: "client-0", without: ["client-0"] }, /is the explained client itself/],
+  ["one that is there already", { client: "client-0", joined: ["client-3"] }, /already in the group of "client-0"/],
 ] as const)
-  test(`${what} is a mistake that says so`, async () => {
+  test(`${what} is refused with its reason`, async () => {
     await assert.rejects(explained(question.client, question), (error) => {
       assert.ok(error instanceof KindredError && error.code === "invalid_option");
       assert.match(error.message, says);
@@ -154,7 +154,7 @@ for (const [what, question, says] of [
     });
   });
 
-test("the text fits 80 columns, with and without colour alike, and a name cannot steer the terminal", async () => {
+test("the text fits 80 columns with and without colour, and a name cannot control the terminal", async () => {
   const found = await explained("client-0", { without: ["client-3"], joined: ["client-1"] });
   const named = { ...found, client: "a\u001b[2Jb" };
   const plain = explanationText(named, { color: false, width: 80 });

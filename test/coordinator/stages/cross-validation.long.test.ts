@@ -1,6 +1,6 @@
 /**
- * The number of groups by cross-validation, on synthetic sketches whose rules are known. Where there is no conflict a search
- * that judges by all rows still finds splits that seem to gain; rows that had no part in the search must refuse them.
+ * The number of groups by cross-validation, on synthetic sketches with known rules. Without conflict a search that evaluates on all rows
+ * still finds splits that seem to gain; rows that were not used in the search must refuse them.
  */
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
@@ -13,7 +13,7 @@ import { buildProblem, crossFit } from "../../../coordinator/estimation/problem.
 import { sampleSubsets } from "../../../coordinator/estimation/sampler.js";
 import { groupClients } from "../../../coordinator/grouping/group.js";
 import { adjustedRandIndex } from "../../../coordinator/grouping/rand-index.js";
-import { confirmed } from "../../../coordinator/stages/confirm.js";
+import { crossValidated } from "../../../coordinator/stages/cross-validation.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { plantedSketches } from "../../../simulations/benchmarks/planted-sketches.js";
 
@@ -37,9 +37,9 @@ async function search(common: number, seed: number, train = 24) {
   const halves = (half: 0 | 1) => affinityMatrix(labels.length, subsets.subsets, memberValues(fits, half)).matrix;
   const options = { seed, signal: undefined };
   const { matrix } = affinityMatrix(labels.length, subsets.subsets, memberValues(fits));
-  // The search alone, taken at its word.
+  // The search alone, without cross-validation.
   const eager = await groupClients(matrix, { ...options, evaluator, oneGroupMargin: 0, margin: 0 });
-  const grouping = await confirmed(eager, halves, evaluator, options);
+  const grouping = await crossValidated(eager, halves, evaluator, options);
   await solver.close();
   const found = labels.map((_, i) => grouping.partition.findIndex((group) => group.includes(i)));
   return { eager, grouping, agreement: adjustedRandIndex(found, labels) };
@@ -51,13 +51,13 @@ test("without conflict a split that seemed to gain is refused", async () => {
     const { eager, grouping } = await search(1, seed);
     if (eager.partition.length > 1) seemed++;
     assert.equal(grouping.partition.length, 1, grouping.why);
-    assert.match(grouping.why, /^one group: .*held-out rows that had no part/);
+    assert.match(grouping.why, /^one group: .*held-out rows that were not used/);
     assert.equal(grouping.candidates[grouping.chosen]!.partition.length, 1);
   }
-  assert.ok(seemed > 0, "the search alone was never wrong: the test proves nothing");
+  assert.ok(seemed > 0, "control: the search alone must be wrong at least once");
 });
 
-test("planted groups stand, and the chosen candidate is the partition returned", async () => {
+test("planted groups are confirmed, and the chosen candidate is the partition returned", async () => {
   for (const seed of [1, 2]) {
     const { grouping, agreement } = await search(0, seed, 64);
     assert.ok(agreement >= 0.8, `adjusted Rand index ${agreement}: ${grouping.why}`);

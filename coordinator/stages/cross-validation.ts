@@ -1,8 +1,10 @@
-/** How many groups hold on rows that had no part in finding them. */
+/** The number of groups by cross-validation over the halves of the held-out rows. */
 import type { Half } from "../estimation/evaluate.js";
 import type { SurrogateEvaluator } from "../estimation/partition-evaluator.js";
+import type { Candidate } from "../grouping/candidates.js";
+import type { Grouping } from "../grouping/choice.js";
 import type { PartitionConstraints } from "../grouping/constraints.js";
-import { type Candidate, type Grouping, groupClients } from "../grouping/group.js";
+import { groupClients } from "../grouping/group.js";
 import type { Partition } from "../grouping/partition.js";
 
 /** Standard errors by which a split must gain over one group. */
@@ -22,13 +24,13 @@ function byGroups(candidates: readonly Candidate[]): Map<number, Candidate> {
 
 /**
  * Chooses the number of groups by cross-validation: a search on one half of every client's held-out rows finds the best
- * partition of each number of groups, the other half says what it is worth, both ways round. A search over many partitions
- * always finds one that suits the rows it was judged by: on populations without conflict by up to 5 standard errors.
+ * partition of each number of groups, and the other half evaluates it, both ways. A search over many partitions always finds one that
+ * fits the rows of its evaluation by chance: on populations without conflict by up to 5 standard errors.
  *
- * @param found the search on all rows; its best candidate of the number of groups chosen is what stands
- * @param halves T as each half of the held-out rows has it
+ * @param found the search on all rows; the result is its best candidate with the chosen number of groups
+ * @param halves T by one half of the held-out rows
  */
-export async function confirmed(
+export async function crossValidated(
   found: Grouping,
   halves: (half: Half) => readonly ArrayLike<number>[],
   evaluator: SurrogateEvaluator,
@@ -45,14 +47,14 @@ export async function confirmed(
     const partitions = new Map([...byGroups(candidates)].map(([groups, { partition }]) => [groups, partition]));
     searched.push({ partitions, other: evaluator.onHalf(half === 0 ? 1 : 0) });
   }
-  /** Gain of so many groups over so many, on rows that found neither. */
+  /** Gain of one number of groups over another, on rows that were not used in the search. */
   const gainOf = async (more: number, fewer: number): Promise<{ gain: number; standardError: number }> => {
     let gain = 0;
     let variance = 0;
     for (const { partitions, other } of searched) {
-      const seen = await other.compare(partitions.get(more) as Partition, partitions.get(fewer) as Partition);
-      gain += seen.gain / 2;
-      variance += (seen.standardError / 2) ** 2;
+      const half = await other.compare(partitions.get(more) as Partition, partitions.get(fewer) as Partition);
+      gain += half.gain / 2;
+      variance += (half.standardError / 2) ** 2;
     }
     return { gain, standardError: Math.sqrt(variance) };
   };
@@ -60,7 +62,7 @@ export async function confirmed(
   const numbers = [...all.keys()]
     .filter((groups) => searched.every(({ partitions }) => partitions.has(groups)))
     .sort((a, b) => a - b);
-  // One, unless constraints ask for more.
+  // One, unless constraints require more.
   const [fewest] = numbers;
   if (fewest === undefined) return found;
   const gains = new Map<number, { gain: number; standardError: number }>();
@@ -78,10 +80,10 @@ export async function confirmed(
   const { gain, standardError } = gains.get(chosen)!;
   if (chosen > fewest && gain <= SPLIT * standardError) chosen = fewest;
   const says = `${gain.toFixed(4)} ± ${standardError.toFixed(4)} nats`;
-  const where = "on held-out rows that had no part in finding them";
+  const where = "on held-out rows that were not used in the search";
   const partition = all.get(chosen)!.partition;
   const least = fewest === 1 ? "one" : String(fewest);
-  let why = `${chosen} groups: they gain ${says} over ${least} ${where}, and more gain no more`;
+  let why = `${chosen} groups: they gain ${says} over ${least} ${where}, and more groups gain no more`;
   if (chosen === fewest) {
     const kept = fewest === 1 ? "one group" : `${fewest} groups, the fewest that the constraints allow`;
     why = best === fewest ? `${kept}: no split gains ${where}` : `${kept}: a split gains only ${says} ${where}`;
