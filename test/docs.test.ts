@@ -171,7 +171,9 @@ test("the README links to every program of docs/examples, once", () => {
 test("the README's table of strategies is the list of kinds", () => {
   const [, section = ""] = read("README.md").split(/^## Strategies$/m);
   const [table = ""] = section.split(/^## /m);
-  const rows = [...table.matchAll(/^\| `(?!kind`)([a-z][a-z-]*)`(?: \(default\))? \| [a-z]/gm)].map((match) => match[1]);
+  const rows = [...table.matchAll(/^\| `(?!kind`)([a-z][a-z-]*)`(?: \(default\))? \| [a-z]/gm)].map(
+    (match) => match[1],
+  );
   const options = read("docs/configuration.md").match(/`training\.strategy\.kind` \|[^|]*\| ([^|]*) \|/)?.[1] ?? "";
   assert.deepEqual(rows, options.split(/, | or /));
 });
