@@ -80,21 +80,31 @@ export class RoundFold {
   private readonly yieldToEventLoop;
   private readonly chunkValues: number;
 
-  constructor(private readonly options: RoundFoldOptions) {
+  /** Why an update could not be taken, where that is no fault of its client. */
+  private failure: { readonly error: unknown } | undefined;
+
+  constructor(readonly options: RoundFoldOptions) {
     this.yieldToEventLoop = eventLoopYield(options.signal);
     this.chunkValues = options.chunkValues ?? CHUNK_VALUES;
   }
 
-  /** Takes an update. A bad one is no error: `finish` says why it was left out. @throws {KindredError} `cancelled` */
+  /**
+   * Takes an update as it arrives: calls may overlap, and nothing needs to wait for one. A bad update is no error. `finish` says why
+   * it was left out, and throws what went wrong otherwise.
+   */
   accept(update: SentUpdate): Promise<void> {
-    const taken = this.last.then(() => this.take(update));
-    this.last = taken.catch(() => undefined);
-    return taken;
+    this.last = this.last
+      .then(() => (this.failure === undefined ? this.take(update) : undefined))
+      .catch((error: unknown) => {
+        this.failure = { error };
+      });
+    return this.last;
   }
 
-  /** @throws {KindredError} `internal`, `invalid_option` where the strategy breaks its word */
+  /** @throws {KindredError} `cancelled`; `internal`, `invalid_option` where the strategy breaks its word */
   async finish(): Promise<FoldedRound> {
     await this.last;
+    if (this.failure !== undefined) throw this.failure.error;
     await this.decideShapes();
     const outcome = this.accepted === 0 ? undefined : await this.opened?.aggregator.finish();
     const { round, strategy, state } = this.options;

@@ -5,7 +5,7 @@
 import type { BlobRef } from "../../shared/wire/types.js";
 import type { Rejection } from "../strategies/strategy.js";
 import { isDrawn } from "./check.js";
-import { RoundFold, type RoundFoldOptions, type SentUpdate, type StoredState } from "./fold.js";
+import type { RoundFold, StoredState } from "./fold.js";
 import { StoredTensors, storeTensors, type TensorBlobs } from "./stored-tensors.js";
 
 /** What one round leaves for the next, as the journal keeps it. */
@@ -20,28 +20,20 @@ export interface RoundEnd {
 
 export const NO_ROUND_YET: RoundEnd = { start: null, full: null, state: null };
 
-/** A round that has all its answers. */
-export interface RoundToEnd extends Omit<RoundFoldOptions, "start" | "state"> {
-  readonly before: RoundEnd;
-  readonly updates: readonly SentUpdate[];
-}
-
-/** Folds the updates. Where none is accepted the round ends as it began. */
-export async function endRound({
-  before,
-  updates,
-  ...options
-}: RoundToEnd): Promise<RoundEnd & { readonly rejected: readonly Rejection[] }> {
-  const fold = new RoundFold({ ...options, start: before.start ?? undefined, state: before.state ?? undefined });
-  for (const update of updates) await fold.accept(update);
+/** Ends a round whose updates the fold has taken. Where none is accepted the round ends as it began. */
+export async function endRound(
+  fold: RoundFold,
+  before: RoundEnd,
+): Promise<RoundEnd & { readonly rejected: readonly Rejection[] }> {
   const { next, state, rejected } = await fold.finish();
   if (next === undefined) return { ...before, rejected };
-  const full = await merged(options.blobs, before.full, next);
-  const frozen = options.adapter.freezeA;
+  const { blobs, adapter } = fold.options;
+  const full = await merged(blobs, before.full, next);
+  const frozen = adapter.freezeA;
   const trained = new Map([...full.shapes].filter(([name]) => !(frozen && isDrawn(name))));
   const start = [full, next].find((stored) => sameNames(stored.shapes, trained));
   return {
-    start: (start ?? (await storeTensors(options.blobs, trained, () => full))).ref,
+    start: (start ?? (await storeTensors(blobs, trained, () => full))).ref,
     full: full.ref,
     state: state ?? null,
     rejected,

@@ -1,10 +1,12 @@
 /** Several clients train together, in rounds. The round that is best by their pooled validation loss is kept. */
+import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { BlobRef } from "../../shared/wire/types.js";
 import type { Evaluate } from "../../tasks/evaluate/message.js";
 import type { TrainAdapter, TrainAdapterResult } from "../../tasks/train-adapter/message.js";
 import type { Request } from "../run/cohort.js";
 import type { Round } from "../strategies/strategy.js";
+import { RoundFold } from "./fold.js";
 import { clientsOfRound, selectedClients } from "./participants.js";
 import { endRound, NO_ROUND_YET, type RoundEnd } from "./round-end.js";
 import type { RoundSchedule } from "./schedule.js";
@@ -62,7 +64,37 @@ interface RoundAnswers {
   readonly pooled: Pooled;
 }
 
-async function askRound(ctx: TrainingParts, training: Training, round: Round, from: RoundEnd): Promise<RoundAnswers> {
+/** The journal's name for the end of a round. */
+const roundKey = ({ training, index }: Round): string => `round/${training}/${index}`;
+
+/** Takes updates as they arrive; nothing where the round's end is stored already. */
+async function openFold(
+  ctx: TrainingParts,
+  { job }: Training,
+  round: Round,
+  { start, state }: RoundEnd,
+): Promise<RoundFold | undefined> {
+  if (await ctx.journal.has(roundKey(round))) return undefined;
+  const { adapter } = job;
+  return new RoundFold({
+    blobs: ctx.cohort.blobs,
+    strategy: ctx.strategy,
+    round,
+    adapter,
+    start: start ?? undefined,
+    state: state ?? undefined,
+    expected: ctx.shapes.get(adapter.kind),
+    signal: ctx.signal,
+  });
+}
+
+async function askRound(
+  ctx: TrainingParts,
+  training: Training,
+  round: Round,
+  from: RoundEnd,
+  fold: RoundFold | undefined,
+): Promise<RoundAnswers> {
   const { job, schedule } = training;
   const validates = (job.validateRounds ?? true) && schedule.validates(round.index);
   const { proximal = 0 } = ctx.strategy.client?.(round) ?? {};
@@ -87,8 +119,14 @@ async function askRound(ctx: TrainingParts, training: Training, round: Round, fr
   });
   const sittingOut = new Set(job.clients);
   for (const client of selected) sittingOut.delete(client);
+  const onDone = (client: string, result: TrainAdapterResult | undefined): void => {
+    if (result === undefined) return;
+    const { values, transforms } = result;
+    const examples = ctx.cohort.info(client).rows.train;
+    fold?.accept({ client, examples, values, transforms, steps: trainingAt(ctx, training, client, round.index) });
+  };
   const [results, pooled] = await Promise.all([
-    ask(ctx, job, { ...request, clients }),
+    ask(ctx, job, { ...request, clients, onDone }),
     // Clients that sit the round out still have a say in which one is best.
     validates && from.full !== null
       ? validate(ctx, job, from.full, `validate/${job.name}/${round.index}`, [...sittingOut])
@@ -101,33 +139,19 @@ async function askRound(ctx: TrainingParts, training: Training, round: Round, fr
   return { results, pooled };
 }
 
-/** Folds a round's updates, once. */
+/** Ends a round, once. @param fold absent where its end is stored */
 async function closeRound(
   ctx: TrainingParts,
-  training: Training,
+  { job }: Training,
   round: Round,
   before: RoundEnd,
-  { results }: RoundAnswers,
+  fold: RoundFold | undefined,
 ) {
-  const { adapter, name, stage } = training.job;
-  const step = await ctx.journal.step(`round/${name}/${round.index}`, () =>
-    endRound({
-      blobs: ctx.cohort.blobs,
-      strategy: ctx.strategy,
-      round,
-      adapter,
-      before,
-      expected: ctx.shapes.get(adapter.kind),
-      signal: ctx.signal,
-      updates: Array.from(results, ([client, { values, transforms }]) => ({
-        client,
-        examples: ctx.cohort.info(client).rows.train,
-        values,
-        transforms,
-        steps: trainingAt(ctx, training, client, round.index),
-      })),
-    }),
-  );
+  const { adapter, stage } = job;
+  const step = await ctx.journal.step(roundKey(round), async () => {
+    if (fold === undefined) throw new KindredError("internal", `the end of ${roundKey(round)} was stored, and is gone`);
+    return await endRound(fold, before);
+  });
   for (const { client, reason } of step.rejected) ctx.cohort.fault(client, stage, reason);
   if (step.full !== null && !ctx.shapes.has(adapter.kind)) {
     ctx.shapes.set(adapter.kind, (await StoredTensors.open(ctx.cohort.blobs, step.full)).shapes);
@@ -159,10 +183,10 @@ export async function trainTogether(ctx: TrainingParts, job: TrainingJob): Promi
   };
   for (let index = 0; index < plan.rounds; index++) {
     const round = roundOf(ctx, training, index);
-    const answers = await askRound(ctx, training, round, end);
-    const { results, pooled } = answers;
+    const fold = await openFold(ctx, training, round, end);
+    const { results, pooled } = await askRound(ctx, training, round, end, fold);
     record(index, pooled);
-    const { rejected, ...next } = await closeRound(ctx, training, round, end, answers);
+    const { rejected, ...next } = await closeRound(ctx, training, round, end, fold);
     training.transport.took(results.keys(), index, end.start !== null);
     end = next;
     const losses = [...results.values()].map((result) => mean(result.losses)).filter(Number.isFinite);

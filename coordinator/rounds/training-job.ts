@@ -31,7 +31,7 @@ export interface TrainingParts {
 export async function ask<T extends TaskSpec>(
   ctx: TrainingParts,
   { stage, methods, book }: TrainingJob,
-  request: Pick<Request<T>, "key" | "clients" | "taskOf">,
+  request: Pick<Request<T>, "key" | "clients" | "taskOf" | "onDone">,
 ): Promise<ReadonlyMap<string, ResultFor<T>>> {
   const { results, charges } = await ctx.cohort.ask({ stage, ...request });
   ctx.books.charge(methods, book, charges);

@@ -27,6 +27,11 @@ export class Journal {
     return run;
   }
 
+  /** Whether a result is stored under `key`. */
+  async has(key: string): Promise<boolean> {
+    return (await this.records.memo(key)) !== undefined;
+  }
+
   private async once<T>(key: string, fn: () => Promise<T>): Promise<T> {
     const stored = await this.records.memo(key);
     if (stored !== undefined) return read<T>(stored);

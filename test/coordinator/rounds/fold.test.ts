@@ -147,5 +147,6 @@ test("a start that is not there is an error of the round, not of the clients", a
     expected: undefined,
   });
   const values = blobs.put(encodeSafetensors(named([1])));
-  await assert.rejects(fold.accept({ client: "a", examples: 1, values, steps: STEPS }), { code: "not_found" });
+  await fold.accept({ client: "a", examples: 1, values, steps: STEPS });
+  await assert.rejects(fold.finish(), { code: "not_found" });
 });
