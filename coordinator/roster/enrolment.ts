@@ -1,4 +1,4 @@
-/** Who may join: a pure decision. It knows no sessions and no storage. */
+/** The decision on a client that enrols: a pure function. It knows nothing of sessions and storage. */
 import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
 
 export interface Candidate {
@@ -6,7 +6,7 @@ export interface Candidate {
   readonly name: string;
   readonly instanceHash: string;
   readonly modelHash: string;
-  /** Transforms of updates that the client can do, as it names them. */
+  /** Names of the transforms of updates that the client supports. */
   readonly transforms: readonly string[];
 }
 
@@ -20,19 +20,26 @@ export interface Holder {
 export interface EnrolmentPolicy {
   readonly protocolVersion: number;
   readonly modelHash: string;
-  /** Transforms that the run's tasks ask for. */
+  /** Transforms that the run's tasks need. */
   readonly transforms: readonly string[];
-  /** Clients enrolled. */
+  /** Number of enrolled clients. */
   readonly members: number;
   readonly maxMembers: number;
 }
 
-export type Verdict =
-  | { readonly admit: true; readonly as: "new" | "returning" | "successor" }
+/** "returning": the same instance again; "successor": another instance under the name of a client that was given up. */
+export type EnrolmentKind = "new" | "returning" | "successor";
+
+export type EnrolmentDecision =
+  | { readonly admit: true; readonly as: EnrolmentKind }
   | { readonly admit: false; readonly error: KindredError };
 
-export function decideEnrolment(candidate: Candidate, holder: Holder | undefined, policy: EnrolmentPolicy): Verdict {
-  const refuse = (code: ErrorCode, message: string, facts: Record<string, string | number>): Verdict => ({
+export function decideEnrolment(
+  candidate: Candidate,
+  holder: Holder | undefined,
+  policy: EnrolmentPolicy,
+): EnrolmentDecision {
+  const refuse = (code: ErrorCode, message: string, facts: Record<string, string | number>): EnrolmentDecision => ({
     admit: false,
     error: new KindredError(code, message, facts),
   });
@@ -56,12 +63,13 @@ export function decideEnrolment(candidate: Candidate, holder: Holder | undefined
   }
   if (holder?.instanceHash === candidate.instanceHash) return { admit: true, as: "returning" };
   if (holder?.live) {
-    const message = `the name ${name} is held by another client that is alive: choose another name, or stop that client first`;
+    const message = `another client with the name ${name} is alive: choose another name, or stop that client first`;
     return refuse("name_taken", message, { client: name });
   }
   if (holder) return { admit: true, as: "successor" };
   if (policy.members >= policy.maxMembers) {
-    return refuse("too_large", `the run has ${policy.members} clients, its limit`, { limit: policy.maxMembers });
+    const message = `the run already has ${policy.members} clients, the maximum`;
+    return refuse("too_large", message, { limit: policy.maxMembers });
   }
   return { admit: true, as: "new" };
 }

@@ -1,8 +1,8 @@
 /**
- * What one client is to do and whether it is alive: a pure step function of state, event and time. A client works on one
- * task at a time, the first of its list; asking again gives the same one until it is settled. Two clocks run: a client that
- * gives no sign of life for `silenceMs` fails all its tasks, and a task whose progress does not grow within its own deadline
- * fails alone. Knows no sockets, timers or storage.
+ * The tasks of one client and its liveness: a pure step function of state, event and time. A client works on one
+ * task at a time, the first of its list, and gets the same task again until it is settled. There are two limits: a client without a sign
+ * of life for `silenceMs` fails all its tasks, and a task without growing progress within its own deadline fails alone. It knows nothing
+ * of sockets, timers or storage.
  */
 import type { ErrorCode } from "../../shared/base/errors.js";
 
@@ -10,11 +10,11 @@ export interface Work {
   readonly taskId: string;
   /** Longest time without growing progress once started, milliseconds; 0: no limit. */
   readonly deadlineMs: number;
-  /** Handed out since this process began. */
+  /** Given to the client since this process began. */
   readonly started: boolean;
-  /** Highest share reported, 0 .. 1. */
+  /** Highest fraction reported, 0 .. 1. */
   readonly fraction: number;
-  /** When it started or last progressed. */
+  /** Time of its start or last progress. */
   readonly sinceMs: number;
 }
 
@@ -33,7 +33,7 @@ export type LedgerEvent =
   | { readonly type: "progressed"; readonly taskId: string; readonly fraction: number }
   | { readonly type: "removed"; readonly taskId: string }
   | { readonly type: "seen" }
-  /** The coordinator itself did not listen for so long: no one may be blamed for silence. */
+  /** The coordinator itself did not listen for this time, which counts against no client. */
   | { readonly type: "stalled"; readonly ms: number }
   | { readonly type: "tick" };
 
@@ -117,7 +117,7 @@ export function step(
       return offer({ ...ledger, work }, nowMs);
     }
     case "polled": {
-      // A second call means that the client gave up the first, whose connection may not have noticed.
+      // A second call means that the client gave up the first one, even where its connection is still open.
       const stale: LedgerEffect[] = ledger.poll ? [{ type: "nothing", poll: ledger.poll.id }] : [];
       const poll = { id: event.poll, untilMs: nowMs + event.waitMs };
       const [next, effects] = offer({ work: ledger.work, lastSeenMs: nowMs, poll }, nowMs);

@@ -1,4 +1,4 @@
-/** What the pipeline sees of the clients: names, tasks by key, outcomes, blobs. It sees no sessions, leases or connections. */
+/** The interface of the clients to a run: names, tasks by key, outcomes, blobs; without sessions, leases or connections. */
 import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
 import type { ResultFor, TaskSpec } from "../../tasks/kinds.js";
 import type { Blobs, TaskOutcome } from "../storage/types.js";
@@ -14,18 +14,18 @@ export interface ClientInfo {
 }
 
 export interface RunTaskOptions {
-  /** The task fails when its progress has not grown for so long, counted from its start. 0: never. @default 1_800_000 */
+  /** The task fails after this time without growing progress, from its start on. 0: never. @default 1_800_000 */
   readonly deadlineMs?: number;
-  /** Withdraws the task: `run` rejects with `cancelled`, nothing is stored, and the client is told to stop. */
+  /** Withdraws the task: `run` rejects with `cancelled`, nothing is stored, and the client stops its work. */
   readonly signal?: AbortSignal;
-  /** The client's report of how far it is, 0 .. 1. */
+  /** The client's progress, 0 .. 1. */
   readonly onProgress?: (fraction: number) => void;
 }
 
 export interface FinishOptions {
-  /** False: the run was given up. @default true */
+  /** False: the run was abandoned. @default true */
   readonly finished?: boolean;
-  /** How long to wait for clients to come and be told. @default 10_000 */
+  /** Longest wait for clients to ask and learn it, milliseconds. @default 10_000 */
   readonly lingerMs?: number;
 }
 
@@ -37,9 +37,9 @@ export interface ClientPool {
   whenEnrolled(min: number, signal?: AbortSignal): Promise<ClientInfo[]>;
 
   /**
-   * Has a client do a task. Idempotent by (client, key): the outcome, failures included, is stored and given back at once
-   * when asked for again, also by a restarted coordinator; a task under way is joined. A client's fault is an outcome, not
-   * an exception.
+   * Runs a task on a client. Idempotent by (client, key): the outcome, failures included, is stored and returned at once
+   * when requested again, also by a restarted coordinator; a second caller of a running task waits for the same outcome. A client's
+   * failure is an outcome, not an exception.
    * @throws {KindredError} `invalid_option` for a task that cannot be sent, `internal` for a key used with another task,
    * `cancelled`
    */
@@ -50,7 +50,7 @@ export interface ClientPool {
     options?: RunTaskOptions,
   ): Promise<TaskOutcome<ResultFor<T>>>;
 
-  /** Tells clients to go home, those that ask within the linger time. */
+  /** Tells the clients that ask within the linger time that the run is over. */
   finish(reason: string, options?: FinishOptions): Promise<void>;
 
   /** Reads and writes blobs in pieces. */

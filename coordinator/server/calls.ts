@@ -1,5 +1,5 @@
 /**
- * What all handlers share: who calls, how errors leave, how bytes are counted. Handlers are async functions that throw
+ * The common parts of all handlers: authentication, errors, counts of bytes. Handlers are async functions that throw
  * KindredErrors; this file makes gRPC handlers of them.
  */
 import {
@@ -21,7 +21,7 @@ export interface CallContext {
   readonly traffic: Traffic;
   /** The client of a session token. @throws {KindredError} */
   authenticate(token: string): string;
-  /** The coordinator is going away: whatever fails now is worth a retry. */
+  /** Whether the coordinator is closing: any failure is then worth a retry. */
   isClosing(): boolean;
 }
 
@@ -100,7 +100,7 @@ export function open<Q extends object, R extends object>(
   };
 }
 
-/** A handler that reads a stream of messages as fast as it works on them. */
+/** A handler that reads a stream of messages, with backpressure. */
 export function reading<Q extends object, R extends object>(
   context: CallContext,
   handle: (messages: AsyncIterable<Q>, caller: Caller) => Promise<R>,
@@ -109,7 +109,7 @@ export function reading<Q extends object, R extends object>(
     const answer = async () => {
       if (context.isClosing()) throw new KindredError("unavailable", "the coordinator is closing");
       const caller = callerOf(context, call);
-      // Ends the loop below when the caller hangs up: the stream alone would wait for ever.
+      // Ends the loop below when the caller hangs up: the stream alone would wait forever.
       caller.signal.addEventListener("abort", () => call.destroy(), { once: true });
       const messages = async function* (): AsyncGenerator<Q> {
         for await (const message of call) {
@@ -146,7 +146,7 @@ function drained(call: ServerWritableStream<object, object>, signal: AbortSignal
   });
 }
 
-/** A handler that writes a stream of messages as fast as the caller takes them. */
+/** A handler that writes a stream of messages, with backpressure. */
 export function writing<Q extends object, R extends object>(
   context: CallContext,
   handle: (request: Q, caller: Caller) => AsyncIterable<R>,

@@ -1,6 +1,6 @@
 /**
- * The coordinator on the network: binds the three services to the hub and the state. Handlers authenticate, bound and
- * translate; every decision is the roster's.
+ * The coordinator on the network: binds the three services to the hub and the state. Handlers authenticate, check bounds and
+ * translate; the roster decides.
  */
 import { crc32 } from "node:zlib";
 import { Server } from "@grpc/grpc-js";
@@ -45,8 +45,9 @@ import { parseAddress, type SecurityOptions, serverCredentials } from "../../sha
 import { messageSize, services } from "../../shared/wire/services.js";
 import { decodeResult, encodeTask } from "../../tasks/envelope.js";
 import type { EventSink } from "../events/events.js";
-import { Hub, type Receipt } from "../roster/hub.js";
+import { Hub } from "../roster/hub.js";
 import type { ClientPool } from "../roster/pool.js";
+import type { Receipt } from "../roster/results.js";
 import type { State } from "../storage/types.js";
 import { type CallContext, type Caller, open, reading, unary, writing } from "./calls.js";
 import { Traffic } from "./traffic.js";
@@ -55,18 +56,18 @@ export interface ServerOptions {
   /** HOST:PORT; port 0 takes a free one. */
   readonly listen: string;
   readonly security?: SecurityOptions | undefined;
-  /** Holds clients, tasks and blobs. Its owner closes it, after the server. */
+  /** Holds clients, tasks and blobs. The caller closes it after the server. */
   readonly state: State;
-  /** SHA-256 of the base model, 64 hexadecimal digits: clients must have the same. @default that of the first client */
+  /** SHA-256 of the base model that clients must have, 64 hexadecimal digits. @default that of the first client */
   readonly modelHash?: string | undefined;
   /** Transforms of updates that clients must be able to do. @default none */
   readonly transforms?: readonly TransformName[];
   readonly log: Logger;
-  /** Told who comes and goes, and what becomes of tasks. @default discards it */
+  /** Receives events about clients and tasks. @default discards them */
   readonly events?: EventSink;
-  /** A clock that never goes back, milliseconds. @default performance.now */
+  /** A monotonic clock, milliseconds. @default performance.now */
   readonly now?: () => number;
-  /** A client not heard from for so long is given up. @default 120_000 */
+  /** Silence after which a client is given up, milliseconds. @default 120_000 */
   readonly silenceMs?: number;
   /** Largest blob taken from a client. @default 4 GiB */
   readonly maxBlobBytes?: number;
@@ -82,7 +83,7 @@ export interface CoordinatorServer {
   close(): Promise<void>;
 }
 
-/** How long calls under way may take to end when the coordinator closes. */
+/** Time for open calls to end when the coordinator closes. */
 const CLOSE_GRACE_MS = 2_000;
 
 /** @throws {KindredError} `insecure`, `invalid_option` (address, TLS files) */
@@ -102,7 +103,7 @@ export async function serveCoordinator(options: ServerOptions): Promise<Coordina
   const server = new Server({
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,
     "grpc.max_send_message_length": MAX_MESSAGE_BYTES,
-    // Finds peers that vanished without a word. The long timeout forgives an event loop blocked by a long solve.
+    // Detects lost peers. The long timeout tolerates an event loop blocked by a long solve.
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 60_000,
   });
@@ -217,7 +218,7 @@ function blobs(context: CallContext, hub: Hub, state: State, maxBlobBytes: numbe
     UploadStatus: unary(context, async (request, { client }) => {
       const taskId = hash("task_id", request.taskId);
       const ref = boundBlob(blobRef("blob", request.blob), maxBlobBytes);
-      await hub.mayUpload(client, taskId, ref);
+      await hub.checkUpload(client, taskId, ref);
       if (await state.records.isUploaded(taskId, ref)) return { held: String(ref.size), complete: true };
       return { held: String(await state.blobs.held(taskId, ref)), complete: false };
     }),
@@ -238,7 +239,7 @@ async function receive(
   const header = present("header of the upload", first.done ? undefined : first.value.header);
   const taskId = hash("header.task_id", header.taskId);
   const ref = boundBlob(blobRef("header.blob", header.blob), maxBlobBytes);
-  await hub.mayUpload(client, taskId, ref);
+  await hub.checkUpload(client, taskId, ref);
   const incoming = await state.blobs.receive(taskId, ref);
   try {
     for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
@@ -260,7 +261,7 @@ function checkChunk(chunk: Chunk__Output, expected: number, sha256: string): Buf
   if (data.length < 1 || data.length > MAX_CHUNK_BYTES)
     refuse("length of chunk.data", `1..${MAX_CHUNK_BYTES}`, data.length);
   if (crc32(data) !== chunk.crc32) {
-    const message = `blob ${sha256}: the chunk at ${offset} has another CRC-32 than its sender computed; send it again`;
+    const message = `blob ${sha256}: the chunk at ${offset} does not have the CRC-32 of its sender; send it again`;
     throw new KindredError("checksum_mismatch", message, { sha256, offset });
   }
   return data;
@@ -273,7 +274,7 @@ async function* send(
   { client }: Caller,
 ): AsyncGenerator<Chunk, void, undefined> {
   const ref = blobRef("blob", request.blob);
-  await hub.mayDownload(client, hash("task_id", request.taskId), ref);
+  await hub.checkDownload(client, hash("task_id", request.taskId), ref);
   let offset = whole("offset", request.offset, 0, ref.size);
   for await (const data of state.blobs.read(ref, offset, MAX_CHUNK_BYTES)) {
     yield { offset: String(offset), data, crc32: crc32(data) };

@@ -1,4 +1,4 @@
-/** Counts what really crossed the wire, client by client: retries, heartbeats and polls included, HTTP/2 and TLS framing not. */
+/** Counts the bytes on the wire per client: with retries, heartbeats and polls, without HTTP/2 and TLS framing. */
 
 export interface Bytes {
   /** From clients. */

@@ -7,7 +7,9 @@ import { createHash } from "node:crypto";
 import { ProcessMemory } from "../../client/outbox/memory.js";
 import { appliedTransforms, encodeReleases } from "../../client/outbox/releases.js";
 import { ABILITIES } from "../../client/outbox/transforms/chain.js";
-import type { Hub, NextTask, Receipt } from "../../coordinator/roster/hub.js";
+import type { Hub } from "../../coordinator/roster/hub.js";
+import type { NextTask } from "../../coordinator/roster/polls.js";
+import type { Receipt } from "../../coordinator/roster/results.js";
 import type { State } from "../../coordinator/storage/types.js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import { silentLog } from "../../shared/base/log.js";
@@ -137,7 +139,7 @@ export class CohortSession {
 
   private async download(taskId: string, ref: BlobRef): Promise<Uint8Array> {
     return this.call(async ({ hub, state }, name) => {
-      await hub.mayDownload(name, taskId, ref);
+      await hub.checkDownload(name, taskId, ref);
       const pieces: Buffer[] = [];
       for await (const piece of state.blobs.read(ref, 0, PIECE_BYTES)) pieces.push(piece);
       return Uint8Array.from(Buffer.concat(pieces));
@@ -149,7 +151,7 @@ export class CohortSession {
     const send = async (bytes: Uint8Array): Promise<BlobRef> => {
       const ref = { sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length };
       await this.call(async ({ hub, state }, name) => {
-        await hub.mayUpload(name, taskId, ref);
+        await hub.checkUpload(name, taskId, ref);
         if (await state.records.isUploaded(taskId, ref)) return;
         const incoming = await state.blobs.receive(taskId, ref);
         while (incoming.held < ref.size) {

@@ -233,7 +233,7 @@ describe("a coordinator that is told how many clients to wait for, and nothing e
     await coordinator.seen(/client enrolled/);
     const twin = await client("c0", 1).end;
     assert.equal(twin.code, 2);
-    assert.match(twin.stderr, /^kindred: the name c0 is held by another client[^\n]*choose another name[^\n]*$/m);
+    assert.match(twin.stderr, /^kindred: another client with the name c0 is alive[^\n]*choose another name[^\n]*$/m);
 
     const other = join(folder.path, "other-model");
     cpSync(TINY_MODEL, other, { recursive: true });

@@ -1,0 +1,194 @@
+/**
+ * The enrolled clients in memory: their records, sessions and ledgers. Decisions are in enrolment.ts and ledger.ts. It knows nothing of
+ * storage, timers, connections or the contents of tasks.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { KindredError } from "../../shared/base/errors.js";
+import { MAX_CLIENTS, PROTOCOL_VERSION } from "../../shared/wire/limits.js";
+import type { RowCounts } from "../../shared/wire/types.js";
+import type { StoredClient } from "../storage/types.js";
+import { decideEnrolment, type EnrolmentKind } from "./enrolment.js";
+import {
+  emptyLedger,
+  isLive,
+  type Ledger,
+  type LedgerEffect,
+  type LedgerEvent,
+  type LedgerPolicy,
+  step,
+} from "./ledger.js";
+import type { ClientInfo } from "./pool.js";
+
+export interface EnrolRequest {
+  readonly protocolVersion: number;
+  readonly name: string;
+  readonly instanceId: string;
+  readonly modelHash: string;
+  readonly rows: RowCounts;
+  readonly transforms: readonly string[];
+}
+
+export interface Enrolment {
+  readonly record: StoredClient;
+  /** The session's token: only its hash is kept. */
+  readonly token: string;
+  readonly as: EnrolmentKind;
+}
+
+interface Member {
+  record: StoredClient;
+  ledger: Ledger;
+  /** Heard from by this process. */
+  seen: boolean;
+  /** Given up after a long silence; until it is heard from again. */
+  left: boolean;
+  /** Knows that the run is over. */
+  notified: boolean;
+}
+
+interface Session {
+  readonly name: string;
+  /** Whether it is the name's current session. */
+  current: boolean;
+}
+
+export interface MembersOptions extends LedgerPolicy {
+  /** SHA-256 of the base model that clients must have. @default that of the first client */
+  readonly modelHash: string | undefined;
+  /** Transforms that clients must support. */
+  readonly transforms: readonly string[];
+  readonly now: () => number;
+}
+
+export function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+export class Members {
+  private readonly byName = new Map<string, Member>();
+  /** By the hash of the token. */
+  private readonly sessions = new Map<string, Session>();
+
+  constructor(private readonly options: MembersOptions) {}
+
+  get size(): number {
+    return this.byName.size;
+  }
+
+  has(name: string): boolean {
+    return this.byName.has(name);
+  }
+
+  names(): string[] {
+    return [...this.byName.keys()];
+  }
+
+  /** By name. */
+  list(): ClientInfo[] {
+    return [...this.byName.values()]
+      .map((member) => ({
+        name: member.record.name,
+        modelHash: member.record.modelHash,
+        rows: member.record.rows,
+        live: this.isLive(member),
+      }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** Takes up a client that an earlier process enrolled. */
+  restore(record: StoredClient): void {
+    const ledger = emptyLedger(this.options.now());
+    this.byName.set(record.name, { record, ledger, seen: false, left: false, notified: false });
+    this.sessions.set(record.tokenHash, { name: record.name, current: true });
+  }
+
+  /** Decides on a client and opens its session. @throws {KindredError} see `decideEnrolment` */
+  enrol(request: EnrolRequest): Enrolment {
+    const { name, modelHash, rows } = request;
+    const instanceHash = sha256(request.instanceId);
+    const holder = this.byName.get(name);
+    const decision = decideEnrolment(
+      { ...request, instanceHash },
+      holder && { instanceHash: holder.record.instanceHash, live: this.isLive(holder) },
+      {
+        protocolVersion: PROTOCOL_VERSION,
+        modelHash: this.modelHash() ?? modelHash,
+        transforms: this.options.transforms,
+        members: this.size,
+        maxMembers: MAX_CLIENTS,
+      },
+    );
+    if (!decision.admit) throw decision.error;
+    const token = randomBytes(32).toString("base64url");
+    const record = { name, instanceHash, tokenHash: sha256(token), modelHash, rows };
+    const ledger = holder?.ledger ?? emptyLedger(this.options.now());
+    this.replaceSession(name, record.tokenHash);
+    this.byName.set(name, { record, ledger, seen: true, left: false, notified: holder?.notified ?? false });
+    this.step(name, { type: "seen" });
+    return { record, token, as: decision.as };
+  }
+
+  /** The client of a session. @throws {KindredError} `not_found` (enrol again), `name_taken` (replaced) */
+  authenticate(token: string): string {
+    const session = this.sessions.get(sha256(token));
+    const member = session && this.byName.get(session.name);
+    if (session && !session.current) {
+      const message = `another process enrolled as ${session.name} after this one and holds the name now`;
+      throw new KindredError("name_taken", message, { client: session.name });
+    }
+    if (session && member) {
+      member.seen = true;
+      member.left = false;
+      this.step(session.name, { type: "seen" });
+      return session.name;
+    }
+    throw new KindredError("not_found", "the coordinator does not know this session: enrol again", { what: "session" });
+  }
+
+  /** Applies an event to a client's ledger. @returns what is to be done; nothing for an unknown client */
+  step(name: string, event: LedgerEvent): readonly LedgerEffect[] {
+    const member = this.byName.get(name);
+    if (!member) return [];
+    const [ledger, effects] = step(member.ledger, event, this.options.now(), this.options);
+    member.ledger = ledger;
+    return effects;
+  }
+
+  /** Notes that a client knows that the run is over. */
+  notified(name: string): void {
+    const member = this.byName.get(name);
+    if (member) member.notified = true;
+  }
+
+  /** Whether every client knows that the run is over, was never heard from by this process, or is silent. */
+  allGone(): boolean {
+    return [...this.byName.values()].every((member) => member.notified || !member.seen || !this.isLive(member));
+  }
+
+  /** Gives up a client after a long silence. @returns true the first time */
+  giveUpIfSilent(name: string): boolean {
+    const member = this.byName.get(name);
+    if (!member?.seen || member.left || this.isLive(member)) return false;
+    member.left = true;
+    return true;
+  }
+
+  private isLive({ ledger }: Member): boolean {
+    return isLive(ledger, this.options.now(), this.options);
+  }
+
+  private modelHash(): string | undefined {
+    const [first] = this.byName.values();
+    return this.options.modelHash ?? first?.record.modelHash;
+  }
+
+  /** The current session of a name becomes its former one, so that its process learns of the replacement; older ones are dropped. */
+  private replaceSession(name: string, tokenHash: string): void {
+    for (const [hash, session] of this.sessions) {
+      if (session.name !== name) continue;
+      if (session.current) session.current = false;
+      else this.sessions.delete(hash);
+    }
+    this.sessions.set(tokenHash, { name, current: true });
+  }
+}
