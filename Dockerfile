@@ -1,5 +1,5 @@
-# One image for both sides: `kindred coordinator` or `kindred client`. Node's slim image has the glibc that the native parts
-# (onnxruntime-node, libsql) are built for; Alpine's libc would not do.
+# One image for both sides: `kindred coordinator` or `kindred client`. Node's slim image has glibc, for which the native parts
+# (onnxruntime-node, libsql) are built. Alpine's libc does not work.
 FROM node:22-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
@@ -16,7 +16,7 @@ COPY --from=build /app/dist ./dist
 COPY proto ./proto
 COPY tasks ./tasks
 COPY simulations/demo/model ./simulations/demo/model
-# State and cache are volumes; the process needs no right to write elsewhere.
+# State and cache are volumes. The process needs no right to write elsewhere.
 RUN mkdir -p /state /cache && chown node:node /state /cache
 ENV KINDRED_CACHE=/cache
 USER node
