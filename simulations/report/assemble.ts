@@ -1,5 +1,4 @@
-/** Fills a report from what a run came to. */
-
+/** Assembles a report from a run's outcome and events. */
 import type { BaseModel } from "../../client/models/base.js";
 import type { Forecast } from "../../coordinator/estimation/forecast.js";
 import { adjustedRandIndex } from "../../coordinator/grouping/rand-index.js";
@@ -24,7 +23,7 @@ import {
 export interface ReportSources {
   readonly plan: SimulationPlan;
   readonly outcome: RunOutcome;
-  /** What the run's events say. */
+  /** Facts of the run's events. */
   readonly facts: EventFacts;
   readonly population: Population;
   readonly base: BaseModel;
@@ -37,7 +36,7 @@ export function assembleReport({ plan, outcome, facts, population, base, version
   const served = new Set(clients);
   const left = outcome.groups.map((group) => group.filter((name) => served.has(name)));
   const groups = left.filter((group) => group.length > 0);
-  // A group that lost all its clients is not shown; its members stand with the first group that is.
+  // A group that lost all its clients is not shown; its members are listed with the first group shown.
   const shown = left.map((group) => Math.max(0, groups.indexOf(group)));
   const order = clients.map((name) => estimate.clients.indexOf(name));
   const methods: Partial<Record<Method, MethodResult>> = {};
@@ -77,7 +76,7 @@ export function assembleReport({ plan, outcome, facts, population, base, version
       dim: estimate.facts.dim,
       pairCoverage: estimate.facts.pairCoverage,
       facts: {
-        ...(estimate.facts.axes < estimate.facts.dim && { "leading axes kept of a sketch": estimate.facts.axes }),
+        ...(estimate.facts.axes < estimate.facts.dim && { "leading axes kept per sketch": estimate.facts.axes }),
         margin: estimate.facts.twoTerms ? "format and choice" : "answer over the vocabulary",
         lambda: estimate.facts.lambda,
         folds: estimate.facts.folds,
@@ -98,14 +97,14 @@ export function assembleReport({ plan, outcome, facts, population, base, version
 function forecastFacts({ loss, accuracy, macroF1 }: Forecast): Readonly<Record<string, number | null>> {
   return {
     "estimated loss in the groups": loss.value,
-    "its standard error": loss.standardError,
+    "standard error of the estimated loss": loss.standardError,
     ...(accuracy && {
       "estimated accuracy in the groups": accuracy.value,
-      "accuracy's standard error": accuracy.standardError,
+      "standard error of the estimated accuracy": accuracy.standardError,
     }),
     ...(macroF1 && {
       "estimated macro-F1 in the groups": macroF1.value,
-      "macro-F1's standard error": macroF1.standardError,
+      "standard error of the estimated macro-F1": macroF1.standardError,
     }),
   };
 }

@@ -1,12 +1,12 @@
 /**
- * Checks that a value is a report as the contract has it: the fields that other programs read are there, groups are a
- * partition, the affinity is square, every number is finite, means are means. What it refuses is a defect of whoever
- * filled the report, so the error is `internal` and names the field.
+ * Checks that a value is a report in the form of the contract: the fields that other programs read are present, groups are a
+ * partition, the affinity is square, every number is finite, means are means. A wrong field is a defect of the program, so the error is
+ * `internal` and names the field.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { at, METHODS, type Report } from "./types.js";
 
-/** Sums of a thousand clients in another order differ by less. */
+/** Relative error of sums: sums of a thousand clients in another order differ by less. */
 const MEAN_TOLERANCE = 1e-9;
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -44,7 +44,7 @@ function partition(field: string, value: unknown, clients: ReadonlySet<string>):
   const seen = new Set<string>();
   list(field, value).forEach((group, g) => {
     const names = list(`${field}[${g}]`, group);
-    if (names.length === 0) refuse(`${field}[${g}]`, "a group with clients in it", "none");
+    if (names.length === 0) refuse(`${field}[${g}]`, "a group with at least one client", "an empty list");
     for (const item of names) {
       const name = string(`${field}[${g}]`, item);
       if (!clients.has(name)) refuse(`${field}[${g}]`, "a list of clients of the report", JSON.stringify(name));
@@ -52,12 +52,13 @@ function partition(field: string, value: unknown, clients: ReadonlySet<string>):
       seen.add(name);
     }
   });
-  for (const name of clients) if (!seen.has(name)) refuse(field, "a partition", `none with ${JSON.stringify(name)}`);
+  for (const name of clients)
+    if (!seen.has(name)) refuse(field, "a partition", `no group with ${JSON.stringify(name)}`);
 }
 
 function near(field: string, value: number | null, values: readonly number[]): void {
   if (values.length === 0) {
-    if (value !== null) refuse(field, "null, for no client has one", value);
+    if (value !== null) refuse(field, "null, since no client has a value", value);
     return;
   }
   const mean = values.reduce((sum, x) => sum + x, 0) / values.length;
@@ -79,7 +80,8 @@ function method(field: string, value: unknown, clients: readonly string[]): void
     if (accuracy !== null) accuracies.push(accuracy);
     if (score.macroF1 !== undefined) f1s.push(share(`${path}.macroF1`, score.macroF1) ?? Number.NaN);
   }
-  if (Object.keys(scores).length !== clients.length) refuse(`${field}.clients`, "the clients of the report", "others");
+  if (Object.keys(scores).length !== clients.length)
+    refuse(`${field}.clients`, "the clients of the report", "other clients");
   const mean = object(`${field}.mean`, result.mean);
   near(`${field}.mean.loss`, number(`${field}.mean.loss`, mean.loss), losses);
   near(`${field}.mean.accuracy`, share(`${field}.mean.accuracy`, mean.accuracy), accuracies);
@@ -88,7 +90,7 @@ function method(field: string, value: unknown, clients: readonly string[]): void
 
 const COST_FIELDS = ["flops", "bytesUp", "bytesDown", "wallSeconds"] as const;
 
-/** A method's cost is the sum of its stages'. */
+/** Checks that a method's cost is the sum over its stages. */
 function cost(field: string, value: unknown): void {
   const total = object(field, value);
   const stages = Object.entries(object(`${field}.stages`, total.stages));
@@ -100,7 +102,7 @@ function cost(field: string, value: unknown): void {
     }
     const whole = number(`${field}.${key}`, total[key], 0);
     if (Math.abs(whole - sum) > MEAN_TOLERANCE * Math.max(1, sum))
-      refuse(`${field}.${key}`, `${sum}, its stages' sum`, whole);
+      refuse(`${field}.${key}`, `${sum}, the sum over its stages`, whole);
   }
 }
 
@@ -121,30 +123,10 @@ export function checkReport(value: unknown): Report {
   string("title", report.title);
   const clients = list("clients", report.clients).map((name, i) => string(`clients[${i}]`, name));
   const names = new Set(clients);
-  if (names.size !== clients.length) refuse("clients", "names that differ", "a name twice");
+  if (names.size !== clients.length) refuse("clients", "distinct names", "a name twice");
   partition("groups", report.groups, names);
-
-  const affinity = list("affinity", report.affinity);
-  if (affinity.length !== clients.length) refuse("affinity", `${clients.length} rows`, affinity.length);
-  affinity.forEach((item, i) => {
-    const row = list(`affinity[${i}]`, item);
-    if (row.length !== clients.length) refuse(`affinity[${i}]`, `${clients.length} numbers`, row.length);
-    row.forEach((x, j) => {
-      number(`affinity[${i}][${j}]`, x);
-    });
-  });
-
-  const methods = object("methods", report.methods);
-  const costs = object("cost", report.cost);
-  for (const [field, record] of Object.entries({ methods, cost: costs }))
-    for (const key of Object.keys(record))
-      if (!(METHODS as readonly string[]).includes(key)) refuse(field, `of ${METHODS.join(", ")}`, JSON.stringify(key));
-  for (const name of METHODS) {
-    if (methods[name] !== undefined) method(`methods.${name}`, methods[name], clients);
-    if (costs[name] === undefined) continue;
-    cost(`cost.${name}`, costs[name]);
-  }
-
+  checkAffinity(report.affinity, clients.length);
+  checkMethods(report, clients);
   if (report.planted !== undefined) {
     const planted = object("planted", report.planted);
     partition("planted.groups", planted.groups, names);
@@ -156,22 +138,72 @@ export function checkReport(value: unknown): Report {
   for (const [name, version] of Object.entries(object("versions", report.versions)))
     string(`versions.${name}`, version);
   number("peakRssBytes", report.peakRssBytes, 0);
+  list("curves", report.curves).forEach((curve, c) => {
+    checkCurve(`curves[${c}]`, curve);
+  });
+  checkEnsemble(report, clients);
+  checkGrouping(report.grouping);
+  trials("sweep", report.sweep);
+  if (report.full !== undefined) {
+    const full = object("full", report.full);
+    number("full.learningRate", full.learningRate, 0);
+    trials("full.sweep", full.sweep);
+  }
+  checkEstimation(report.estimation);
+  list("stages", report.stages ?? []).forEach((item, s) => {
+    const stage = object(`stages[${s}]`, item);
+    string(`stages[${s}].stage`, stage.stage);
+    number(`stages[${s}].wallSeconds`, stage.wallSeconds, 0);
+  });
+  list("faults", report.faults).forEach((item, f) => {
+    const fault = object(`faults[${f}]`, item);
+    for (const key of ["client", "stage", "message"]) string(`faults[${f}].${key}`, fault[key]);
+  });
+  string("model.name", object("model", report.model).name);
+  return value as Report;
+}
 
-  list("curves", report.curves).forEach((item, c) => {
-    const curve = object(`curves[${c}]`, item);
-    string(`curves[${c}].name`, curve.name);
-    let before = Number.NEGATIVE_INFINITY;
-    list(`curves[${c}].points`, curve.points).forEach((entry, p) => {
-      const path = `curves[${c}].points[${p}]`;
-      const point = object(path, entry);
-      const step = number(`${path}.step`, point.step);
-      if (step <= before) refuse(`${path}.step`, `above ${before}`, step);
-      before = step;
-      for (const key of ["trainLoss", "validationLoss"])
-        if (point[key] !== undefined) number(`${path}.${key}`, point[key]);
+function checkAffinity(value: unknown, clients: number): void {
+  const affinity = list("affinity", value);
+  if (affinity.length !== clients) refuse("affinity", `${clients} rows`, affinity.length);
+  affinity.forEach((item, i) => {
+    const row = list(`affinity[${i}]`, item);
+    if (row.length !== clients) refuse(`affinity[${i}]`, `${clients} numbers`, row.length);
+    row.forEach((x, j) => {
+      number(`affinity[${i}][${j}]`, x);
     });
   });
+}
 
+function checkMethods(report: Fields, clients: readonly string[]): void {
+  const methods = object("methods", report.methods);
+  const costs = object("cost", report.cost);
+  for (const [field, record] of Object.entries({ methods, cost: costs }))
+    for (const key of Object.keys(record))
+      if (!(METHODS as readonly string[]).includes(key)) refuse(field, `of ${METHODS.join(", ")}`, JSON.stringify(key));
+  for (const name of METHODS) {
+    if (methods[name] !== undefined) method(`methods.${name}`, methods[name], clients);
+    if (costs[name] !== undefined) cost(`cost.${name}`, costs[name]);
+  }
+}
+
+function checkCurve(field: string, value: unknown): void {
+  const curve = object(field, value);
+  string(`${field}.name`, curve.name);
+  let before = Number.NEGATIVE_INFINITY;
+  list(`${field}.points`, curve.points).forEach((entry, p) => {
+    const path = `${field}.points[${p}]`;
+    const point = object(path, entry);
+    const step = number(`${path}.step`, point.step);
+    if (step <= before) refuse(`${path}.step`, `above ${before}`, step);
+    before = step;
+    for (const key of ["trainLoss", "validationLoss"])
+      if (point[key] !== undefined) number(`${path}.${key}`, point[key]);
+  });
+}
+
+/** Checks members and weights. */
+function checkEnsemble(report: Fields, clients: readonly string[]): void {
   const members = list("members", report.members);
   const groups = (report.groups as readonly unknown[]).length;
   members.forEach((item, m) => {
@@ -190,8 +222,10 @@ export function checkReport(value: unknown): Report {
       number(`${path}[${m}]`, weight, 0);
     });
   }
+}
 
-  const candidates = list("grouping.candidates", object("grouping", report.grouping).candidates);
+function checkGrouping(value: unknown): void {
+  const candidates = list("grouping.candidates", object("grouping", value).candidates);
   candidates.forEach((item, c) => {
     const candidate = object(`grouping.candidates[${c}]`, item);
     string(`grouping.candidates[${c}].label`, candidate.label);
@@ -200,25 +234,11 @@ export function checkReport(value: unknown): Report {
   });
   const chosen = candidates.filter((item) => (item as Fields).chosen === true).length;
   if (candidates.length > 0 && chosen !== 1) refuse("grouping.candidates", "a list with one chosen", chosen);
-  trials("sweep", report.sweep);
-  if (report.full !== undefined) {
-    const full = object("full", report.full);
-    number("full.learningRate", full.learningRate, 0);
-    trials("full.sweep", full.sweep);
-  }
-  const estimation = object("estimation", report.estimation);
+}
+
+function checkEstimation(value: unknown): void {
+  const estimation = object("estimation", value);
   for (const key of ["subsets", "subsetSize", "dim"]) number(`estimation.${key}`, estimation[key], 0);
   const coverage = object("estimation.pairCoverage", estimation.pairCoverage);
   for (const key of ["min", "mean", "max"]) number(`estimation.pairCoverage.${key}`, coverage[key], 0);
-  list("stages", report.stages ?? []).forEach((item, s) => {
-    const stage = object(`stages[${s}]`, item);
-    string(`stages[${s}].stage`, stage.stage);
-    number(`stages[${s}].wallSeconds`, stage.wallSeconds, 0);
-  });
-  list("faults", report.faults).forEach((item, f) => {
-    const fault = object(`faults[${f}]`, item);
-    for (const key of ["client", "stage", "message"]) string(`faults[${f}].${key}`, fault[key]);
-  });
-  string("model.name", object("model", report.model).name);
-  return value as Report;
 }

@@ -1,6 +1,6 @@
 /**
  * The report's tables as CSV for spreadsheets and data frames: one row per client, and the affinity matrix. A name that begins
- * as a formula would gets an apostrophe in front (the exact name is in report.json).
+ * like a formula gets an apostrophe in front (the exact name is in report.json).
  */
 import { csvText } from "../../shared/base/csv.js";
 import { at, type Report } from "./types.js";
@@ -36,7 +36,7 @@ export function clientsCsv(report: Report): string {
   return csvText([head, ...rows]);
 }
 
-/** The affinity in the population's order, names on both sides: row i says how i fares with the column's client. */
+/** The affinity in the population's order, with names on both sides: row i holds the affinities of client i. */
 export function affinityCsv(report: Report): string {
   return csvText([
     ["client", ...report.clients],

@@ -1,23 +1,23 @@
-/** The frame of a page: head, policy, sections, data. Nothing but what is in the page runs, styles or loads. Knows no contents. */
+/** A self-contained HTML document: head, policy, sections, data. Its policy allows no other script, style or request. */
 import { createHash } from "node:crypto";
 import { html, Markup, scriptJson } from "./markup.js";
 import { SCRIPT, STYLE } from "./page.js";
 
 export interface PageSection {
   readonly id: string;
-  /** As the list of sections has it. */
+  /** In the list of sections. */
   readonly name: string;
   readonly body: Markup;
 }
 
-/** `'sha256-...'` of a script or style, by which the page's policy admits it. */
+/** `'sha256-...'` of a script or style, by which the page's policy allows it. */
 function sourceHash(text: string): string {
   return `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 }
 
 /**
- * @param top what stands above the list of sections. @param data what the script reads
- * @returns a document of HTML, the same for the same parts
+ * @param top shown above the list of sections. @param data read by the script
+ * @returns an HTML document, the same for the same parts
  */
 export function pageOf({
   title,

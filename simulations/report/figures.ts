@@ -1,7 +1,7 @@
 /**
  * The page's figures as inline SVG: matrices, scatter plots, loss curves, strips and bars. They take plain numbers and
  * names and know nothing of reports. Colours come from the page's style through classes, so that one drawing serves light
- * and dark; only a matrix carries two images. `data-tip` holds what the pointer shows.
+ * and dark; only a matrix has two images. `data-tip` holds the text shown at the pointer.
  */
 
 import { fixed, tickLabels } from "../../shared/base/format.js";
@@ -10,18 +10,18 @@ import { html, type Markup } from "./markup.js";
 import { dataUri, encodePng } from "./png.js";
 import { ticks } from "./views.js";
 
-/** Two decimals keep a page small; a hundredth of a pixel is never seen. */
+/** Two decimals keep a page small; a hundredth of a pixel is invisible. */
 function px(x: number): string {
   return String(Math.round(x * 100) / 100);
 }
 
-/** Cuts a label so that it fits its place; the full name is in the tip. */
+/** Shortens a label to its place; the full name is in the tip. */
 function shortened(text: string, most: number): string {
   const characters = [...text];
   return characters.length <= most ? text : `${characters.slice(0, most - 1).join("")}…`;
 }
 
-/** As many levels as the eye can tell apart, with an exact middle. */
+/** As many levels as the eye can distinguish, with an exact middle. */
 const LEVELS = 127;
 
 export interface MatrixImage {
@@ -33,13 +33,13 @@ export interface MatrixImage {
 }
 
 export interface MatrixFigure {
-  /** Finds the values for the pointer: the key of the page's data. */
+  /** Key of the values for the pointer in the page's data. */
   readonly id: string;
   readonly label: string;
   readonly rows: number;
   readonly columns: number;
   readonly images: readonly MatrixImage[];
-  /** Where bands of rows and of columns start, the ends included. */
+  /** Starts of the bands of rows and of columns, then their ends. */
   readonly rowBounds: readonly number[];
   readonly columnBounds: readonly number[];
   /** Names of the bands, drawn where there is room. */
@@ -50,7 +50,7 @@ export interface MatrixFigure {
   /** Pixels. */
   readonly cellWidth: number;
   readonly cellHeight: number;
-  /** Outline the diagonal blocks: rows and columns are the same things in the same order. */
+  /** Outline the diagonal blocks, where rows and columns are the same in the same order. */
   readonly blocks: boolean;
 }
 
@@ -73,7 +73,7 @@ export function matrixFigure(figure: MatrixFigure): Markup {
       return html`<image class="${image.name} ${theme}" href="${uri}" x="${px(left)}" y="${top}" width="${px(width)}" height="${px(height)}" preserveAspectRatio="none"/>`;
     }),
   );
-  // A band's name needs about 15 pixels across and 7 a character along.
+  // A band's name needs about 15 pixels across and 7 per character along.
   const columnNames = figure.columnBands.map((name, k) => {
     const room = bandX(k + 1) - bandX(k);
     const text = room >= 7 * name.length ? name : room >= 12 ? name.replace(/^\D+/, "") : "";

@@ -1,11 +1,11 @@
-/** What a report takes from a run's events: faults, and the time that each stage took. */
+/** The facts of a report that come from a run's events: faults, and the time of each stage. */
 import type { LoggedEvent } from "../../coordinator/events/events.js";
 import type { Fault, StageTime } from "./types.js";
 
 export interface EventFacts {
-  /** In the order of the clients, then of stages and messages: it does not depend on the order of arrival. */
+  /** In the order of the clients, then of stages and messages: independent of the order of arrival. */
   readonly faults: readonly Fault[];
-  /** In the order in which the stages began. */
+  /** In the order of their starts. */
   readonly stages: readonly StageTime[];
 }
 

@@ -1,6 +1,6 @@
 /**
- * HTML by a tagged template that escapes whatever is put into it: client names, error messages and configurations come
- * from users' files and from the network. Only another `Markup` goes in as it is. Knows nothing of reports.
+ * HTML by a tagged template that escapes all text: client names, error messages and configurations come from users' files and from the
+ * network. Only another `Markup` is inserted unchanged. It knows nothing of reports.
  */
 
 /** Text that is HTML already. */
@@ -29,7 +29,7 @@ export function escapeHtml(text: string): string {
     .replace(/[&<>"'`]/g, (character) => ENTITIES[character] ?? "");
 }
 
-/** JSON that cannot end the script element it stands in. */
+/** JSON that cannot end its script element. */
 export function scriptJson(value: unknown): Markup {
   return new Markup(
     JSON.stringify(value).replace(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`),

@@ -1,6 +1,6 @@
 /**
- * The page's style and its script, as texts that the page's content security policy admits by their hashes: nothing else
- * runs or styles, and no address but `data:` images can be loaded. No style attributes, therefore.
+ * The page's style and script as texts. The page's content security policy allows them by their hashes, and no other script, style or
+ * address except `data:` images; so there are no style attributes.
  */
 
 export const STYLE = `
@@ -121,7 +121,7 @@ footer { color: var(--faint); font-size: 13.5px; padding-bottom: 40px; }
 @media print { section, .tile { break-inside: avoid; box-shadow: none; } .tall { max-height: none; } nav, input[type=search] { display: none; } }
 `;
 
-/** Hover values, sorting and filtering. The page is whole without it. */
+/** Values at the pointer, sorting and filtering. The page is complete without the script. */
 export const SCRIPT = `
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);

@@ -1,6 +1,6 @@
 /**
- * Writes small images as PNG (ISO/IEC 15948) with a palette: a matrix of 300 x 300 cells is then 100 kB in the page and
- * one element, where 90,000 rectangles would make browsers crawl.
+ * Encodes small images as PNG (ISO/IEC 15948) with a palette: a matrix of 300 x 300 cells is then one element of 100 kB in the page,
+ * while 90,000 rectangles would slow browsers down.
  */
 import { crc32, deflateSync } from "node:zlib";
 import { KindredError } from "../../shared/base/errors.js";

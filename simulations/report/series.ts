@@ -1,4 +1,4 @@
-/** A figure of several named lines over one horizontal scale, linear or logarithmic. Knows nothing of what they mean. */
+/** A figure of several named lines over one horizontal scale, linear or logarithmic. It knows nothing of their meaning. */
 import { significant, tickLabels } from "../../shared/base/format.js";
 import { html, type Markup } from "./markup.js";
 import { ticks } from "./views.js";
@@ -13,11 +13,11 @@ export interface SeriesAxes {
   readonly y: string;
   readonly logX?: boolean;
   readonly logY?: boolean;
-  /** What the figure shows, for those who cannot see it. */
+  /** Description of the figure for readers who cannot see it. */
   readonly label: string;
 }
 
-/** Colours of the style; more lines than that begin again. */
+/** Number of line colours in the style; further lines repeat them. */
 const COLOURS = 6;
 const SIZE = { width: 460, height: 260, left: 60, top: 12, right: 18, bottom: 46 } as const;
 

@@ -1,7 +1,6 @@
 /**
- * The report of a run as a value: what `report.json` holds and what the page, the terminal summary and the CSV files are
- * rendered from. Field names are a contract with other programs; whoever fills the report knows how a run is made, the
- * renderers know nothing but this file.
+ * The report of a run as a value: the content of `report.json`, from which the page, the terminal summary and the CSV files are
+ * rendered. Field names are a contract with other programs. The renderers know nothing but this file.
  *
  * Client names come from a user's file and are hostile: build the records keyed by them with `byClient`, read them with
  * `at` (a plain `record[name] = ...` loses a client called `__proto__`).
@@ -13,11 +12,11 @@ export { METHODS };
 
 export type Method = MethodName;
 
-/** On test rows, as `kindred evaluate` defines them. */
+/** Scores on test rows, as `kindred evaluate` defines them. */
 export interface Score {
-  /** Mean negative log-likelihood a scored token, in nats. */
+  /** Mean negative log-likelihood per scored token, in nats. */
   readonly loss: number;
-  /** Share of rows with choices whose right choice is the likeliest, 0 to 1; null where no row has choices. */
+  /** Share of rows with choices whose right choice is the most likely, 0 to 1; null where no row has choices. */
   readonly accuracy: number | null;
   /** Macro-F1 of these rows, 0 to 1; absent where no row has choices. */
   readonly macroF1?: number;
@@ -25,7 +24,7 @@ export interface Score {
 
 export interface MethodResult {
   readonly clients: Readonly<Record<string, Score>>;
-  /** Unweighted means over clients; accuracy and macro-F1 over the clients that have one, null and absent where none has. */
+  /** Unweighted means over clients; accuracy (else null) and macro-F1 (else absent) over the clients that have one. */
   readonly mean: Score;
 }
 
@@ -45,16 +44,16 @@ export interface MethodCost extends Cost {
 }
 
 export interface Planted {
-  /** The groups that the population names: a partition of the clients. */
+  /** The groups of the population file: a partition of the clients. */
   readonly groups: readonly (readonly string[])[];
-  /** Their names, one per group, where the population gives them. */
+  /** Their names, one per group, where the population has them. */
   readonly names?: readonly string[] | undefined;
   /** Agreement of `groups` with the planted ones (Hubert and Arabie 1985): 1 equal, about 0 by chance. */
   readonly adjustedRandIndex: number;
 }
 
 export interface CurvePoint {
-  /** Position in the curve's unit, rising along the curve. */
+  /** Position in the curve's unit, ascending. */
   readonly step: number;
   /** Nats per token. */
   readonly trainLoss?: number | undefined;
@@ -65,14 +64,14 @@ export interface CurvePoint {
 export interface Curve {
   /** For example "shared", "full", "group-1", "group-2-boost-1". */
   readonly name: string;
-  /** What a step is. */
+  /** Of a point's `step`. */
   readonly unit: "round" | "step";
   readonly points: readonly CurvePoint[];
 }
 
 /** One model of the ensemble. */
 export interface Member {
-  /** Shown as it is; groups count from 1 by convention: "group-1", "group-1-boost-1". */
+  /** Shown unchanged; groups count from 1 by convention: "group-1", "group-1-boost-1". */
   readonly name: string;
   /** Index into `groups`, from 0. */
   readonly group: number;
@@ -80,11 +79,11 @@ export interface Member {
 }
 
 export interface GroupingCandidate {
-  /** How the partition was found, for example "one group", "sdp", "spectral", "sdp + moves". */
+  /** Source of the partition, for example "one", "sdp", "spectral", "refined". */
   readonly label: string;
   /** Number of groups. */
   readonly groups: number;
-  /** Worth of the partition as the estimator judges it; higher is better, as in `affinity`. Null where it was not judged. */
+  /** Value of the partition by the estimator; higher is better, as in `affinity`. Null where it was not evaluated. */
   readonly judged: number | null;
   /** True for exactly one candidate. */
   readonly chosen: boolean;
@@ -92,9 +91,9 @@ export interface GroupingCandidate {
 
 export interface Grouping {
   readonly candidates: readonly GroupingCandidate[];
-  /** One sentence: why the chosen candidate was chosen. */
+  /** Reason of the choice, in a sentence. */
   readonly reason: string;
-  /** What `judged` measures, for example "minus the mean estimated validation loss". */
+  /** Meaning of `judged`, for example "minus the mean estimated validation loss". */
   readonly measure?: string | undefined;
 }
 
@@ -104,23 +103,23 @@ export interface SweepTrial {
   readonly validationLoss: number | null;
 }
 
-/** A fact shown as it is. */
+/** A fact shown unchanged. */
 export type Fact = string | number | boolean | null;
 
 export interface Estimation {
-  /** Random subsets of clients solved. */
+  /** Number of random subsets of clients solved. */
   readonly subsets: number;
   /** Clients per subset. */
   readonly subsetSize: number;
   /** Entries of a sketched gradient. */
   readonly dim: number;
-  /** In how many subsets a pair of clients is together. */
+  /** Number of subsets that contain a pair of clients. */
   readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
-  /** Anything else worth showing: margin form, lambda, rows sketched, seconds. */
+  /** Further facts: margin form, lambda, rows sketched, seconds. */
   readonly facts?: Readonly<Record<string, Fact>> | undefined;
 }
 
-/** Something that went wrong with one client and did not stop the run. */
+/** A failure of one client that did not stop the run. */
 export interface Fault {
   readonly client: string;
   /** For example "estimate", "train", "weigh". */
@@ -129,18 +128,18 @@ export interface Fault {
 }
 
 export interface ModelFacts {
-  /** As the user named it. */
+  /** The user's name for the model. */
   readonly name: string;
-  /** Hash of the base model on which both sides agreed, hexadecimal. */
+  /** Hash of the base model of both sides, hexadecimal. */
   readonly hash?: string | undefined;
   readonly parameters?: number | undefined;
-  /** Anything else worth showing: layers, hidden size, vocabulary. */
+  /** Further facts: layers, hidden size, vocabulary. */
   readonly facts?: Readonly<Record<string, Fact>> | undefined;
 }
 
 export interface StageTime {
   readonly stage: string;
-  /** From its beginning to its end; the pause of a run that was stopped in it included. */
+  /** From its start to its end, with the pause of a run that was stopped meanwhile. */
   readonly wallSeconds: number;
 }
 
@@ -159,7 +158,7 @@ export interface Report {
   readonly clients: readonly string[];
   /** The groups found: a partition of the clients. */
   readonly groups: readonly (readonly string[])[];
-  /** [clients, clients] in the population's order; higher is better; row i says how i fares with j. */
+  /** [clients, clients] in the population's order; row i holds the affinities of client i; higher is better. */
   readonly affinity: readonly (readonly number[])[];
   /** A method not compared is absent. */
   readonly methods: Readonly<Partial<Record<Method, MethodResult>>>;
@@ -180,27 +179,27 @@ export interface Report {
   readonly grouping: Grouping;
   /** Empty where the learning rate was given. */
   readonly sweep: readonly SweepTrial[];
-  /** Of training all weights, which has its own learning rate; absent where that is not compared. */
+  /** Of training all weights, which has its own learning rate; absent where it is not compared. */
   readonly full?: { readonly learningRate: number; readonly sweep: readonly SweepTrial[] } | undefined;
   readonly estimation: Estimation;
   readonly faults: readonly Fault[];
-  /** Time of each stage of the run, in the order in which they began. */
+  /** Time of each stage of the run, in the order of their starts. */
   readonly stages?: readonly StageTime[];
   /** The frozen plan of the run. */
   readonly config: Json;
   readonly model: ModelFacts;
   /** Rows of each split of each client. */
   readonly rows?: Readonly<Record<string, SplitSizes>> | undefined;
-  /** The command that makes this run again, where there is one. */
+  /** The command that reproduces this run, where there is one. */
   readonly command?: string | undefined;
 }
 
-/** A record keyed by names that nobody vetted: every name, `__proto__` included, becomes an own property. */
+/** A record keyed by untrusted names: every name, `__proto__` included, becomes an own property. */
 export function byClient<T>(entries: Iterable<readonly [string, T]>): Record<string, T> {
   return Object.fromEntries(entries);
 }
 
-/** The record's own value for a name; never something inherited. */
+/** The record's own value for a name; never an inherited one. */
 export function at<T>(record: Readonly<Record<string, T>> | undefined, name: string): T | undefined {
   return record !== undefined && Object.hasOwn(record, name) ? record[name] : undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * What a report says, before it is drawn: the order of the clients by group, the standardised affinity, gains between
- * methods, groups found against planted. Knows no HTML and no terminal, so that both show the same numbers.
+ * The numbers that renderers derive from a report: the order of the clients by group, the standardised affinity, gains between
+ * methods, groups found against planted. It knows nothing of HTML and terminals, so that both show the same numbers.
  */
 import { at, METHODS, type Method, type Report, type Score } from "./types.js";
 
@@ -18,11 +18,11 @@ export interface View {
   readonly report: Report;
   /** Methods compared, in the order shown. */
   readonly methods: readonly Method[];
-  /** Accuracy where at least half the clients have one, else loss. */
+  /** Accuracy where at least half of the clients have one, else loss. */
   readonly metric: Metric;
-  /** Indexes into `clients`, group after group. */
+  /** Indexes into `clients`, group by group. */
   readonly order: readonly number[];
-  /** Positions in `order` where groups start, and at the end the number of clients: [groups + 1]. */
+  /** Start of each group in `order`, then the number of clients: [groups + 1]. */
   readonly bounds: readonly number[];
   /** Group of each client, from 0, in the population's order. */
   readonly groupOf: readonly number[];
@@ -60,7 +60,7 @@ export function viewOf(report: Report): View {
   };
 }
 
-/** Index of the group that holds each client, or -1. */
+/** Index of each client's group, or -1. */
 function membership(clients: readonly string[], groups: readonly (readonly string[])[]): number[] {
   const of = new Map<string, number>();
   groups.forEach((group, g) => {
@@ -70,16 +70,16 @@ function membership(clients: readonly string[], groups: readonly (readonly strin
 }
 
 /**
- * Each row less its mean, over its standard deviation, both over the other clients: rows differ in level and scale (some
- * datasets are simply harder), which would hide who helps whom. The diagonal is a mean over other subsets than the rest of
- * its row and does not enter the moments. A row without spread gives zeros.
+ * Each row minus its mean, divided by its standard deviation, both over the other clients: rows differ in level and scale (some
+ * datasets are simply harder), which would hide the differences between partners. The diagonal is a mean over other subsets than the
+ * rest of its row and is not part of mean and deviation. A row without variation gives zeros.
  */
 export function standardise(affinity: readonly (readonly number[])[]): Float64Array {
   const n = affinity.length;
   const out = new Float64Array(n * n);
   affinity.forEach((row, i) => {
     const { mean, deviation } = moments(row, i);
-    // Below rounding of the mean itself the spread is noise of the arithmetic.
+    // Such a small deviation is rounding error of the mean.
     if (!(deviation > 1e-12 * Math.max(1, Math.abs(mean)))) return;
     row.forEach((x, j) => {
       out[i * n + j] = (x - mean) / deviation;
@@ -96,7 +96,7 @@ function moments(row: readonly number[], i: number): { mean: number; deviation: 
   return { mean, deviation: Math.sqrt(others.reduce((sum, x) => sum + (x - mean) ** 2, 0) / count) };
 }
 
-/** What one standard deviation is worth, in the affinity's unit: the median over rows. */
+/** One standard deviation in the affinity's unit: the median over rows. */
 export function spreadOf(affinity: readonly (readonly number[])[]): number {
   return quantile(
     affinity.map((row, i) => moments(row, i).deviation),
@@ -104,7 +104,7 @@ export function spreadOf(affinity: readonly (readonly number[])[]): number {
   );
 }
 
-/** Mean standardised affinity of pairs of clients inside one group, and of pairs across groups; null without such pairs. */
+/** Mean standardised affinity of pairs of clients within groups and across groups; null without such pairs. */
 export function contrast(view: View): { inside: number | null; across: number | null } {
   const n = view.report.clients.length;
   const sums = { inside: 0, across: 0 };
@@ -132,7 +132,7 @@ export function metricOf(score: Score | undefined, metric: Metric): number | nul
   return value ?? null;
 }
 
-/** How much better `a` is than `b`: positive is better in either metric. Null where one is missing. */
+/** Gain of `a` over `b`: positive is better in either metric. Null where one is missing. */
 export function gain(a: Score | undefined, b: Score | undefined, metric: Metric): number | null {
   const x = metricOf(a, metric);
   const y = metricOf(b, metric);
@@ -146,7 +146,7 @@ export interface Comparison {
   readonly better: number;
   readonly equal: number;
   readonly worse: number;
-  /** Smallest gain of a client, and whose. */
+  /** The client with the smallest gain. */
   readonly least: { readonly client: string; readonly gain: number } | undefined;
 }
 
@@ -196,7 +196,7 @@ export function contingency(view: View): number[][] | undefined {
   return table;
 }
 
-/** Groups count from 1 wherever people see them. */
+/** Groups count from 1 for users. */
 export function groupName(group: number): string {
   return `Group ${group + 1}`;
 }

@@ -183,7 +183,7 @@ describe("kindred simulate", () => {
     assert.ok(curves.some(({ name, unit }) => name === "full" && unit === "round"));
     // Every round brings all weights of each client.
     assert.ok(cost.full!.bytesUp > 10 * cost.kindred!.bytesUp, `${cost.full!.bytesUp} ${cost.kindred!.bytesUp}`);
-    assert.match(readFileSync(join(out, "report.html"), "utf8"), /Training all weights, which bear smaller steps/);
+    assert.match(readFileSync(join(out, "report.html"), "utf8"), /For training all weights, which needs smaller steps/);
   });
 
   for (const adapter of [

@@ -12,7 +12,7 @@ import {
 
 const POLICY = { silenceMs: 100 };
 
-/** Plays events at times, and gives back what each caused, as short words. */
+/** Plays events at times, and returns the effects of each as short words. */
 function play(events: readonly (readonly [number, LedgerEvent])[]): { words: string[]; ledger: Ledger } {
   let ledger = emptyLedger(0);
   const words: string[] = [];
@@ -230,14 +230,14 @@ describe("a client's ledger", () => {
     it(sentence, () => assert.deepEqual(play(events).words, expected));
   }
 
-  it("knows who is alive", () => {
+  it("knows whether a client is alive", () => {
     const { ledger } = play([[0, SEEN]]);
     assert.equal(isLive(ledger, 100, POLICY), true);
     assert.equal(isLive(ledger, 101, POLICY), false);
     assert.equal(isLive(play([[0, poll(1, 999)]]).ledger, 500, POLICY), true);
   });
 
-  it("loses no task and offers none that is settled, whatever happens in whatever order", () => {
+  it("loses no task and offers no settled task, for any events in any order", () => {
     const task = fc.constantFrom("a", "b", "c");
     const event: fc.Arbitrary<LedgerEvent> = fc.oneof(
       task.map((taskId) => submit(taskId, 40)),

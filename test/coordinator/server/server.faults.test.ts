@@ -1,4 +1,4 @@
-/** What a client that does not keep the rules meets: calls made by hand on a real connection. */
+/** A client that violates the protocol: calls made by hand on a real connection. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import { crc32 } from "node:zlib";
@@ -109,7 +109,7 @@ describe("a coordinator", () => {
     taskId = (await connection.nextTask(10_000)).task?.taskId ?? "";
   });
 
-  it("refuses a client that lacks a transform which the run needs, by its name, and takes the others", async (t) => {
+  it("refuses a client without a transform that the run needs, by its name, and admits the others", async (t) => {
     const folder = temporaryFolder();
     const strict = await coordinatorAt(folder.path, { transforms: ["int8"] });
     t.after(async () => {
@@ -143,7 +143,7 @@ describe("a coordinator", () => {
     );
   });
 
-  it("refuses names, identities and hashes that are none", async () => {
+  it("refuses invalid names, identities and hashes", async () => {
     await assert.rejects(connect().enrol(enrolment("")), code("invalid_message", "client_name"));
     await assert.rejects(connect().enrol(enrolment("a\nb")), code("invalid_message", "client_name"));
     await assert.rejects(connect().enrol(enrolment("x".repeat(201))), code("invalid_message", "client_name"));
@@ -158,7 +158,7 @@ describe("a coordinator", () => {
     await assert.rejects(connect().enrol({ ...enrolment("alice"), rows: null }), code("invalid_message", "rows"));
   });
 
-  it("serves nobody without a session", async () => {
+  it("serves no caller without a session", async () => {
     const stranger = connect();
     await assert.rejects(stranger.nextTask(0), code("not_found", "enrol"));
     stranger.sessionToken = "guessed";
@@ -166,14 +166,14 @@ describe("a coordinator", () => {
     await assert.rejects(stranger.reportFailure({ taskId, code: "internal", message: "" }), code("not_found"));
   });
 
-  it("gives a client that asks again the same unfinished task", async () => {
+  it("gives a client that asks again the same open task", async () => {
     assert.equal((await connection.nextTask(0)).task?.taskId, taskId);
     const again = connect();
     again.sessionToken = (await again.enrol(enrolment(name))).sessionToken;
     assert.equal((await again.nextTask(0)).task?.taskId, taskId);
   });
 
-  it("takes a result that is reported twice once, and keeps the first", async () => {
+  it("accepts a result that is reported twice once, and keeps the first", async () => {
     const bytes = bytesOf(1_500_000, "twice");
     await uploadBlob(connection, taskId, refOf(bytes), bytes, retry);
     const message = trainResult(refOf(bytes));
@@ -187,7 +187,7 @@ describe("a coordinator", () => {
     assert.deepEqual(await coordinator.pool.run("train", name, trainTask()), settled);
   });
 
-  it("takes no result whose tensors were not uploaded for the task", async () => {
+  it("accepts no result whose tensors were not uploaded for the task", async () => {
     const foreign = await coordinator.pool.putBlob(bytesOf(100, "somebody else's"));
     await assert.rejects(connection.reportResult(trainResult(foreign)), code("not_found", foreign.sha256, "upload"));
     const bytes = bytesOf(100, "its own");
@@ -196,7 +196,7 @@ describe("a coordinator", () => {
     assert.ok((await outcome).ok);
   });
 
-  it("takes no result of another kind than the task's", async () => {
+  it("accepts no result of another kind than the task's", async () => {
     const cost = { flops: 0, computeSeconds: 0, peakRssBytes: 0 };
     const receipt = await connection.reportResult(encodeResult(taskId, { kind: "evaluate", scores: [score()], cost }));
     assert.equal(receipt.accepted, false);
@@ -204,7 +204,7 @@ describe("a coordinator", () => {
     assert.equal((await outcome).ok, false);
   });
 
-  it("lets no client touch another's task", async () => {
+  it("allows no client to access another's task", async () => {
     const other = connect();
     other.sessionToken = (await other.enrol(enrolment(`${name}-other`))).sessionToken;
     const header = { taskId, blob: encodeBlobRef(refOf(bytesOf(10, "x"))) };
@@ -225,7 +225,7 @@ describe("a coordinator", () => {
     );
   });
 
-  it("refuses a chunk whose checksum is wrong, keeps those before it, and takes the rest when sent again", async () => {
+  it("refuses a chunk with a wrong checksum, keeps the chunks before it, and accepts the rest when sent again", async () => {
     const bytes = bytesOf(2_500_000, "flipped");
     const ref = refOf(bytes);
     const flip = (chunk: { data: Buffer }, i: number) => {
@@ -240,14 +240,14 @@ describe("a coordinator", () => {
     assert.ok(Buffer.from(await coordinator.pool.getBlob(ref)).equals(bytes));
   });
 
-  it("keeps nothing of a blob whose content is not what its name says", async () => {
+  it("keeps nothing of a blob whose content does not have its hash", async () => {
     const bytes = bytesOf(1_200_000, "liar");
     const ref = { ...refOf(bytes), sha256: refOf(bytesOf(10, "other")).sha256 };
     await assert.rejects(send(ref, bytes), code("checksum_mismatch", ref.sha256));
     const status = await connection.uploadStatus({ taskId, blob: encodeBlobRef(ref) }, stop.signal);
     assert.deepEqual(status, { held: "0", complete: false });
     await assert.rejects(coordinator.pool.getBlob(ref), code("not_found"));
-    // The same by the client's own code, which tries a few times and then gives up.
+    // The client's own code tries a few times and then gives up.
     await assert.rejects(uploadBlob(connection, taskId, ref, bytes, retry), code("checksum_mismatch"));
   });
 
@@ -265,7 +265,7 @@ describe("a coordinator", () => {
     await assert.rejects(send(huge, bytes), code("too_large", String(MAX_BLOB_BYTES)));
   });
 
-  it("keeps what arrived of an upload that ends early", async () => {
+  it("keeps the chunks of an upload that ends early", async () => {
     const bytes = bytesOf(2_000_000, "early");
     const ref = refOf(bytes);
     await assert.rejects(send(ref, bytes.subarray(0, MAX_CHUNK_BYTES)), code("unavailable", "go on"));
@@ -274,13 +274,13 @@ describe("a coordinator", () => {
     await uploadBlob(connection, taskId, ref, bytes, retry);
   });
 
-  it("takes an empty blob", async () => {
+  it("accepts an empty blob", async () => {
     const empty = new Uint8Array(0);
     await uploadBlob(connection, taskId, refOf(empty), empty, retry);
     assert.equal((await coordinator.pool.getBlob(refOf(empty))).length, 0);
   });
 
-  it("bounds the number of blobs of one task", async () => {
+  it("limits the number of blobs of one task", async () => {
     for (let i = 0; i < MAX_UPLOADS_PER_TASK; i++) {
       const bytes = bytesOf(10, "many", i);
       await uploadBlob(connection, taskId, refOf(bytes), bytes, retry);
@@ -289,7 +289,7 @@ describe("a coordinator", () => {
     await assert.rejects(uploadBlob(connection, taskId, refOf(more), more, retry), code("too_large"));
   });
 
-  it("answers a call that waits when a task comes, and with nothing when none does", async () => {
+  it("answers a waiting call when a task comes, else with nothing at the end of the wait", async () => {
     await connection.reportFailure({ taskId, code: "task_failed", message: "first things first" });
     const began = performance.now();
     assert.ok((await connection.nextTask(300)).none);
@@ -303,7 +303,7 @@ describe("a coordinator", () => {
     assert.ok(!settled.ok && settled.code === "task_failed");
   });
 
-  it("hands a client its tasks one after the other, in order", async () => {
+  it("gives a client its tasks one after the other, in order", async () => {
     const later = ["b", "c"].map((key) => coordinator.pool.run(key, name, evaluateTask([], key === "b" ? 1 : 2)));
     const seen: (number | undefined)[] = [];
     for (let i = 0; i < 3; i++) {

@@ -7,7 +7,7 @@ import { sampleReport } from "./sample.js";
 // biome-ignore lint/suspicious/noExplicitAny: reports are broken here in ways the type forbids
 type Broken = any;
 
-test("whole reports pass, after JSON as before", () => {
+test("complete reports pass, before and after a round trip through JSON", () => {
   for (const options of [
     { clients: 24, groups: 4, strays: 2 },
     { clients: 8, groups: 2, noChoices: true, planted: false },

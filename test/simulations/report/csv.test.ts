@@ -4,7 +4,7 @@ import { parse } from "csv-parse/sync";
 import { affinityCsv, clientsCsv } from "../../../simulations/report/csv.js";
 import { sampleReport } from "./sample.js";
 
-test("every client's row reads back with the numbers in full", () => {
+test("every client's row reads back with exact numbers", () => {
   const report = sampleReport({ clients: 24, groups: 4, strays: 1 });
   const rows: Record<string, string>[] = parse(clientsCsv(report), { columns: true });
   assert.deepEqual(
@@ -35,7 +35,7 @@ test("the affinity reads back in the population's order", () => {
   );
 });
 
-test("names with commas, quotes and line ends survive; none is run as a formula", () => {
+test("names with commas, quotes and line ends survive, and are never run as formulas", () => {
   const names = ['a,"b"\r\nc', " padded ", '=HYPERLINK("x")', "@sum", "-1", "__proto__"];
   const report = sampleReport({ clients: 6, groups: 2, names: (i) => names[i] ?? "" });
   const rows: string[][] = parse(clientsCsv(report), { from_line: 1 });
@@ -46,7 +46,7 @@ test("names with commas, quotes and line ends survive; none is run as a formula"
   assert.equal(Number(rows[6]?.[6]), report.methods.base?.clients[names[5] ?? ""]?.loss);
 });
 
-test("an accuracy that does not exist is an empty field", () => {
+test("a missing accuracy is an empty field", () => {
   const rows: Record<string, string>[] = parse(
     clientsCsv(sampleReport({ clients: 4, groups: 2, noChoices: true, planted: false })),
     { columns: true },

@@ -10,7 +10,7 @@ async function* stream(events: readonly RunEvent[]): AsyncGenerator<LoggedEvent>
 
 const fault = (client: string, stage: string): RunEvent => ({ type: "fault", client, stage, message: "NaN" });
 
-test("faults are in the order of the clients, whatever the order in which they arrived", async () => {
+test("faults are in the order of the clients, in any order of arrival", async () => {
   const faults = [fault("zoe", "train"), fault("adam", "weigh"), fault("adam", "train")];
   const { faults: found } = await factsOf(stream(faults), ["zoe", "adam"]);
   assert.deepEqual(
@@ -24,7 +24,7 @@ test("faults are in the order of the clients, whatever the order in which they a
   assert.deepEqual((await factsOf(stream(faults.toReversed()), ["zoe", "adam"])).faults, found);
 });
 
-test("a stage takes the time from its beginning to its end", async () => {
+test("the time of a stage is that from its start to its end", async () => {
   const { stages } = await factsOf(
     stream([
       { type: "stage-began", stage: "train", total: 0 },

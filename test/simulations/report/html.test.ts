@@ -56,7 +56,7 @@ function lacks(text: string, pattern: RegExp, what = `${pattern}`): void {
   assert.equal(pattern.exec(text)?.[0], undefined, what);
 }
 
-test("hostile names, messages and titles come out as text", () => {
+test("hostile names, messages and titles are shown as text", () => {
   const base = sampleReport({ clients: 8, groups: 2, names: (i) => HOSTILE[i] ?? "", title: "<b>run</b> & more" });
   const report: Report = {
     ...base,
@@ -83,7 +83,7 @@ test("hostile names, messages and titles come out as text", () => {
   assert.ok(loss !== undefined && page.includes(`data-sort="${loss}"`));
 });
 
-test("the page asks nobody for anything, and its policy admits its own script and style alone", () => {
+test("the page makes no request, and its policy allows only its own script and style", () => {
   const page = renderReport(sampleReport({ clients: 24, groups: 4 }));
   lacks(page, /https?:|\/\/[a-z]+\.|@import|url\(|<link|\ssrc=/);
   for (const [, target] of page.matchAll(/href="([^"]*)"/g)) assert.match(target ?? "", /^(#|data:image\/png;base64,)/);
@@ -189,16 +189,16 @@ test("losses take the place of accuracies where no row has choices", () => {
   lacks(bodyOf(page), /NaN|null|undefined|accuracy in %/);
 });
 
-test("what Kindred loses is said as plainly as what it gains", () => {
+test("losses of Kindred are stated as plainly as gains", () => {
   const report = sampleReport({ clients: 8, groups: 2 });
   const { kindred, shared } = report.methods;
   assert.ok(kindred && shared);
   const page = renderReport({ ...report, methods: { ...report.methods, kindred: shared, shared: kindred } });
   assert.match(page, /points worse than one shared adapter/);
-  assert.match(page, /0 of 8 clients do better than with the shared adapter, 8 worse \(at most by/);
+  assert.match(page, /0 of 8 clients do better than with the shared adapter, 8 worse \(by at most/);
 });
 
-test("clients who fare the same are counted neither among the better nor the worse", () => {
+test("clients with equal scores count neither as better nor as worse", () => {
   const report = sampleReport({ clients: 8, groups: 1 });
   const { shared } = report.methods;
   assert.ok(shared);
@@ -206,7 +206,7 @@ test("clients who fare the same are counted neither among the better nor the wor
   assert.match(same, /equal to one shared adapter.*Every client does as well as with the shared adapter/);
 });
 
-test("one client, one method, an even affinity and nothing optional still make a page", () => {
+test("one client, one method, a constant affinity and no optional field still make a page", () => {
   const report = sampleReport({ clients: 1, groups: 1, planted: false });
   const { kindred } = report.methods;
   assert.ok(kindred);
@@ -227,7 +227,7 @@ test("one client, one method, an even affinity and nothing optional still make a
   lacks(bodyOf(page), /NaN|undefined|Infinity/);
 });
 
-test("no page holds a number that is none", () => {
+test("no page contains NaN or Infinity", () => {
   for (const clients of [2, 8, 41, 120])
     lacks(
       bodyOf(renderReport(sampleReport({ clients, groups: 2, noChoices: clients === 41 }))),

@@ -5,13 +5,13 @@ import { terminalReport } from "../../../simulations/report/terminal.js";
 import type { Method } from "../../../simulations/report/types.js";
 import { sampleReport } from "./sample.js";
 
-test("without colour there is no escape sequence, nor any control but the line's end", () => {
+test("without colour there are no escape sequences and no control characters except line ends", () => {
   const report = sampleReport({ clients: 24, groups: 4 });
   assert.doesNotMatch(terminalReport(report, { color: false }).replaceAll("\n", ""), /\p{Cc}/u);
   assert.match(terminalReport(report, { color: true }), /\p{Cc}\[1m/u);
 });
 
-test("a name cannot steer the terminal", () => {
+test("a name cannot control the terminal", () => {
   const names = ["\u001b[2J\u001b]0;owned\u0007", "tab\tand\nline", "right\u202eleft", "c"];
   const report = sampleReport({ clients: 4, groups: 2, names: (i) => names[i] ?? "" });
   const text = terminalReport(
@@ -31,7 +31,7 @@ for (const width of [60, 80, 100, 140])
           assert.ok(columnsOf(line) <= width, `${columnsOf(line)} columns: ${line}`);
       });
 
-test("colour changes nothing but the look of the tables", () => {
+test("colour does not change the text of the tables", () => {
   const report = sampleReport({ clients: 24, groups: 4 });
   const tables = (color: boolean) => {
     const text = terminalReport(report, { color, width: 100 }).replace(/\p{Cc}\[[0-9;]*m/gu, "");
@@ -40,7 +40,7 @@ test("colour changes nothing but the look of the tables", () => {
   assert.equal(tables(true), tables(false));
 });
 
-test("up to forty clients are all listed, of more the least and the greatest gains", () => {
+test("up to forty clients are all listed; of more, the smallest and the largest gains", () => {
   const few = sampleReport({ clients: 40, groups: 4 });
   const text = terminalReport(few, { color: false });
   for (const name of few.clients) assert.match(text, new RegExp(`^${name} `, "m"));
@@ -54,7 +54,7 @@ test("up to forty clients are all listed, of more the least and the greatest gai
   assert.equal(gainOf(listed[15] ?? ""), gainOf(sorted[40] ?? ""));
 });
 
-test("groups stand apart in the heatmap, and clients of one group look alike", () => {
+test("groups are separated in the heatmap, and clients of one group look alike", () => {
   const report = sampleReport({ clients: 8, groups: 2, planted: false });
   const text = terminalReport(report, { color: false, width: 80 });
   const rows = text
@@ -69,7 +69,7 @@ test("groups stand apart in the heatmap, and clients of one group look alike", (
   });
 });
 
-test("the mean of every method, what it cost and what Kindred gains are there", () => {
+test("the mean and the cost of every method and the gain of Kindred are shown", () => {
   const report = sampleReport({ clients: 24, groups: 4 });
   const text = terminalReport(report, { color: false, width: 100 });
   const percent = (method: Method) => (100 * (report.methods[method]?.mean.accuracy ?? 0)).toFixed(1);
@@ -92,7 +92,7 @@ test("without choices losses are shown, and a gain is less loss", () => {
   assert.doesNotMatch(text, /NaN|null|undefined/);
 });
 
-test("wide characters and marks count as a terminal shows them", () => {
+test("wide characters and combining marks count as many columns as a terminal uses", () => {
   assert.equal(columnsOf("abc"), 3);
   assert.equal(columnsOf("日本"), 4);
   assert.equal(columnsOf("e\u0301"), 1);

@@ -16,7 +16,7 @@ import {
 } from "../../../simulations/report/views.js";
 import { sampleReport } from "./sample.js";
 
-test("standardised rows have mean 0 and deviation 1 over the other clients, whatever the row's level and scale", () => {
+test("standardised rows have mean 0 and deviation 1 over the other clients, at any level and scale of the row", () => {
   const number = fc.integer({ min: -1000, max: 1000 }).map((x) => x / 100);
   fc.assert(
     fc.property(
@@ -43,7 +43,7 @@ test("standardised rows have mean 0 and deviation 1 over the other clients, what
   );
 });
 
-test("a row without spread gives zeros", () => {
+test("a row without variation gives zeros", () => {
   assert.deepEqual(
     [
       ...standardise([
@@ -56,7 +56,7 @@ test("a row without spread gives zeros", () => {
   );
 });
 
-test("the size of a standard deviation is told in the affinity's own unit", () => {
+test("the size of a standard deviation is in the affinity's own unit", () => {
   const rows = [
     [99, 1, 3],
     [2, 99, 6],
@@ -71,7 +71,7 @@ test("a client fares better inside its group than across groups, as the sample i
   assert.deepEqual(contrast(viewOf(sampleReport({ clients: 1, groups: 1 }))), { inside: null, across: null });
 });
 
-test("gains count clients and name the one who loses most, in either metric", () => {
+test("gains count clients and name the client with the largest loss, in either metric", () => {
   for (const noChoices of [false, true]) {
     const report = sampleReport({ clients: 12, groups: 3, noChoices });
     const view = viewOf(report);
@@ -114,14 +114,14 @@ test("ticks are few, even, and cover the range", () => {
   assert.deepEqual([ticks(0, 0).length, ticks(7, 7).length], [2, 2], "even where all values are equal");
 });
 
-test("a scale keeps its own colours and rounds none away", () => {
+test("a colour scale contains its own colours exactly", () => {
   assert.deepEqual(colourAt(DIVERGING.light, 0), [0xa8, 0x40, 0x0f]);
   assert.deepEqual(colourAt(DIVERGING.light, 0.5), [0xf3, 0xf2, 0xee]);
   assert.deepEqual(colourAt(DIVERGING.dark, 2), [0xa5, 0xcd, 0xff]);
   assert.equal(new Set(paletteOf(DIVERGING.dark, 127).map(String)).size, 127);
 });
 
-test("what is put into a template is escaped, markup aside", () => {
+test("text in a template is escaped, markup is not", () => {
   assert.equal(
     String(html`<b>${"<&>"}${[new Markup("<i>"), "\"'`"]}${false}${null}</b>`),
     "<b>&lt;&amp;&gt;<i>&quot;&#39;&#96;</b>",
@@ -129,7 +129,7 @@ test("what is put into a template is escaped, markup aside", () => {
   assert.equal(escapeHtml("a\u0000\ud800b\n"), "a\ufffd\ufffdb\n");
 });
 
-test("names of an object's own machinery are names like others", () => {
+test("names of an object's built-in properties are names like others", () => {
   const record = byClient([
     ["__proto__", 1],
     ["toString", 2],
@@ -140,7 +140,7 @@ test("names of an object's own machinery are names like others", () => {
   assert.deepEqual(Object.keys(JSON.parse(JSON.stringify(record))), ["__proto__", "toString"]);
 });
 
-test("numbers read as people write them", () => {
+test("numbers are formatted for people", () => {
   assert.deepEqual(
     [
       format.signed(-0.04, 1),

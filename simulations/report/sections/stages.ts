@@ -1,10 +1,10 @@
 /** The report's section on time: one bar per stage of the run. */
-import * as format from "../../shared/base/format.js";
-import { bar } from "./figures.js";
-import { html, type Markup } from "./markup.js";
-import type { Report } from "./types.js";
+import * as format from "../../../shared/base/format.js";
+import { bar } from "../figures.js";
+import { html, type Markup } from "../markup.js";
+import type { Report } from "../types.js";
 
-/** Stages that took less are left out of the bars: they would be lines without length. */
+/** Shorter stages are not shown: their bars would have no length. */
 const SHORTEST_SECONDS = 0.05;
 
 export function stagesSection({ stages = [] }: Pick<Report, "stages">): Markup | "" {
@@ -12,7 +12,7 @@ export function stagesSection({ stages = [] }: Pick<Report, "stages">): Markup |
   if (shown.length === 0) return "";
   const longest = Math.max(...shown.map(({ wallSeconds }) => wallSeconds));
   return html`<section id="stages"><h2>Time per stage</h2>
-<p class="lead">In the order in which the stages began. Some run side by side. A run that was stopped and resumed counts the pause too.</p>
+<p class="lead">In the order of their starts. Some stages run in parallel. The time of a resumed run includes its pause.</p>
 <div class="scroll"><table><thead><tr><th>Stage</th><th class="left" colspan="2">Time</th></tr></thead><tbody>${shown.map(
     ({ stage, wallSeconds }) =>
       html`<tr><td>${stage}</td><td>${format.duration(wallSeconds)}</td><td class="left">${bar(wallSeconds / longest)}</td></tr>`,
