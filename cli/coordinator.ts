@@ -1,5 +1,5 @@
 /** `kindred coordinator --config FILE --listen HOST:PORT --state DIR` */
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import type { Command } from "commander";
 import { example } from "./options/help.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
@@ -15,13 +15,16 @@ export function coordinator(command: Command): Command {
   command
     .requiredOption("--config <file>", "configuration of the run (YAML); minClients is needed")
     .requiredOption("--listen <host:port>", "address to listen on")
-    .requiredOption("--state <dir>", "folder of the state, from which a killed coordinator resumes")
+    .requiredOption("--state <dir>", "folder or URL of the state, from which a killed coordinator resumes")
     .action(async (options: CoordinatorOptions) => {
       const { loadCoordinatorConfig } = await import("../shared/config/config.js");
       const plan = await loadCoordinatorConfig(options.config);
       const { runCoordinator } = await import("../coordinator/coordinator.js");
-      const state = resolve(options.state);
-      const job = { listen: options.listen, state, summary: join(state, "result.json"), security: securityOf(options) };
+      const { stateFolder } = await import("../coordinator/storage/open.js");
+      const { listen, state } = options;
+      const folder = stateFolder(state);
+      const summary = folder === undefined ? {} : { summary: join(folder, "result.json") };
+      const job = { listen, state, ...summary, security: securityOf(options) };
       await runJob<void>(options, (context) => runCoordinator(plan, job, context), { resumes: true });
     });
   tlsOptions(command, "coordinator");

@@ -71,10 +71,11 @@ async function estimateAction(sketches: string, options: EstimateOptions): Promi
   };
   const result = await runJob(options, (context) => estimateFiles(job, context));
   const { clients, facts, cost } = result;
+  const { counted } = await import("../shared/base/format.js");
   await printResult(
     result,
     options,
     () =>
-      `affinities of ${clients.length} clients from ${facts.subsets} subsets of ${facts.subsetSize} in ${options.out}, standard error ${facts.standardError?.toPrecision(2) ?? "unknown"} nats, ${cost.seconds.toFixed(1)} s`,
+      `affinities of ${counted(clients.length, "client")} from ${counted(facts.subsets, "subset")} of ${facts.subsetSize} in ${options.out}, standard error ${facts.standardError?.toPrecision(2) ?? "unknown"} nats, ${cost.seconds.toFixed(1)} s`,
   );
 }

@@ -16,11 +16,13 @@ export function gradients(command: Command): Command {
       const { sketchPopulation } = await import("../simulations/population/gradients.js");
       const result = await runJob(options, (context) => sketchPopulation(plan, place, context), { resumes: true });
       const { clients, kept, leftOut } = result;
+      const { counted } = await import("../shared/base/format.js");
       const missing = leftOut.length > 0 ? `; ${leftOut.length} left out` : "";
       await printResult(
         result,
         options,
-        () => `${clients.length} clients' sketches in ${options.out}, ${kept} of them from before${missing}`,
+        () =>
+          `sketches of ${counted(clients.length, "client")} in ${options.out}, ${kept} of them kept from earlier${missing}`,
       );
     });
   runtimeOptions(command, "that of the configuration").addOption(jsonOption());

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -83,6 +83,16 @@ test("a mistake in a file names file, line, field and value, before anything is 
   const coordinator = ["coordinator", "--listen", "127.0.0.1:0", "--state", "s", "--config"];
   refuses([...coordinator, config("seed: 1\n")], /^kindred: run\.yaml: minClients: missing; expected/);
   refuses(["evaluate", "--model", "./none", "--data", "d.jsonl"], /^kindred: --model: no such folder .*got "\.\/none"/);
+});
+
+test("a coordinator's state is a folder or a URL", () => {
+  const words = ["coordinator", "--config", config("minClients: 2\n"), "--listen", "localhost", "--state"];
+  refuses(
+    [...words, "s3:bucket/run"],
+    /^kindred: state s3:bucket\/run: unknown scheme; expected a folder or one of file:/,
+  );
+  refuses([...words, "file:by-url/state"], /^kindred: .*localhost/);
+  assert.ok(existsSync(join(folder, "by-url", "state", "state.db")));
 });
 
 test("what a file holds cannot steer the terminal", () => {

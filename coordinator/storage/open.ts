@@ -29,6 +29,14 @@ export function readState(url: string): Promise<StateReader> {
   return schemeOf(url).read(url);
 }
 
+/**
+ * The folder that keeps a state, as an absolute path; undefined for a state that has none.
+ * @throws {KindredError} as `openState` for a wrong URL
+ */
+export function stateFolder(url: string): string | undefined {
+  return schemeOf(url).folder?.(url);
+}
+
 function schemeOf(url: string): Scheme {
   // Two letters at least: C:\runs is a path.
   const name = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase() ?? "file";

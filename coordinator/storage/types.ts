@@ -114,6 +114,8 @@ export interface StateReader {
 export interface Scheme {
   open(url: string): Promise<State>;
   read(url: string): Promise<StateReader>;
+  /** The folder that keeps the state; absent in a scheme that has none. */
+  folder?(url: string): string;
 }
 
 export interface Blobs {

@@ -14,6 +14,7 @@ import { checkSchema, createTables } from "./schema.js";
 export const sqliteScheme: Scheme = {
   open: async (url) => open(folderOf(url)),
   read: async (url) => read(folderOf(url)),
+  folder: folderOf,
 };
 
 /** @throws {KindredError} `invalid_option` for a URL of another host, or one that is no URL */

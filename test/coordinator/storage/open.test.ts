@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import { after, test } from "node:test";
 import { pathToFileURL } from "node:url";
-import { openState, readState } from "../../../coordinator/storage/open.js";
+import { openState, readState, stateFolder } from "../../../coordinator/storage/open.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { temporaryFolder } from "../../support/federation.js";
 
@@ -20,6 +20,7 @@ test("a folder is named by a path or by a URL, absolute or relative, with any ch
     `FILE:${pathToFileURL(place).pathname}`,
   ];
   for (const [i, name] of names.entries()) {
+    assert.equal(stateFolder(name), place);
     const state = await openState(name);
     assert.equal(await state.records.memo("last"), i === 0 ? undefined : names[i - 1], name);
     await state.records.saveMemo("last", name);
@@ -41,6 +42,7 @@ test("a state in memory is new each time, or stays under its name", async () => 
   await named.close();
   const again = await openState("memory:open.test");
   assert.equal(await again.records.memo("a"), "2");
+  assert.equal(stateFolder("memory:"), undefined);
   await assert.rejects(readState("memory:"), { code: "not_found" });
   await assert.rejects(readState("memory:unknown"), { code: "not_found" });
 });
