@@ -102,17 +102,7 @@ export async function explainClient(
   { client, without, joined }: Question,
 ): Promise<Explanation> {
   const { clients, partition, constraints, reason } = run;
-  const indexOf = (name: string): number => {
-    const at = clients.indexOf(name);
-    if (at >= 0) return at;
-    const known = clients.slice(0, 5).map(brief).join(", ");
-    throw new KindredError(
-      "invalid_option",
-      `the run has no client ${brief(name)}; it has ${clients.length} clients, beginning with ${known}`,
-      { client: name },
-    );
-  };
-  const i = indexOf(client);
+  const i = indexOf(clients, client);
   const home = partition.findIndex((group) => group.includes(i));
   const own = partition[home]!;
   const others = [
@@ -120,7 +110,7 @@ export async function explainClient(
     ...joined.map((name) => ({ event: "with" as const, name })),
   ];
   const asked = others.map(({ event, name }) => {
-    const other = indexOf(name);
+    const other = indexOf(clients, name);
     if (other === i)
       throw new KindredError(
         "invalid_option",
@@ -177,6 +167,15 @@ export async function explainClient(
     moves: found.sort((a, b) => a.own.loss - b.own.loss),
     whatIf,
   };
+}
+
+/** @throws {KindredError} `invalid_option` for an unknown name */
+function indexOf(clients: readonly string[], name: string): number {
+  const at = clients.indexOf(name);
+  if (at >= 0) return at;
+  const known = clients.slice(0, 5).map(brief).join(", ");
+  const message = `the run has no client ${brief(name)}; it has ${clients.length} clients, beginning with ${known}`;
+  throw new KindredError("invalid_option", message, { client: name });
 }
 
 /** The partition with one client in another group, or alone; a group without members left is dropped. */
