@@ -75,6 +75,7 @@ test("model and population suffice, and give a complete plan with absolute paths
     grouping: { method: "kindred", minSize: 1, together: [], apart: [] },
     boosting: { rounds: 1 },
     ensemble: { strength: "auto" },
+    transport: { compression: "none" },
     seed: 0,
     maxTokens: 512,
     compare: ["base", "shared", "local"],
