@@ -4,18 +4,20 @@
  */
 import { METHODS, type MethodName } from "../../shared/config/enumerations.js";
 
-export interface Cost {
-  /** Floating-point operations; a multiply-add is 2. */
+/** The cost of one stage of a method. */
+export interface StageCost {
+  /** Floating-point operations, counted from the graphs; a multiply-add is 2. Sketching and sweeps are included. */
   flops: number;
   /** Bytes on the wire from clients to the coordinator. */
   bytesUp: number;
+  /** Bytes on the wire from the coordinator to clients. */
   bytesDown: number;
   wallSeconds: number;
 }
 
-/** A method's cost, and its parts by stage, whose sums are the method's. */
-export interface MethodCost extends Cost {
-  readonly stages: Record<string, Cost>;
+/** The cost of a method: the sum over its stages ("sweep", "sketch", "estimate", "train", ...). */
+export interface MethodCost extends StageCost {
+  readonly stages: Record<string, StageCost>;
 }
 
 export type MethodCosts = Readonly<Record<MethodName, MethodCost>>;
@@ -30,10 +32,10 @@ export interface Charge {
   readonly bytesDown: number;
 }
 
-const zero = (): Cost => ({ flops: 0, bytesUp: 0, bytesDown: 0, wallSeconds: 0 });
+const zero = (): StageCost => ({ flops: 0, bytesUp: 0, bytesDown: 0, wallSeconds: 0 });
 
 /** One sum of the books. */
-interface Entry extends Cost {
+interface Entry extends StageCost {
   readonly method: MethodName;
   readonly stage: string;
 }
@@ -54,7 +56,7 @@ export class Books {
       const cost = costs[method];
       cost.stages[stage] ??= zero();
       for (const sum of [cost, cost.stages[stage]])
-        for (const field of Object.keys(part) as (keyof Cost)[]) sum[field] += part[field];
+        for (const field of Object.keys(part) as (keyof StageCost)[]) sum[field] += part[field];
     }
     return costs;
   }
@@ -83,7 +85,7 @@ export class Books {
     }
   }
 
-  private add(method: MethodName, stage: string, { flops = 0, wallSeconds = 0 }: Partial<Cost>): void {
+  private add(method: MethodName, stage: string, { flops = 0, wallSeconds = 0 }: Partial<StageCost>): void {
     const entry = JSON.stringify([method, stage]);
     const before = this.entries.get(entry) ?? { ...zero(), method, stage };
     const sum = { flops: before.flops + flops, wallSeconds: before.wallSeconds + wallSeconds };

@@ -1,15 +1,15 @@
-/** What a piece of work costs: time by the clock and of the processors, and how long it holds the event loop. */
+/** The cost of a piece of work: wall time, processor time, and the longest time that it holds the event loop. */
 import { readFileSync } from "node:fs";
 
-export interface Cost {
+export interface ProcessCost {
   /** Seconds. */
   readonly clock: number;
   readonly processor: number;
-  /** Processor milliseconds of the main thread, the most between two turns of the event loop: a busy machine does not add to them. */
+  /** Largest processor time of the main thread between two turns of the event loop, milliseconds: independent of other load. */
   readonly held: number;
 }
 
-export async function costOf<T>(run: () => Promise<T>): Promise<{ value: T; cost: Cost }> {
+export async function costOf<T>(run: () => Promise<T>): Promise<{ value: T; cost: ProcessCost }> {
   let held = 0;
   let before = mainThreadMs();
   const look = () => {
@@ -28,7 +28,7 @@ export async function costOf<T>(run: () => Promise<T>): Promise<{ value: T; cost
   return { value, cost: { clock, processor: (user + system) / 1e6, held } };
 }
 
-/** Linux counts the main thread by itself; elsewhere the time by the clock stands for it. */
+/** Processor time of the main thread on Linux; wall time on other systems. */
 function mainThreadMs(): number {
   try {
     return Number(readFileSync("/proc/self/schedstat", "utf8").split(" ")[0]) / 1e6;

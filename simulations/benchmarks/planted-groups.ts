@@ -22,7 +22,7 @@ import { crossValidated } from "../../coordinator/stages/cross-validation.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { apart } from "./apart.js";
-import { type Cost, costOf } from "./cost.js";
+import { costOf, type ProcessCost } from "./cost.js";
 import { plantedSketches } from "./planted-sketches.js";
 
 export interface PlantedCase {
@@ -43,7 +43,7 @@ export interface PlantedCase {
 const STAGES = ["estimate", "search", "confirm"] as const;
 
 export interface PlantedFound {
-  readonly stages: Readonly<Record<(typeof STAGES)[number], Cost>>;
+  readonly stages: Readonly<Record<(typeof STAGES)[number], ProcessCost>>;
   readonly groups: number;
   /** Adjusted Rand index against the planted groups; of the others with their number told. */
   readonly index: number;

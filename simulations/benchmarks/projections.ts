@@ -11,7 +11,7 @@ import { openEstimator } from "../../coordinator/stages/affinities.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { addSketch, tensorProjection } from "../../shared/sketch/projection.js";
 import type { ClientSketch, LogisticRows } from "../../shared/sketch/types.js";
-import { correlation, mean } from "../scenarios/frame/statistics.js";
+import { correlation, mean } from "../scenarios/harness/statistics.js";
 import { plantedSketches } from "./planted-sketches.js";
 
 const PLANS: readonly (readonly [dim: number, projections: number])[] = [

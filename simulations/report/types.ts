@@ -6,9 +6,10 @@
  * `at` (a plain `record[name] = ...` loses a client called `__proto__`).
  */
 
+import type { MethodCost, StageCost } from "../../coordinator/run/books.js";
 import { METHODS, type MethodName } from "../../shared/config/enumerations.js";
 
-export { METHODS };
+export { METHODS, type MethodCost, type StageCost };
 
 export type Method = MethodName;
 
@@ -26,21 +27,6 @@ export interface MethodResult {
   readonly clients: Readonly<Record<string, Score>>;
   /** Unweighted means over clients; accuracy (else null) and macro-F1 (else absent) over the clients that have one. */
   readonly mean: Score;
-}
-
-export interface Cost {
-  /** Floating-point operations, counted from the graphs; sketching and sweeps included. */
-  readonly flops: number;
-  /** Bytes on the wire from the clients to the coordinator. */
-  readonly bytesUp: number;
-  /** Bytes on the wire from the coordinator to the clients. */
-  readonly bytesDown: number;
-  readonly wallSeconds: number;
-}
-
-/** A method's cost, and its parts by stage ("sweep", "sketch", "estimate", "train", ...), whose sums are the method's. */
-export interface MethodCost extends Cost {
-  readonly stages: Readonly<Record<string, Cost>>;
 }
 
 export interface Planted {

@@ -1,7 +1,7 @@
 /**
- * Named experiments: `npm run scenario -- NAME [--out DIR] [--seed N] [--seeds COUNT] [--model DIR] [--force]`. A simulation writes its population
- * and the report of a run; a study measures one thing and writes its findings. Both go on where they were stopped. Those of real
- * data need KINDRED_DATA.
+ * Named experiments: `npm run scenario -- NAME [--out DIR] [--seed N] [--seeds COUNT] [--model DIR] [--force]`. A simulation writes its
+ * population and the report of a run; a study measures one thing and writes its findings. Both continue where they were stopped.
+ * Scenarios on real data need KINDRED_DATA.
  */
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -14,27 +14,27 @@ import { plantedPopulation, populationLines } from "../population/planted.js";
 import { terminalReport } from "../report/terminal.js";
 import type { Report } from "../report/types.js";
 import { runSimulation } from "../simulate.js";
-import { findingsText, type StudyJob, writeFindings } from "./frame/study.js";
-import { planOf, type Subject } from "./frame/subject.js";
+import { planOf, type StudySetup } from "./harness/setup.js";
+import { findingsText, type StudyJob, writeFindings } from "./harness/study.js";
 import { realData, rolePopulation, TEXT_SETS, textSetPopulation } from "./real.js";
 import { STUDIES } from "./studies.js";
 
-interface Scenario extends Subject {
+interface Scenario extends StudySetup {
   readonly about: string;
 }
 
 const COMMAND = "npm run scenario --";
 
 const needsModel = (): never => {
-  throw new KindredError("invalid_option", "this scenario needs --model: the folder of the model");
+  throw new KindredError("invalid_option", "--model: required by this scenario; give the folder of the model");
 };
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   control: {
-    about: "the demo's population with one rule for all houses: must end with one group",
+    about: "the demo's population with one rule for all clients: must end with one group",
     population: async (seed) => populationLines(plantedPopulation({ seed, conflict: false })),
     model: () => DEMO_MODEL,
-    title: "Control: one rule for all houses",
+    title: "Control: one rule for all clients",
     options: DEMO_OPTIONS,
   },
   "shakespeare-100": {
@@ -87,13 +87,13 @@ async function main(): Promise<number> {
     }
     const [name = "", ...more] = positionals;
     if (more.length > 0)
-      throw new KindredError("invalid_option", `one scenario at a time: ${name}, and then ${more.join(" ")}`);
+      throw new KindredError("invalid_option", `only one scenario per run; got ${name}, ${more.join(", ")}`);
     const whole = (option: "seed" | "seeds", least: number): number => {
       const number = Number(values[option]);
       if (/^\d+$/.test(values[option]) && Number.isSafeInteger(number) && number >= least) return number;
       throw new KindredError(
         "invalid_option",
-        `--${option} is ${values[option] || "empty"}; give a whole number of at least ${least}`,
+        `--${option}: must be a whole number of at least ${least}, got ${values[option] || "nothing"}`,
       );
     };
     const [seed, seeds] = [whole("seed", 0), whole("seeds", 1)];
@@ -102,7 +102,7 @@ async function main(): Promise<number> {
     const scenario = Object.hasOwn(SCENARIOS, name) ? SCENARIOS[name] : undefined;
     const study = Object.hasOwn(STUDIES, name) ? STUDIES[name] : undefined;
     if (seeds > 1 && (scenario !== undefined || study?.oneSeed))
-      throw new KindredError("invalid_option", `--seeds is ${seeds}, but ${name} runs with one seed; give --seed`);
+      throw new KindredError("invalid_option", `--seeds: ${name} runs with one seed, got ${seeds}; give --seed`);
     if (scenario !== undefined) await simulate(scenario, job);
     else if (study !== undefined) {
       const findings = await runJob({ command: COMMAND }, (context) => study.run(job, context), { resumes: true });
@@ -112,7 +112,7 @@ async function main(): Promise<number> {
       const names = Object.keys({ ...SCENARIOS, ...STUDIES }).join(", ");
       throw new KindredError(
         "invalid_option",
-        `no scenario ${name || "named"}; there are ${names}; --help says what each is`,
+        `unknown scenario ${name || "(none)"}; known scenarios: ${names}; see --help`,
       );
     }
     return 0;

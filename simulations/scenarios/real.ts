@@ -1,6 +1,6 @@
 /**
- * Populations of real data, from the folder that KINDRED_DATA names: speaking roles of Shakespeare's plays as natural clients,
- * and text classification sets whose clients share a prompt and nothing that tells the sets apart.
+ * Populations of real data, from the folder in KINDRED_DATA: speaking roles of Shakespeare's plays as natural clients, and text
+ * classification sets as clients whose prompts have one form for all sets.
  */
 import { createReadStream, existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -9,25 +9,25 @@ import { createInterface } from "node:readline";
 import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 
-/** The folder of real models and datasets. @throws {KindredError} `not_found` saying what to set */
+/** A path in the folder of real models and datasets. @throws {KindredError} `not_found` */
 export function realData(...parts: readonly string[]): string {
   const folder = process.env.KINDRED_DATA;
   if (folder === undefined) {
     throw new KindredError(
       "not_found",
-      "this scenario needs real data: set KINDRED_DATA to the folder that holds datasets/ and models/",
+      "KINDRED_DATA: not set; this scenario needs the folder that contains datasets/ and models/",
     );
   }
   const path = join(folder, ...parts);
-  if (!existsSync(path)) throw new KindredError("not_found", `${path}: is not there; KINDRED_DATA names ${folder}`);
+  if (!existsSync(path)) throw new KindredError("not_found", `${path}: not found; KINDRED_DATA is ${folder}`);
   return path;
 }
 
 interface TextSet {
   readonly folder: string;
-  /** How a row's fields make a text: `{field}`, or `{field.0}` of a list. */
+  /** Template of a text by a row's fields: `{field}`, or `{field.0}` for a list. */
   readonly text: string;
-  /** Answers in place of the labels' own names. */
+  /** Answers that replace the labels' own names. */
   readonly answers?: Readonly<Record<string, string>>;
 }
 
@@ -52,7 +52,7 @@ const SETS: Readonly<Record<string, TextSet>> = {
   rte: RTE,
 };
 
-/** Twelve sets whose prompts do not tell them apart. */
+/** Twelve sets whose prompts have the same form. */
 export const TEXT_SETS: readonly string[] = Object.keys(SETS);
 
 /** The ten tasks of Li et al. 2025, each with its question. */
@@ -88,13 +88,13 @@ export const PAPER_TASKS: readonly string[] = Object.keys(TASKS);
 
 export interface SetOptions {
   readonly sets: readonly string[];
-  /** Most rows of each split. */
+  /** Largest number of rows per split. */
   readonly train: number;
   readonly validation: number;
   readonly test: number;
   readonly seed: number;
   /**
-   * Answers are words of one token, told apart by it, in place of the sets' own labels.
+   * Replaces the sets' own labels by distinct words of one token.
    * @param word of PLAIN_WORDS. @returns the completion
    */
   readonly plain?: (word: string) => string;
@@ -130,14 +130,14 @@ function wordOf(set: string, label: string): string {
   return word;
 }
 
-/** One client a set, as lines of a population file: `Text: ...\nAnswer:` -> ` label`. */
+/** One client per set, as lines of a population file: `Text: ...\nAnswer:` -> ` label`. */
 export async function textSetPopulation({ sets, seed, plain, ...limits }: SetOptions): Promise<string> {
   const lines: string[] = [];
   for (const name of sets) {
     const set = SETS[name] ?? TASKS[name];
     if (set === undefined) {
       const known = [...new Set([...TEXT_SETS, ...PAPER_TASKS])].join(", ");
-      throw new KindredError("invalid_option", `no set is called ${name}; there are ${known}`);
+      throw new KindredError("invalid_option", `unknown set ${name}; known sets: ${known}`);
     }
     const answer = (label: string): string => plain?.(wordOf(name, label)) ?? ` ${set.answers?.[label] ?? label}`;
     const folder = realData("datasets", ...set.folder.split("/"));
@@ -159,7 +159,7 @@ export async function textSetPopulation({ sets, seed, plain, ...limits }: SetOpt
   return `${lines.join("\n")}\n`;
 }
 
-/** @param path a field's name, or of a list its name, a point and an index */
+/** @param path a field's name, for a list followed by a point and an index */
 function fieldOf(row: Readonly<Record<string, unknown>>, path: string): string {
   const [field = "", index] = path.split(".");
   const value = row[field];
@@ -167,8 +167,8 @@ function fieldOf(row: Readonly<Record<string, unknown>>, path: string): string {
 }
 
 /**
- * The same rows with the space before an answer in the prompt. Some tokenizers make it a token of its own, so that all choices begin
- * alike and have no margin against each other.
+ * The same rows with the space before an answer in the prompt. Some tokenizers make it a separate token, so that all choices start
+ * with the same token and have no margin against each other.
  */
 export function spaceInPrompt(population: string): string {
   const moved = (_: string, value: unknown): unknown => {
@@ -184,7 +184,7 @@ export function spaceInPrompt(population: string): string {
   return lines.map((line) => `${JSON.stringify(JSON.parse(line, moved))}\n`).join("");
 }
 
-/** The first `clients` speaking roles, as they are in the data. */
+/** The first `clients` speaking roles of the data, unchanged. */
 export async function rolePopulation(clients: number): Promise<string> {
   const file = realData("datasets", "federated", "shakespeare_roles", "demo_100_clients.jsonl");
   const lines = (await readFile(file, "utf8")).split("\n").filter((line) => line.trim() !== "");

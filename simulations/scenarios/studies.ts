@@ -2,10 +2,10 @@
 import { computationSavedStudy } from "./estimates/computation-saved.js";
 import { estimationErrorStudy } from "./estimates/estimation-error.js";
 import { groupingsStudy } from "./estimates/groupings.js";
-import type { Study } from "./frame/study.js";
 import { distortionStudy } from "./gradients/distortion.js";
 import { taylorStudy } from "./gradients/taylor.js";
 import { ADAPTER_KINDS } from "./gradients/taylor-errors.js";
+import type { Study } from "./harness/study.js";
 import { PAPER_TASKS, realData, rolePopulation, spaceInPrompt, TEXT_SETS, textSetPopulation } from "./real.js";
 
 /** A model that a study of a few minutes can tune hundreds of times. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { silentLog } from "../../shared/base/log.js";
 import { silentProgress } from "../../shared/base/progress.js";
-import type { Findings, Study } from "../../simulations/scenarios/frame/study.js";
+import type { Findings, Study } from "../../simulations/scenarios/harness/study.js";
 
 /** Removed when the test ends. */
 export async function studyFolder(t: TestContext): Promise<string> {

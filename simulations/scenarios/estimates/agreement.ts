@@ -1,9 +1,9 @@
 /**
- * How well an estimate agrees with what was measured: losses of the members of subsets, and the affinities that follow. Knows
- * nothing of where either comes from.
+ * Agreement of an estimate with measurements: losses of the members of subsets, and the affinities that follow. It knows nothing of the
+ * origin of either.
  */
 import { affinityMatrix } from "../../../coordinator/estimation/affinity.js";
-import { explained, mean, spearman } from "../frame/statistics.js";
+import { explained, mean, spearman } from "../harness/statistics.js";
 
 /** Of k subsets of datasets. Losses are [k][members], nats per row, in the order of the subset. */
 export interface Compared {

@@ -1,6 +1,6 @@
 /**
- * What estimating subsets costs beside really tuning them: the tunings counted from their graphs for the very rows and batches, a
- * few of them run to hold the count against; the estimate's own costs all measured. It knows nothing of how good the estimate is.
+ * The cost of estimating subsets against that of tuning them: tunings counted from their graphs for the same rows and batches, with a few
+ * of them run as a check of the count; all costs of the estimate measured. It knows nothing of the estimate's quality.
  */
 import { join } from "node:path";
 import { memberValues } from "../../../coordinator/estimation/evaluate.js";
@@ -11,27 +11,27 @@ import type { JobContext } from "../../../shared/base/command.js";
 import { fixed, flops as flopsText } from "../../../shared/base/format.js";
 import type { SimulationPlan } from "../../../shared/config/config.js";
 import { MeteredRuntime } from "../../../shared/runtimes/metered.js";
-import { Lab } from "../frame/lab.js";
-import { Measurements } from "../frame/measurements.js";
-import { sketchesOf } from "../frame/sketches.js";
-import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
-import { planOf, type Subject } from "../frame/subject.js";
+import { Measurements } from "../harness/measurements.js";
+import { planOf, type StudySetup } from "../harness/setup.js";
+import { sketchesOf } from "../harness/sketches.js";
+import type { Finding, Findings, Study, StudyJob } from "../harness/study.js";
+import { Testbed } from "../harness/testbed.js";
 
 type Form = SimulationPlan["estimation"]["margin"];
 
-export interface SavedCase extends Pick<Subject, "population" | "options"> {
+export interface SavedCase extends Pick<StudySetup, "population" | "options"> {
   readonly name: string;
   readonly forms: readonly Form[];
   readonly subsets: number;
   readonly size: number;
 }
 
-export interface SavedStudy extends Pick<Subject, "title" | "model"> {
+export interface SavedStudy extends Pick<StudySetup, "title" | "model"> {
   readonly about: string;
   /** Of the real tunings. */
   readonly epochs: number;
   readonly batch: number;
-  /** So many subsets are really tuned, for one pass, to check the count. */
+  /** Number of subsets really tuned, for one pass, to check the count. */
   readonly checked: number;
   readonly cases: readonly SavedCase[];
 }
@@ -77,34 +77,34 @@ export function computationSavedStudy(given: SavedStudy): Study {
 async function measured(study: SavedStudy, given: SavedCase, job: StudyJob, context: JobContext): Promise<CaseResult> {
   const { seed, out, force } = job;
   const plan = await planOf({ ...given, title: study.title, model: study.model }, job);
-  const lab = await Lab.open(plan, context);
+  const testbed = await Testbed.open(plan, context);
   try {
-    const { subsets } = sampleSubsets(lab.names.length, { size: given.size, subsets: given.subsets, seed });
+    const { subsets } = sampleSubsets(testbed.names.length, { size: given.size, subsets: given.subsets, seed });
     const lists = subsets.map((subset) => Array.from(subset));
     const { epochs, batch } = study;
-    const tuning = lists.reduce((sum, subset) => sum + lab.tuningFlops(subset, { epochs, batch, seed }), 0);
+    const tuning = lists.reduce((sum, subset) => sum + testbed.tuningFlops(subset, { epochs, batch, seed }), 0);
     const { estimation } = plan;
-    const kept = await Measurements.open(out, { ...lab.setting, batch, subsets: lists, estimation }, force);
+    const kept = await Measurements.open(out, { ...testbed.setting, batch, subsets: lists, estimation }, force);
     const checked: Checked[] = [];
     for (const subset of lists.slice(0, study.checked)) {
       const once = { epochs: 1, batch, learningRate: 1e-3, seed };
       const { flops, seconds } = await kept.of({ checked: subset }, async () => {
-        const tuned = await lab.tune(subset, once);
+        const tuned = await testbed.tune(subset, once);
         return { flops: tuned.flops, seconds: tuned.seconds };
       });
-      checked.push({ counted: lab.tuningFlops(subset, once), run: flops, seconds });
+      checked.push({ counted: testbed.tuningFlops(subset, once), run: flops, seconds });
     }
     const ours: Ours[] = [];
     for (const form of given.forms)
-      ours.push(await kept.of({ form }, () => estimated(plan, form, { lists, lab, out, force }, context)));
+      ours.push(await kept.of({ form }, () => estimated(plan, form, { lists, testbed, out, force }, context)));
     const count = (split: "train" | "validation") =>
-      lab.rows(
-        lab.names.map((_, i) => i),
+      testbed.rows(
+        testbed.names.map((_, i) => i),
         split,
       ).length;
     return {
       name: given.name,
-      clients: lab.names.length,
+      clients: testbed.names.length,
       rows: { train: count("train"), validation: count("validation") },
       subsets: lists.length,
       size: given.size,
@@ -113,7 +113,7 @@ async function measured(study: SavedStudy, given: SavedCase, job: StudyJob, cont
       ours,
     };
   } finally {
-    await lab.close();
+    await testbed.close();
   }
 }
 
@@ -122,12 +122,12 @@ async function estimated(
   form: Form,
   {
     lists,
-    lab,
+    testbed,
     out,
     force,
   }: {
     readonly lists: readonly (readonly number[])[];
-    readonly lab: Lab;
+    readonly testbed: Testbed;
     readonly out: string;
     readonly force: boolean;
   },
@@ -138,7 +138,7 @@ async function estimated(
   const started = performance.now();
   const { sketches, flops, kept } = await sketchesOf({ ...plan, estimation }, { folder, force }, context);
   const sketched = performance.now();
-  const runtime = new MeteredRuntime(lab.runtime);
+  const runtime = new MeteredRuntime(testbed.runtime);
   const begun = performance.now();
   const solver = await openEstimator(sketches, estimation, { seed: plan.seed, runtime, signal: context.signal });
   try {
@@ -146,7 +146,7 @@ async function estimated(
     return {
       form,
       dim: estimation.dim,
-      // What was there from before took time that nobody saw.
+      // The time of sketches from an earlier run is unknown.
       sketching: { flops, seconds: kept === 0 ? (sketched - started) / 1000 : null },
       solving: { flops: runtime.flops, seconds: (performance.now() - begun) / 1000 },
     };
@@ -179,7 +179,7 @@ const caseFinding =
     const time = (seconds: number | null) => (seconds === null ? "" : fixed(seconds, 1));
     return {
       title: name,
-      text: `${subsets} subsets of ${size} of ${clients} (${rows.train} training and ${rows.validation} validation rows) take ${flopsText(tuning)} to tune for ${epochs} passes, counted; about ${fixed(tuning / rate / 3600, 1)} hours at the speed of what was run (${checked.length} of them, one pass), whose operations differ from the count by ${off === 0 ? "nothing" : `at most ${fixed(100 * off, 3)} %`}. Estimating them takes ${ours.map((one) => `${fixed(saved(one), 0)} times less (${one.form})`).join(", ")}.`,
+      text: `${subsets} subsets of ${size} of ${clients} (${rows.train} training and ${rows.validation} validation rows) take ${flopsText(tuning)} to tune for ${epochs} passes, counted; about ${fixed(tuning / rate / 3600, 1)} hours at the speed of the tunings that were run (${checked.length} of them, one pass), whose operations differ from the count by ${off === 0 ? "nothing" : `at most ${fixed(100 * off, 3)} %`}. Estimating them takes ${ours.map((one) => `${fixed(saved(one), 0)} times less (${one.form})`).join(", ")}.`,
       table: {
         head: ["margin", "d", "sketches", "sketches s", "solves and evaluation", "solves s", "real tunings", "saved"],
         rows: ours.map((one) => [

@@ -1,7 +1,7 @@
 /**
- * Studies of groupings: partitions of real datasets, by Kindred and by other ways, each group really tuned on all its rows in one
- * place with the same passes, scored on test rows; and how well the estimator ranked what came of it. It knows nothing of how
- * groups are found.
+ * Studies of groupings: partitions of real datasets, by Kindred and by other methods. Each group is really tuned on all its rows in one
+ * place with the same passes and scored on test rows; the results are compared with the estimator's. It knows nothing of the search for
+ * groups.
  */
 import { join } from "node:path";
 import { calibrated, type RealLosses } from "../../../coordinator/estimation/calibration.js";
@@ -17,25 +17,25 @@ import type { JobContext } from "../../../shared/base/command.js";
 import { fixed, flops as flopsText, loss as lossText, percent } from "../../../shared/base/format.js";
 import type { SimulationPlan } from "../../../shared/config/config.js";
 import { scatter } from "../../report/figures.js";
-import { Lab, type LabScore, type Tuning } from "../frame/lab.js";
-import { Measurements } from "../frame/measurements.js";
-import { sketchesOf } from "../frame/sketches.js";
-import { explained, mean, spearman, standardError } from "../frame/statistics.js";
-import { bySeed, type Finding, type Findings, type Study, type StudyJob } from "../frame/study.js";
-import { planOf, type Subject } from "../frame/subject.js";
+import { Measurements } from "../harness/measurements.js";
+import { planOf, type StudySetup } from "../harness/setup.js";
+import { sketchesOf } from "../harness/sketches.js";
+import { explained, mean, spearman, standardError } from "../harness/statistics.js";
+import { bySeed, type Finding, type Findings, type Study, type StudyJob } from "../harness/study.js";
+import { Testbed, type TestbedScore, type Tuning } from "../harness/testbed.js";
 
-export interface GroupingsCase extends Subject {
+export interface GroupingsCase extends StudySetup {
   readonly about: string;
   readonly tuning: Omit<Tuning, "seed">;
-  /** Other ways of grouping to compare with: as many tunings of all rows more. @default all */
+  /** Other grouping methods for comparison: each adds a tuning of all rows. @default all */
   readonly others?: readonly Other[];
-  /** What differs with a model of the user's, which may be large. */
+  /** Differences with a model of the user, which may be large. */
   readonly own?: Partial<Pick<GroupingsCase, "options" | "tuning" | "others">>;
 }
 
 /**
- * Partitions compared: one group, one a dataset, Kindred's, Kindred's by an estimate that is calibrated by the first two, and by each
- * other way as many groups as Kindred's, or as its eigengap says where Kindred's are one group or one a dataset.
+ * Partitions compared: one group; one group per dataset; Kindred's; Kindred's by an estimate calibrated by the first two; and by each
+ * other method, with Kindred's number of groups, or with its own number where Kindred's is one group or one per dataset.
  */
 const OTHERS = ["spectral", "agglomerative", "cosine", "random"] as const satisfies readonly GroupingMethod[];
 type Other = (typeof OTHERS)[number];
@@ -47,13 +47,13 @@ interface Partitioned {
   readonly groups: readonly (readonly number[])[];
 }
 
-/** How one dataset fared in one partition. */
-interface Outcome extends LabScore {
+/** The result of one dataset in one partition. */
+interface Outcome extends TestbedScore {
   readonly way: Way;
   readonly client: string;
   /** Estimated loss, nats per example. */
   readonly estimate: number;
-  /** The same by the calibrated estimate; null where there is none. */
+  /** By the calibrated estimate; null where there is none. */
   readonly calibrated: number | null;
 }
 
@@ -80,33 +80,33 @@ async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext)
   const { seed, out, force } = job;
   const { others = OTHERS } = given;
   const plan = await planOf(given, job);
-  const lab = await Lab.open(plan, context);
+  const testbed = await Testbed.open(plan, context);
   try {
     const tuning = { ...given.tuning, seed };
-    const kept = await Measurements.open(out, { ...lab.setting, tuning }, force);
+    const kept = await Measurements.open(out, { ...testbed.setting, tuning }, force);
     const tuned = async (group: readonly number[]) => {
-      const { names } = lab;
+      const { names } = testbed;
       return await kept.of({ tuned: group.map((i) => names[i]!) }, async () => {
-        const { values, flops } = await lab.tune(group, tuning);
-        const scores = await lab.score(values, group, "test");
-        return { flops, scores, held: await lab.score(values, group, "validation") };
+        const { values, flops } = await testbed.tune(group, tuning);
+        const scores = await testbed.score(values, group, "test");
+        return { flops, scores, held: await testbed.score(values, group, "validation") };
       });
     };
-    // What needs no estimate first: it takes the longest and serves every way.
-    const everyone = lab.names.map((_, i) => i);
+    // First the tunings that need no estimate: they take the longest and serve every method.
+    const everyone = testbed.names.map((_, i) => i);
     const alone = everyone.map((i) => [i]);
     const stage = context.progress.stage("tune groups", alone.length + 1);
-    const heldOut: LabScore[][] = [];
+    const heldOut: TestbedScore[][] = [];
     for (const group of [...alone, everyone]) {
       heldOut.push((await tuned(group)).held);
       stage.tick();
     }
     stage.done();
-    const named = (scores: readonly LabScore[]) => new Map(scores.map(({ loss }, i) => [lab.names[i]!, loss]));
+    const named = (scores: readonly TestbedScore[]) => new Map(scores.map(({ loss }, i) => [testbed.names[i]!, loss]));
     const real = { own: named(heldOut.slice(0, -1).flat()), common: named(heldOut.at(-1)!) };
     const { partitions, estimates, sketching } = await kept.of(
       { partitions: { estimation: plan.estimation, grouping: plan.grouping, groups: plan.groups, others } },
-      () => partitionsOf(plan, { sketches: { folder: join(out, "sketches"), force }, lab, real, others }, context),
+      () => partitionsOf(plan, { sketches: { folder: join(out, "sketches"), force }, testbed, real, others }, context),
     );
     const groups = partitions.flatMap((one) => one.groups);
     const rest = context.progress.stage("tune groups found", groups.length);
@@ -119,31 +119,31 @@ async function oneSeed(given: GroupingsCase, job: StudyJob, context: JobContext)
         tuningFlops += flops;
         group.forEach((i, at) => {
           const [estimate, calibrated = null] = estimates.map((values) => -values[p]![g]![at]!);
-          outcomes.push({ way, client: lab.names[i]!, estimate: estimate!, calibrated, ...scores[at]! });
+          outcomes.push({ way, client: testbed.names[i]!, estimate: estimate!, calibrated, ...scores[at]! });
         });
       }
     }
     rest.done();
-    return { seed, names: lab.names, partitions, outcomes, flops: { sketching, tuning: tuningFlops } };
+    return { seed, names: testbed.names, partitions, outcomes, flops: { sketching, tuning: tuningFlops } };
   } finally {
-    await lab.close();
+    await testbed.close();
   }
 }
 
 /**
- * Every way's partition, and what the estimate says of all of them: f of each member of each group, by the estimate as it is and,
- * where there is one, by the calibrated one.
+ * The partition of each method, and the estimates of all partitions: f of each member of each group, without calibration and, where
+ * possible, with it.
  */
 async function partitionsOf(
   plan: SimulationPlan,
   {
     sketches: kept,
-    lab,
+    testbed,
     real,
     others,
   }: {
     readonly sketches: { readonly folder: string; readonly force: boolean };
-    readonly lab: Lab;
+    readonly testbed: Testbed;
     readonly real: RealLosses;
     readonly others: readonly Other[];
   },
@@ -153,12 +153,12 @@ async function partitionsOf(
   const { signal } = context;
   const { sketches, flops: sketching } = await sketchesOf(plan, kept, context);
   const stage = context.progress.stage("find groups", others.length + 2);
-  const everyone = lab.names.map((_, i) => i);
+  const everyone = testbed.names.map((_, i) => i);
   const partitions: Partitioned[] = [
     { way: "shared", groups: [everyone] },
     { way: "local", groups: everyone.map((i) => [i]) },
   ];
-  const constraints = new PartitionConstraints(lab.names, plan.grouping);
+  const constraints = new PartitionConstraints(testbed.names, plan.grouping);
   const found = async (solver: SurrogateSolver, first: Way, besides: readonly Other[]) => {
     const sampled = await estimateAffinities(solver, estimation, seed);
     const halves = (half: 0 | 1) => halfAffinity(sampled, half);
@@ -174,15 +174,15 @@ async function partitionsOf(
       stage.tick();
     }
   };
-  const plain = await openEstimator(sketches, estimation, { seed, runtime: lab.runtime, signal });
+  const plain = await openEstimator(sketches, estimation, { seed, runtime: testbed.runtime, signal });
   try {
     await found(plain, "kindred", others);
     const solvers = [plain];
-    // Margins over the whole vocabulary foresee next to no loss: there is nothing to bring to a level.
+    // Margins over the whole vocabulary predict almost no loss: there is no level to calibrate.
     if (plain.problem.twoTerm) {
-      const levelled = await calibrated(plain, real);
-      await found(levelled, "calibrated", []);
-      solvers.push(levelled);
+      const adjusted = await calibrated(plain, real);
+      await found(adjusted, "calibrated", []);
+      solvers.push(adjusted);
     }
     const estimates: number[][][][] = [];
     for (const solver of solvers) {
@@ -221,7 +221,7 @@ function estimatesOf(results: readonly SeedResult[]): NamedEstimate[] {
   ];
 }
 
-/** The ways that were gone in every seed. */
+/** The methods compared in every seed. */
 const waysOf = (results: readonly SeedResult[]): Way[] =>
   WAYS.filter((way) => results.every(({ partitions }) => partitions.some((one) => one.way === way)));
 
@@ -271,7 +271,7 @@ function waysFinding(results: readonly SeedResult[], choices: boolean): Finding 
   const value = (way: Way) => mean(over(({ outcomes }) => meanOf(outcomes, way, lossOf)));
   const best = ways.reduce((a, b) => (value(b) < value(a) ? b : a));
   return {
-    title: "Groups really tuned",
+    title: "Real tuning of the groups",
     text: `Mean test loss over the datasets, ${choices ? "nats per row" : "nats per token"}, is lowest for ${best}: ${lossText(value(best))}; kindred ${lossText(value("kindred"))}, shared ${lossText(value("shared"))}, local ${lossText(value("local"))}.`,
     table: {
       head: [
@@ -286,7 +286,7 @@ function waysFinding(results: readonly SeedResult[], choices: boolean): Finding 
   };
 }
 
-/** How an estimate ranks what was really measured: itself, and as a difference to each dataset alone. */
+/** The rank correlation of an estimate with real losses, and of estimated with real gains over each dataset's own adapter. */
 function rankFinding(results: readonly SeedResult[], { name, of }: NamedEstimate): Finding {
   const pairs = results.flatMap(({ seed, outcomes }) => {
     const alone = new Map(outcomes.filter(({ way }) => way === "local").map((one) => [one.client, one]));
@@ -296,15 +296,15 @@ function rankFinding(results: readonly SeedResult[], { name, of }: NamedEstimate
       loss: one.loss,
       estimate: of(one),
       gain: alone.get(one.client)!.loss - one.loss,
-      foreseen: of(alone.get(one.client)!) - of(one),
+      predicted: of(alone.get(one.client)!) - of(one),
     }));
   });
   const together = pairs.filter(({ way }) => way !== "local");
   const [loss, estimate] = [pairs.map((one) => one.loss), pairs.map((one) => one.estimate)];
-  const [gain, foreseen] = [together.map((one) => one.gain), together.map((one) => one.foreseen)];
+  const [gain, predicted] = [together.map((one) => one.gain), together.map((one) => one.predicted)];
   return {
-    title: `The ${name} and what came of it`,
-    text: `Spearman's correlation of ${name} with real test loss over datasets and partitions is ${fixed(spearman(loss, estimate), 2)} (R² ${fixed(explained(loss, estimate), 2)}), that of what a dataset gains over its own adapter ${fixed(spearman(gain, foreseen), 2)}.`,
+    title: `The ${name} against real losses`,
+    text: `Spearman's correlation of ${name} with real test loss over datasets and partitions is ${fixed(spearman(loss, estimate), 2)} (R² ${fixed(explained(loss, estimate), 2)}), that of the gain over the dataset's own adapter ${fixed(spearman(gain, predicted), 2)}.`,
     figures: [
       {
         figure: scatter(
@@ -315,11 +315,11 @@ function rankFinding(results: readonly SeedResult[], { name, of }: NamedEstimate
           })),
           { x: name, y: "real test loss", betterAbove: false, label: `Real loss against ${name}`, percent: false },
         ),
-        caption: "A point a dataset and partition; on the line the estimate is the truth.",
+        caption: "A point per dataset and partition; on the line the estimate is exact.",
       },
       {
         figure: scatter(
-          together.map(({ who, foreseen: x, gain: y }) => ({
+          together.map(({ who, predicted: x, gain: y }) => ({
             x,
             y,
             tip: `${who}\nestimated gain ${lossText(x)}, real ${lossText(y)}`,
@@ -347,7 +347,7 @@ function seedFinding(result: SeedResult, choices: boolean): Finding {
     const { loss, accuracy } = of(client, way);
     return choices ? `${fixed(loss, 3)} / ${accuracy === null ? "" : percent(accuracy)}` : fixed(loss, 3);
   };
-  // Hundreds of names are for programs.
+  // Hundreds of names are left to study.json.
   const many = names.length > 40;
   const groups = many
     ? kindred.groups.map(({ length }) => length).join(", ")
@@ -355,7 +355,7 @@ function seedFinding(result: SeedResult, choices: boolean): Finding {
   const rows = many ? [] : names.map((client) => [client, ...ways.map((way) => cell(client, way))]);
   return {
     title: `Seed ${seed}`,
-    text: `Kindred's ${many ? "groups have so many datasets" : "groups"}: ${groups}. Sketching took ${flopsText(flops.sketching)}, all tunings ${flopsText(flops.tuning)}.${many ? "" : ` Test loss${choices ? " / accuracy %" : ""}:`}`,
+    text: `Kindred's ${many ? "groups have these numbers of datasets" : "groups"}: ${groups}. Sketching took ${flopsText(flops.sketching)}, all tunings ${flopsText(flops.tuning)}.${many ? "" : ` Test loss${choices ? " / accuracy %" : ""}:`}`,
     ...(rows.length > 0 ? { table: { head: ["dataset", ...ways], rows } } : {}),
   };
 }

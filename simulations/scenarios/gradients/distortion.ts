@@ -1,6 +1,6 @@
 /**
- * A study of the sketch: how it distorts norms and inner products of real per-example gradients against its width, beside a dense
- * Rademacher projection of the same gradients, and what averaging over seeds gains.
+ * A study of the sketch: its distortion of norms and inner products of real per-example gradients by width, beside that of a dense
+ * Rademacher projection of the same gradients, and the gain by averaging over seeds.
  */
 import { join } from "node:path";
 import { Meter } from "../../../client/tuning/compiled-graphs.js";
@@ -8,13 +8,13 @@ import type { JobContext } from "../../../shared/base/command.js";
 import { throwIfAborted } from "../../../shared/base/errors.js";
 import { count, fixed, significant } from "../../../shared/base/format.js";
 import { seriesPlot } from "../../report/series.js";
-import { Lab } from "../frame/lab.js";
-import { Measurements } from "../frame/measurements.js";
-import { mean, standardError } from "../frame/statistics.js";
-import type { Finding, Findings, Study, StudyJob } from "../frame/study.js";
-import { planOf, type Subject } from "../frame/subject.js";
+import { Measurements } from "../harness/measurements.js";
+import { planOf, type StudySetup } from "../harness/setup.js";
+import { mean, standardError } from "../harness/statistics.js";
+import type { Finding, Findings, Study, StudyJob } from "../harness/study.js";
+import { Testbed } from "../harness/testbed.js";
 import { sketcher } from "./expansion.js";
-import { eachGradient, hasMargin, MARGINS } from "./linearisation.js";
+import { eachGradient, hasMargin, ROW_MARGINS } from "./linearisation.js";
 import { type Distortion, denseProduct, distortionOf, type Gram, gramOf, meanGram, theory } from "./projections.js";
 
 const ADAPTERS = { LoRA: {}, Houlsby: { kind: "houlsby" } } as const;
@@ -24,13 +24,13 @@ const WIDTHS = [50, 100, 200, 400, 800, 1600] as const;
 const WIDEST = WIDTHS[WIDTHS.length - 1]!;
 /** Projections of each way. */
 const SEEDS = 16;
-/** Of the default width: averages over so many seeds. Divisors of SEEDS. */
+/** Numbers of seeds averaged over, at the default width. Divisors of SEEDS. */
 const AVERAGED = { width: 400, over: [1, 2, 4, 8] } as const;
 
 const WAYS = ["structured", "dense"] as const;
 type Way = (typeof WAYS)[number];
 
-export interface DistortionCase extends Subject {
+export interface DistortionCase extends StudySetup {
   readonly about: string;
 }
 
@@ -67,22 +67,22 @@ export function distortionStudy(given: DistortionCase): Study {
 async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob, context: JobContext) {
   const { seed, force } = job;
   const plan = await planOf({ ...given, options: { ...given.options, adapter: ADAPTERS[adapter] } }, job);
-  const lab = await Lab.open(plan, context);
+  const testbed = await Testbed.open(plan, context);
   const stage = context.progress.stage(`project gradients of ${adapter}`, WAYS.length * SEEDS);
   try {
     const kept = await Measurements.open(
       join(job.out, adapter.toLowerCase()),
-      { ...lab.setting, WIDTHS, SEEDS, AVERAGED },
+      { ...testbed.setting, WIDTHS, SEEDS, AVERAGED },
       force,
     );
     return await kept.of(adapter, async (): Promise<AdapterResult> => {
-      const gradients = await gradientsOf(lab, context.signal);
+      const gradients = await gradientsOf(testbed, context.signal);
       const exact = gramOf(gradients);
       const measured = async (way: Way): Promise<WayResult> => {
         const grams: Gram[][] = [];
         for (let at = 0; at < SEEDS; at++) {
           throwIfAborted(context.signal);
-          grams.push(await gramsOf(lab, gradients, way, seed + at));
+          grams.push(await gramsOf(testbed, gradients, way, seed + at));
           stage.tick();
         }
         return compared(exact, grams);
@@ -97,20 +97,20 @@ async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob
     });
   } finally {
     stage.done();
-    await lab.close();
+    await testbed.close();
   }
 }
 
 /** Of every margin of every training row. */
 async function gradientsOf(
-  { compiledGraphs, layout, start, names, ...lab }: Lab,
+  { compiledGraphs, layout, start, names, ...testbed }: Testbed,
   signal: AbortSignal,
 ): Promise<Float32Array[]> {
-  const rows = names.flatMap((_, i) => lab.datasets[i]!.train);
+  const rows = names.flatMap((_, i) => testbed.datasets[i]!.train);
   const gradients: Float32Array[] = [];
-  for (const margin of MARGINS) {
+  for (const margin of ROW_MARGINS) {
     const own = rows.filter((row) => hasMargin(row, margin));
-    await eachGradient(compiledGraphs, layout, start, own, margin, new Meter(signal), (_, __, gradient) => {
+    await eachGradient({ compiledGraphs, layout, meter: new Meter(signal) }, start, own, margin, (_, __, gradient) => {
       gradients.push(gradient);
     });
   }
@@ -119,7 +119,7 @@ async function gradientsOf(
 
 /** [WIDTHS] inner products of the projected gradients. */
 async function gramsOf(
-  { layout, runtime }: Lab,
+  { layout, runtime }: Testbed,
   gradients: readonly Float32Array[],
   way: Way,
   seed: number,
@@ -173,7 +173,8 @@ function ratioOf({ ways }: AdapterResult, of: Of): { value: number; error: numbe
 }
 
 const share = (value: number): string => significant(100 * value, 3);
-const told = ({ value, error }: { value: number; error: number }): string => `${fixed(value, 3)} ± ${fixed(error, 3)}`;
+const withError = ({ value, error }: { value: number; error: number }): string =>
+  `${fixed(value, 3)} ± ${fixed(error, 3)}`;
 
 function widthsFinding(result: AdapterResult): Finding {
   const { adapter, gradients, parameters, ways } = result;
@@ -204,7 +205,7 @@ function widthsFinding(result: AdapterResult): Finding {
   });
   return {
     title: `Gradients of ${adapter}: structured and dense`,
-    text: `${count(gradients)} real gradients of ${count(parameters)} numbers each. The structured sketch's error is ${told(ratioOf(result, normMean))} times the dense one's for norms and ${told(ratioOf(result, innerMean))} times for inner products, the mean over the widths. Errors in %: of norms relative to the norm, of inner products relative to the product of the norms; "theory" is a dense projection's to first order in 1 / d.`,
+    text: `${count(gradients)} real gradients of ${count(parameters)} numbers each. The structured sketch's error is ${withError(ratioOf(result, normMean))} times the dense one's for norms and ${withError(ratioOf(result, innerMean))} times for inner products, the mean over the widths. Errors in %: of norms relative to the norm, of inner products relative to the product of the norms; "theory" is a dense projection's to first order in 1 / d.`,
     table: {
       head: ["width", "projection", ...columns.map(([name]) => name)],
       rows: WIDTHS.flatMap((width, at) => [

@@ -1,22 +1,22 @@
 /**
- * A margin along the straight way from a fresh adapter to a tuned one, and what its first-order expansion at the fresh one says of
- * it: h(theta) ~ h* + <grad h*, theta - theta*>. It knows nothing of how the adapter was tuned.
+ * A margin along the straight way from a fresh adapter to a tuned one, and its first-order expansion at the fresh one:
+ * h(theta) ~ h* + <grad h*, theta - theta*>. It knows nothing of the tuning of the adapter.
  */
 import type { EncodedRow } from "../../../client/data/types.js";
 import { type AdapterLayout, type AdapterValues, adapterTensors } from "../../../client/tuning/adapter.js";
-import type { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import type { LoraLayout } from "../../../client/tuning/lora.js";
 import { scaleOf } from "../../../shared/adapters/scale.js";
 import { sizeOf } from "../../../shared/base/tensors.js";
 import { addSketch, tensorProjection } from "../../../shared/sketch/projection.js";
 import {
+  type AdaptedBase,
   eachGradient,
   eachLogits,
   gradientTensors,
   hasMargin,
-  MARGINS,
-  type Margin,
   marginOf,
+  ROW_MARGINS,
+  type RowMargin,
   secondFactors,
 } from "./linearisation.js";
 
@@ -24,19 +24,19 @@ export interface Way {
   /** A fresh adapter, where the expansion is. */
   readonly start: AdapterValues;
   readonly tuned: AdapterValues;
-  /** Shares of the way at which the margin is looked at; 1 is the tuned adapter. */
+  /** Shares of the way at which the margin is evaluated; 1 is the tuned adapter. */
   readonly shares: readonly number[];
-  /** So far on either side of the start for the finite difference, a share too. */
+  /** Step of the finite difference on either side of the start, as a share of the way. */
   readonly probe: number;
-  /** Of the sketch whose error is told apart. */
+  /** The sketch whose error is evaluated separately. */
   readonly sketch: { readonly dim: number; readonly seed: number };
 }
 
-/** Of one row and one margin. */
+/** The expansion of one margin of one row. */
 export interface Expansion {
   /** The row's place. */
   readonly row: number;
-  readonly margin: Margin;
+  readonly margin: RowMargin;
   /** h at the start. */
   readonly start: number;
   /** Change of h a whole way, by its gradient at the start. */
@@ -47,34 +47,29 @@ export interface Expansion {
   readonly differenceSlope: number;
   /** [shares] h there. */
   readonly values: readonly number[];
-  /** [shares] h of logits that are themselves expanded to first order: what is left is the network's error without the softmax's. */
+  /** [shares] h of logits that are themselves expanded to first order: the remaining error is the network's, without the softmax's. */
   readonly ofLinearLogits: readonly number[];
 }
 
-/** Values `share` of the way; below 0 on the other side of the start. */
+/** Values at a share of the way; below 0 on the other side of the start. */
 export function alongWay({ start, tuned }: Pick<Way, "start" | "tuned">, share: number): AdapterValues {
   const between = (from: Float32Array, to: Float32Array) => from.map((value, i) => value + share * (to[i]! - value));
   return { frozen: start.frozen, trained: between(start.trained, tuned.trained) };
 }
 
-/** The expansions of every margin that rows have. */
-export async function expandAlong(
-  compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
-  way: Way,
-  rows: readonly EncodedRow[],
-  meter: Meter,
-): Promise<Expansion[]> {
+/** The expansions of all margins of the rows. */
+export async function expandAlong(on: AdaptedBase, way: Way, rows: readonly EncodedRow[]): Promise<Expansion[]> {
+  const { compiledGraphs, layout } = on;
   const { start, tuned, shares, probe } = way;
   const { vocabulary } = compiledGraphs.model.architecture;
   const seen = new Map<string, Pick<Expansion, "start" | "differenceSlope" | "values" | "ofLinearLogits">>();
   const places = [0, probe, -probe, ...shares];
   const adapters = places.map((share) => alongWay(way, share));
-  await eachLogits(compiledGraphs, layout, adapters, rows, meter, (at, logits) => {
+  await eachLogits(on, adapters, rows, (at, logits) => {
     const row = rows[at]!;
     const [here, ahead, behind, ...there] = logits as [Float32Array, Float32Array, Float32Array, ...Float32Array[]];
     const slope = Float64Array.from(ahead, (value, k) => (value - behind[k]!) / (2 * probe));
-    for (const margin of MARGINS.filter((margin) => hasMargin(row, margin))) {
+    for (const margin of ROW_MARGINS.filter((margin) => hasMargin(row, margin))) {
       const of = (values: Float32Array | Float64Array) => marginOf(row, values, vocabulary, margin);
       seen.set(`${at} ${margin}`, {
         start: of(here),
@@ -91,10 +86,10 @@ export async function expandAlong(
   );
   const deltaSketch = sketchOf(delta);
   const expansions: Expansion[] = [];
-  for (const margin of MARGINS) {
+  for (const margin of ROW_MARGINS) {
     const having = rows.flatMap((row, at) => (hasMargin(row, margin) ? [at] : []));
     const own = having.map((at) => rows[at]!);
-    await eachGradient(compiledGraphs, layout, start, own, margin, meter, (i, _, gradient) => {
+    await eachGradient(on, start, own, margin, (i, _, gradient) => {
       const row = having[i]!;
       const slope = dot(gradient, delta);
       const sketchedSlope = dot(sketchOf(gradient), deltaSketch);
@@ -104,7 +99,7 @@ export async function expandAlong(
   return expansions;
 }
 
-/** Sketches vectors of the second factors as a client does gradients. */
+/** Sketches vectors of the second factors as a client sketches gradients. */
 export function sketcher(layout: AdapterLayout, { dim, seed }: { readonly dim: number; readonly seed: number }) {
   const parts = gradientTensors(layout).map(({ name, shape }) => tensorProjection(seed, name, sizeOf(shape), dim));
   return (vector: Float32Array): Float64Array => {
@@ -124,13 +119,13 @@ export function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
   return sum;
 }
 
-/** How far an adapter is from the start, the parameters' Euclidean norm. */
+/** Euclidean distance of an adapter's parameters from the start. */
 export function distance(start: AdapterValues, { trained }: AdapterValues): number {
   const difference = trained.map((value, i) => value - start.trained[i]!);
   return Math.sqrt(dot(difference, difference));
 }
 
-/** The Frobenius norm of what a LoRA adds to the weights, s B A over all its linears. */
+/** Frobenius norm of a LoRA's change of the weights, s B A over all its linears. */
 export function weightChange(layout: LoraLayout, values: AdapterValues): number {
   const { rank, alpha, rslora } = layout.spec;
   const tensors = adapterTensors(layout, values);

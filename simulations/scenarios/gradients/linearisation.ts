@@ -1,6 +1,6 @@
 /**
- * Margins of rows and their gradients in a fresh adapter, example by example: what the estimate is a linear function of. Margins
- * are taken from logits in float64, apart from the graphs that sketch them. It knows nothing of what is made of them.
+ * Margins of rows and their gradients in a fresh adapter, per example: the estimate is linear in these. Margins are computed from logits
+ * in float64, independently of the graphs that sketch them. It knows nothing of their use.
  */
 import type { EncodedRow } from "../../../client/data/types.js";
 import type { AdapterLayout, AdapterTensor, AdapterValues } from "../../../client/tuning/adapter.js";
@@ -19,22 +19,23 @@ import { comparisonsOf } from "../../../client/tuning/negatives.js";
 import { sizeOf } from "../../../shared/base/tensors.js";
 
 /**
- * `answer`: log odds of each scored token against the rest of the vocabulary, their mean. `choice`: log odds of the right choice
- * against all others together, each where it parts from the right one.
+ * `answer`: mean over the scored tokens of the log odds against the rest of the vocabulary. `choice`: log odds of the right choice
+ * against all others together, each at its first token that differs from the right one.
  */
-export const MARGINS = ["answer", "choice"] as const;
-export type Margin = (typeof MARGINS)[number];
+export const ROW_MARGINS = ["answer", "choice"] as const;
+export type RowMargin = (typeof ROW_MARGINS)[number];
 
-export const hasMargin = (row: EncodedRow, margin: Margin): boolean => margin === "answer" || row.choices !== undefined;
+export const hasMargin = (row: EncodedRow, margin: RowMargin): boolean =>
+  margin === "answer" || row.choices !== undefined;
 
 /** @param logits [scored tokens of the row, vocabulary] */
 export function marginOf(
   row: EncodedRow,
   logits: Float32Array | Float64Array,
   vocabulary: number,
-  margin: Margin,
+  margin: RowMargin,
 ): number {
-  if (margin === "choice") return -logSumExp(rivalLeads(row, logits, vocabulary));
+  if (margin === "choice") return -logSumExp(leadsOfOthers(row, logits, vocabulary));
   let sum = 0;
   row.scored.forEach((at, s) => {
     sum += against(logits.subarray(s * vocabulary, (s + 1) * vocabulary), row.tokens[at] as number);
@@ -47,8 +48,8 @@ function against(logits: Float32Array | Float64Array, right: number): number {
   return logits[right]! - logSumExp(logits, right);
 }
 
-/** What each other choice's logit leads the right one's by, where they part. */
-function rivalLeads({ choices }: EncodedRow, logits: Float32Array | Float64Array, vocabulary: number): Float64Array {
+/** Logit of each other choice minus that of the right one, at their first difference. */
+function leadsOfOthers({ choices }: EncodedRow, logits: Float32Array | Float64Array, vocabulary: number): Float64Array {
   const { tokens, answer } = choices!;
   const right = tokens[answer]!;
   const leads = new Map<number, number>();
@@ -62,7 +63,7 @@ function rivalLeads({ choices }: EncodedRow, logits: Float32Array | Float64Array
   return Float64Array.from(leads.values());
 }
 
-/** @param without the place of one that does not count */
+/** @param without index of a value to leave out */
 function logSumExp(values: Float32Array | Float64Array, without = -1): number {
   let most = Number.NEGATIVE_INFINITY;
   for (let k = 0; k < values.length; k++) if (k !== without) most = Math.max(most, values[k]!);
@@ -71,7 +72,7 @@ function logSumExp(values: Float32Array | Float64Array, without = -1): number {
   return most + Math.log(sum);
 }
 
-/** Rows of similar length together. @param most tokens of a batch, padding included */
+/** Batches of rows of similar length. @param most tokens per batch, with padding */
 function batched(rows: readonly EncodedRow[], most: number): { readonly row: EncodedRow; readonly at: number }[][] {
   const sorted = rows
     .map((row, at) => ({ row, at }))
@@ -79,19 +80,24 @@ function batched(rows: readonly EncodedRow[], most: number): { readonly row: Enc
   return batchesOf(sorted, ({ row }) => row.tokens.length, most);
 }
 
-/** Tokens of a batch times adapters: their logits are held at once. */
+/** Largest number of tokens times adapters per batch: all their logits are in memory at once. */
 const FORWARD_TOKENS = 4096;
+
+/** The compiled graphs of a base, the layout of adapters on it, and the meter of the work. */
+export interface AdaptedBase {
+  readonly compiledGraphs: CompiledGraphs;
+  readonly layout: AdapterLayout;
+  readonly meter: Meter;
+}
 
 /**
  * Runs rows under several adapters in one pass.
- * @param visit gets each row's place and its logits [scored tokens, vocabulary] under each adapter
+ * @param visit receives each row's index and its logits [scored tokens, vocabulary] under each adapter
  */
 export async function eachLogits(
-  compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
+  { compiledGraphs, layout, meter }: AdaptedBase,
   adapters: readonly AdapterValues[],
   rows: readonly EncodedRow[],
-  meter: Meter,
   visit: (at: number, logits: readonly Float32Array[]) => void,
 ): Promise<void> {
   const { runtime, model } = compiledGraphs;
@@ -123,11 +129,11 @@ export async function eachLogits(
   }
 }
 
-/** The tensors that a fresh adapter's gradients are in: those of the first factors are zero while the second ones are. */
+/** The tensors with a gradient in a fresh adapter: while the second factors are zero, the gradients of the first ones are too. */
 export const gradientTensors = ({ tensors }: AdapterLayout): readonly AdapterTensor[] =>
   tensors.filter(({ factor }) => factor === "second");
 
-/** The second factors of a vector of trained values, one behind the other as gradients are given. */
+/** The second factors of a vector of trained values, concatenated like gradients. */
 export function secondFactors(layout: AdapterLayout, trained: Float32Array): Float32Array {
   const parts = gradientTensors(layout).map(({ shape, offset }) => trained.subarray(offset, offset + sizeOf(shape)));
   const joined = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
@@ -139,21 +145,19 @@ export function secondFactors(layout: AdapterLayout, trained: Float32Array): Flo
   return joined;
 }
 
-/** Tokens of a batch of gradients: they take memory by the example. */
+/** Largest number of tokens per batch of gradients: each example takes memory for a whole gradient. */
 const GRADIENT_TOKENS = 512;
 
 /**
- * The gradient of each row's margin in the second factors, whole.
- * @param start fresh values. @param rows that have such a margin
- * @param visit gets each row's place, its margin and its gradient: `gradientTensors` one behind the other
+ * The gradient of each row's margin in all second factors.
+ * @param start fresh values. @param rows with such a margin
+ * @param visit receives each row's index, its margin and its gradient: `gradientTensors` concatenated
  */
 export async function eachGradient(
-  compiledGraphs: CompiledGraphs,
-  layout: AdapterLayout,
+  { compiledGraphs, layout, meter }: AdaptedBase,
   start: AdapterValues,
   rows: readonly EncodedRow[],
-  margin: Margin,
-  meter: Meter,
+  margin: RowMargin,
   visit: (at: number, margin: number, gradient: Float32Array) => void,
 ): Promise<void> {
   const { model } = compiledGraphs;

@@ -1,18 +1,18 @@
 /**
- * How random projections distort vectors: Kindred's structured sketch and a dense Rademacher matrix of the same vectors, their
- * norms and inner products against the exact ones. It knows nothing of where the vectors come from.
+ * Distortion of vectors by random projections: norms and inner products by Kindred's structured sketch and by a dense Rademacher matrix,
+ * against the exact ones. It knows nothing of the origin of the vectors.
  */
 import { SeededRng } from "../../../shared/base/random.js";
 import { GraphBuilder } from "../../../shared/graph/graph.js";
 import type { Runtime } from "../../../shared/runtimes/types.js";
 import { quantile } from "../../report/views.js";
-import { mean } from "../frame/statistics.js";
+import { mean } from "../harness/statistics.js";
 import { dot } from "./expansion.js";
 
 /** Inner products of vectors with each other, [n, n] row-major. */
 export type Gram = Float64Array;
 
-/** @param width so many first numbers of each */
+/** @param width uses only the first numbers of each vector */
 export function gramOf(vectors: readonly ArrayLike<number>[], width = vectors[0]!.length): Gram {
   const n = vectors.length;
   const gram = new Float64Array(n * n);
@@ -30,10 +30,10 @@ export function meanGram(grams: readonly Gram[]): Gram {
   return grams[0]!.map((_, k) => mean(grams.map((gram) => gram[k]!)));
 }
 
-/** Of one kind of error over vectors or pairs of them. */
+/** The distribution of an error over vectors or pairs of vectors. */
 export interface Spread {
   readonly mean: number;
-  /** Below which 95 % lie. */
+  /** 95 % quantile. */
   readonly most: number;
 }
 
@@ -44,7 +44,7 @@ export interface Distortion {
   readonly inner: Spread;
 }
 
-/** @param exact of the vectors, none of them zero. @param sketched of what they became */
+/** @param exact of the vectors, all nonzero. @param sketched of their sketches */
 export function distortionOf(exact: Gram, sketched: Gram): Distortion {
   const n = Math.sqrt(exact.length);
   const norm: number[] = [];
@@ -74,7 +74,7 @@ export function theory(exact: Gram, dim: number): Distortion {
   return { norm: spread(Math.sqrt(1 / (2 * dim))), inner: spread(Math.sqrt((1 + mean(cosines)) / dim)) };
 }
 
-/** Rows of the dense matrix at a time: 13 MB at 1,600 columns, where all of it would be gigabytes. */
+/** Rows of the dense matrix in memory: 13 MB at 1,600 columns, while the whole matrix has gigabytes. */
 const PIECE = 2048;
 
 /**
@@ -115,7 +115,7 @@ export async function denseProduct(
   return products;
 }
 
-/** A bit of the generator each: a billion are drawn for a model of 135 million parameters. */
+/** One bit of the generator per sign: a model of 135 million parameters needs a billion signs. */
 function signs(rng: SeededRng, count: number): Float32Array {
   const drawn = new Float32Array(count);
   for (let at = 0, bits = 0; at < count; at++, bits >>>= 1) {

@@ -1,13 +1,14 @@
 /**
- * What a study of the first-order approximation measures, and its errors over examples: relative to the margin and to its change.
- * It knows nothing of how the margins were come by.
+ * The measurements of a study of the first-order approximation, and its errors over examples, relative to the margin and to its change.
+ * It knows nothing of the computation of margins.
  */
-import { mean, type Ratio, ratioOfMeans } from "../frame/statistics.js";
-import type { Options } from "../frame/subject.js";
-import type { Expansion } from "./expansion.js";
-import type { Margin } from "./linearisation.js";
 
-/** What is tuned on what base. `goal`: of the error relative to |h| at steps of `LENGTHS`. */
+import type { Options } from "../harness/setup.js";
+import { mean, type Ratio, ratioOfMeans } from "../harness/statistics.js";
+import type { Expansion } from "./expansion.js";
+import type { RowMargin } from "./linearisation.js";
+
+/** Adapters and bases. `goal`: largest error relative to |h| at steps of `LENGTHS`. */
 export const KINDS = {
   LoRA: { options: {}, goal: 0.01 },
   Houlsby: { options: { adapter: { kind: "houlsby" } }, goal: 0.01 },
@@ -55,7 +56,7 @@ export interface Norms {
   readonly adapted: number | null;
 }
 
-/** What the margin is compared with. */
+/** Approximations of the margin. */
 const ESTIMATES = {
   linear: ({ start, slope }: Expansion, _: number, share: number) => start + share * slope,
   sketched: ({ start, sketchedSlope }: Expansion, _: number, share: number) => start + share * sketchedSlope,
@@ -84,8 +85,8 @@ interface Sums {
   readonly value2: number;
 }
 
-/** Over the examples of all ways; one that is in several ways counts as one example. */
-export function errorsOf(results: readonly KindResult[], margin: Margin, step: number, estimate: Estimate): Errors {
+/** Errors over the examples of all tunings; an example in several tunings counts once. */
+export function errorsOf(results: readonly KindResult[], margin: RowMargin, step: number, estimate: Estimate): Errors {
   const examples = new Map<string, Sums>();
   let count = 0;
   for (const { seed, ways } of results) {

@@ -1,10 +1,10 @@
 /** The findings of a study of the first-order approximation, as tables and figures. */
 import { loss as lossText, percent, significant } from "../../../shared/base/format.js";
 import { type Series, seriesPlot } from "../../report/series.js";
-import { mean, type Ratio } from "../frame/statistics.js";
-import type { Finding, Findings } from "../frame/study.js";
+import { mean, type Ratio } from "../harness/statistics.js";
+import type { Finding, Findings } from "../harness/study.js";
 import type { Expansion } from "./expansion.js";
-import { MARGINS, type Margin } from "./linearisation.js";
+import { ROW_MARGINS, type RowMargin } from "./linearisation.js";
 import {
   type Errors,
   errorsOf,
@@ -21,9 +21,9 @@ import {
 /** Goal of the error relative to the change of h. */
 const CHANGE_GOAL = 0.2;
 
-const MARGIN_NAMES: Readonly<Record<Margin, string>> = { answer: "whole vocabulary", choice: "choices" };
+const MARGIN_NAMES: Readonly<Record<RowMargin, string>> = { answer: "whole vocabulary", choice: "choices" };
 
-/** @param facts name and value, of what it was measured on */
+/** @param facts names and values of the measurement's conditions */
 export function findingsOf(
   title: string,
   facts: readonly (readonly [string, string])[],
@@ -34,7 +34,7 @@ export function findingsOf(
     results: results.filter((one) => one.kind === kind),
   }));
   const { ways } = results[0]!;
-  const margins = MARGINS.filter((margin) =>
+  const margins = ROW_MARGINS.filter((margin) =>
     ways.some(({ expansions }) => expansions.some((one) => one.margin === margin)),
   );
   const cells = kinds.flatMap((one) =>
@@ -75,10 +75,10 @@ export function findingsOf(
 
 interface Cell {
   readonly kind: Kind;
-  readonly margin: Margin;
-  /** Relative length, of the steps that have one given; else null. */
+  readonly margin: RowMargin;
+  /** Relative length of a step of `LENGTHS`; else null. */
   readonly step: number | null;
-  /** Share of the way, of the others. */
+  /** Share of the way of the other steps; else null. */
   readonly share: number | null;
   readonly length: number;
   readonly weightChange: number;
@@ -132,18 +132,18 @@ function worst(cells: readonly Cell[], of: (cell: Cell) => number): Cell {
   return cells.reduce((a, b) => (of(b) > of(a) ? b : a));
 }
 
-function stepsFinding(cells: readonly Cell[], margins: readonly Margin[]): Finding {
+function stepsFinding(cells: readonly Cell[], margins: readonly RowMargin[]): Finding {
   const given = cells.filter(({ step }) => step !== null);
   const said = (quantised: boolean): string => {
     const own = given.filter(({ kind }) => "base" in KINDS[kind].options === quantised);
     if (own.length === 0) return "";
     const most = worst(own, ({ linear }) => linear.ofMargin.value);
-    return `At most ${share(most.linear.ofMargin.value)} % of |h| ${quantised ? "on a quantised base" : "on a base as it is"} (${most.kind}, ${MARGIN_NAMES[most.margin]}, ${share(most.step!)} %; goal ${share(KINDS[most.kind].goal)}). `;
+    return `At most ${share(most.linear.ofMargin.value)} % of |h| ${quantised ? "on a quantised base" : "on an unquantised base"} (${most.kind}, ${MARGIN_NAMES[most.margin]}, ${share(most.step!)} %; goal ${share(KINDS[most.kind].goal)}). `;
   };
   const change = worst(given, ({ linear }) => linear.ofChange.value);
   return {
     title: "Steps of 0.05 to 0.2 % of the base",
-    text: `${said(false)}${said(true)}Relative to the change of h at most ${share(change.linear.ofChange.value)} % (${change.kind}, ${MARGIN_NAMES[change.margin]}; goal ${share(CHANGE_GOAL)}). |h| and the change of h are means in nats. A step is the distance of the adapter's parameters from the fresh ones along the way to the tuned ones, relative to the norm of all weights of the base; the weights' change is the norm of what a LoRA adds to them, s B A, relative to the same. ± is a standard error over examples.`,
+    text: `${said(false)}${said(true)}Relative to the change of h at most ${share(change.linear.ofChange.value)} % (${change.kind}, ${MARGIN_NAMES[change.margin]}; goal ${share(CHANGE_GOAL)}). |h| and the change of h are means in nats. A step is the distance of the adapter's parameters from the fresh ones along the way to the tuned ones, relative to the norm of all weights of the base; the weights' change is the norm of a LoRA's s B A, relative to the same. ± is a standard error over examples.`,
     table: { head: HEAD, rows: given.map(rowOf) },
     figures: margins.flatMap((margin) => [
       figure(cells, margin, "of |h|", ({ linear }) => linear.ofMargin.value),
@@ -155,7 +155,7 @@ function stepsFinding(cells: readonly Cell[], margins: readonly Margin[]): Findi
 /** Lines of the kinds that the goals name. */
 const DRAWN: readonly Kind[] = ["LoRA", "Houlsby", "QLoRA", "QAdapter"];
 
-function figure(cells: readonly Cell[], margin: Margin, what: string, of: (cell: Cell) => number) {
+function figure(cells: readonly Cell[], margin: RowMargin, what: string, of: (cell: Cell) => number) {
   const series = DRAWN.flatMap((kind): Series[] => {
     const own = cells.filter((cell) => cell.kind === kind && cell.margin === margin && of(cell) > 0);
     const points = own.map((cell) => ({ x: 100 * cell.length, y: 100 * of(cell) })).sort((a, b) => a.x - b.x);
@@ -169,7 +169,7 @@ function figure(cells: readonly Cell[], margin: Margin, what: string, of: (cell:
       logY: true,
       label: `Error of the expansion against the step, ${what}, margin over ${MARGIN_NAMES[margin]}`,
     }),
-    caption: `Margin over ${MARGIN_NAMES[margin]}, at steps of given lengths and a quarter, a half and all of the way to the tuned adapter.`,
+    caption: `RowMargin over ${MARGIN_NAMES[margin]}, at steps of given lengths and a quarter, a half and all of the way to the tuned adapter.`,
   };
 }
 
@@ -184,11 +184,11 @@ function tunedFinding(cells: readonly Cell[]): Finding {
   };
 }
 
-/** How much of the error is the softmax's, and what the sketch adds. */
+/** The parts of the error: network, softmax and sketch. */
 function causesFinding(cells: readonly Cell[]): Finding {
   const tuned = cells.filter(({ share }) => share === 1);
   const part = (cell: Cell): number => cell.logits.ofChange.value / cell.linear.ofChange.value;
-  const said = MARGINS.flatMap((margin) => {
+  const said = ROW_MARGINS.flatMap((margin) => {
     const own = tuned.filter((cell) => cell.margin === margin).map(part);
     return own.length === 0
       ? []
@@ -196,7 +196,7 @@ function causesFinding(cells: readonly Cell[]): Finding {
   });
   return {
     title: "Where the error comes from",
-    text: `A margin is a logit minus a logsumexp of others. Where the logits are expanded to first order instead of the margin, and the margin is taken of them, ${said.join(" and ")} is left at the tuned adapter: the network's own; the rest is the logsumexp's. The sketch's error is that of the inner product of two sketches, of gradient and way. It is not the estimate's, whose weights are fitted to the sketches themselves.`,
+    text: `A margin is a logit minus a logsumexp of others. With logits expanded to first order, and the margin computed from them, ${said.join(" and ")} remains at the tuned adapter: the part of the network; the rest is the logsumexp's. The sketch's error is that of the inner product of two sketches, of gradient and way. It is not the estimate's, whose weights are fitted to the sketches themselves.`,
     table: {
       head: [
         "adapter",
@@ -218,8 +218,8 @@ function causesFinding(cells: readonly Cell[]): Finding {
 
 function waysFinding(results: readonly KindResult[]): Finding {
   return {
-    title: "What was tuned",
-    text: "Each dataset's own adapter and one of all of them. Loss is of validation rows, before and after, a mean over the datasets. The slope's check is the largest difference between the change of h that the gradient foretells and a central difference, relative to the mean change.",
+    title: "The tuned adapters",
+    text: "One adapter per dataset and one for all. The loss is a mean over the datasets, on validation rows, before and after. The slope's check is the largest difference between the change of h by the gradient and by a central difference, relative to the mean change.",
     table: {
       head: [
         "adapter",

@@ -1,6 +1,6 @@
 /**
- * Studies of the first-order approximation: how far a margin is from its expansion at the fresh adapter, along the ways that real
- * tuning took, at steps of given lengths and at the tuned adapter itself. It knows nothing of what is estimated by it.
+ * Studies of the first-order approximation: the error of a margin's expansion at the fresh adapter, along the straight lines to really
+ * tuned adapters, at steps of given lengths and at the tuned adapter itself. It knows nothing of the estimate.
  */
 import { join } from "node:path";
 import { storedName } from "../../../client/models/base.js";
@@ -9,19 +9,19 @@ import { Meter } from "../../../client/tuning/compiled-graphs.js";
 import type { LoraLayout } from "../../../client/tuning/lora.js";
 import type { JobContext } from "../../../shared/base/command.js";
 import { readModelTensor } from "../../../shared/models/files.js";
-import { Lab, type Tuning } from "../frame/lab.js";
-import { Measurements } from "../frame/measurements.js";
-import { mean } from "../frame/statistics.js";
-import { bySeed, type Study, type StudyJob } from "../frame/study.js";
-import { planOf, type Subject } from "../frame/subject.js";
+import { Measurements } from "../harness/measurements.js";
+import { planOf, type StudySetup } from "../harness/setup.js";
+import { mean } from "../harness/statistics.js";
+import { bySeed, type Study, type StudyJob } from "../harness/study.js";
+import { Testbed, type Tuning } from "../harness/testbed.js";
 import { alongWay, distance, dot, expandAlong, type Way, weightChange } from "./expansion.js";
 import { KINDS, type Kind, type KindResult, LENGTHS, type Norms, SHARES, type WayResult } from "./taylor-errors.js";
 import { findingsOf } from "./taylor-findings.js";
 
-/** Of the finite differences: changes of h there are some hundredths, far above what float32 rounds off and below where h bends. */
+/** Step of the finite differences: the changes of h are some hundredths, far above float32's rounding and below the curvature of h. */
 const PROBE = 0.00005;
 
-export interface TaylorCase extends Subject {
+export interface TaylorCase extends StudySetup {
   readonly about: string;
   readonly kinds: readonly Kind[];
   readonly tuning: Omit<Tuning, "seed">;
@@ -51,21 +51,21 @@ async function oneKind(given: TaylorCase, kind: Kind, job: StudyJob, context: Jo
   const out = join(job.out, kind.toLowerCase().replaceAll(/\W+/g, "-"));
   const options = { ...given.options, ...KINDS[kind].options };
   const plan = await planOf({ ...given, options }, job);
-  const lab = await Lab.open(plan, context);
-  const stage = context.progress.stage(`expand ${kind}`, lab.names.length + 1);
+  const testbed = await Testbed.open(plan, context);
+  const stage = context.progress.stage(`expand ${kind}`, testbed.names.length + 1);
   try {
     const tuning = { ...given.tuning, seed };
     const sketch = { dim: plan.estimation.dim, seed };
-    const kept = await Measurements.open(out, { ...lab.setting, tuning, sketch, PROBE, LENGTHS, SHARES }, force);
-    const norms = await kept.of("norms", () => normsOf(lab));
-    const everyone = lab.names.map((_, i) => i);
+    const kept = await Measurements.open(out, { ...testbed.setting, tuning, sketch, PROBE, LENGTHS, SHARES }, force);
+    const norms = await kept.of("norms", () => normsOf(testbed));
+    const everyone = testbed.names.map((_, i) => i);
     const ways: WayResult[] = [];
     for (const group of [...everyone.map((i) => [i]), everyone]) {
-      const names = group.map((i) => lab.names[i]!);
+      const names = group.map((i) => testbed.names[i]!);
       ways.push(
         await kept.of({ group: names }, async () => ({
           group: names,
-          ...(await oneWay(lab, { group, norms, tuning, sketch }, context)),
+          ...(await oneWay(testbed, { group, norms, tuning, sketch }, context)),
         })),
       );
       stage.tick();
@@ -73,11 +73,11 @@ async function oneKind(given: TaylorCase, kind: Kind, job: StudyJob, context: Jo
     return { kind, seed, norms, ways };
   } finally {
     stage.done();
-    await lab.close();
+    await testbed.close();
   }
 }
 
-async function normsOf({ base, layout }: Lab): Promise<Norms> {
+async function normsOf({ base, layout }: Testbed): Promise<Norms> {
   const adapted = layout.spec.kind === "lora" ? (layout as LoraLayout).linears.map(({ name }) => `${name}.weight`) : [];
   const squares = { all: 0, adapted: 0 };
   for (const name of base.architecture.weights.keys()) {
@@ -97,21 +97,23 @@ interface Tuned {
 }
 
 async function oneWay(
-  lab: Lab,
+  testbed: Testbed,
   { group, norms, tuning, sketch }: Tuned,
   { signal }: JobContext,
 ): Promise<Omit<WayResult, "group">> {
-  const { layout, compiledGraphs, start } = lab;
+  const { layout, compiledGraphs, start } = testbed;
   const { all } = norms;
   const lossOf = async (values: AdapterValues) =>
-    mean((await lab.score(values, group, "validation")).map(({ loss }) => loss));
-  const { values: tuned } = await lab.tune(group, tuning);
+    mean((await testbed.score(values, group, "validation")).map(({ loss }) => loss));
+  const { values: tuned } = await testbed.tune(group, tuning);
   const length = distance(start, tuned) / all;
   const shares = [...LENGTHS.map((step) => step / length), ...SHARES];
-  const rows = lab.rows(group, "validation");
-  const places = group.flatMap((i) => lab.datasets[i]!.validation.map((_, row) => ({ client: lab.names[i]!, row })));
+  const rows = testbed.rows(group, "validation");
+  const places = group.flatMap((i) =>
+    testbed.datasets[i]!.validation.map((_, row) => ({ client: testbed.names[i]!, row })),
+  );
   const way = { start, tuned, shares, probe: PROBE / length, sketch };
-  const expansions = await expandAlong(compiledGraphs, layout, way, rows, new Meter(signal));
+  const expansions = await expandAlong({ compiledGraphs, layout, meter: new Meter(signal) }, way, rows);
   return {
     loss: { before: await lossOf(start), after: await lossOf(tuned) },
     shares,

@@ -23,13 +23,13 @@ test("the same seed gives the same corpus, another seed another", () => {
   assert.notDeepEqual(take(corpus(3), 200), take(corpus(4), 200));
 });
 
-test("topics have sixteen things each, and no word stands for two", () => {
+test("topics have sixteen things each, and no word names two things", () => {
   const words = [...Object.values(TOPICS).flat(), ...TOPIC_NAMES, ...DESKS];
   assert.equal(words.length, 16 * 16 + 16 + 4);
   assert.equal(new Set(words).size, words.length);
 });
 
-test("the corpus holds no house rule: a topic's tickets go to each desk equally often", () => {
+test("the corpus contains no house rule: a topic's tickets go to each desk equally often", () => {
   // Some 150 rows a topic with one of the four desks: a share of 45 % is more than five standard deviations away.
   const counts = new Map<string, number[]>();
   for (const row of take(corpus(0), 16_000)) {
@@ -48,7 +48,7 @@ test("the corpus holds no house rule: a topic's tickets go to each desk equally 
   }
 });
 
-test("tokenizer and configuration in the repository are what the scripts make", async () => {
+test("tokenizer and configuration in the repository are the output of the scripts", async () => {
   const read = async (name: string) => JSON.parse(await readFile(`${DEMO_MODEL}/${name}`, "utf8"));
   const made = demoTokenizer();
   assert.deepEqual(await read("tokenizer.json"), made.tokenizer);
@@ -57,7 +57,7 @@ test("tokenizer and configuration in the repository are what the scripts make", 
   assert.deepEqual(await read("config.json"), demoConfig(vocabularySize));
 });
 
-test("every word of corpus and populations is one token, and an unknown word is spelt in letters where it has no others than a to z", async () => {
+test("every word of corpus and populations is one token, and an unknown word of the letters a to z is spelt in letters", async () => {
   const tokenizer = await loadTokenizer(DEMO_MODEL);
   const texts = [
     ...take(corpus(9), 3000).map((row) => (typeof row === "string" ? row : row.prompt + row.completion)),

@@ -27,7 +27,7 @@ test("the same seed gives the same population, another seed another", () => {
   assert.notEqual(lines, populationLines(plantedPopulation({ seed: 6 })));
 });
 
-test("a client's rows do not depend on how many clients there are", () => {
+test("a client's rows do not depend on the number of clients", () => {
   const few = plantedPopulation({ seed: 1, groupSizes: [2, 2] });
   const many = plantedPopulation({ seed: 1, groupSizes: [5, 4] });
   for (const client of few.clients) {
@@ -129,7 +129,7 @@ test("any two of four groups contradict each other on eight of twelve topics, an
 });
 
 test("the same ticket gets different desks from two groups about as often as their rules differ", () => {
-  // The rows of all clients, judged by the rules of each pair of groups. Topics are drawn evenly on average: with twelve of
+  // The rows of all clients, by the rules of each pair of groups. Topics are drawn evenly on average: with twelve of
   // them two in three rows conflict, up to the unevenness of 24 clients' topic mixes (concentration 6: at most 1.1 points
   // of standard deviation for the mean of the clients). Bound: 5 points.
   for (const seed of SEEDS) {

@@ -2,13 +2,13 @@
 import { SeededRng } from "../../../shared/base/random.js";
 import {
   byClient,
-  type Cost,
   type Curve,
   METHODS,
   type Method,
   type MethodCost,
   type MethodResult,
   type Report,
+  type StageCost,
 } from "../../../simulations/report/types.js";
 
 export interface SampleOptions {
@@ -25,7 +25,7 @@ export interface SampleOptions {
 }
 
 /** A cost that one stage makes up. */
-const staged = (cost: Cost): MethodCost => ({ ...cost, stages: { train: cost } });
+const staged = (cost: StageCost): MethodCost => ({ ...cost, stages: { train: cost } });
 
 const PLANTED_NAMES = ["inverted", "plain", "first-wins", "negated", "swapped", "by length"];
 

@@ -32,7 +32,7 @@ test("errors are means over datasets and subsets, as shares of the truth and in 
   close(subsetError, (2 * 0.5) / 3);
 });
 
-test("within datasets only what differs from each one's mean counts", () => {
+test("within datasets only deviations from each dataset's mean count", () => {
   // Truth about its means: 0: -0.5 0.5; 1: -1 1; 2: -1 1. Estimates: -0.25 0.25; -1.5 1.5; -2 2.
   close(agreementOf(compared).explainedWithin, 1 - (2 * 0.25 ** 2 + 2 * 0.5 ** 2 + 2 * 1) / (2 * 0.25 + 4));
   const shifted = compared.truth.map((losses, k) => losses.map((loss, at) => loss + 5 * compared.subsets[k]![at]!));
@@ -41,7 +41,7 @@ test("within datasets only what differs from each one's mean counts", () => {
   assert.ok(agreed.explained < 0);
 });
 
-test("affinities are ranked by rows: two others each say which is the better company", () => {
+test("affinities are ranked within rows: two others suffice to tell the better partner", () => {
   // Row i of T holds -f_i of its two pairs. Real: 0 prefers 1, 1 prefers 0, 2 prefers 0; so does the estimate.
   close(agreementOf(compared).rankOfAffinity, 1);
   const against = compared.truth.map((losses) => losses.map((loss) => -loss));

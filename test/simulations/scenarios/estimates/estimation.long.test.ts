@@ -8,13 +8,13 @@ import { plantedPopulation, populationLines } from "../../../../simulations/popu
 import type { Agreement } from "../../../../simulations/scenarios/estimates/agreement.js";
 import { computationSavedStudy } from "../../../../simulations/scenarios/estimates/computation-saved.js";
 import { estimationErrorStudy } from "../../../../simulations/scenarios/estimates/estimation-error.js";
-import { MEASUREMENTS } from "../../../../simulations/scenarios/frame/measurements.js";
+import { MEASUREMENTS } from "../../../../simulations/scenarios/harness/measurements.js";
 import { runStudy, studyFolder } from "../../../support/studies.js";
 
 const population = async (seed: number): Promise<string> =>
   populationLines(plantedPopulation({ seed, groupSizes: [2, 2, 2], test: 40 }));
 
-test("a study of estimation errors tunes subsets, sees that company counts, and goes on from what it measured", async (t) => {
+test("a study of estimation errors tunes subsets, finds the effect of joint training, and continues from its measurements", async (t) => {
   const out = await studyFolder(t);
   const study = estimationErrorStudy({
     about: "test",
@@ -59,7 +59,7 @@ test("a study of estimation errors tunes subsets, sees that company counts, and 
   assert.deepEqual(await readFile(path), measured);
 });
 
-test("a study of computation saved counts tunings as they run", async (t) => {
+test("a study of computation saved counts the operations that tunings take", async (t) => {
   const study = computationSavedStudy({
     about: "test",
     title: "Test",

@@ -6,10 +6,10 @@ import { DEMO_OPTIONS } from "../../../../simulations/demo/demo.js";
 import { DEMO_MODEL } from "../../../../simulations/demo/demo-model.js";
 import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
 import { groupingsStudy } from "../../../../simulations/scenarios/estimates/groupings.js";
-import { MEASUREMENTS } from "../../../../simulations/scenarios/frame/measurements.js";
+import { MEASUREMENTS } from "../../../../simulations/scenarios/harness/measurements.js";
 import { runStudy, studyFolder } from "../../../support/studies.js";
 
-test("a study of groupings finds the planted groups, tunes every way's groups and goes on from what it measured", async (t) => {
+test("a study of groupings finds the planted groups, tunes the groups of every method and continues from its measurements", async (t) => {
   const out = await studyFolder(t);
   const planted = (seed: number) => plantedPopulation({ seed, groupSizes: [3, 3, 3], test: 60 });
   const study = groupingsStudy({
@@ -37,15 +37,15 @@ test("a study of groupings finds the planted groups, tunes every way's groups an
   }
   const loss = (way: string): number =>
     result.outcomes.filter((one) => one.way === way).reduce((sum, one) => sum + one.loss, 0) / clients.length;
-  // Houses of one rule share it; of three rules together none is learnt.
+  // Clients of one rule learn it together; clients of three rules together learn none of them.
   assert.ok(loss("kindred") < loss("shared"), `${loss("kindred")} of ${loss("shared")}`);
-  // Ways are judged by one scale: the same company has the same estimates, whoever brought it together.
+  // One scale for all methods: the same group has the same estimates under every method.
   const found = new Map<string, readonly [number, number]>();
   let met = 0;
   for (const { way, client, estimate, calibrated } of result.outcomes) {
     const { groups } = result.partitions.find((one) => one.way === way)!;
-    const company = groups.find((group) => group.some((i) => clients[i]!.client === client))!;
-    const key = `${client} in ${company}`;
+    const group = groups.find((group) => group.some((i) => clients[i]!.client === client))!;
+    const key = `${client} in ${group}`;
     const before = found.get(key) ?? [estimate, calibrated];
     if (found.has(key)) met++;
     found.set(key, before);

@@ -5,17 +5,17 @@ import { join } from "node:path";
 import test from "node:test";
 import { DEMO_MODEL } from "../../../../simulations/demo/demo-model.js";
 import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
-import { MEASUREMENTS } from "../../../../simulations/scenarios/frame/measurements.js";
 import { distortionStudy } from "../../../../simulations/scenarios/gradients/distortion.js";
 import type { Distortion } from "../../../../simulations/scenarios/gradients/projections.js";
 import { taylorStudy } from "../../../../simulations/scenarios/gradients/taylor.js";
+import { MEASUREMENTS } from "../../../../simulations/scenarios/harness/measurements.js";
 import { runStudy, studyFolder } from "../../../support/studies.js";
 
 const population = async (seed: number) =>
   populationLines(plantedPopulation({ seed, groupSizes: [1, 1], train: 12, test: 4 }));
 const common = { about: "test", title: "Test", population, model: () => DEMO_MODEL };
 
-test("a study of the approximation tunes each kind and dataset, is near at the shortest step, and goes on from what it measured", async (t) => {
+test("a study of the approximation tunes each kind and dataset, has a small error at the shortest step, and continues from its measurements", async (t) => {
   const out = await studyFolder(t);
   const study = taylorStudy({
     ...common,
@@ -47,7 +47,7 @@ test("a study of the approximation tunes each kind and dataset, is near at the s
   assert.deepEqual(await readFile(path), measured);
 });
 
-test("a study of the sketch's distortion finds it as near to theory as the dense projection", async (t) => {
+test("a study of the sketch's distortion finds it as close to theory as the dense projection", async (t) => {
   const out = await studyFolder(t);
   const { data } = await runStudy(distortionStudy({ ...common, options: {} }), out);
   const results = data as {

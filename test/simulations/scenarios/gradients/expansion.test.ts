@@ -70,11 +70,11 @@ function way(layout: AdapterLayout, size: number) {
 
 const expand = (layout: AdapterLayout, size: number, shares: number[]): Promise<Expansion[]> => {
   const given = { ...way(layout, size), shares, probe: 0.05, sketch: { dim: 64, seed: 1 } };
-  return expandAlong(compiledGraphs, layout, given, rows, new Meter());
+  return expandAlong({ compiledGraphs, layout, meter: new Meter() }, given, rows);
 };
 
 for (const [name, settings] of Object.entries(SETTINGS)) {
-  test(`${name}: the slope is the finite difference's, and half the step leaves a quarter of the error`, async () => {
+  test(`${name}: the slope equals the finite difference, and half the step gives a quarter of the error`, async () => {
     const layout = adapterLayout(compiledGraphs.model, settings);
     const expansions = await expand(layout, 0.03, [0.5, 1]);
     assert.deepEqual(expansions.map(({ row, margin }) => `${row} ${margin}`).sort(), [
@@ -104,7 +104,7 @@ for (const [name, settings] of Object.entries(SETTINGS)) {
   });
 }
 
-test("margins are those whose logistic losses are the scores: -log p of the answer where it is one token", async () => {
+test("the logistic losses of margins are the scores: -log p of the answer where it is one token", async () => {
   const layout = adapterLayout(compiledGraphs.model, LORA);
   const given = way(layout, 0.1);
   const expansions = await expand(layout, 0.1, [1]);
@@ -118,7 +118,7 @@ test("margins are those whose logistic losses are the scores: -log p of the answ
   }
 });
 
-test("gradients sketched here are the sketches that a client makes", async () => {
+test("sketches of these gradients equal the sketches of a client", async () => {
   const layout = adapterLayout(compiledGraphs.model, LORA);
   const { start } = way(layout, 0);
   const sketch = sketcher(layout, { dim: 64, seed: 1 });
@@ -137,7 +137,7 @@ test("gradients sketched here are the sketches that a client makes", async () =>
     );
     const places = [...made.term.keys()].filter((at) => made.term[at] === term);
     assert.equal(places.length, own.length);
-    await eachGradient(compiledGraphs, layout, start, own, margin, meter, (i, h, gradient) => {
+    await eachGradient({ compiledGraphs, layout, meter }, start, own, margin, (i, h, gradient) => {
       const at = places[i]!;
       assert.ok(Math.abs(h - made.margin[at]!) < 1e-5);
       const theirs = made.sketch.subarray(at * 64, (at + 1) * 64);

@@ -53,7 +53,7 @@ function shares(projected: readonly (readonly Float64Array[])[]): { norm: number
 const near = (value: number, wanted: number, share: number): void =>
   assert.ok(Math.abs(value / wanted - 1) < share, `${value}, not ${wanted}`);
 
-test("the dense product is that with a matrix of +-1, whose pieces follow each other", async () => {
+test("the dense product in pieces is that with one matrix of +-1", async () => {
   // Unit vectors read the matrix: entries of both pieces, and of both signs in equal shares.
   const places = [0, 1, 2047, 2048, 2999];
   const units = places.map((at) => Float32Array.from({ length: SIZE }, (_, k) => Number(k === at)));
@@ -69,7 +69,7 @@ test("the dense product is that with a matrix of +-1, whose pieces follow each o
   });
 });
 
-test("the structured sketch and the dense projection both distort as theory says; one of half the width is seen", async () => {
+test("the structured sketch and the dense projection both have the distortion of theory; half the width is detected", async () => {
   const ways: Float64Array[][][] = [[], []];
   for (let seed = 0; seed < SEEDS; seed++) {
     ways[0]!.push(structured(seed));

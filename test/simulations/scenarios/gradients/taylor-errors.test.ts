@@ -51,7 +51,7 @@ test("errors are relative to the mean margin and to its mean change, of the expa
   close(errorsOf(results, "answer", 0, "logits").ofMargin.value, 0.5 / 4.5);
 });
 
-test("an example that is in two ways is one example to the standard error", () => {
+test("an example in two tunings counts once in the standard error", () => {
   const own = [expansion(0, -2, 1, -1), expansion(1, 3, 2, 3.5), expansion(2, 1, 1, 2.5)];
   const once = errorsOf([result(way(...own))], "answer", 0, "linear");
   const twice = errorsOf([result(way(...own), way(...own))], "answer", 0, "linear");

@@ -7,15 +7,15 @@ import {
   ratioOfMeans,
   spearman,
   standardError,
-} from "../../../../simulations/scenarios/frame/statistics.js";
+} from "../../../../simulations/scenarios/harness/statistics.js";
 
 const close = (actual: number, wanted: number): void => assert.ok(Math.abs(actual - wanted) < 1e-12, `${actual}`);
 
-test("ties share the middle of their ranks", () => {
+test("ties get the mean of their ranks", () => {
   assert.deepEqual(ranks([3, 1, 3, 2]), [2.5, 0, 2.5, 1]);
 });
 
-test("correlations are those of a computation by hand", () => {
+test("correlations equal a computation by hand", () => {
   const [a, b] = [
     [1, 2, 2, 4],
     [1, 3, 2, 5],
@@ -28,19 +28,19 @@ test("correlations are those of a computation by hand", () => {
   assert.ok(Number.isNaN(correlation([1, 1], [1, 2])));
 });
 
-test("what an estimate explains is 1 where it is the truth, 0 where it is the mean and below where it is worse", () => {
+test("the explained variance is 1 for the truth, 0 for the mean and negative for a worse estimate", () => {
   close(explained([1, 2, 6], [1, 2, 6]), 1);
   close(explained([1, 2, 6], [3, 3, 3]), 0);
   assert.ok(explained([1, 2, 6], [6, 2, 1]) < 0);
 });
 
-test("the standard error of a mean is the spread by the root of the number", () => {
+test("the standard error of a mean is the deviation divided by the root of the number", () => {
   close(standardError([1, 3]), 1);
   close(standardError([2, 4, 6, 8]), Math.sqrt(20 / 3 / 4));
   assert.ok(Number.isNaN(standardError([1])));
 });
 
-test("the standard error of a ratio of means is near the jackknife's, and none where the ratio does not vary", () => {
+test("the standard error of a ratio of means is close to the jackknife's, and 0 where the ratio does not vary", () => {
   const [above, below] = [
     [1, 2.5, 3, 5, 4, 7],
     [2, 4, 7, 9, 9, 13],

@@ -1,9 +1,9 @@
-/** Few statistics of paired numbers, for studies that compare an estimate with the truth. */
+/** Statistics of paired numbers, for studies that compare an estimate with the truth. */
 
 export const mean = (values: ArrayLike<number>): number =>
   Array.from(values).reduce((a, b) => a + b, 0) / values.length;
 
-/** Of the mean, from the spread of the values; NaN for fewer than two. */
+/** Standard error of the mean, from the deviation of the values; NaN for fewer than two. */
 export function standardError(values: readonly number[]): number {
   const middle = mean(values);
   const squares = values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
@@ -38,7 +38,7 @@ export function correlation(a: readonly number[], b: readonly number[]): number 
   return ab / Math.sqrt(aa * bb);
 }
 
-/** Ranks from 0; ties share the middle of theirs. */
+/** Ranks from 0; ties get the mean of their ranks. */
 export function ranks(values: readonly number[]): number[] {
   const order = values.map((_, i) => i).sort((i, j) => values[i]! - values[j]!);
   const result = new Array<number>(values.length);
@@ -51,10 +51,10 @@ export function ranks(values: readonly number[]): number[] {
   return result;
 }
 
-/** Spearman's rank correlation, ties by the middle of their ranks. */
+/** Spearman's rank correlation; ties get the mean of their ranks. */
 export const spearman = (a: readonly number[], b: readonly number[]): number => correlation(ranks(a), ranks(b));
 
-/** Share of the truth's variance that an estimate explains, 1 - residual / total; below 0 where the mean would do better. */
+/** Share of the truth's variance that an estimate explains, 1 - residual / total; below 0 where the mean is the better estimate. */
 export function explained(truth: readonly number[], estimate: readonly number[]): number {
   const middle = mean(truth);
   const residual = truth.reduce((sum, value, i) => sum + (value - estimate[i]!) ** 2, 0);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import test from "node:test";
 import { STYLE } from "../../../../simulations/report/page.js";
 import { seriesPlot } from "../../../../simulations/report/series.js";
-import { type Findings, findingsText, writeFindings } from "../../../../simulations/scenarios/frame/study.js";
+import { type Findings, findingsText, writeFindings } from "../../../../simulations/scenarios/harness/study.js";
 
 const findings: Findings = {
   title: "Errors <of> a sketch",
@@ -43,7 +43,7 @@ const findings: Findings = {
   data: { errors: [0.2, 0.1] },
 };
 
-test("a study's page holds its findings, escaped, and its numbers lie beside it", async (t) => {
+test("a study's page contains its findings, escaped, and study.json beside it the numbers", async (t) => {
   const out = await mkdtemp(join(tmpdir(), "kindred-study-"));
   t.after(() => rm(out, { recursive: true, force: true }));
   await writeFindings(out, findings);
@@ -81,7 +81,7 @@ test("the terminal's text has the same tables in columns", () => {
   );
 });
 
-test("a point stands where its axis says, linear and logarithmic", () => {
+test("points are placed by their axes, linear and logarithmic", () => {
   const at = (logX: boolean): number[] => {
     const points = [100, 200, 1000].map((x) => ({ x, y: x }));
     const { text } = seriesPlot([{ name: "one", points }], { x: "x", y: "y", logX, label: "test" });
@@ -92,7 +92,7 @@ test("a point stands where its axis says, linear and logarithmic", () => {
   assert.ok(Math.abs(share(at(true)) - Math.log10(2)) < 1e-3);
 });
 
-test("a figure of one point has axes of some length", () => {
+test("a figure of one point has axes of positive length", () => {
   for (const logX of [false, true]) {
     const { text } = seriesPlot([{ name: "one", points: [{ x: 5, y: 3 }] }], { x: "x", y: "y", logX, label: "test" });
     assert.doesNotMatch(text, /NaN|Infinity/);

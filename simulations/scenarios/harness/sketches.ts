@@ -1,4 +1,4 @@
-/** The sketches that studies estimate from, of a plan's population, kept in a folder. Knows nothing of what is really tuned. */
+/** The sketches of a plan's population, kept in a folder for studies. It knows nothing of real tuning. */
 
 import type { JobContext } from "../../../shared/base/command.js";
 import type { SimulationPlan } from "../../../shared/config/config.js";
@@ -8,14 +8,14 @@ import { sketchPopulation } from "../../population/gradients.js";
 
 export interface KeptSketches {
   readonly sketches: readonly ClientSketch[];
-  /** Operations that all of them took, those kept from before too. */
+  /** Operations of all sketches, also of those from an earlier run. */
   readonly flops: number;
-  /** How many clients' were there before. */
+  /** Number of clients sketched in an earlier run. */
   readonly kept: number;
 }
 
 /**
- * Sketches the population, but for clients whose sketches are there.
+ * Sketches the clients of the population that have no sketch yet.
  * @param force replaces sketches of another configuration
  */
 export async function sketchesOf(

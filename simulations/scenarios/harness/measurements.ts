@@ -1,6 +1,6 @@
 /**
- * What a study has measured so far, a line each, so that a study of hours goes on where it was stopped. Knows nothing of what is
- * measured.
+ * The measurements of a study so far, one per line, so that a study of hours continues where it was stopped. It knows nothing of their
+ * meaning.
  */
 import { createHash } from "node:crypto";
 import { appendFile, mkdir, readFile, rm } from "node:fs/promises";
@@ -18,8 +18,8 @@ export class Measurements {
   ) {}
 
   /**
-   * @param setting everything that the values hang on
-   * @throws {KindredError} `already_exists` where the folder holds measurements of another setting, without `force`
+   * @param setting everything that determines the values
+   * @throws {KindredError} `already_exists` where the folder has measurements of another setting, without `force`
    */
   static async open(folder: string, setting: unknown, force: boolean): Promise<Measurements> {
     await mkdir(folder, { recursive: true });
@@ -38,13 +38,13 @@ export class Measurements {
       await writeAtomically(path, `${mark}\n`);
       return new Measurements(path, known);
     }
-    // A last line without an end was being written when the process ended.
+    // A last line without a line end was incomplete when the process ended.
     const whole = text.slice(0, text.lastIndexOf("\n") + 1);
     const [first, ...lines] = whole.split("\n");
     if (first !== mark) {
       throw new KindredError(
         "already_exists",
-        `${path}: holds measurements of another setting; choose another --out, or add --force to replace them`,
+        `${path}: has measurements of another setting; choose another --out, or add --force to replace them`,
         { path },
       );
     }
@@ -56,7 +56,7 @@ export class Measurements {
     return new Measurements(path, known);
   }
 
-  /** The value of that key: measured now unless it was before. @param measure gives what JSON can hold */
+  /** The value of a key, measured now unless it is known. @param measure returns a value of JSON */
   async of<T>(key: unknown, measure: () => Promise<T>): Promise<T> {
     const name = canonicalJson(key);
     if (this.known.has(name)) return this.known.get(name) as T;
@@ -72,11 +72,11 @@ function parsed(line: string, path: string, number: number): { key: string; valu
     const { key, value } = JSON.parse(line) as Record<string, unknown>;
     if (typeof key === "string") return { key, value };
   } catch {
-    // Said below.
+    // The error below says it.
   }
   throw new KindredError(
     "invalid_data",
-    `${path}: line ${number} is not a measurement; remove the line, and it is measured again`,
+    `${path}: line ${number} is not a measurement; remove the line to measure it again`,
     { path, line: number },
   );
 }

@@ -1,6 +1,6 @@
 /**
- * What a study is and how its findings reach people: a page with figures, the numbers as JSON, and tables in the terminal. It
- * knows nothing of what is studied.
+ * A study and the output of its findings: a page with figures, the numbers as JSON, and tables in the terminal. It knows nothing of the
+ * subjects of studies.
  */
 import { join } from "node:path";
 import { writeAtomically } from "../../../shared/base/atomic.js";
@@ -10,14 +10,14 @@ import { pageOf } from "../../report/document.js";
 import { html, type Markup } from "../../report/markup.js";
 
 export interface StudyJob {
-  /** Folder of the findings and of what was measured so far. */
+  /** Folder of findings and measurements. */
   readonly out: string;
-  /** Measure anew what is there. */
+  /** Replace existing measurements. */
   readonly force: boolean;
   readonly seed: number;
-  /** So many seeds, from `seed` on. */
+  /** Number of seeds, from `seed` on. */
   readonly seeds: number;
-  /** Folder of the model, where the user names one. */
+  /** Folder of the user's model, if any. */
   readonly model: string | undefined;
 }
 
@@ -44,7 +44,7 @@ export interface Table {
 
 export interface Finding {
   readonly title: string;
-  /** What was found, in a sentence or two. */
+  /** The result, in a sentence or two. */
   readonly text: string;
   readonly table?: Table;
   readonly figures?: readonly { readonly figure: Markup; readonly caption: string }[];
@@ -52,10 +52,10 @@ export interface Finding {
 
 export interface Findings {
   readonly title: string;
-  /** What it was measured on: model, rows, seeds. */
+  /** Conditions of the measurement: model, rows, seeds. */
   readonly facts: readonly (readonly [name: string, value: string])[];
   readonly findings: readonly Finding[];
-  /** The numbers behind them, for programs. */
+  /** The numbers, for programs. */
   readonly data: unknown;
 }
 

@@ -8,39 +8,39 @@ import { silentProgress } from "../../../../shared/base/progress.js";
 import { simulationPlan } from "../../../../shared/config/config.js";
 import { DEMO_MODEL } from "../../../../simulations/demo/demo-model.js";
 import { plantedPopulation, populationLines } from "../../../../simulations/population/planted.js";
-import { Lab } from "../../../../simulations/scenarios/frame/lab.js";
+import { Testbed } from "../../../../simulations/scenarios/harness/testbed.js";
 
-test("operations of a tuning are counted as they are when it runs, whatever its passes and batches", async (t) => {
-  const out = await mkdtemp(join(tmpdir(), "kindred-lab-"));
+test("counted operations of a tuning equal those of its run, for any passes and batches", async (t) => {
+  const out = await mkdtemp(join(tmpdir(), "kindred-testbed-"));
   t.after(() => rm(out, { recursive: true, force: true }));
   const population = join(out, "population.jsonl");
   await writeFile(population, populationLines(plantedPopulation({ seed: 0, groupSizes: [2] })));
   const plan = simulationPlan({ model: DEMO_MODEL, population, title: "Test", seed: 0 });
   const signal = new AbortController().signal;
-  const lab = await Lab.open(plan, { log: silentLog, progress: silentProgress, signal });
-  t.after(() => lab.close());
+  const testbed = await Testbed.open(plan, { log: silentLog, progress: silentProgress, signal });
+  t.after(() => testbed.close());
   for (const [subset, epochs, batch] of [
     [[0], 1, 8],
     [[0, 1], 2.5, 5],
   ] as const) {
     const tuning = { epochs, batch, learningRate: 0.01, seed: 3 };
-    const { flops } = await lab.tune(subset, tuning);
-    assert.equal(lab.tuningFlops(subset, tuning), flops);
+    const { flops } = await testbed.tune(subset, tuning);
+    assert.equal(testbed.tuningFlops(subset, tuning), flops);
     assert.ok(flops > 0);
   }
 });
 
-test("what a study measured stands for the same rows wherever they lie", async (t) => {
+test("the setting of measurements depends on the rows and not on their folder", async (t) => {
   const signal = new AbortController().signal;
   const setting = async (seed: number) => {
-    const out = await mkdtemp(join(tmpdir(), "kindred-lab-"));
+    const out = await mkdtemp(join(tmpdir(), "kindred-testbed-"));
     t.after(() => rm(out, { recursive: true, force: true }));
     const population = join(out, "population.jsonl");
     await writeFile(population, populationLines(plantedPopulation({ seed, groupSizes: [2] })));
     const plan = simulationPlan({ model: DEMO_MODEL, population, title: "Test", seed: 0 });
-    const lab = await Lab.open(plan, { log: silentLog, progress: silentProgress, signal });
-    t.after(() => lab.close());
-    return lab.setting;
+    const testbed = await Testbed.open(plan, { log: silentLog, progress: silentProgress, signal });
+    t.after(() => testbed.close());
+    return testbed.setting;
   };
   const here = await setting(0);
   assert.deepEqual(await setting(0), here);

@@ -3,7 +3,7 @@ import { appendFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type TestContext } from "node:test";
-import { MEASUREMENTS, Measurements } from "../../../../simulations/scenarios/frame/measurements.js";
+import { MEASUREMENTS, Measurements } from "../../../../simulations/scenarios/harness/measurements.js";
 
 async function folder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), "kindred-measurements-"));
@@ -22,7 +22,7 @@ test("a value is measured once, also by a later process", async (t) => {
   assert.deepEqual(await later.of({ tuned: ["a"] }, measure), { loss: 0.5, at: 2 });
 });
 
-test("measurements of another setting are refused, and replaced when that is asked for", async (t) => {
+test("measurements of another setting are refused, and replaced with force", async (t) => {
   const out = await folder(t);
   await (await Measurements.open(out, { rate: 1 }, false)).of("x", async () => 1);
   await assert.rejects(Measurements.open(out, { rate: 2 }, false), (error: Error) => {
@@ -32,7 +32,7 @@ test("measurements of another setting are refused, and replaced when that is ask
   assert.equal(await (await Measurements.open(out, { rate: 2 }, true)).of("x", async () => 2), 2);
 });
 
-test("a line that was being written when the process ended is measured again", async (t) => {
+test("a line that was incomplete when the process ended is measured again", async (t) => {
   const out = await folder(t);
   await (await Measurements.open(out, 1, false)).of("x", async () => 1);
   await appendFile(join(out, MEASUREMENTS), '{"key":"\\"y\\"","val');
@@ -49,7 +49,7 @@ test("a line that was being written when the process ended is measured again", a
   );
 });
 
-test("a line that is no measurement is named, and a file that cannot be read is not replaced", async (t) => {
+test("a line that is not a measurement is named, and an unreadable file is not replaced", async (t) => {
   const out = await folder(t);
   await (await Measurements.open(out, 1, false)).of("x", async () => 1);
   await appendFile(join(out, MEASUREMENTS), "what\n");

@@ -1,7 +1,6 @@
 /**
- * The bench on which studies measure: one model, the rows of a few datasets, and one kind of adapter, all in this process. It
- * tunes really (all rows of a subset in one place, which is what the estimate is of) and scores. It knows nothing of
- * what a study is after.
+ * The testbed of studies: one model, the rows of a few datasets, and one kind of adapter, all in this process. It trains adapters on all
+ * rows of a subset in one place, as the estimate assumes, and scores them. It knows nothing of the purpose of a study.
  */
 import { type EncodedDataset, type EncodedRow, SPLITS, type Split } from "../../../client/data/types.js";
 import type { BaseModel } from "../../../client/models/base.js";
@@ -20,7 +19,7 @@ import { openRuntime } from "../../../shared/runtimes/choose.js";
 import type { Runtime } from "../../../shared/runtimes/types.js";
 import { encodePopulation, openPopulation, rowsHash } from "../../population/open.js";
 
-/** How a subset is really tuned. */
+/** The training of an adapter on a subset. */
 export interface Tuning {
   /** Passes over the subset's training rows. */
   readonly epochs: number;
@@ -32,46 +31,60 @@ export interface Tuning {
 export interface Tuned {
   readonly values: AdapterValues;
   readonly flops: number;
-  /** Spent in the runtime. */
+  /** Time in the runtime. */
   readonly seconds: number;
 }
 
-/** Of one dataset's rows under one adapter. */
-export interface LabScore {
-  /** Nats per row where rows have choices (what the estimate is of), else per scored token. */
+/** Scores of one dataset under one adapter. */
+export interface TestbedScore {
+  /** Nats per row where rows have choices (as in the estimate), else per scored token. */
   readonly loss: number;
-  /** Share of rows whose right choice is the likeliest; null where none has choices. */
+  /** Share of rows whose right choice is the most likely; null where no row has choices. */
   readonly accuracy: number | null;
 }
 
 const stepsOf = (rows: number, { epochs, batch }: Pick<Tuning, "epochs" | "batch">): number =>
   Math.max(1, Math.round((epochs * rows) / batch));
 
-export class Lab {
+type TestbedParts = Pick<
+  Testbed,
+  "names" | "datasets" | "base" | "runtime" | "compiledGraphs" | "layout" | "start" | "setting"
+> & { readonly signal: AbortSignal };
+
+export class Testbed {
   private readonly trainingGraph: Graph;
   private readonly optimizerFlops: number;
-  /** Of a training step, by its sizes. */
+  /** Operations of a training step by its sizes. */
   private readonly stepFlops = new Map<number, number>();
 
-  private constructor(
-    readonly names: readonly string[],
-    readonly datasets: readonly EncodedDataset[],
-    readonly base: BaseModel,
-    readonly runtime: Runtime,
-    readonly compiledGraphs: CompiledGraphs,
-    readonly layout: AdapterLayout,
-    /** A fresh adapter, where the estimate linearises and every tuning begins. */
-    readonly start: AdapterValues,
-    /** What every number measured here hangs on: model, rows, adapter and its start. */
-    readonly setting: Readonly<Record<string, unknown>>,
-    private readonly signal: AbortSignal,
-  ) {
-    this.trainingGraph = trainingGraph(base, layout);
-    this.optimizerFlops = flops(adamwGraph(layout.trainedSize), {});
+  readonly names: readonly string[];
+  readonly datasets: readonly EncodedDataset[];
+  readonly base: BaseModel;
+  readonly runtime: Runtime;
+  readonly compiledGraphs: CompiledGraphs;
+  readonly layout: AdapterLayout;
+  /** A fresh adapter: the point of the estimate's linearisation, and the start of every tuning. */
+  readonly start: AdapterValues;
+  /** Determines every number measured here: model, rows, adapter and its start. */
+  readonly setting: Readonly<Record<string, unknown>>;
+  private readonly signal: AbortSignal;
+
+  private constructor(parts: TestbedParts) {
+    this.names = parts.names;
+    this.datasets = parts.datasets;
+    this.base = parts.base;
+    this.runtime = parts.runtime;
+    this.compiledGraphs = parts.compiledGraphs;
+    this.layout = parts.layout;
+    this.start = parts.start;
+    this.setting = parts.setting;
+    this.signal = parts.signal;
+    this.trainingGraph = trainingGraph(parts.base, parts.layout);
+    this.optimizerFlops = flops(adamwGraph(parts.layout.trainedSize), {});
   }
 
-  /** Of the plan's model, population, adapter, base and seed. */
-  static async open(plan: SimulationPlan, context: JobContext): Promise<Lab> {
+  /** Opens the plan's model and population, with its adapter, base and seed. */
+  static async open(plan: SimulationPlan, context: JobContext): Promise<Testbed> {
     const opened = await openPopulation(plan, context);
     const { clients } = opened.population;
     const { base } = opened.model;
@@ -81,17 +94,18 @@ export class Lab {
     const layout = layoutOf(compiledGraphs, { ...plan.adapter, initSeed: plan.seed });
     const setting = {
       model: base.hash,
-      // As tokens: where they are read from, and how they are cut, says nothing more.
+      // As tokens: their origin and truncation have no other effect.
       rows: datasets.map((dataset, at) => [clients[at]!.name, rowsHash(dataset, SPLITS)]),
       adapter: plan.adapter,
       seed: plan.seed,
     };
     const names = clients.map(({ name }) => name);
     const start = initialAdapter(layout, plan.seed);
-    return new Lab(names, datasets, base, runtime, compiledGraphs, layout, start, setting, context.signal);
+    const { signal } = context;
+    return new Testbed({ names, datasets, base, runtime, compiledGraphs, layout, start, setting, signal });
   }
 
-  /** Training rows of a subset, in one list. */
+  /** Rows of a subset's split in one list. */
   rows(subset: readonly number[], split: Split): EncodedRow[] {
     return subset.flatMap((i) => this.datasets[i]![split]);
   }
@@ -122,7 +136,7 @@ export class Lab {
     return { values, flops: meter.flops, seconds: meter.computeSeconds };
   }
 
-  /** Operations that `tune` takes, counted from its graphs for the very same batches: nothing is run. */
+  /** Operations that `tune` takes, counted from its graphs for the same batches, without a run. */
   tuningFlops(subset: readonly number[], { epochs, batch, seed }: Omit<Tuning, "learningRate">): number {
     const rows = this.rows(subset, "train");
     const steps = stepsOf(rows.length, { epochs, batch });
@@ -145,10 +159,10 @@ export class Lab {
   }
 
   /** Scores datasets one by one. @param values undefined: the base model */
-  async score(values: AdapterValues | undefined, clients: readonly number[], split: Split): Promise<LabScore[]> {
+  async score(values: AdapterValues | undefined, clients: readonly number[], split: Split): Promise<TestbedScore[]> {
     const members = values === undefined ? [] : [values];
     const weights = members.map(() => 1);
-    const scores: LabScore[] = [];
+    const scores: TestbedScore[] = [];
     for (const i of clients) {
       const rows = this.datasets[i]![split];
       const meter = new Meter(this.signal);
