@@ -73,7 +73,11 @@ const KINDS = [
   }),
   z.strictObject({
     kind: kind("custom", "a strategy of the program's own."),
-    name: z.string().min(1).max(64).describe("Name of the strategy, one of those that the program gave to openRun."),
+    name: z
+      .string()
+      .min(1)
+      .max(64)
+      .describe("Name of one of the strategies that the program gave to simulate, startCoordinator or openRun."),
   }),
 ] as const;
 
