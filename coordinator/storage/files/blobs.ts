@@ -29,6 +29,8 @@ async function fileSize(path: string): Promise<number | undefined> {
 
 export class FileBlobs implements Blobs {
   private readonly open = new Map<string, Incoming>();
+  /** By file of an upload: what was asked of it last. */
+  private readonly queues = new Map<string, Promise<unknown>>();
   private readonly handles = new FileHandles(MAX_OPEN_FILES);
 
   private constructor(
@@ -54,7 +56,7 @@ export class FileBlobs implements Blobs {
 
   /** Ends reading, and uploads as the end of the process does: the next one goes on with them. */
   async close(): Promise<void> {
-    for (const path of [...this.open.keys()]) await this.takeOver(path);
+    for (const path of [...this.open.keys()]) await this.inTurn(path, () => this.takeOver(path));
     await this.handles.close();
   }
 
@@ -133,6 +135,21 @@ export class FileBlobs implements Blobs {
     return join(this.partial, `${taskId}-${ref.sha256}-${ref.size}`);
   }
 
+  /** One after the other for each file: two uploads that opened one file side by side would both write into it. */
+  private inTurn<T>(path: string, work: () => Promise<T>): Promise<T> {
+    const turn = (this.queues.get(path) ?? Promise.resolve()).then(work);
+    // A failure is its own caller's.
+    const ended = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.queues.set(path, ended);
+    ended.then(() => {
+      if (this.queues.get(path) === ended) this.queues.delete(path);
+    });
+    return turn;
+  }
+
   private async takeOver(path: string): Promise<void> {
     await this.open.get(path)?.suspend();
     this.open.delete(path);
@@ -140,12 +157,18 @@ export class FileBlobs implements Blobs {
 
   async held(taskId: string, ref: BlobRef): Promise<number> {
     const path = this.partialPath(taskId, ref);
-    await this.takeOver(path);
-    return (await fileSize(path)) ?? 0;
+    return this.inTurn(path, async () => {
+      await this.takeOver(path);
+      return (await fileSize(path)) ?? 0;
+    });
   }
 
   async receive(taskId: string, ref: BlobRef): Promise<IncomingBlob> {
     const path = this.partialPath(taskId, ref);
+    return this.inTurn(path, () => this.arriving(ref, path));
+  }
+
+  private async arriving(ref: BlobRef, path: string): Promise<IncomingBlob> {
     await this.takeOver(path);
     const hash = createHash("sha256");
     const held = (await fileSize(path)) ?? 0;
@@ -166,8 +189,11 @@ export class FileBlobs implements Blobs {
   async dropUnfinished(taskId: string): Promise<void> {
     for (const name of await readdir(this.partial)) {
       if (!name.startsWith(`${taskId}-`)) continue;
-      await this.takeOver(join(this.partial, name));
-      await rm(join(this.partial, name), { force: true });
+      const path = join(this.partial, name);
+      await this.inTurn(path, async () => {
+        await this.takeOver(path);
+        await rm(path, { force: true });
+      });
     }
   }
 }

@@ -13,7 +13,8 @@ export interface Ends {
 }
 
 export class Incoming implements IncomingBlob {
-  private ended = false;
+  /** Set once the upload has ended. It settles when nothing of it touches its file any longer. */
+  private ending: Promise<void> | undefined;
   private writing: Promise<void> = Promise.resolve();
 
   constructor(
@@ -34,7 +35,7 @@ export class Incoming implements IncomingBlob {
   }
 
   private async write(bytes: Uint8Array): Promise<void> {
-    if (this.ended) throw takenOver(this.ref);
+    if (this.ending !== undefined) throw takenOver(this.ref);
     if (this.size + bytes.length > this.ref.size) throw overlong(this.ref);
     await this.handle.appendFile(bytes);
     this.hash.update(bytes);
@@ -42,29 +43,41 @@ export class Incoming implements IncomingBlob {
   }
 
   async finish(): Promise<void> {
-    if (this.ended) throw takenOver(this.ref);
-    if (this.size < this.ref.size) {
-      await this.suspend();
-      throw incomplete(this.ref, this.size);
+    if (this.ending !== undefined) throw takenOver(this.ref);
+    this.ending = this.end(this.size < this.ref.size ? () => this.keep() : () => this.install());
+    await this.ending;
+  }
+
+  /** Waits for a `finish` under way: whoever opens the file next must not open it while it is moved. */
+  async suspend(): Promise<void> {
+    this.ending ??= this.end(async () => {});
+    // How `finish` ended was reported to its own caller.
+    await this.ending.catch(() => undefined);
+  }
+
+  private async end(work: () => Promise<void>): Promise<void> {
+    try {
+      // A write that failed was reported to its own caller.
+      await this.writing.catch(() => undefined);
+      await work();
+    } finally {
+      await this.handle.close();
+      this.ends.closed();
     }
+  }
+
+  private async keep(): Promise<void> {
+    throw incomplete(this.ref, this.size);
+  }
+
+  private async install(): Promise<void> {
     const right = this.hash.digest("hex") === this.ref.sha256;
     const known = right && (await this.ends.isStored());
     if (right && !known) await this.handle.sync();
-    await this.end();
+    // Windows moves and removes no open file.
+    await this.handle.close();
     if (right && !known) return this.ends.install();
     await this.ends.discard();
-    if (!known) throw damagedUpload(this.ref);
-  }
-
-  async suspend(): Promise<void> {
-    if (!this.ended) await this.end();
-  }
-
-  private async end(): Promise<void> {
-    this.ended = true;
-    // A write that failed was reported to its own caller.
-    await this.writing.catch(() => undefined);
-    await this.handle.close();
-    this.ends.closed();
+    if (!right) throw damagedUpload(this.ref);
   }
 }

@@ -75,13 +75,13 @@ export class MemoryBlobs implements Blobs {
 
   async held(taskId: string, ref: BlobRef): Promise<number> {
     const name = partialName(taskId, ref);
-    await this.takeOver(name);
+    this.takeOver(name);
     return this.partial.get(name)?.size ?? 0;
   }
 
   async receive(taskId: string, ref: BlobRef): Promise<IncomingBlob> {
     const name = partialName(taskId, ref);
-    await this.takeOver(name);
+    this.takeOver(name);
     const partial = this.partial.get(name) ?? { pieces: [], size: 0 };
     this.partial.set(name, partial);
     const incoming = new MemoryIncoming(ref, partial, async (bytes) => {
@@ -95,18 +95,19 @@ export class MemoryBlobs implements Blobs {
   async dropUnfinished(taskId: string): Promise<void> {
     for (const name of this.partial.keys()) {
       if (!name.startsWith(`${taskId}-`)) continue;
-      await this.takeOver(name);
+      this.takeOver(name);
       this.partial.delete(name);
     }
   }
 
   /** Ends uploads as the end of a process does; the next one goes on with them. */
   async suspendAll(): Promise<void> {
-    for (const name of this.open.keys()) await this.takeOver(name);
+    for (const name of this.open.keys()) this.takeOver(name);
   }
 
-  private async takeOver(name: string): Promise<void> {
-    await this.open.get(name)?.suspend();
+  /** At once: two uploads of one blob that begin side by side must not both be open. */
+  private takeOver(name: string): void {
+    this.open.get(name)?.stop();
     this.open.delete(name);
   }
 
@@ -151,6 +152,10 @@ class MemoryIncoming implements IncomingBlob {
   }
 
   async suspend(): Promise<void> {
+    this.stop();
+  }
+
+  stop(): void {
     this.ended = true;
   }
 

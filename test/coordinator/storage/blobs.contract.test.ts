@@ -178,6 +178,30 @@ inEachPlace((place, state, remove) => {
       assert.ok(await state.now.blobs.has(ref));
     });
 
+    it("are whole however many uploads of one of them begin, go on and end at one time", async () => {
+      const { blobs } = state.now;
+      const bytes = bytesOf(10_000, "side by side");
+      const ref = refOf(bytes);
+      const upload = async (pieces: number): Promise<void> => {
+        const incoming = await blobs.receive("task", ref);
+        try {
+          while (incoming.held < ref.size) {
+            await incoming.append(bytes.subarray(incoming.held, incoming.held + Math.ceil(ref.size / pieces)));
+          }
+          await incoming.finish();
+        } finally {
+          await incoming.suspend();
+        }
+      };
+      const ends = await Promise.allSettled(Array.from({ length: 20 }, (_, at) => upload(1 + at)));
+      // Those that were taken over are told so; nothing else may go wrong.
+      for (const end of ends)
+        if (end.status === "rejected") assert.ok(code("cancelled")(end.reason), String(end.reason));
+      assert.ok(ends.some(({ status }) => status === "fulfilled"));
+      assert.ok(Buffer.from(await blobs.get(ref)).equals(bytes));
+      assert.equal(await blobs.held("task", ref), 0);
+    });
+
     it("lose what a task left unfinished, and no other's", async () => {
       const ref = { sha256: "ef".repeat(32), size: 10 };
       for (const task of ["mine", "other"]) {
