@@ -30,7 +30,7 @@ export type RunEvent =
   /** No sign of life for as long as the coordinator waits, or the client's word. */
   | { readonly type: "client-left"; readonly client: string; readonly reason: string }
   | { readonly type: "task-given"; readonly client: string; readonly task: string; readonly kind: string }
-  /** The client's report, 0 .. 1. */
+  /** The client's report, 0 .. 1, in whole percents that grow. */
   | { readonly type: "task-progress"; readonly client: string; readonly task: string; readonly fraction: number }
   | {
       readonly type: "task-done";

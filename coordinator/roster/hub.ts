@@ -151,8 +151,10 @@ export class Hub implements ClientPool {
     this.apply(name, { type: "progressed", taskId, fraction });
     const running = this.running.get(taskId);
     if (running?.client === name) {
-      this.events.emit({ type: "task-progress", client: name, task: running.key, fraction });
-      this.running.progress(taskId, fraction);
+      const percent = this.running.progress(taskId, fraction);
+      if (percent !== undefined) {
+        this.events.emit({ type: "task-progress", client: name, task: running.key, fraction: percent / 100 });
+      }
       return true;
     }
     // After a restart the run may not have reached this task yet; it will.
@@ -160,8 +162,8 @@ export class Hub implements ClientPool {
   }
 
   /** See `Results.report`. */
-  report(name: string, taskId: string, result: TaskResult, messageBytes: number): Promise<Receipt> {
-    return this.results.report(name, taskId, result, messageBytes);
+  report(name: string, taskId: string, read: () => TaskResult, messageBytes: number): Promise<Receipt> {
+    return this.results.report(name, taskId, read, messageBytes);
   }
 
   /** See `Results.fail`. */

@@ -16,6 +16,8 @@ interface Entry extends RunningTask {
   reject(error: unknown): void;
   /** Callers that still wait for it. */
   holders: number;
+  /** Highest that was reported, in whole percents. */
+  percent: number;
   readonly onProgress: Set<(fraction: number) => void>;
 }
 
@@ -41,7 +43,17 @@ export class RunningTasks {
       reject = no;
     });
     outcome.catch(() => undefined); // the rejection of a withdrawn task has no listener
-    this.entries.set(id, { key, client, task, outcome, resolve, reject, holders: 0, onProgress: new Set() });
+    this.entries.set(id, {
+      key,
+      client,
+      task,
+      outcome,
+      resolve,
+      reject,
+      holders: 0,
+      percent: -1,
+      onProgress: new Set(),
+    });
     this.withdrawn.delete(id);
   }
 
@@ -71,8 +83,18 @@ export class RunningTasks {
     }
   }
 
-  progress(id: string, fraction: number): void {
-    for (const listener of this.entries.get(id)?.onProgress ?? []) listener(fraction);
+  /**
+   * Passes a report of progress on.
+   * @returns the whole percents where they grew: events are stored, and a client may report as often and in as small steps as it likes
+   */
+  progress(id: string, fraction: number): number | undefined {
+    const entry = this.entries.get(id);
+    if (entry === undefined) return undefined;
+    for (const listener of entry.onProgress) listener(fraction);
+    const percent = Math.floor(fraction * 100);
+    if (percent <= entry.percent) return undefined;
+    entry.percent = percent;
+    return percent;
   }
 
   resolve(id: string, outcome: TaskOutcome): void {

@@ -205,7 +205,7 @@ function tasks(context: CallContext, hub: Hub): TasksHandlers {
 async function takeResult(hub: Hub, client: string, message: TaskResult__Output): Promise<Receipt> {
   const taskId = hash("task_id", message.taskId);
   try {
-    return await hub.report(client, taskId, decodeResult(message), messageSize(message));
+    return await hub.report(client, taskId, () => decodeResult(message), messageSize(message));
   } catch (error) {
     const { code, message: reason } = asKindredError(error);
     if (code !== "invalid_message") throw error;

@@ -28,6 +28,11 @@ export function overlong({ sha256, size }: BlobRef): KindredError {
   return new KindredError("too_large", message, { sha256, size });
 }
 
+export function announcedOtherwise({ sha256, size }: BlobRef, before: number): KindredError {
+  const message = `blob.size: must be that of blob ${sha256} as the task announced it before, ${before}, got ${size}`;
+  return new KindredError("invalid_message", message, { sha256, size, before });
+}
+
 export function incomplete({ sha256, size }: BlobRef, held: number): KindredError {
   const message = `upload of ${sha256} ended at ${held} of ${size} bytes: go on from there`;
   return new KindredError("unavailable", message, { sha256, held });

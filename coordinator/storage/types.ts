@@ -64,8 +64,12 @@ export interface Records {
   /** Writes the outcome unless there is one. Returns whether it did. */
   settleTask(id: string, outcome: TaskOutcome): Promise<boolean>;
 
-  /** Notes that a task's client wants to send this blob. Returns how many distinct blobs it announced for the task. */
-  announceUpload(taskId: string, ref: BlobRef): Promise<number>;
+  /**
+   * Notes that a task's client wants to send this blob, unless it has announced `most` others for the task.
+   * @returns whether the blob is noted
+   * @throws {KindredError} `invalid_message` where it announced the same content with another size: each size would be one more file
+   */
+  announceUpload(taskId: string, ref: BlobRef, most: number): Promise<boolean>;
   completeUpload(taskId: string, ref: BlobRef): Promise<void>;
   /** Has this task's client sent the whole blob? */
   isUploaded(taskId: string, ref: BlobRef): Promise<boolean>;

@@ -133,7 +133,7 @@ export class CohortSession {
     return () =>
       this.call(({ hub }, name) => {
         const message = method.requestDeserialize(bytes) as TaskResult__Output;
-        return hub.report(name, taskId, decodeResult(message), messageSize(message));
+        return hub.report(name, taskId, () => decodeResult(message), messageSize(message));
       });
   }
 

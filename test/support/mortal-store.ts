@@ -77,7 +77,7 @@ function mortalRecords(inner: Records, read: Gate, write: Gate): Records {
     task: (id) => read(() => inner.task(id)),
     addTask: (task) => write(() => inner.addTask(task)),
     settleTask: (id, outcome) => write(() => inner.settleTask(id, outcome)),
-    announceUpload: (taskId, ref) => write(() => inner.announceUpload(taskId, ref)),
+    announceUpload: (taskId, ref, most) => write(() => inner.announceUpload(taskId, ref, most)),
     completeUpload: (taskId, ref) => write(() => inner.completeUpload(taskId, ref)),
     isUploaded: (taskId, ref) => read(() => inner.isUploaded(taskId, ref)),
     memo: (key) => read(() => inner.memo(key)),

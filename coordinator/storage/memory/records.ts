@@ -1,6 +1,7 @@
 /** Records in memory. Kept as JSON, as on a disk, so that nobody holds on to a stored object. */
 import { KindredError } from "../../../shared/base/errors.js";
 import type { BlobRef } from "../../../shared/wire/types.js";
+import { announcedOtherwise } from "../faults.js";
 import type { Records, StoredClient, StoredEvent, StoredTask, TaskOutcome } from "../types.js";
 
 /** Of a task's blobs: what was announced, by SHA-256. */
@@ -41,13 +42,13 @@ export class MemoryRecords implements Records {
     return true;
   }
 
-  async announceUpload(taskId: string, { sha256, size }: BlobRef): Promise<number> {
+  async announceUpload(taskId: string, ref: BlobRef, most: number): Promise<boolean> {
     const uploads = this.uploads(taskId);
-    if (uploads[sha256] === undefined) {
-      uploads[sha256] = { size, complete: false };
-      this.write(`uploads/${taskId}`, uploads);
-    }
-    return Object.keys(uploads).length;
+    const known = uploads[ref.sha256];
+    if (known !== undefined && known.size !== ref.size) throw announcedOtherwise(ref, known.size);
+    if (known !== undefined || Object.keys(uploads).length >= most) return known !== undefined;
+    this.write(`uploads/${taskId}`, { ...uploads, [ref.sha256]: { size: ref.size, complete: false } });
+    return true;
   }
 
   async completeUpload(taskId: string, { sha256, size }: BlobRef): Promise<void> {

@@ -1,7 +1,8 @@
 /** Records in a SQLite database: Kysely makes the statements. One process at a time may write. */
-import { type CompiledQuery, type Kysely, type SqliteDatabase, sql } from "kysely";
+import type { CompiledQuery, Kysely, SqliteDatabase } from "kysely";
 import type { BlobRef, RowCounts } from "../../../shared/wire/types.js";
 import type { TaskSpec } from "../../../tasks/kinds.js";
+import { announcedOtherwise } from "../faults.js";
 import type { RecordReader, Records, StoredClient, StoredEvent, StoredTask, TaskOutcome } from "../types.js";
 import type { Connection } from "./database.js";
 import { queriesOn, type Tables } from "./schema.js";
@@ -143,18 +144,21 @@ export class SqliteRecords extends SqliteReader implements Records {
     return (await this.durably(query.compile())) > 0;
   }
 
-  async announceUpload(taskId: string, ref: BlobRef): Promise<number> {
+  async announceUpload(taskId: string, ref: BlobRef, most: number): Promise<boolean> {
+    const announced = await this.db
+      .selectFrom("uploads")
+      .select(["sha256", "size"])
+      .where("task_id", "=", taskId)
+      .execute();
+    const known = announced.find(({ sha256 }) => sha256 === ref.sha256);
+    if (known !== undefined && known.size !== ref.size) throw announcedOtherwise(ref, known.size);
+    if (known !== undefined || announced.length >= most) return known !== undefined;
     await this.db
       .insertInto("uploads")
       .values({ task_id: taskId, sha256: ref.sha256, size: ref.size, complete: 0 })
       .onConflict((conflict) => conflict.doNothing())
       .execute();
-    const { count } = await this.db
-      .selectFrom("uploads")
-      .select(sql<number>`count(*)`.as("count"))
-      .where("task_id", "=", taskId)
-      .executeTakeFirstOrThrow();
-    return Number(count);
+    return true;
   }
 
   async completeUpload(taskId: string, ref: BlobRef): Promise<void> {

@@ -4,6 +4,7 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import { crc32 } from "node:zlib";
 import { Connection } from "../../../client/outbox/connection.js";
 import { refOf, uploadBlob } from "../../../client/outbox/upload.js";
+import type { RunEvent } from "../../../coordinator/events/events.js";
 import type { TaskOutcome } from "../../../coordinator/roster/pool.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { encodeBlobRef } from "../../../shared/wire/fields.js";
@@ -45,6 +46,7 @@ describe("a coordinator", () => {
   let name = "";
   let taskId = "";
   let outcome: Promise<TaskOutcome>;
+  const told: RunEvent[] = [];
 
   function connect(): Connection {
     const { address } = coordinator;
@@ -93,7 +95,10 @@ describe("a coordinator", () => {
   }
 
   before(async () => {
-    coordinator = await coordinatorAt(folder.path, { maxBlobBytes: MAX_BLOB_BYTES });
+    coordinator = await coordinatorAt(folder.path, {
+      maxBlobBytes: MAX_BLOB_BYTES,
+      events: { emit: (event) => told.push(event) },
+    });
   });
   after(async () => {
     stop.abort();
@@ -287,6 +292,24 @@ describe("a coordinator", () => {
     }
     const more = bytesOf(10, "many", "more");
     await assert.rejects(uploadBlob(connection, taskId, refOf(more), more, retry), code("too_large"));
+  });
+
+  it("keeps one file of a blob, whatever sizes its client announces for it", async () => {
+    const bytes = bytesOf(1_000, "sizes");
+    const ref = refOf(bytes);
+    await assert.rejects(send({ ...ref, size: 2_000 }, bytes), code("unavailable"));
+    await assert.rejects(send({ ...ref, size: 2_001 }, bytes), code("invalid_message", "blob.size", "2000", "2001"));
+  });
+
+  it("stores one event per percent of progress, in however small steps a client reports it", async () => {
+    for (let step = 0; step <= 300; step++) await connection.reportProgress({ taskId, fraction: step / 10_000 });
+    await connection.reportProgress({ taskId, fraction: 0.01 });
+    await connection.reportFailure({ taskId, code: "task_failed", message: "" });
+    await outcome;
+    const shares = told.flatMap((event) =>
+      event.type === "task-progress" && event.client === name ? [event.fraction] : [],
+    );
+    assert.deepEqual(shares, [0, 0.01, 0.02, 0.03]);
   });
 
   it("answers a waiting call when a task comes, else with nothing at the end of the wait", async () => {

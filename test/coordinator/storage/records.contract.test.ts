@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
 import type { StoredEvent, TaskOutcome } from "../../../coordinator/storage/types.js";
+import type { KindredError } from "../../../shared/base/errors.js";
 import { trainTask } from "../../support/federation.js";
 import { inEachPlace } from "../../support/states.js";
 
@@ -29,7 +30,7 @@ inEachPlace((place, state, remove) => {
       await records.addTask(task);
       await assert.rejects(records.addTask(task));
       const ref = { sha256: "cd", size: 5_000_000_000 };
-      await records.announceUpload("id", ref);
+      await records.announceUpload("id", ref, 1);
       await records.completeUpload("id", ref);
       await records.saveMemo("memo", '{"value":0}');
       await records.saveMemo("memo", '{"value":1}');
@@ -80,13 +81,16 @@ inEachPlace((place, state, remove) => {
       );
     });
 
-    it("count the distinct blobs announced for a task", async () => {
+    it("note a number of distinct blobs for a task, each with one size", async () => {
       const { records } = state.now;
-      const counts: number[] = [];
-      for (const sha256 of ["a", "b", "a", "c"]) {
-        counts.push(await records.announceUpload("counting", { sha256, size: 1 }));
+      const noted: boolean[] = [];
+      for (const sha256 of ["a", "b", "a", "c", "b"]) {
+        noted.push(await records.announceUpload("counting", { sha256, size: 1 }, 2));
       }
-      assert.deepEqual(counts, [1, 2, 2, 3]);
+      assert.deepEqual(noted, [true, true, true, false, true]);
+      assert.equal(await records.announceUpload("another task", { sha256: "c", size: 2 }, 2), true);
+      const swollen = records.announceUpload("counting", { sha256: "a", size: 2 }, 2);
+      await assert.rejects(swollen, (error: KindredError) => error.code === "invalid_message");
       assert.equal(await records.isUploaded("counting", { sha256: "a", size: 1 }), false);
       await records.completeUpload("counting", { sha256: "never announced", size: 1 });
       assert.equal(await records.isUploaded("counting", { sha256: "never announced", size: 1 }), false);
