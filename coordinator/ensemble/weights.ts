@@ -20,9 +20,13 @@ export function pooledLoss(scores: readonly Loss[]): number {
   return tokens > 0 ? nll / tokens : Number.POSITIVE_INFINITY;
 }
 
-/** Index of the alternative with the lowest pooled loss; the first one where several have it. @param scores [clients][alternatives] */
+/**
+ * Index of the alternative with the lowest pooled loss; the earlier one where they are equal, the first where no client has scores.
+ * @param scores [clients][alternatives]
+ */
 export function bestAlternative(scores: readonly (readonly Loss[])[]): number {
-  const alternatives = Math.min(...scores.map((client) => client.length));
+  // The smallest of no numbers is infinity.
+  const alternatives = scores.length === 0 ? 0 : Math.min(...scores.map((client) => client.length));
   let best = 0;
   let lowest = Number.POSITIVE_INFINITY;
   for (let at = 0; at < alternatives; at++) {

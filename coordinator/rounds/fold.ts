@@ -241,7 +241,7 @@ async function openState(blobs: TensorBlobs, { tensors, numbers }: StoredState):
 }
 
 /** The names and shapes that most have; of equally many, the first ones. */
-function mostCommon(all: readonly TensorShapes[]): TensorShapes | undefined {
+export function mostCommon(all: readonly TensorShapes[]): TensorShapes | undefined {
   const seen = new Map<string, { count: number; shapes: TensorShapes }>();
   for (const shapes of all) {
     const key = signatureOf(shapes);

@@ -161,6 +161,32 @@ describe("an adapter of one client alone that cannot be used", () => {
   }
 });
 
+describe("groups of one client each, before any training of several has shown what an adapter is made of", () => {
+  const clients = tinyClients({ clients: 3 });
+  const options = { groups: 3, boosting: { rounds: 0 } };
+
+  it("serve the others where one client's adapter is not of the model, and call that its fault alone", async () => {
+    const runners = { c0: spoilt((name, tensor) => [`x.${name}`, tensor]) };
+    const run = await runFederation({ clients, options, runners });
+    assert.deepEqual([...new Set(run.faults.map(({ client }) => client))], ["c0"]);
+    assert.match(run.faults[0]?.message ?? "", /lacks the tensor/);
+    assert.deepEqual(
+      run.outcome.members.map(({ name }) => name),
+      ["group-2", "group-3"],
+    );
+  });
+
+  it("keep their own adapters where no client can fit weights", async () => {
+    const fails = failing(
+      (task) => task.kind === "fitWeights",
+      () => Promise.reject(new Error("broken")),
+    );
+    const run = await runFederation({ clients, options, runners: { c0: fails, c1: fails, c2: fails } });
+    assert.equal(run.faults.length, 3);
+    assert.deepEqual(run.outcome.weights.get("c1"), [0, 1, 0]);
+  });
+});
+
 describe("a client that is no help at all", () => {
   /** Hangs until it is told that nobody waits any more. */
   const silent = (): TaskRunner => ({

@@ -1,6 +1,7 @@
 /** One adapter per group, by federated rounds within the group. */
 import type { AdapterSpec } from "../../../shared/wire/types.js";
 import { beginStage } from "../../events/events.js";
+import { misfits } from "../../rounds/misfits.js";
 import { trainFederated } from "../../rounds/train.js";
 import type { TrainingParts } from "../../rounds/training-job.js";
 import type { Cohort } from "../../run/cohort.js";
@@ -48,5 +49,9 @@ export async function trainGroups(
     stage.advance(Number.isFinite(validationLoss) ? { loss: validationLoss } : {});
   }
   stage.end();
-  return { members, losses, curves };
+  const wrong = await misfits(parts, adapter, members);
+  for (const [{ group }, reason] of wrong) {
+    for (const client of groups[group] ?? []) parts.cohort.fault(client, "train", reason);
+  }
+  return { members: members.filter((member) => !wrong.has(member)), losses, curves };
 }
