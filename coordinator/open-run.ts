@@ -153,7 +153,10 @@ async function run(options: RunOptions, events: EventSink, signal: AbortSignal):
   };
 }
 
-/** The run's clients, settled once: a resumed run has the same clients in the same order. */
+/**
+ * The run's clients and their rows, settled once: a resumed run has the same clients in the same order. A client that comes back with
+ * other rows changes no schedule, whose tasks would then be others under the same names.
+ */
 async function membersOf(
   { plan, members, pool }: RunOptions,
   journal: Journal,
@@ -174,11 +177,13 @@ async function membersOf(
   );
   checkGrouping(plan, names);
   const known = new Map((await pool.clients()).map((client) => [client.name, client]));
-  return names.map((name) => {
+  const clients = names.map((name) => {
     const client = known.get(name);
     if (client === undefined) throw new KindredError("not_found", `client ${name} is not enrolled`, { client: name });
     return client;
   });
+  const rows = await journal.step("rows", async () => clients.map((client) => ({ ...client.rows })));
+  return clients.map((client, at) => ({ ...client, rows: rows[at] as RowCounts }));
 }
 
 /** Trains the wanted methods and those that they use, in the order of reports; each is trained once. */
