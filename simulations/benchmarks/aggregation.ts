@@ -11,7 +11,7 @@ import { openState } from "../../coordinator/storage/open.js";
 import { CHUNK_VALUES, chunksOf, type TensorShapes } from "../../coordinator/strategies/tensors.js";
 import type { StrategySettings } from "../../shared/config/strategies.js";
 import type { BlobRef } from "../../shared/wire/types.js";
-import { apart } from "./apart.js";
+import { inChildProcess } from "./child-process.js";
 
 export interface AggregationCase {
   /** Folder of the state. */
@@ -53,7 +53,7 @@ export async function benchAggregation(print: (line: string) => void, { json = f
       await writeFile(round, JSON.stringify(await storedUpdates(folder, clients, adapterBytes)));
       for (const strategy of strategies) {
         const given: AggregationCase = { state: folder, strategy, round };
-        const found = await apart<AggregationFigures>("./aggregation-child.js", given);
+        const found = await inChildProcess<AggregationFigures>("./aggregation-child.js", given);
         const aboveBytes = found.peakBytes - found.baseBytes;
         const figures = { clients, adapterBytes, strategy, ...found, aboveBytes, adapters: aboveBytes / adapterBytes };
         print(json ? JSON.stringify(figures) : lineOf(figures));

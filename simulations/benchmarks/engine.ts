@@ -1,6 +1,6 @@
 /**
- * How fast the engine is: forward + backward with per-example gradients on the SmolLM2-135M shape, beside the best matrix-product
- * rate that the same runtime reaches on the model's own shapes in the same run, and PyTorch where it is at hand.
+ * Speed of the engine: forward + backward with per-example gradients on the SmolLM2-135M shape, beside the highest matrix-product
+ * rate of the same runtime on the model's own shapes in the same run, and PyTorch where it is available.
  */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { moduleNames } from "../../client/models/architecture.js";
@@ -19,7 +19,7 @@ import { randomRows, withRandomModel } from "./shape.js";
 const BATCH = 8;
 const LENGTH = 64;
 const RANK = 16;
-/** Tokens of an answer, and numbers of a sketch. */
+/** Tokens in an answer, and numbers in a sketch. */
 const ANSWER = 4;
 const DIM = 400;
 const WARM_UP = 3; // the second run still grows ONNX Runtime's arena: 280,000 page faults
@@ -49,7 +49,7 @@ export function benchEngine(runtime: Runtime, print: (line: string) => void): Pr
   });
 }
 
-/** What a client's sketching costs: margins, per-example gradients and their projection, logits for the answer alone. */
+/** The cost of a client's sketching: margins, per-example gradients and their projection, logits for the answer alone. */
 export function benchSketching(runtime: Runtime, print: (line: string) => void): Promise<void> {
   return withRandomModel(async (model) => {
     const layout = benchLayout(model);
@@ -79,7 +79,7 @@ const benchLayout = (model: BaseModel): AdapterLayout =>
     freezeA: true,
   });
 
-/** Median of the runs of a program at a fresh adapter, and the longest gap of the event loop meanwhile. */
+/** Median time of a graph's runs at a fresh adapter, and the longest gap of the event loop meanwhile. */
 async function timed(
   runtime: Runtime,
   program: CompiledGraph,
@@ -110,7 +110,7 @@ async function timed(
   return { seconds: median(times), flops: program.flops(all), gapMs: gap.max / 1e6 };
 }
 
-/** GFLOP/s of the quickest product [512, in] x [out, in]^T. */
+/** GFLOP/s of the fastest product [512, in] x [out, in]^T. */
 async function bestGemmRate(
   runtime: Runtime,
   shapes: readonly (readonly [number, number])[],
@@ -122,7 +122,7 @@ async function bestGemmRate(
     const rows = BATCH * LENGTH;
     const g = new GraphBuilder();
     const normals = (size: number): Float32Array => Float32Array.from({ length: size }, () => rng.normal());
-    // Twenty products per run, so that the call's own cost does not count; each with another input, so that none is shared.
+    // Twenty products per run, so that the cost of the call does not count; each with another input, so that no product is shared.
     const weight = g.constant(normals(width * out), [out, width]);
     const x = g.input("x", [rows, width]);
     const outputs = Array.from({ length: 20 }, (_, i) =>

@@ -1,7 +1,6 @@
 /**
- * How long the estimation takes: all surrogates of the sampled subsets, and every f_i(S), on a runtime; beside scikit-learn's
- * LogisticRegression on a sample of the same subsets. Processor time is printed with the time by the clock: it says the same on
- * a busy machine.
+ * Time of the estimation: all surrogates of the sampled subsets, and every f_i(S), on a runtime; beside scikit-learn's
+ * LogisticRegression on a sample of the same subsets. Processor time is printed beside wall time: it does not depend on other load.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -25,11 +24,11 @@ export interface EstimationCase {
   readonly train?: number;
   readonly validation?: number;
   readonly seed?: number;
-  /** One lambda_0; the default path unless given. */
+  /** One lambda_0. @default the path */
   readonly lambda?: number;
 }
 
-/** By the clock, and of the processors. */
+/** Wall and processor time. */
 export interface Seconds {
   readonly clock: number;
   readonly processor: number;
@@ -47,14 +46,14 @@ export interface EstimationBench {
   readonly gradientNorm: number;
   readonly newtonSteps: number;
   readonly hessianProducts: number;
-  /** Of this process, the most so far. */
+  /** Peak of this process so far. */
   readonly peakBytes: number;
 }
 
-/** Subsets that scikit-learn is given: a few seconds. */
+/** Subsets solved with scikit-learn: a few seconds. */
 const PEER_SUBSETS = 8;
 
-/** One lambda as scikit-learn has it, and the path as users have it. */
+/** One lambda, as in scikit-learn, and the path, the default. */
 export async function benchEstimation(runtime: Runtime, print: (line: string) => void): Promise<void> {
   await measureEstimation(runtime, { clients: 100, subsets: 1000, subsetSize: 10 }, print);
   const size = { clients: 500, subsets: 2000, subsetSize: 25 };
@@ -62,12 +61,12 @@ export async function benchEstimation(runtime: Runtime, print: (line: string) =>
   await measureEstimation(runtime, size, print);
 }
 
-/** 2,000 clients: what the largest population costs. */
+/** 2,000 clients: the cost of a very large population. */
 export async function benchLargeEstimation(runtime: Runtime, print: (line: string) => void): Promise<void> {
   await measureEstimation(runtime, { clients: 2000, subsets: 10_000, subsetSize: 45, lambda: 1e-3 }, print);
 }
 
-/** @param peer whether to time scikit-learn on a few of the subsets: margins are then zero, since it has no offsets */
+/** @param peer whether to time scikit-learn on a few subsets: margins are then zero, since it has no offsets */
 export async function measureEstimation(
   runtime: Runtime,
   { clients, subsets, subsetSize, dim = 400, train = 100, validation = 20, seed = 0, lambda }: EstimationCase,

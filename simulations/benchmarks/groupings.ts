@@ -1,5 +1,5 @@
 /**
- * What the grouping is worth: on the demo's population, the groups that Kindred finds, the planted ones, and random ones of the
+ * Value of the grouping: on the demo's population, the groups found by Kindred, the planted ones, and random ones of the
  * same number, each really trained in federated rounds, with the same rate and passes; mean test accuracy over clients.
  */
 import { mkdtemp, rm } from "node:fs/promises";
@@ -17,7 +17,7 @@ import { runSimulation } from "../simulate.js";
 
 const SEEDS = [0, 1, 2];
 
-/** Prints a line a seed and way; returns mean test accuracies, [seed][kindred, planted, random, shared, local]. */
+/** Prints a line per seed and method; returns mean test accuracies, [seed][kindred, planted, random, shared, local]. */
 export async function benchGroupings(
   print: (line: string) => void,
   seeds: readonly number[] = SEEDS,
@@ -58,7 +58,7 @@ export async function benchGroupings(
         100 * (report.methods[method]?.mean.accuracy as number);
       const row = [
         accuracy(found, "kindred"),
-        // Groups found as planted are the planted ones, trained alike.
+        // Where the groups found are the planted ones, their training is the same.
         accuracy(found.planted?.adjustedRandIndex === 1 ? found : await run("planted", byPlan), "kindred"),
         accuracy(await run("random", random), "kindred"),
         accuracy(found, "shared"),

@@ -1,4 +1,4 @@
-/** One point of growth.ts in a process of its own: takes the case as JSON, prints what it cost. */
+/** One point of growth.ts in a process of its own: takes the case as JSON and prints its cost. */
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import { type EstimationCase, measureEstimation } from "./estimation.js";
 

@@ -1,13 +1,13 @@
 /**
- * How the estimation's time and memory grow with clients n, subsets k and sketch width d: one at a time from a common middle, each
- * point in a process of its own, since a process keeps what it once had. Writes a table and a plot on logarithmic axes. It knows
- * nothing of what is measured within a point (estimation.ts).
+ * Growth of the estimation's time and memory with clients n, subsets k and sketch width d: one at a time from a common middle, each
+ * point in a process of its own, since a process keeps the memory it once had. Writes a table and a plot on logarithmic axes. It knows
+ * nothing of the measurement at a point (estimation.ts).
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../shared/base/atomic.js";
 import { html, type Markup } from "../report/markup.js";
-import { apart } from "./apart.js";
+import { inChildProcess } from "./child-process.js";
 import type { EstimationBench, EstimationCase } from "./estimation.js";
 
 const MIDDLE = { clients: 200, subsets: 1000, subsetSize: 25, dim: 400 };
@@ -25,13 +25,13 @@ interface Point {
   readonly found: EstimationBench;
 }
 
-/** @param folder takes estimation-growth.csv and estimation-growth.svg */
+/** @param folder for estimation-growth.csv and estimation-growth.svg */
 export async function benchGrowth(print: (line: string) => void, folder: string): Promise<void> {
   const points: Point[] = [];
   for (const { field, name, values } of AXES) {
     for (const value of values) {
       const given = { ...MIDDLE, [field]: value, lambda: LAMBDA };
-      const found = await apart<EstimationBench>("./growth-point.js", given);
+      const found = await inChildProcess<EstimationBench>("./growth-point.js", given);
       points.push({ axis: name, given, value, found });
       print(
         `  ${name} ${value}: ${found.total.clock.toFixed(2)} s (processors ${found.total.processor.toFixed(2)}), peak ${mib(found)} MiB`,
@@ -68,7 +68,7 @@ export async function benchGrowth(print: (line: string) => void, folder: string)
 const processor = ({ found }: Point): number => found.total.processor;
 const mib = ({ peakBytes }: Pick<EstimationBench, "peakBytes">): string => (peakBytes / 2 ** 20).toFixed(0);
 
-/** Of log y against log x, over the upper half of the axis: where the fixed costs no longer show. */
+/** Slope of log y against log x over the upper half of the axis, where fixed costs are negligible. */
 function slope(points: readonly Point[], of: (point: Point) => number): string {
   const upper = points.slice(Math.floor((points.length - 1) / 2));
   const [first, last] = [upper[0]!, upper.at(-1)!];
@@ -77,7 +77,7 @@ function slope(points: readonly Point[], of: (point: Point) => number): string {
 
 const PANEL = { width: 260, height: 190, left: 52, top: 30, right: 14, bottom: 34 };
 
-/** A row of panels for processor seconds and one for peak memory; a column an axis. */
+/** One row of panels for processor seconds and one for peak memory; one column per axis. */
 function plot(points: readonly Point[]): Markup {
   const quantities = [
     { name: "processor s", of: processor },

@@ -19,7 +19,7 @@ import { benchSdp } from "./sdp.js";
 import { benchTraining } from "./training.js";
 
 const print = (line: string): void => console.log(line);
-/** One JSON object per line, of the parts that know of it. */
+/** One JSON object per line, for the parts that support it. */
 const asJson = process.argv.includes("--json");
 
 async function withRuntime(use: (runtime: Runtime) => Promise<unknown>): Promise<void> {
@@ -31,7 +31,7 @@ async function withRuntime(use: (runtime: Runtime) => Promise<unknown>): Promise
 interface Part {
   readonly about: string;
   readonly run: () => Promise<unknown>;
-  /** Takes minutes or gigabytes: runs where it is named, not by default. */
+  /** Takes minutes or gigabytes: runs only by name. */
   readonly named?: true;
 }
 

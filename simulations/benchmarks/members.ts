@@ -1,4 +1,4 @@
-/** What running an ensemble's members in one pass saves: classification by M adapters at once, and by one pass for each. */
+/** The saving by running an ensemble's members in one pass: classification by M adapters at once, and by one pass per adapter. */
 import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
 import { singleText } from "../../client/models/positions.js";
@@ -90,7 +90,7 @@ async function onePassEach(
   };
 }
 
-/** Rows of which the last token alone is asked for. */
+/** Rows with only the last token scored. */
 function classificationFeeds(model: BaseModel, batch: number): Feeds {
   const rows = randomRows(model, batch, LENGTH, 1);
   const prompts = rows.map(({ tokens }) => tokens.subarray(0, LENGTH));
@@ -100,7 +100,7 @@ function classificationFeeds(model: BaseModel, batch: number): Feeds {
   };
 }
 
-/** Medians of both, in seconds; run in turns, so that what else the machine does falls on both alike. */
+/** Medians of both, in seconds; measured alternately, so that other load affects both equally. */
 async function timed(a: () => Promise<unknown>, b: () => Promise<unknown>): Promise<[number, number]> {
   const times: [number[], number[]] = [[], []];
   for (let i = 0; i < WARM_UP + REPEATS; i++) {

@@ -29,7 +29,7 @@ export interface MemoryFigures {
 }
 
 const STEPS = 2;
-/** Scored tokens of a row that is not trained on. */
+/** Scored tokens of a row in scoring. */
 const ANSWER = 4;
 
 const { model: path, work, batch, length } = JSON.parse(process.argv[2] ?? "{}") as MemoryCase;

@@ -1,4 +1,4 @@
-/** Peers written in Python: run where KINDRED_PYTHON names a Python that has them, and left out with a word elsewhere. */
+/** Peers in Python: they run where KINDRED_PYTHON names a Python that has them; elsewhere a note says that they are skipped. */
 import { execFile } from "node:child_process";
 import { cpus } from "node:os";
 import { promisify } from "node:util";
@@ -6,18 +6,18 @@ import { asset } from "../../shared/base/assets.js";
 
 export interface PeerFigures {
   readonly seconds: number;
-  /** Seconds of each way tried. */
+  /** Seconds of each variant. */
   readonly all?: Readonly<Record<string, number>>;
   readonly peakRssBytes?: number;
   readonly method?: string;
   readonly torch?: string;
-  /** Objective that a solver reached. */
+  /** Objective reached by a solver. */
   readonly objective?: number;
   /** Name and versions of a peer other than PyTorch. */
   readonly peer?: string;
 }
 
-/** @param script under peers/, which prints its figures as its last line, in JSON. @returns nothing where it cannot run */
+/** @param script under peers/; its last line of output is JSON. @returns undefined where it cannot run */
 export async function runPeer(
   script: string,
   args: readonly string[],

@@ -1,4 +1,4 @@
-/** One population of planted-groups.ts in a process of its own: takes the case as JSON, prints what was found. */
+/** One population of planted-groups.ts in a process of its own: takes the case as JSON and prints the result. */
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import { measurePlantedGroups, type PlantedCase } from "./planted-groups.js";
 

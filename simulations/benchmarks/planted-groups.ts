@@ -1,10 +1,10 @@
 /**
- * Whether planted groups are found, and what that takes: from sketches to the cross-validated partition as a run has it (estimate,
- * affinities, the search that the estimator judges, its confirmation), each population in a process of its own. Beside it the
- * same affinities grouped by others' ways, and populations without groups, where any split is a false alarm.
+ * Recovery of planted groups and its cost: from sketches to the cross-validated partition as in a run (estimate, affinities, search by
+ * the estimator's values, cross-validation), each population in a process of its own. Beside it the same affinities grouped by
+ * baselines, and populations without groups, where any split is a false alarm.
  *
- * The noise of a population is how little the clients of a group agree: the correlation of the log odds that two of them give the
- * same inputs, which is that of their optimal weights; clients of two groups have none in common.
+ * The noise of a population is the lack of agreement within groups: the correlation of the log odds of two clients of a group on the
+ * same inputs, which equals that of their optimal weights; clients of different groups have a correlation of 0.
  */
 import { SurrogateEvaluator } from "../../coordinator/estimation/partition-evaluator.js";
 import { PartitionConstraints } from "../../coordinator/grouping/constraints.js";
@@ -21,7 +21,7 @@ import { baselineGrouping } from "../../coordinator/stages/baseline.js";
 import { crossValidated } from "../../coordinator/stages/cross-validation.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
-import { apart } from "./apart.js";
+import { inChildProcess } from "./child-process.js";
 import { costOf, type ProcessCost } from "./cost.js";
 import { plantedSketches } from "./planted-sketches.js";
 
@@ -35,7 +35,7 @@ export interface PlantedCase {
   /** Training and validation examples per client. */
   readonly train: number;
   readonly validation: number;
-  /** As `PlantedSketchOptions` has it. */
+  /** See `PlantedSketchOptions`. */
   readonly agreement: number;
   readonly seed: number;
 }
@@ -45,10 +45,10 @@ const STAGES = ["estimate", "search", "confirm"] as const;
 export interface PlantedFound {
   readonly stages: Readonly<Record<(typeof STAGES)[number], ProcessCost>>;
   readonly groups: number;
-  /** Adjusted Rand index against the planted groups; of the others with their number told. */
+  /** Adjusted Rand index against the planted groups; the baselines get the number of groups. */
   readonly index: number;
   readonly others: Readonly<Record<(typeof OTHERS)[number], number>>;
-  /** Of the process, the most. */
+  /** Peak of the process. */
   readonly peakBytes: number;
   readonly why: string;
 }
@@ -57,7 +57,7 @@ const OTHERS = ["spectral", "cosine"] as const;
 
 const CHILD = "./planted-groups-child.js";
 
-/** With so many validation examples nothing is cross-fitted. */
+/** So many validation examples that there is no cross-fitting. */
 const LARGE = {
   clients: 500,
   groups: 10,
@@ -69,7 +69,7 @@ const LARGE = {
 } as const;
 const LEVELS = { easy: 1, moderate: 0.9, hard: 0.6 } as const;
 const SEEDS = [0, 1, 2];
-/** Populations without groups: small ones, where a search finds chance's patterns most easily. */
+/** Populations without groups: small ones, where a search finds random patterns most easily. */
 const NULL = { groups: 1, subsets: "auto", subsetSize: "auto", dim: 50, train: 40, validation: 20 } as const;
 const NULL_SEEDS = 24;
 
@@ -77,7 +77,7 @@ export async function benchPlantedGroups(print: (line: string) => void): Promise
   for (const [level, agreement] of Object.entries(LEVELS)) {
     const all: PlantedFound[] = [];
     for (const seed of SEEDS) {
-      const found = await apart<PlantedFound>(CHILD, { ...LARGE, agreement, seed });
+      const found = await inChildProcess<PlantedFound>(CHILD, { ...LARGE, agreement, seed });
       all.push(found);
       const { stages, groups, index, others, peakBytes } = found;
       const costs = STAGES.map((name) => {
@@ -85,7 +85,7 @@ export async function benchPlantedGroups(print: (line: string) => void): Promise
         return `${name} ${clock.toFixed(1)} s (processors ${processor.toFixed(1)}, event loop held ${held.toFixed(0)} ms)`;
       });
       print(
-        `  ${level}, agreement ${agreement}, seed ${seed}: adjusted Rand index ${index.toFixed(3)}, ${groups} groups; told their number, ` +
+        `  ${level}, agreement ${agreement}, seed ${seed}: adjusted Rand index ${index.toFixed(3)}, ${groups} groups; given their number, ` +
           `${OTHERS.map((name) => `${name} ${others[name].toFixed(3)}`).join(", ")}; ${costs.join(", ")}; peak ${(peakBytes / 2 ** 30).toFixed(2)} GiB`,
       );
     }
@@ -100,7 +100,7 @@ export async function benchPlantedGroups(print: (line: string) => void): Promise
   for (const clients of [24, 60]) {
     let split = 0;
     for (let seed = 0; seed < NULL_SEEDS; seed++) {
-      const { groups, why } = await apart<PlantedFound>(CHILD, { ...NULL, clients, agreement: 1, seed });
+      const { groups, why } = await inChildProcess<PlantedFound>(CHILD, { ...NULL, clients, agreement: 1, seed });
       if (groups === 1) continue;
       split++;
       print(`  ${clients} clients alike, seed ${seed}: ${why}`);
@@ -133,7 +133,7 @@ export async function measurePlantedGroups(
     const constraints = new PartitionConstraints(solver.problem.clients, { together: [], apart: [] });
     const evaluator = new SurrogateEvaluator(solver);
     const options = { seed, signal: undefined, constraints };
-    // As `findGroups`, step by step.
+    // The steps of `findGroups`.
     const search = await costOf(() => groupClients(matrix, { ...options, evaluator }));
     const confirm = await costOf(() =>
       crossValidated(search.value, (half) => halfAffinity(sampled, half), evaluator, options),

@@ -1,7 +1,7 @@
 /**
- * Synthetic sketches with planted groups, for the estimator's tests and benchmark: inputs of the same kind everywhere, and a
- * labelling rule (a direction) a group. An example's row is g = y x, h = y b, with the label y = +1 or -1 drawn from
- * the group's rule: the logistic model that the surrogate fits. Not a stand-in for a language model's sketches.
+ * Synthetic sketches with planted groups, for the estimator's tests and benchmark: inputs of the same kind for all clients, and one
+ * labelling rule (a direction) per group. An example's row is g = y x, h = y b, with the label y = +1 or -1 drawn from
+ * the group's rule: the logistic model that the surrogate fits. They do not model a language model's sketches.
  */
 import { SeededRng } from "../../shared/base/random.js";
 import { type ClientSketch, type LogisticRows, ROW_TERMS } from "../../shared/sketch/types.js";
@@ -13,13 +13,13 @@ export interface PlantedSketchOptions {
   train: number;
   validation: number;
   dim: number;
-  /** Directions that carry most of an input's norm: their variances fall as 1 / j. @default 24 */
+  /** Directions with most of an input's norm: their variances fall as 1 / j. @default 24 */
   effectiveDim?: number;
   /** Norm of a rule: standard deviation of its log odds on an input. @default 6 */
   strength?: number;
-  /** Share of a rule that all groups have in common, 0 .. 1; 1 means no conflict. @default 0 */
+  /** Share of a rule common to all groups, 0 .. 1; 1 means no conflict. @default 0 */
   common?: number;
-  /** Correlation of the log odds that two clients of a group give the same inputs: below 1 each client has a rule of its own. @default 1 */
+  /** Correlation of the log odds of two clients of a group on the same inputs: below 1 each client has a rule of its own. @default 1 */
   agreement?: number;
   seed?: number;
 }

@@ -1,8 +1,8 @@
 /**
- * What a budget of sketch numbers buys: one wide projection, or several narrow ones whose margins are averaged. Estimates from sketches
- * of sketches against those from the wide sketches themselves: how far they scatter over the projection's seed (standard error), how
- * far their mean over seeds is off (bias), and whether they tell the same company to be good (correlation, over the subsets that
- * hold a client, of which groups are made).
+ * The best use of a budget of sketch numbers: one wide projection, or several narrow ones with averaged margins. Estimates from sketches
+ * of sketches are compared with those from the wide sketches themselves: their deviation over the projection's seed (standard error), the
+ * error of their mean over seeds (bias), and the agreement on good partners (correlation over the subsets that contain a client, the
+ * basis of groups).
  */
 import { memberValues } from "../../coordinator/estimation/evaluate.js";
 import { fitHeldOut } from "../../coordinator/estimation/held-out.js";
@@ -31,7 +31,7 @@ export async function benchProjections(runtime: Runtime, print: (line: string) =
   await measureProjections(runtime, sketches, print);
 }
 
-/** @param sketches wide: what they say is taken for the truth */
+/** @param sketches wide sketches, whose estimates are the reference */
 async function measureProjections(
   runtime: Runtime,
   sketches: readonly ClientSketch[],
@@ -49,7 +49,7 @@ async function measureProjections(
     }
   };
   const exact = await valuesOf(sketches, 1);
-  print(`  ${sketches[0]!.train.dim} numbers a gradient; f_i(S) deviates by ${deviation(exact).toFixed(4)} nats`);
+  print(`  ${sketches[0]!.train.dim} numbers per gradient; f_i(S) deviates by ${deviation(exact).toFixed(4)} nats`);
   for (const [dim, projections] of PLANS) {
     const draws: Float64Array[] = [];
     for (let seed = 0; seed < SEEDS; seed++) {
@@ -67,7 +67,7 @@ async function measureProjections(
       const centre = values.reduce((sum, x) => sum + x, 0) / SEEDS;
       const variance = values.reduce((sum, x) => sum + (x - centre) ** 2, 0) / (SEEDS - 1);
       scatter += variance / exact.length;
-      // A mean over few seeds is off by chance too.
+      // The mean over few seeds has a random error too, which is subtracted.
       squares += ((centre - f) ** 2 - variance / SEEDS) / exact.length;
     });
     const wanted = overClients(exact, members);
@@ -96,7 +96,7 @@ function narrowed(rows: LogisticRows, dim: number, projections: number, seed: nu
   return { ...rows, dim: width, sketch };
 }
 
-/** Each value less the mean over the values of its client. */
+/** Each value minus the mean over the values of its client. */
 function overClients(values: Float64Array, clients: readonly number[]): number[] {
   const sums = new Map<number, { sum: number; count: number }>();
   clients.forEach((client, at) => {

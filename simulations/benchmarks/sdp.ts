@@ -1,6 +1,6 @@
 /**
- * How fast the grouping relaxation is solved, with its certificate, beside cvxpy with SCS on the same matrix in the same run.
- * SCS stops by its own residuals and proves nothing of the objective; how far it is off is measured against ours.
+ * Speed of the grouping relaxation with its certificate, beside cvxpy with SCS on the same matrix in the same run.
+ * SCS stops by its own residuals and proves no bound on the objective; its error is measured against ours.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,7 +11,7 @@ import { solveGroupingSdp } from "../../coordinator/grouping/sdp.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { runPeer } from "./peers.js";
 
-/** Noise relative to a group's bonus: at 1 the relaxation is tight or nearly, at 3 far from it. */
+/** Noise relative to a group's bonus: at 1 the relaxation is tight or almost tight, at 3 far from it. */
 const CASES = [
   { clients: 100, groups: 5, noise: 1 },
   { clients: 100, groups: 5, noise: 3 },
@@ -19,7 +19,7 @@ const CASES = [
   { clients: 500, groups: 10, noise: 3 },
 ] as const;
 
-/** A standardised affinity with planted groups i mod `groups`, in noise. */
+/** A standardised affinity with planted groups i mod `groups` and noise. */
 export function plantedAffinity(clients: number, groups: number, noise: number, seed = 0): Float64Array[] {
   const rng = new SeededRng(seed, "affinity", clients, groups);
   return standardiseAffinity(
@@ -32,7 +32,7 @@ export function plantedAffinity(clients: number, groups: number, noise: number, 
 export async function benchSdp(print: (line: string) => void): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "kindred-sdp-"));
   try {
-    // Compiled and warm, as within a search.
+    // After a warm-up, as within a search.
     await solveGroupingSdp(plantedAffinity(60, 4, 1), { groups: 4 });
     for (const { clients, groups, noise } of CASES) {
       const affinity = plantedAffinity(clients, groups, noise);

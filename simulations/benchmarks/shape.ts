@@ -34,7 +34,7 @@ export const SHAPE_37M = {
   vocab_size: 32000,
 } as const;
 
-/** Opens a model of that shape, whose folder is gone once `use` has ended. */
+/** Opens a model of this shape; its folder is removed after `use`. */
 export async function withRandomModel<T>(
   use: (model: BaseModel) => Promise<T>,
   shape: Readonly<Record<string, unknown>> = SMOLLM2_135M,
@@ -48,7 +48,7 @@ export async function withRandomModel<T>(
   }
 }
 
-/** Rows of random tokens. @param length tokens that are run; the last `scored` of those after the first are scored */
+/** Rows of random tokens. @param length tokens per row, of which the last `scored` are scored */
 export function randomRows(model: BaseModel, rows: number, length: number, scored: number): EncodedRow[] {
   const rng = new SeededRng(2, "tokens");
   return Array.from({ length: rows }, () => ({

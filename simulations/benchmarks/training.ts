@@ -1,6 +1,6 @@
 /**
- * How fast a LoRA training step is, on a float32 and on a 4-bit base, and how much memory it takes, beside PyTorch with PEFT on the
- * same work; and on TensorFlow.js where `kindred runtime add tfjs` has brought it.
+ * Speed and memory of a LoRA training step on a float32 and on a 4-bit base, beside PyTorch with PEFT on the same work, and on
+ * TensorFlow.js where `kindred runtime add tfjs` installed it.
  */
 import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
@@ -54,7 +54,7 @@ export async function benchTraining(runtime: Runtime, print: (line: string) => v
   });
 }
 
-/** @returns the median seconds of a step, and those from nothing open to the first one's end */
+/** @returns the median seconds of a step, and the seconds from the start to the end of the first step */
 async function timeSteps(runtime: Runtime, model: BaseModel): Promise<{ seconds: number; first: number }> {
   const start = performance.now();
   const layout = loraLayout(model.architecture, {

@@ -1,29 +1,29 @@
 /**
- * The rows that the demo's base model is pretrained on, drawn without end from a seed: statements of which thing belongs
- * to which topic, tickets with their fields read out, and tickets with a desk. The desk is either the topic's own name or
- * one of the four desks at random: so the model learns the answer's form and that the topic matters for it, but no rule,
- * and at the place of the answer its hidden state carries the topic. Knows nothing of tokens, models or training.
+ * The rows for pretraining the demo's base model, an endless sequence drawn from a seed: statements on the topics of things, tickets
+ * with their fields, and tickets with a desk. The desk is either the topic's own name or one of the four desks at random: so the
+ * model learns the form of the answer and that the topic matters for it, but no rule, and its hidden state before the answer
+ * represents the topic. It knows nothing of tokens, models or training.
  */
 import { SeededRng } from "../../shared/base/random.js";
 import { DESKS, drawTicket, TOPIC_NAMES, TOPICS } from "../population/tickets.js";
 
-/** A text of which every token is learnt, or a prompt with a completion of which the completion alone is. */
+/** A text with a loss on every token, or a prompt with a completion and a loss on the completion alone. */
 export type CorpusRow = string | { readonly prompt: string; readonly completion: string };
 
 /**
- * Share of tickets that are learnt whole. In the others the ticket's words, which are drawn at random and cannot be
- * foretold, would only drown the signal of the fields: learnt whole, all of them, the model sees no topic before some
+ * Share of tickets with a loss on every token. The words of a ticket are random and cannot be predicted; in the other tickets they
+ * would only hide the signal of the fields: with a loss on every token of all tickets, the model learns no topic before about
  * 1,400 steps of 64 rows.
  */
 const WHOLE_TICKETS = 0.2;
 
-/** Share of statements. Lists of things of one topic are what teaches the words' topics fastest. */
+/** Share of statements. Lists of things of one topic teach the topics of words fastest. */
 const STATEMENTS = 0.3;
 
-/** Share of desks that are named after the topic. They make the model know the topic where it is about to answer. */
+/** Share of desks named after the topic. They make the model represent the topic at the position before the answer. */
 const TOPIC_DESKS = 0.5;
 
-/** Draws rows for ever; the same seed, the same rows. Each has at most some forty tokens. */
+/** Draws an endless sequence of rows; the same seed, the same rows. Each has at most about forty tokens. */
 export function* corpus(seed: number): Generator<CorpusRow, never, void> {
   const rng = new SeededRng(seed, "demo-corpus");
   for (;;) {

@@ -1,6 +1,6 @@
 /**
- * `kindred demo`: the embedded model on a generated population of tickets whose houses follow conflicting rules. Needs nothing
- * but the package.
+ * `kindred demo`: the embedded model on a generated population of tickets whose houses follow conflicting rules. It needs only the
+ * package.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,11 +12,11 @@ import type { Report } from "../report/types.js";
 import { runSimulation } from "../simulate.js";
 import { DEMO_MODEL } from "./demo-model.js";
 
-/** What the demo sets beside model and population; the scenarios on the same population use it too. */
+/** The demo's options beside model and population; scenarios on the same population use them too. */
 export const DEMO_OPTIONS: Partial<Parameters<typeof simulationPlan>[0]> = {
-  // All linears: a model of 0.6 million parameters has little in its attention alone to change.
+  // All linears: the attention alone of a model of 0.6 million parameters has little capacity for changes.
   adapter: { modules: ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] },
-  // The rate that the sweep finds, given so that the demo need not look for it.
+  // The result of the sweep, given so that the demo needs no sweep.
   training: { epochs: 12, learningRate: 0.03 },
 };
 

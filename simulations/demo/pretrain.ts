@@ -55,14 +55,14 @@ export function demoConfig(vocabulary: number): Record<string, unknown> {
 
 export interface PretrainingPlan extends Schedule {
   readonly seed: number;
-  /** Rows a step. */
+  /** Rows per step. */
   readonly batch: number;
   readonly weightDecay: number;
   /** Largest L2 norm of a step's gradient. */
   readonly clipNorm: number;
 }
 
-/** What made the model in the repository. */
+/** The options of the model in the repository. */
 export const PRETRAINING: PretrainingPlan = {
   seed: 0,
   batch: 32,
@@ -73,7 +73,7 @@ export const PRETRAINING: PretrainingPlan = {
   clipNorm: 1,
 };
 
-/** Batches of encoded corpus rows for ever; no row is seen twice but by chance. */
+/** An endless sequence of batches of encoded corpus rows; a row is repeated only by chance. */
 export function* pretrainingBatches(
   tokenizer: Tokenizer,
   { seed, batch, maxTokens }: { seed: number; batch: number; maxTokens: number },
@@ -96,7 +96,7 @@ export function* pretrainingBatches(
   throw new KindredError("internal", "the corpus has ended");
 }
 
-/** Initial weights: norms 1, linears normal with 1 / sqrt(in), those that write to the residual stream scaled down by depth. */
+/** Initial weights: norms 1, linears normal with 1 / sqrt(in), outputs to the residual stream scaled down by depth. */
 function initialWeights(
   architecture: Architecture,
   seed: number,

@@ -1,12 +1,12 @@
 /**
- * Makes the demo model's tokenizer in Hugging Face's format: every word of the corpus is one token, other words are spelt
+ * The demo model's tokenizer in Hugging Face's format: every word of the corpus is one token, other words are spelt
  * in letters (WordPiece, Schuster and Nakajima 2012), case does not count. It knows the corpus and no model.
  */
 import { corpus } from "./corpus.js";
 
 export const SPECIAL_TOKENS = ["<unk>", "<s>", "</s>"] as const;
 
-/** Enough that every word of the world has been drawn: the rarest is in one row of some 250. */
+/** Enough rows to contain every word: the rarest is in one row of about 250. */
 const ROWS_READ = 20_000;
 
 /** tokenizer.json and tokenizer_config.json, as values. The same words, the same ids. */

@@ -1,8 +1,8 @@
 /**
  * Populations with planted groups: every client sorts the same kind of tickets to the same two desks, but each group of
- * clients has its own house rule about which topic goes where. On each topic in conflict half of the groups contradict the
- * other half, so one adapter for all can be right half of the time at most; a client's few rows name most topics once, twice
- * or not at all, so one adapter per client knows too little. Knows nothing of models, tokenizers or training.
+ * clients has its own house rule on the desk of each topic. On each topic in conflict half of the groups contradict the
+ * other half, so one adapter for all is right at most half of the time; a client's few rows name most topics once, twice
+ * or never, so one adapter per client lacks data. It knows nothing of models, tokenizers or training.
  */
 
 import { KindredError } from "../../shared/base/errors.js";
@@ -23,11 +23,11 @@ export interface PlantedOptions {
   readonly test?: number;
   /** False: all clients follow one rule and are planted as one group, named "all". @default true */
   readonly conflict?: boolean;
-  /** Topics that tickets are about, drawn from the sixteen there are. @default 8 */
+  /** Number of topics of tickets, drawn from sixteen. @default 8 */
   readonly topics?: number;
-  /** How many of them all groups send to the same desk. @default 0 */
+  /** Number of topics that all groups send to the same desk. @default 0 */
   readonly agreedTopics?: number;
-  /** Probability that a row's desk is drawn from the wrong ones, in every split. @default 0.05 */
+  /** Probability of a wrong desk in a row, in every split. @default 0.05 */
   readonly labelNoise?: number;
   /** Concentration of the Dirichlet distribution of a client's topics: small is uneven. @default 6 */
   readonly topicConcentration?: number;
@@ -55,8 +55,8 @@ export interface PlantedPopulation {
 
 const HOUSES = ["harbour", "meadow", "castle", "market", "station", "bridge", "tower", "orchard"];
 /**
- * What a rule may answer. Two desks, not more: with more, two rules that disagree could both be raised at the cost of the
- * desks that neither uses, and to the estimator, whose margins are linear, a conflict would be softer than it is.
+ * The answers of rules. There are only two desks: with more, training could raise two contradicting rules together at the cost of the
+ * desks that neither uses, and the estimator, whose margins are linear, would underestimate a conflict.
  */
 export const RULE_DESKS: readonly string[] = DESKS.slice(0, 2);
 const CHOICES: readonly string[] = RULE_DESKS.map((desk) => ` ${desk}`);
@@ -112,7 +112,7 @@ export function plantedPopulation(options: PlantedOptions): PlantedPopulation {
       });
     }
   });
-  // The order must not give the groups away to a method that looks at it.
+  // The order must not reveal the groups.
   return { clients: new SeededRng(options.seed, "planted-order").shuffle(clients), rules };
 }
 
@@ -122,10 +122,10 @@ export function populationLines(population: PlantedPopulation): string {
 }
 
 /**
- * Rules that contradict each other on all topics but the first `agreed`. On a topic in conflict half of the groups say the
- * one desk and half the other; which half is a pattern, and the topics go through all patterns in random order. So with four
+ * Rules that contradict each other on all topics but the first `agreed`. On a topic in conflict half of the groups have one desk and
+ * half the other. The choice of the half is a pattern, and the topics use all patterns in random order. So with four
  * groups, within every six topics, any two groups disagree on four and every rule uses each desk three times: neither desk
- * counts nor a swap of the desks tells groups apart, and the majority is right for nobody more often than a coin.
+ * counts nor a swap of the desks distinguishes groups, and the majority is right for no group more often than a coin.
  */
 function houseRules(
   seed: number,
@@ -148,7 +148,7 @@ function houseRules(
   return rules;
 }
 
-/** All ways of cutting groups in two halves (as near as their number allows), each both ways round, as bit masks. */
+/** All divisions of the groups into two halves (as equal as their number allows), each in both orders, as bit masks. */
 function halves(groups: number): number[] {
   const small = Math.floor(groups / 2);
   const masks: number[] = [];
@@ -160,7 +160,7 @@ function halves(groups: number): number[] {
   return masks;
 }
 
-/** Distinct tickets, so that no row of one split is in another. */
+/** Distinct tickets, so that no row is in two splits. */
 function drawRows(
   rng: SeededRng,
   rule: ReadonlyMap<string, string>,

@@ -1,11 +1,11 @@
 /**
- * The little world that the demo speaks of: maintenance tickets of an office building. A ticket names one thing, and the
- * thing's topic (plumbing, lighting, ...) is all that a house's rule about desks depends on; the rest of the sentence is
- * ordinary variety. This file holds the words and builds the sentences. It knows nothing of rules, clients or models.
+ * The vocabulary of the demo: maintenance tickets of an office building. A ticket names one thing, and a house's rule about desks
+ * depends only on the thing's topic (plumbing, lighting, ...); the rest of the sentence is random variety. This file holds the words
+ * and builds the sentences. It knows nothing of rules, clients or models.
  */
 import type { SeededRng } from "../../shared/base/random.js";
 
-/** Topics and their things: 16 a topic, no word in two topics. */
+/** Topics and their things: 16 per topic, no word in two topics. */
 export const TOPICS: Readonly<Record<string, readonly string[]>> = {
   furniture: split(
     "chair counter table shelf sofa bench stool cabinet drawer armchair wardrobe bookcase sideboard couch ottoman lectern",
@@ -79,7 +79,7 @@ const TROUBLES = [
 const PEOPLE = split("anna boris clara david emma felix greta hugo irene jonas");
 const DAYS = split("monday tuesday wednesday thursday friday");
 
-/** One ticket: its text, from the thing named in it to the full stop. */
+/** One ticket: its text up to the full stop, and the thing named in it. */
 export interface Ticket {
   readonly topic: string;
   readonly thing: string;

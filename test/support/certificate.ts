@@ -1,4 +1,4 @@
-/** A self-signed certificate for the loopback, made afresh: X.509 v3 in DER (RFC 5280), signed with ECDSA on P-256. */
+/** A new self-signed certificate for the loopback: X.509 v3 in DER (RFC 5280), signed with ECDSA on P-256. */
 import { generateKeyPairSync, sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ const SUBJECT_ALT_NAME = hex("0603551d11");
 const BASIC_CONSTRAINTS = hex("0603551d13");
 const TRUE = hex("0101ff");
 
-/** Writes cert.pem and key.pem, valid for 127.0.0.1 and localhost for a day, and gives their paths. */
+/** Writes cert.pem and key.pem, valid for 127.0.0.1 and localhost for a day. @returns their paths */
 export function certificateIn(folder: string): { cert: string; key: string } {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const name = sequence(tlv(0x31, sequence(COMMON_NAME, tlv(0x0c, Buffer.from("kindred test")))));

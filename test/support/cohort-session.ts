@@ -1,6 +1,6 @@
 /**
- * A simulated client's session: enrols, polls, works, uploads, reports, and comes back to the coordinator's next process. It calls the
- * hub as the server's handlers do, with results that passed the wire's codec, but without a network.
+ * A simulated client's session: enrols, polls, works, uploads, reports, and returns to the coordinator's next process. It calls the
+ * hub like the server's handlers, with results that passed the wire's codec, but without a network.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -23,13 +23,13 @@ import type { Cohort, CohortClient } from "./cohort.js";
 import { MODEL_HASH } from "./federation.js";
 import type { VirtualTime } from "./virtual-time.js";
 
-/** What happens to one attempt of a client at a task. */
+/** The course of a client's attempt at a task. */
 export interface Trouble {
-  /** Time that the work takes, milliseconds. */
+  /** Time of the work, milliseconds. */
   readonly delayMs: number;
-  /** What gets lost: the task on its way to the client, the report, or the coordinator's receipt for it. */
+  /** The message that gets lost: the task on its way to the client, the report, or the coordinator's receipt for it. */
   readonly lost: "nothing" | "task" | "report" | "receipt";
-  /** Milliseconds after which the same report arrives once more; absent: never. */
+  /** Milliseconds after which the same report arrives again; absent: never. */
   readonly againMs?: number;
 }
 
@@ -48,9 +48,9 @@ export interface SessionOptions {
   readonly client: CohortClient;
   readonly cohort: Cohort;
   readonly time: VirtualTime;
-  /** The present process, or the next one once it is there. */
+  /** The current process, or the next one once it exists. */
   readonly process: () => Promise<Process>;
-  /** Of the client's next attempt. */
+  /** The course of the client's next attempt. */
   readonly trouble: (client: string, task: TaskSpec) => Trouble;
 }
 
@@ -63,13 +63,13 @@ const PIECE_BYTES = 100;
 
 export class CohortSession {
   private token: string | undefined;
-  /** Survives the coordinator's deaths: the client lives on. */
+  /** Survives the deaths of the coordinator, since the client lives on. */
   private readonly memory = new ProcessMemory(silentLog);
   private break: (error: unknown) => void = () => undefined;
 
   constructor(private readonly options: SessionOptions) {}
 
-  /** Works until the process of the test ends: nobody tells the client to go home. */
+  /** Works until the test's process ends: the run never ends for the client. */
   run(): Promise<never> {
     return new Promise((_, reject) => {
       this.break = reject;
@@ -104,16 +104,16 @@ export class CohortSession {
       if (lost === "receipt") await send();
       if (againMs !== undefined) this.later(againMs, send, receipt);
     } catch (error) {
-      // Somebody else settled the task meanwhile: an earlier copy of the report.
+      // An earlier copy of the report settled the task meanwhile.
       if (!(error instanceof KindredError && error.code === "not_found")) throw error;
     }
   }
 
-  /** Sends a report once more, whatever the client does then. */
+  /** Sends a report again, at any later time of the client. */
   private later(afterMs: number, send: () => Promise<Receipt>, receipt: Receipt): void {
     const again = async (): Promise<void> => {
       await this.options.time.sleep(afterMs);
-      // A coordinator that lost its machine's power may have forgotten the upload: no receipt, and the task is done once more.
+      // After a power cut the coordinator may have lost the upload: there is no receipt, and the client does the task again.
       const second = await send().catch((error: unknown) => {
         if (error instanceof KindredError && error.code === "not_found") return receipt;
         throw error;
@@ -170,7 +170,7 @@ export class CohortSession {
     return { ...made, ...refs, ...appliedTransforms(task) } as unknown as TaskResult;
   }
 
-  /** Calls the coordinator until a process of it lives to answer. */
+  /** Calls the coordinator until one of its processes answers. */
   private async call<T>(what: (process: Process, name: string) => Promise<T>): Promise<T> {
     for (;;) {
       const process = await this.options.process();
@@ -188,7 +188,7 @@ export class CohortSession {
     try {
       if (this.token !== undefined) return hub.authenticate(this.token);
     } catch (error) {
-      // A power cut took the session: the client enrols again.
+      // A power cut removed the session: the client enrols again.
       if (!(error instanceof KindredError && error.code === "not_found")) throw error;
     }
     this.token = await hub.enrol({

@@ -1,8 +1,7 @@
 /**
- * What simulated clients make of tasks, without a language model: each client has a linear map that it wants, near its group's, and
- * the loss of an adapter is the squared distance of the map it makes from that. A result depends on the client, the task and the
- * bytes of the blobs that the task names, and on nothing else. Only sums, products and quotients of float64 are used, so that the
- * same bytes come of them on every machine.
+ * The results of simulated clients, without a language model: each client has a linear target map near its group's, and the loss of an
+ * adapter is the squared distance of its map from the target. A result depends only on the client, the task and the bytes of the
+ * task's blobs. Only sums, products and quotients of float64 are used, so that the bytes are the same on every machine.
  */
 import { parseSafetensors } from "../../shared/adapters/safetensors.js";
 import { KindredError } from "../../shared/base/errors.js";
@@ -18,7 +17,7 @@ import type { ReleasedTensors } from "../../tasks/release.js";
 import { type SketchGradients, sketchWidth } from "../../tasks/sketch-gradients/message.js";
 import type { TrainAdapter, ValidationPoint } from "../../tasks/train-adapter/message.js";
 
-/** What a client does wrong with every task of a kind. */
+/** A client's error in every task of a kind. */
 export interface Fault {
   readonly kind: TaskName;
   /**
@@ -30,13 +29,13 @@ export interface Fault {
 
 export interface CohortClient {
   readonly name: string;
-  /** Clients of a group want about the same. */
+  /** Clients of a group have similar target maps. */
   readonly group: number;
   readonly rows: RowCounts;
   readonly faults?: readonly Fault[];
 }
 
-/** Gives the bytes of a blob that the task names. */
+/** Returns the bytes of a blob of the task. */
 export type Download = (ref: BlobRef) => Promise<Uint8Array>;
 
 export type Cohort = (client: CohortClient, task: TaskSpec, download: Download) => Promise<UnsentResult>;
@@ -46,9 +45,9 @@ const INPUTS = 3;
 const OUTPUTS = 4;
 const MAP_SIZE = LAYERS * OUTPUTS * INPUTS;
 const TOKENS_PER_ROW = 3;
-/** Below the 7.3 learning rates that the coordinator takes for the longest step. */
+/** Below the coordinator's bound on a step, 7.3 learning rates. */
 const LONGEST_STEP = 4;
-/** Nats per squared distance: what clients want is worth half a nat or so. */
+/** Nats per squared distance: the gain at a target map is about half a nat. */
 const STEEPNESS = 1;
 const BASE_LOSS = 1;
 
@@ -57,7 +56,7 @@ type LinearMap = Float64Array;
 
 const drawn = new Map<string, Float64Array>();
 
-/** Not to be written to: the same labels give the same array. */
+/** Read-only: the same labels give the same array. */
 function numbers(length: number, size: number, ...labels: (string | number)[]): Float64Array {
   const key = JSON.stringify([length, size, labels]);
   const known = drawn.get(key);
@@ -82,7 +81,7 @@ const linear = (layer: number): string => `layers.${layer}.q_proj`;
 const weightName = (layer: number): string => `layers.${layer}.weight`;
 const baseWeight = (layer: number): Float64Array => numbers(OUTPUTS * INPUTS, 1, "base", layer);
 
-/** Values that a training without a start begins with. */
+/** Start values of a training without a given start. */
 function fresh(spec: TunedSpec): Map<string, FloatTensor> {
   const tensors = new Map<string, FloatTensor>();
   for (let layer = 0; layer < LAYERS; layer++) {
@@ -100,7 +99,7 @@ function fresh(spec: TunedSpec): Map<string, FloatTensor> {
   return tensors;
 }
 
-/** What values add to the base's map. */
+/** The change of the base's map by the values. */
 function mapOf(spec: TunedSpec, tensors: NamedTensors): LinearMap {
   const map = new Float64Array(MAP_SIZE);
   for (let layer = 0; layer < LAYERS; layer++) {
@@ -213,7 +212,7 @@ async function train(client: CohortClient, task: TrainAdapter, download: Downloa
   if (task.validateStart) validate(0);
   for (let step = 1; step <= training.steps; step++) {
     losses.push(lossOf(mixed([mapOf(adapter, values), offset], [1, 1]), goal));
-    // Other batches, other slopes.
+    // Other batches have other slopes.
     const batch = numbers(MAP_SIZE, 0.05, "batch", client.name, training.seed, training.firstStep + step);
     values = descend(
       adapter,
@@ -259,7 +258,7 @@ async function fitWeights(client: CohortClient, task: FitWeights, download: Down
   const maps = await mapsOf(task.adapter, task.members, download);
   const goal = wanted(client, "validation");
   const tokens = TOKENS_PER_ROW * client.rows.validation;
-  // Not by powers, which engines round differently.
+  // Without powers, which engines round differently.
   const sharp = (loss: number): number => loss * loss * loss * loss;
   const merits = maps.map((map, j) => task.prior[j]! * task.strength + 8 / sharp(lossOf(map, goal)));
   const total = sum(merits);
@@ -268,7 +267,7 @@ async function fitWeights(client: CohortClient, task: FitWeights, download: Down
   return { kind: "fitWeights", weights, tokens, nllSums, cost: cost(77) };
 }
 
-/** Rows whose slopes point along one direction in groups of even number, and the other way in the others: what helps one harms the other. */
+/** Rows with slopes in one direction in groups of even number, and in the opposite direction in the others: a gain of one is a loss of the other. */
 function sketchRows(
   { name, group }: CohortClient,
   task: SketchGradients,
@@ -318,7 +317,7 @@ async function sound(client: CohortClient, task: TaskSpec, download: Download): 
   }
 }
 
-/** @throws {KindredError} `task_failed` where the client fails by plan */
+/** @throws {KindredError} `task_failed` where the plan lets the client fail */
 export const cohort: Cohort = async (client, task, download) => {
   const fault = client.faults?.find(({ kind }) => kind === task.kind);
   if (fault?.does === "fails") throw new KindredError("task_failed", `no memory for ${task.kind}`);
@@ -335,7 +334,7 @@ function spoiled(result: UnsentResult, { does }: Fault): UnsentResult {
 }
 
 function spoiledTensors(sound: ReleasedTensors, does: Fault["does"]): ReleasedTensors {
-  // Its bytes are cut where they are sent.
+  // Its bytes are truncated where they are sent.
   if (does === "garbage") return sound;
   const tensors = new Map(sound.tensors);
   const [name, { shape, data }] = [...tensors].at(-1)!;

@@ -1,6 +1,6 @@
 /**
- * What every runtime must do: give the numbers of ONNX Runtime's cpu provider on each operation with its gradient and on tiny
- * models, keep tensors, name what is wrong with feeds, leave the caller's event loop free.
+ * The contract of runtimes: the numbers of ONNX Runtime's cpu provider on each operation with its gradient and on tiny models, resident
+ * tensors, errors that name wrong feeds, and a free event loop of the caller.
  */
 import assert from "node:assert/strict";
 import { basename } from "node:path";
@@ -28,7 +28,7 @@ import { OP_CASES, type OpCase, prepareCase } from "./op-cases.js";
 
 type Numbers = Float32Array | Int32Array;
 
-/** Largest difference, relative to the largest number (and to 1e-3 where all are smaller). */
+/** Largest difference, relative to the largest number (or to 1e-3 where all are smaller). */
 export function difference(got: Numbers, want: Numbers): number {
   if (got.length !== want.length) return Number.POSITIVE_INFINITY;
   let [worst, largest] = [0, 1e-3];
@@ -58,7 +58,7 @@ const fixture = (...parts: string[]): Promise<BaseModel> => openBaseModel(asset(
 export const LLAMA = await fixture("llama", "tied");
 const NF4 = await openBaseModel(asset("test", "fixtures", "gguf", "tiny.gguf"), { quantization: "nf4" });
 const GPT2 = await fixture("families", "gpt2");
-/** One model of each way to compute, all of a few thousand parameters. */
+/** One model per variant of the computation, all of a few thousand parameters. */
 const MODELS = [
   LLAMA,
   GPT2,
@@ -68,7 +68,7 @@ const MODELS = [
   NF4,
 ];
 
-/** Every model with a LoRA on all linears; two with bottlenecks, and two with all weights, whose operations are no other's. */
+/** Every model with a LoRA on all linears; two with bottlenecks, and two with all weights, which have operations of their own. */
 function adaptersOf(model: BaseModel): TunedSettings[] {
   const common = { dropout: 0, freezeA: false };
   const bottlenecks: readonly (readonly [BaseModel, BottleneckSettings])[] = [
@@ -82,7 +82,7 @@ function adaptersOf(model: BaseModel): TunedSettings[] {
   ];
 }
 
-/** What a model computes with its adapters. */
+/** The results of a model with its adapters. */
 async function runModel(runtime: Runtime, model: BaseModel): Promise<Record<string, Numbers>> {
   const all: Record<string, Numbers> = {};
   for (const settings of adaptersOf(model)) {
@@ -92,7 +92,7 @@ async function runModel(runtime: Runtime, model: BaseModel): Promise<Record<stri
   return all;
 }
 
-/** With one adapter: logits, a training gradient, losses of four steps, and where it is one, margins and sketches. */
+/** Logits, a training gradient and losses of four steps; with one adapter also margins and sketches. */
 async function runAdapter(
   runtime: Runtime,
   model: BaseModel,
@@ -150,7 +150,7 @@ for (const op of OP_CASES) expectedOps.set(op, await runCase(reference, op));
 const expectedModels = new Map<BaseModel, Record<string, Numbers>>();
 for (const model of MODELS) expectedModels.set(model, await runModel(reference, model));
 
-/** Tests of a runtime, or one that is skipped with the reason where it does not work on this machine. */
+/** Tests of a runtime; one test skipped with the reason where the runtime does not work on this machine. */
 export async function keepsContract(candidate: Candidate, models = MODELS): Promise<void> {
   const opened = await candidate.open({ threads: 1 }).catch(asKindredError);
   if (opened instanceof Error) {
@@ -252,7 +252,7 @@ export async function keepsContract(candidate: Candidate, models = MODELS): Prom
       setImmediate(turn);
       for (const start = performance.now(); performance.now() - start < 100; runs++) await program.run(feeds);
       going = false;
-      // A run on this thread would leave it one turn, or none.
+      // A run on this thread would leave the event loop at most one turn.
       assert.ok(turns > 3 * runs, `the event loop turned ${turns} times in ${runs} runs`);
       await program.release();
     });

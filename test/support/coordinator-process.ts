@@ -31,7 +31,7 @@ for (let round = 0; round < Number(rounds); round++) {
     );
     const first = outcomes[0];
     if (!first) throw new Error("no clients");
-    // Random on purpose: only the journal makes two runs agree on it.
+    // Random, so that only the journal makes two runs agree.
     return {
       values: first.result.values,
       bytes: outcomes.reduce((sum, outcome) => sum + outcome.bytesUp + outcome.bytesDown, 0),

@@ -1,7 +1,7 @@
-/** Damages files the way disks, networks and hands do: bytes flipped, cut, repeated; JSON whose values are of another kind. */
+/** Damages files like disks, networks and people: bytes flipped, cut, repeated; JSON with values of another kind. */
 import type { SeededRng } from "../../shared/base/random.js";
 
-/** What a field may hold instead of what it should: wrong kinds, ends of ranges, sizes that nothing can have. */
+/** Wrong values of a field: wrong kinds, ends of ranges, impossible sizes. */
 const ODD: readonly unknown[] = [
   null,
   true,
@@ -22,7 +22,7 @@ const ODD: readonly unknown[] = [
   "A".repeat(10_000),
 ];
 
-/** A copy with some bytes changed, an end cut off, or a stretch repeated or left out. */
+/** A copy with some bytes changed, the end cut off, or a section repeated or left out. */
 export function damagedBytes(bytes: Uint8Array, rng: SeededRng): Uint8Array {
   const at = rng.int(bytes.length);
   const length = 1 + rng.int(Math.min(64, bytes.length));
@@ -34,7 +34,7 @@ export function damagedBytes(bytes: Uint8Array, rng: SeededRng): Uint8Array {
     case 2:
       return Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + length)]);
     default: {
-      // Most of what decides lies in front: headers, sizes.
+      // The important bytes are mostly in front: headers, sizes.
       const damaged = Uint8Array.from(bytes);
       const front = rng.int(2) === 0 ? Math.min(bytes.length, 512) : bytes.length;
       for (let i = 0; i <= rng.int(8); i++) damaged[rng.int(front)] = rng.int(256);
@@ -43,7 +43,7 @@ export function damagedBytes(bytes: Uint8Array, rng: SeededRng): Uint8Array {
   }
 }
 
-/** A document with one value replaced, or one field left out, at any depth. */
+/** A document with one value replaced, or one field removed, at any depth. */
 export function damagedJson(text: string, rng: SeededRng): string {
   const document: unknown = JSON.parse(text);
   const places: [holder: Record<string, unknown>, key: string][] = [];
@@ -55,7 +55,7 @@ export function damagedJson(text: string, rng: SeededRng): string {
     }
   };
   visit(document);
-  // Fields near the top are few beside a vocabulary's entries, and decide more.
+  // Fields near the top are few beside a vocabulary's entries, and more important.
   const shallow = places.filter(([holder]) => holder === document);
   const from = rng.int(2) === 0 ? shallow : places;
   const [holder, key] = from[rng.int(from.length)]!;

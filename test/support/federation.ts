@@ -50,7 +50,7 @@ export function temporaryFolder(): { path: string; remove: () => void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** Bytes that no compression or coincidence explains. */
+/** Bytes that cannot result from compression or coincidence. */
 export function bytesOf(size: number, ...labels: (string | number)[]): Uint8Array {
   const rng = new SeededRng(1, ...labels);
   const words = new Uint32Array(Math.ceil(size / 4));
@@ -84,7 +84,7 @@ export function evaluateTask(members: readonly BlobRef[] = [], examplesLimit = 0
   return { kind: "evaluate", adapter: ADAPTER, members, mixtures: [[]], split: "test", examplesLimit };
 }
 
-/** An adapter's values of about so many bytes: whole numbers, so that counting on stays exact. */
+/** An adapter's values of about this many bytes: integers, so that counting up stays exact. */
 export function adapterBytes(size: number, ...labels: (string | number)[]): Uint8Array {
   return encodeSafetensors(someTensors(size, ...labels));
 }
@@ -98,12 +98,12 @@ function oneHigher(tensors: NamedTensors): NamedTensors {
   return new Map(Array.from(tensors, ([name, { shape, data }]) => [name, { shape, data: data.map((x) => x + 1) }]));
 }
 
-/** What the counting runner makes of a start: every value one higher. */
+/** The counting runner's result for a start: every value one higher. */
 export function incremented(bytes: Uint8Array): Uint8Array {
   return encodeSafetensors(oneHigher(parseSafetensors(bytes).tensors));
 }
 
-/** Fetches every blob of its task; training returns the start's values each one higher. */
+/** Fetches every blob of its task; training returns the start's values plus one. */
 export async function count(task: TaskSpec, io: TaskIo): Promise<UnsentResult> {
   switch (task.kind) {
     case "sketchGradients":

@@ -1,4 +1,4 @@
-/** Opens damaged copies of small models, as every command does: what cannot be read must be refused in words. */
+/** Opens damaged copies of small models, like every command: unreadable files must be refused with a message. */
 import assert from "node:assert/strict";
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ import { damagedBytes, damagedJson } from "./damage.js";
 
 const fixture = (...path: string[]): string => asset("test", "fixtures", ...path);
 
-/** Small models of every family and form, with what may be damaged. */
+/** Small models of every family and form, with their files that may be damaged. */
 export const MODELS: readonly string[] = [
   fixture("llama", "tied"),
   fixture("llama", "untied-sharded"),
@@ -25,7 +25,7 @@ export const MODELS: readonly string[] = [
   fixture("gguf", "tiny.gguf"),
 ];
 
-/** More than any of the models, their tokenizers and their graphs take together. */
+/** More memory than any of the models with its tokenizer and graphs takes. */
 const MOST_MEMORY = 300 * 2 ** 20;
 
 export interface FuzzCount {

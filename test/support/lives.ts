@@ -1,6 +1,6 @@
 /**
- * A run whose coordinator dies and is opened again on what its state holds, as often as a test wants, in virtual time. Clients live
- * through it; their attempts are delayed, lost and repeated as the test wants.
+ * A run whose coordinator dies and is opened again on its state, as often as a test specifies, in virtual time. Clients
+ * survive; their attempts are delayed, lost and repeated as the test specifies.
  */
 import { setMaxListeners } from "node:events";
 import { Hub } from "../../coordinator/roster/hub.js";
@@ -15,11 +15,11 @@ import { type Death, mortal } from "./mortal-store.js";
 import { type Json, type PinnedPlan, pinnedRun } from "./pinned-run.js";
 import { VirtualTime } from "./virtual-time.js";
 
-/** Where the state is kept while no process of the coordinator lives. */
+/** Keeps the state while no process of the coordinator lives. */
 export interface Disk {
-  /** The state as the next process finds it. */
+  /** The state for the next process. */
   open(): Promise<State>;
-  /** Takes what the state does not promise to keep. */
+  /** Removes everything that the state does not promise to keep. */
   powerCut(): void;
 }
 
@@ -29,9 +29,9 @@ export interface Case {
 }
 
 export interface Adversity {
-  /** How the processes end, one after the other; the one after the last lives to the end. */
+  /** The ends of the processes, one after the other; the process after the last one lives to the end. */
   readonly deaths?: readonly Death[];
-  /** What happens to attempts, in the order in which clients begin them; those behind the list are calm. */
+  /** The courses of attempts, in the order in which clients start them; further attempts are calm. */
   readonly troubles?: readonly Trouble[];
   /** @default the deterministic one */
   readonly cohort?: Cohort;
@@ -43,9 +43,9 @@ export interface LivedRun {
   readonly outcome: Json;
   /** Of the last process. */
   readonly writes: number;
-  /** Processes that died. */
+  /** Number of processes that died. */
   readonly deaths: number;
-  /** Attempts that clients began. */
+  /** Number of attempts that clients started. */
   readonly attempts: number;
 }
 
@@ -72,7 +72,7 @@ export async function live({ plan, clients }: Case, runtime: Runtime, adversity:
   );
   const pump = async (): Promise<never> => {
     while (!over) {
-      // Everything that needs no time happens first.
+      // Everything that takes no time happens first.
       await new Promise<void>((resolve) => setImmediate(resolve));
       await time.pass();
     }
@@ -92,7 +92,7 @@ export async function live({ plan, clients }: Case, runtime: Runtime, adversity:
   }
 }
 
-/** The process that clients reach, once there is one. */
+/** The process that clients reach, once it exists. */
 class Present {
   private process: Process | undefined;
   private readonly waiting: ((process: Process) => void)[] = [];
@@ -120,19 +120,19 @@ class Life {
     private readonly time: VirtualTime,
   ) {}
 
-  /** @returns the outcome; nothing where the process died first */
+  /** @returns the outcome; undefined where the process died first */
   async run(
     inner: State,
     death: Death | undefined,
     present: Present,
   ): Promise<{ readonly outcome: Json | undefined; readonly writes: number }> {
     const stop = new AbortController();
-    setMaxListeners(0, stop.signal); // every task under way listens
+    setMaxListeners(0, stop.signal); // every open task listens
     let lose: (error: Error) => void = () => undefined;
     const dies = new Promise<never>((_, reject) => {
       lose = reject;
     });
-    dies.catch(() => undefined); // heard by calls under way
+    dies.catch(() => undefined); // open calls handle it
     const { state, writes, kill } = mortal(inner, death, () => end());
     const hub = await Hub.open({
       records: state.records,
@@ -159,7 +159,7 @@ class Life {
       runtime: this.runtime,
       signal: stop.signal,
     });
-    run.catch(() => undefined); // a dead process fails in silence
+    run.catch(() => undefined); // the failure of a dead process is ignored
     const outcome = await Promise.race([run, dies.catch(() => undefined)]);
     if (outcome !== undefined) end();
     return { outcome, writes: writes() };

@@ -1,7 +1,6 @@
 /**
- * A coordinator's state in memory, for tests that kill the coordinator. What a method wrote is there for the next process; a power
- * cut undoes what a state does not promise to keep through one: clients, open tasks, uploads and events since the last outcome or
- * memo.
+ * A coordinator's state in memory, for tests that kill the coordinator. All writes are visible to the next process; a power cut undoes
+ * the writes that a state does not promise to keep: clients, open tasks, uploads and events since the last outcome or memo.
  */
 import { MemoryBlobs } from "../../coordinator/storage/memory/blobs.js";
 import { MemoryRecords } from "../../coordinator/storage/memory/records.js";
@@ -19,7 +18,7 @@ export class MemoryStore implements State {
   async close(): Promise<void> {}
 }
 
-/** The rows of `MemoryRecords`, with what undoes those that are not on the disk yet. */
+/** The rows of `MemoryRecords`, with the functions that undo those not on the disk yet. */
 class PoweredRows extends Map<string, string> {
   /** Latest last. */
   private readonly undo: (() => void)[] = [];

@@ -1,10 +1,10 @@
 /**
- * A state as one process of the coordinator has it: it counts what the process writes, and the process dies with a given write.
- * Calls of a dead process never return. It knows neither what is written nor where.
+ * The state of one process of the coordinator: it counts the writes of the process, and the process dies with a given write.
+ * Calls of a dead process never return. It knows nothing of the content and the place of writes.
  */
 import type { Blobs, BlobWriter, IncomingBlob, Records, State } from "../../coordinator/storage/types.js";
 
-/** How a process of the coordinator ends. */
+/** The end of a process of the coordinator. */
 export interface Death {
   /** Its last write, counted from 1. */
   readonly write: number;
@@ -19,9 +19,9 @@ export interface Death {
 
 export interface MortalState {
   readonly state: State;
-  /** Writes so far. */
+  /** Number of writes so far. */
   readonly writes: () => number;
-  /** Nothing that the process still does reaches the state. */
+  /** From then on nothing of the process reaches the state. */
   kill(): void;
 }
 
@@ -35,7 +35,7 @@ export function mortal(inner: State, death: Death | undefined, onDeath: () => vo
     onDeath();
     return never<T>();
   };
-  /** What the call gives or throws, unless the process is dead by then. */
+  /** The result or error of a call, unless the process is dead by then. */
   const read = <T>(call: () => Promise<T>): Promise<T> =>
     new Promise((resolve, reject) => {
       if (dead) return;
@@ -82,7 +82,7 @@ function mortalRecords(inner: Records, read: Gate, write: Gate): Records {
     isUploaded: (taskId, ref) => read(() => inner.isUploaded(taskId, ref)),
     memo: (key) => read(() => inner.memo(key)),
     saveMemo: (key, json) => write(() => inner.saveMemo(key, json)),
-    // Events decide nothing: a death at one of these writes is a death between two others.
+    // Events decide nothing: a death at one of these writes equals a death between two other writes.
     appendEvents: (events) => read(() => inner.appendEvents(events)),
     events: (from, limit) => read(() => inner.events(from, limit)),
   };

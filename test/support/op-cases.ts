@@ -1,6 +1,6 @@
 /**
- * One table of graphs that between them hold every operation, for every test of what computes them: the gradients' own test and
- * the runtimes' contract.
+ * A table of graphs that together contain every operation, for all tests of computations: the gradients' own test and the runtimes'
+ * contract.
  */
 import { SeededRng } from "../../shared/base/random.js";
 import { sizeOf } from "../../shared/base/tensors.js";
@@ -14,7 +14,7 @@ export interface OpCase {
   readonly name: string;
   readonly covers: readonly OpKind[];
   readonly inputs: readonly (readonly number[])[];
-  /** Declared shapes where they differ from the fed ones (symbols). */
+  /** Declared shapes where they differ from those of the feeds (symbols). */
   readonly declared?: readonly Shape[];
   readonly range?: readonly [number, number];
   readonly build: (g: GraphBuilder, inputs: Value[]) => Value;

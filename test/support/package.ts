@@ -1,4 +1,4 @@
-/** Kindred as a user has it: packed, and installed from the npm registry in an empty project of another folder. */
+/** Kindred as a user installs it: packed, and installed from the npm registry in an empty project in another folder. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -14,25 +14,25 @@ export interface Output {
 
 export interface InstalledProject {
   readonly folder: string;
-  /** What npm said of the installation. */
+  /** npm's output of the installation. */
   readonly installation: string;
   /** Runs `npx kindred` with these words. */
   kindred(...args: readonly string[]): Output;
   /** Writes a file of the project. @returns its path */
   write(name: string, text: string): string;
-  /** Runs a program of the project: JavaScript as it is, TypeScript after `compile`. */
+  /** Runs a program of the project: JavaScript directly, TypeScript after `compile`. */
   run(name: string, ...args: readonly string[]): Output;
-  /** Type-checks and compiles a TypeScript file, the declarations of all that it imports included. */
+  /** Type-checks and compiles a TypeScript file, with the declarations of all its imports. */
   compile(name: string): Output;
   remove(): void;
 }
 
-/** Long enough for 150 MB through a slow registry. */
+/** Long enough for 150 MB from a slow registry. */
 const INSTALL_MS = 300_000;
 
 /**
- * The environment of a user: this one, npm's own configuration (registry, cache, certificates) included, without what npm tells
- * the scripts of this project, and without this project's refusal of install scripts, which a user does not have.
+ * The environment of a user: this one with npm's own configuration (registry, cache, certificates), without npm's variables for
+ * the scripts of this project, and without this project's refusal of install scripts.
  */
 function userEnvironment(): NodeJS.ProcessEnv {
   const ours = /^npm_(config_(local_prefix|prefix|global|ignore_scripts)$|package_|lifecycle_|command$)/i;
@@ -49,7 +49,7 @@ function call(command: string, args: readonly string[], cwd: string, timeout = 1
   return { code: status, stdout, stderr: error === undefined ? stderr : `${stderr}${error.message}` };
 }
 
-/** Why there is no registry to install from; false where one answers. */
+/** The reason why no registry is available; false where one answers. */
 export function noRegistry(): string | false {
   const args = ["view", "onnxruntime-node", "version", "--prefer-online", "--fetch-retries=0", "--fetch-timeout=20000"];
   const { code, stderr } = call("npm", args, tmpdir(), 60_000);
@@ -64,7 +64,7 @@ export function installCommand(): readonly string[] {
   return line.split(" ");
 }
 
-/** Packs this clone, which must be built, and installs it the way that the README says, from the tarball. */
+/** Packs this clone, which must be built, and installs the tarball with the README's command. */
 export function installPackage(): InstalledProject {
   const folder = mkdtempSync(join(tmpdir(), "kindred-package-"));
   const packed = call("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], asset());
@@ -92,7 +92,7 @@ export function installPackage(): InstalledProject {
   };
 }
 
-/** With this clone's compiler and its types of node, which the empty project does not have. */
+/** Uses this clone's compiler and types of node, which the empty project does not have. */
 function compile(project: string, file: string, write: InstalledProject["write"]): Output {
   const compilerOptions = {
     target: "ES2023",

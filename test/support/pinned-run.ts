@@ -1,5 +1,5 @@
 /**
- * How a run is composed: the one file of the pinned runs that knows. The tests see its plan and its outcome as plain JSON.
+ * The composition of a pinned run, in this file alone. The tests see its plan and its outcome as plain JSON.
  */
 import { EventLog } from "../../coordinator/events/events.js";
 import { openRun, type RunOutcome } from "../../coordinator/open-run.js";
@@ -9,7 +9,7 @@ import type { RunPlan } from "../../shared/config/config.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import type { Compression } from "../../shared/transforms/names.js";
 
-/** What pinned runs differ in. */
+/** The options of pinned runs. */
 export interface PinnedPlan {
   readonly compare: readonly ("base" | "shared" | "local" | "full")[];
   readonly optimizer: "fedavg" | "fedexp" | "fedadam" | "fedyogi";
@@ -75,7 +75,7 @@ function planOf(plan: PinnedPlan, clients: number): RunPlan {
   };
 }
 
-/** Runs to the end, from wherever the state is. */
+/** Runs to the end, from the given state. */
 export async function pinnedRun({ plan, clients, pool, records, runtime, signal }: PinnedRun): Promise<Json> {
   const { result } = openRun({
     plan: planOf(plan, clients.length),
@@ -93,7 +93,7 @@ export async function pinnedRun({ plan, clients, pool, records, runtime, signal 
   return plain(await result);
 }
 
-/** All of it but the time that it took. */
+/** All parts except the time. */
 function plain({ methods, weights, fullSweep, rows: _, costs, ...rest }: RunOutcome): Json {
   return JSON.parse(
     JSON.stringify({
@@ -108,7 +108,7 @@ function plain({ methods, weights, fullSweep, rows: _, costs, ...rest }: RunOutc
   ) as Json;
 }
 
-/** The same text for equal outcomes, whatever the order in which fields were set. */
+/** The same text for equal outcomes, independent of the order of fields. */
 export function canonical(json: Json): string {
   return JSON.stringify(json, (_, value) =>
     value !== null && typeof value === "object" && !Array.isArray(value)
@@ -118,9 +118,9 @@ export function canonical(json: Json): string {
 }
 
 /**
- * What of an outcome must not change with the machine, the protocol or the words of messages. Left out: affinities, judgements and
- * operations of the estimate, which the solver computes in float32, so that they may differ between processors; bytes on the wire; texts of
- * faults. The rest is computed in float64 by the coordinator and the cohort.
+ * The parts of an outcome that must not change with the machine, the protocol or the texts of messages. Left out are affinities, values
+ * and operations of the estimate, which the solver computes in float32, so that they may differ between processors; bytes on the wire;
+ * texts of faults. The rest is computed in float64 by the coordinator and the cohort.
  */
 export function lastingNumbers(outcome: Json): Json {
   const { estimate, costs, faults, ...rest } = outcome as unknown as RunOutcome;

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 const PROGRAM = fileURLToPath(new URL("../../kindred.js", import.meta.url));
 
 export interface Ended {
-  /** Null after a signal that the process did not take. */
+  /** Null after a signal that the process did not handle. */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
@@ -15,9 +15,9 @@ export interface Ended {
 
 export interface Started {
   readonly end: Promise<Ended>;
-  /** What stderr holds so far. */
+  /** Text of stderr so far. */
   readonly stderr: () => string;
-  /** Resolves once stderr fits; rejects where the process ends before. */
+  /** Resolves once stderr matches; rejects where the process ends before. */
   seen(what: RegExp | ((stderr: string) => boolean)): Promise<void>;
   kill(signal: NodeJS.Signals): void;
 }

@@ -1,4 +1,4 @@
-/** A TCP relay that can cut connections after so many bytes and counts what passed: the network's faults, for tests. */
+/** A TCP relay that counts bytes and can cut connections after a number of bytes: faults of the network, for tests. */
 import { connect, createServer, type Socket } from "node:net";
 
 const SETTLE_MS = 200;
@@ -9,7 +9,7 @@ export interface Relay {
   readonly passed: { up: number; down: number };
   /** Connections cut so far. */
   readonly cuts: () => number;
-  /** Cuts the connection on which so many more bytes have passed in this direction. */
+  /** Cuts the connection on which this many more bytes have passed in this direction. */
   cutAfter(direction: "up" | "down", bytes: number): void;
   close(): Promise<void>;
 }
@@ -43,7 +43,7 @@ export async function relayTo(target: string): Promise<Relay> {
           if (plan.left <= 0) {
             plan = undefined;
             cuts++;
-            // The line falls silent first: what passed has then arrived, on a busy machine too.
+            // The relay pauses first, so that the bytes passed have arrived, on a busy machine too.
             from.pause();
             to.write(bytes);
             setTimeout(destroy, SETTLE_MS);

@@ -26,7 +26,7 @@ export function remembering(inner: Runtime): Runtime {
   const compiled = new Map<string, Promise<Executable>>();
   const uploaded = new Map<string, Promise<ResidentTensor>>();
   const results = new Map<string, Promise<RunResult>>();
-  /** What a tensor that stays with the runtime was made of. */
+  /** Key of the origin of a resident tensor. */
   const origins = new Map<number, string>();
 
   const remembered = <T>(known: Map<string, Promise<T>>, key: string, make: () => Promise<T>): Promise<T> => {

@@ -1,4 +1,4 @@
-/** What two runs of the same seed must agree in: all of a report but times and memory. */
+/** The parts of a report in which two runs of the same seed must agree: all except times and memory. */
 
 type Fields = Record<string, unknown>;
 

@@ -1,6 +1,6 @@
 /**
- * A whole run in the test's own process: coordinator, pipeline, and clients over real gRPC that really train the tiny model.
- * Clients may be given runners that misbehave, or be played by hand.
+ * A whole run in the test's own process: coordinator, run, and clients over real gRPC that really train the tiny model.
+ * Clients may have faulty runners, or be controlled by the test.
  */
 import { encodeClient } from "../../client/data/encode.js";
 import { openModel } from "../../client/models/open.js";
@@ -20,7 +20,7 @@ import { TINY_MODEL, type TinyClient, writeTinyRun } from "./tiny.js";
 
 export interface TestRun {
   readonly clients: readonly TinyClient[];
-  /** By client: a runner made of the honest one. */
+  /** By client: makes a runner from the honest one. */
   readonly runners?: Readonly<Record<string, (honest: TaskRunner) => TaskRunner>>;
   /** Clients played by hand: gets the address and the base model's hash, and plays until the signal fires. */
   readonly played?: Readonly<

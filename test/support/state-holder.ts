@@ -1,4 +1,4 @@
-/** Another process that holds a state, and what can be seen of the state's folder. */
+/** Another process that holds a state, and a listing of the state's folder. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readdirSync, statSync } from "node:fs";

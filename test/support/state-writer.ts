@@ -1,4 +1,4 @@
-/** A coordinator as far as its state goes: holds the lease, and writes a memo, a blob and an event per line of its input. */
+/** The state's side of a coordinator: holds the lease, and writes a memo, a blob and an event per line of its input. */
 import { createInterface } from "node:readline";
 import { openState } from "../../coordinator/storage/open.js";
 import { bytesOf } from "./federation.js";

@@ -1,4 +1,4 @@
-/** The places where a state may be kept. The contract suites of coordinator/storage run on each of them. */
+/** The kinds of storage of a state. The contract suites of coordinator/storage run on each of them. */
 import { randomUUID } from "node:crypto";
 import { pathToFileURL } from "node:url";
 import { openState } from "../../coordinator/storage/open.js";
@@ -34,14 +34,14 @@ export class TestState {
     this.opened = undefined;
   }
 
-  /** The state as the next process finds it. */
+  /** The state for the next process. */
   async reopened(): Promise<State> {
     await this.close();
     return this.open();
   }
 }
 
-/** Calls `suite` once per place. `before` and `after` of the suite open and remove the state. */
+/** Calls `suite` once per kind. `before` and `after` of the suite open and remove the state. */
 export function inEachPlace(suite: (place: string, state: TestState, remove: () => Promise<void>) => void): void {
   for (const [place, make] of Object.entries(PLACES)) {
     const { url, remove } = make();

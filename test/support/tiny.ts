@@ -48,7 +48,7 @@ export function tinyClients(options: TinyOptions = {}): TinyClient[] {
 
 export const jsonLines = (rows: readonly unknown[]): string => rows.map((row) => `${JSON.stringify(row)}\n`).join("");
 
-/** Options that make a run short and keep every stage in it. */
+/** Options of a short run with all stages. */
 export const TINY_OPTIONS = {
   adapter: { rank: 4, alpha: 8 },
   training: { epochs: 2, batch: 8, learningRate: 0.03 },

@@ -1,10 +1,10 @@
-/** Time that passes only when a test lets it: what waits is run in the order of its time, and of its making where times are equal. */
+/** Time that passes only when a test lets it: sleeps end in the order of their times, and of their starts where times are equal. */
 
 interface Waiting {
   readonly atMs: number;
   readonly order: number;
   readonly run: () => void;
-  /** Nobody is waited for alone on its account: a periodic look at the clock. */
+  /** Whether time does not pass for this sleep alone: a periodic check of the clock. */
   readonly background: boolean;
 }
 

@@ -1,4 +1,4 @@
-/** A Python package index on the loopback, with wheels made by hand, and the ways in which such a server fails. */
+/** A Python package index on the loopback, with wheels made by hand, and the failures of such a server. */
 import { createHash } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -6,13 +6,13 @@ import type { AddressInfo } from "node:net";
 export interface ServedWheel {
   readonly file: string;
   readonly content: Buffer;
-  /** What the index says. @default the true one */
+  /** Hash in the index. @default the true one */
   readonly sha256?: string;
   readonly yanked?: boolean;
 }
 
 export class WheelServer {
-  /** Each answer with a file's bytes ends after so many; undefined: all of them. */
+  /** Each answer with a file ends after this many bytes; undefined: after all. */
   cutAfter: (number | undefined)[] = [];
   html = false;
   ranges = true;
@@ -64,7 +64,7 @@ export class WheelServer {
     return `${this.origin}/simple`;
   }
 
-  /** Type and text; no text where there is no such package. */
+  /** Type and text; no text for an unknown package. */
   private page(name: string): [type: string, text: string] {
     const files = this.wheels.filter(({ file }) => file.split("-")[0]!.replaceAll("_", "-") === name);
     if (files.length === 0) return ["text/plain", ""];

@@ -1,4 +1,4 @@
-/** Zip files made by hand, so that a test can have one that lies. */
+/** Zip files made by hand, so that a test can have one with false sizes. */
 import { crc32, deflateRawSync } from "node:zlib";
 
 export interface ZipMember {
