@@ -1,6 +1,6 @@
 /**
  * The shell of the roster: passes events to the members' ledgers, performs their effects, runs the clock, and is the `ClientPool` of the
- * run. Decisions are in enrolment.ts and ledger.ts, sessions in members.ts, waiting calls in polls.ts, callers of tasks in
+ * run. Decisions are in enrolment.ts and ledger.ts, sessions in enrolled-clients.ts, waiting calls in polls.ts, callers of tasks in
  * running-tasks.ts, outcomes in results.ts; the server speaks gRPC.
  */
 import { isDeepStrictEqual } from "node:util";
@@ -14,8 +14,8 @@ import type { ResultFor, TaskResult, TaskSpec } from "../../tasks/kinds.js";
 import { type EventSink, silentEvents } from "../events/events.js";
 import type { Blobs, Records, StoredTask, TaskOutcome } from "../storage/types.js";
 import { Conditions } from "./conditions.js";
+import { EnrolledClients, type EnrolRequest, sha256 } from "./enrolled-clients.js";
 import type { LedgerEffect, LedgerEvent } from "./ledger.js";
-import { type EnrolRequest, Members, sha256 } from "./members.js";
 import { type NextTask, Polls } from "./polls.js";
 import type { ClientInfo, ClientPool, FinishOptions, RunTaskOptions } from "./pool.js";
 import { type Receipt, Results } from "./results.js";
@@ -55,7 +55,7 @@ function timer(tick: () => void, periodMs: number): () => void {
 }
 
 export class Hub implements ClientPool {
-  private readonly members: Members;
+  private readonly enrolled: EnrolledClients;
   private readonly polls = new Polls();
   private readonly running = new RunningTasks();
   private readonly results: Results;
@@ -75,7 +75,7 @@ export class Hub implements ClientPool {
     this.now = options.now ?? (() => performance.now());
     this.silenceMs = options.silenceMs ?? DEFAULT_SILENCE_MS;
     this.tickMs = options.tickMs ?? DEFAULT_TICK_MS;
-    this.members = new Members({ modelHash, transforms, silenceMs: this.silenceMs, now: this.now });
+    this.enrolled = new EnrolledClients({ modelHash, transforms, silenceMs: this.silenceMs, now: this.now });
     this.results = new Results({
       records,
       blobs,
@@ -94,7 +94,7 @@ export class Hub implements ClientPool {
   static async open(options: HubOptions): Promise<Hub> {
     const known = await options.records.clients();
     const hub = new Hub(options);
-    for (const record of known) hub.members.restore(record);
+    for (const record of known) hub.enrolled.restore(record);
     return hub;
   }
 
@@ -128,13 +128,13 @@ export class Hub implements ClientPool {
 
   /** The client of a session. @throws {KindredError} `not_found` (enrol again), `name_taken` (replaced) */
   authenticate(token: string): string {
-    return this.members.authenticate(token);
+    return this.enrolled.authenticate(token);
   }
 
   /** Waits for the client's next task for at most `waitMs`. Never rejects. */
   nextTask(name: string, waitMs: number, signal: AbortSignal): Promise<NextTask> {
-    if (this.over && this.members.has(name)) {
-      this.members.notified(name);
+    if (this.over && this.enrolled.has(name)) {
+      this.enrolled.notified(name);
       this.conditions.check();
       return Promise.resolve({ type: "over", ...this.over });
     }
@@ -184,11 +184,11 @@ export class Hub implements ClientPool {
   // ---- for the run --------------------------------------------------------------------------------------------------
 
   async clients(): Promise<ClientInfo[]> {
-    return this.members.list();
+    return this.enrolled.list();
   }
 
   async whenEnrolled(min: number, signal?: AbortSignal): Promise<ClientInfo[]> {
-    await this.conditions.until(() => this.members.size >= min, signal);
+    await this.conditions.until(() => this.enrolled.size >= min, signal);
     return this.clients();
   }
 
@@ -216,12 +216,12 @@ export class Hub implements ClientPool {
   async finish(reason: string, { finished = true, lingerMs = 10_000 }: FinishOptions = {}): Promise<void> {
     this.over = { finished, reason };
     for (const [poll, name] of this.polls.list()) {
-      this.members.notified(name);
+      this.enrolled.notified(name);
       this.polls.answer(poll, { type: "over", ...this.over });
       this.apply(name, { type: "pollEnded", poll });
     }
     try {
-      await this.conditions.until(() => this.members.allGone(), AbortSignal.timeout(lingerMs));
+      await this.conditions.until(() => this.enrolled.allGone(), AbortSignal.timeout(lingerMs));
     } catch (error) {
       // The other clients learn it from a closed connection.
       if (!(error instanceof KindredError) || error.code !== "cancelled") throw error;
@@ -244,7 +244,7 @@ export class Hub implements ClientPool {
 
   private admit(request: EnrolRequest) {
     try {
-      return this.members.enrol(request);
+      return this.enrolled.enrol(request);
     } catch (error) {
       if (error instanceof KindredError)
         this.options.log.warn("client refused", { client: request.name, code: error.code });
@@ -260,7 +260,7 @@ export class Hub implements ClientPool {
       const stored = await this.options.records.task(id);
       if (stored) mustEqual(key, client, stored.task, task);
       if (stored?.outcome) return this.running.resolve(id, stored.outcome);
-      if (!this.members.has(client)) {
+      if (!this.enrolled.has(client)) {
         const message = `client ${client} is not enrolled`;
         return this.running.resolve(id, { ok: false, code: "not_found", message, bytesUp: 0, bytesDown: 0 });
       }
@@ -272,7 +272,7 @@ export class Hub implements ClientPool {
   }
 
   private apply(name: string, event: LedgerEvent): void {
-    for (const effect of this.members.step(name, event)) this.perform(name, effect);
+    for (const effect of this.enrolled.step(name, event)) this.perform(name, effect);
   }
 
   private perform(name: string, effect: LedgerEffect): void {
@@ -299,11 +299,11 @@ export class Hub implements ClientPool {
     const now = this.now();
     const stalledMs = now - this.lastTickMs - this.tickMs;
     this.lastTickMs = now;
-    for (const name of this.members.names()) {
+    for (const name of this.enrolled.names()) {
       // A blocked event loop (a long solve, a suspended machine) handles the timer before it reads its sockets.
       if (stalledMs > this.tickMs) this.apply(name, { type: "stalled", ms: stalledMs });
       this.apply(name, { type: "tick" });
-      if (this.members.giveUpIfSilent(name))
+      if (this.enrolled.giveUpIfSilent(name))
         this.events.emit({ type: "client-left", client: name, reason: "no sign of life" });
     }
     this.conditions.check();

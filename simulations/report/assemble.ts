@@ -5,7 +5,7 @@ import { adjustedRandIndex } from "../../coordinator/grouping/rand-index.js";
 import type { RunOutcome } from "../../coordinator/open-run.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
-import type { Score as RawScore } from "../../tasks/evaluate/message.js";
+import type { Score } from "../../tasks/evaluate/message.js";
 import type { Population } from "../population/load.js";
 import type { EventFacts } from "./from-events.js";
 import {
@@ -17,7 +17,7 @@ import {
   type MethodResult,
   type Planted,
   type Report,
-  type Score,
+  type TestScore,
 } from "./types.js";
 
 export interface ReportSources {
@@ -44,7 +44,7 @@ export function assembleReport({ plan, outcome, facts, population, base, version
   for (const method of METHODS) {
     const scores = outcome.methods.get(method);
     if (scores === undefined) continue;
-    methods[method] = methodResult(clients.map((name) => [name, scores.get(name) as RawScore]));
+    methods[method] = methodResult(clients.map((name) => [name, scores.get(name) as Score]));
     cost[method] = outcome.costs[method];
   }
   const { layers, hidden, vocabulary } = base.architecture;
@@ -109,15 +109,17 @@ function forecastFacts({ loss, accuracy, macroF1 }: Forecast): Readonly<Record<s
   };
 }
 
-function methodResult(entries: readonly (readonly [string, RawScore])[]): MethodResult {
-  const scores = entries.map(([name, { nllSum, tokens, correct, choiceRows, macroF1 }]): readonly [string, Score] => [
-    name,
-    {
-      loss: nllSum / tokens,
-      accuracy: choiceRows > 0 ? correct / choiceRows : null,
-      ...(macroF1 === undefined ? {} : { macroF1 }),
-    },
-  ]);
+function methodResult(entries: readonly (readonly [string, Score])[]): MethodResult {
+  const scores = entries.map(
+    ([name, { nllSum, tokens, correct, choiceRows, macroF1 }]): readonly [string, TestScore] => [
+      name,
+      {
+        loss: nllSum / tokens,
+        accuracy: choiceRows > 0 ? correct / choiceRows : null,
+        ...(macroF1 === undefined ? {} : { macroF1 }),
+      },
+    ],
+  );
   const accuracies = scores.flatMap(([, { accuracy }]) => (accuracy === null ? [] : [accuracy]));
   const f1s = scores.flatMap(([, { macroF1 }]) => macroF1 ?? []);
   const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;

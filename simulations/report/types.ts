@@ -14,7 +14,7 @@ export { METHODS, type MethodCost, type StageCost };
 export type Method = MethodName;
 
 /** Scores on test rows, as `kindred evaluate` defines them. */
-export interface Score {
+export interface TestScore {
   /** Mean negative log-likelihood per scored token, in nats. */
   readonly loss: number;
   /** Share of rows with choices whose right choice is the most likely, 0 to 1; null where no row has choices. */
@@ -24,9 +24,9 @@ export interface Score {
 }
 
 export interface MethodResult {
-  readonly clients: Readonly<Record<string, Score>>;
+  readonly clients: Readonly<Record<string, TestScore>>;
   /** Unweighted means over clients; accuracy (else null) and macro-F1 (else absent) over the clients that have one. */
-  readonly mean: Score;
+  readonly mean: TestScore;
 }
 
 export interface Planted {

@@ -2,7 +2,7 @@
  * The numbers that renderers derive from a report: the order of the clients by group, the standardised affinity, gains between
  * methods, groups found against planted. It knows nothing of HTML and terminals, so that both show the same numbers.
  */
-import { at, METHODS, type Method, type Report, type Score } from "./types.js";
+import { at, METHODS, type Method, type Report, type TestScore } from "./types.js";
 
 export type Metric = "accuracy" | "loss";
 
@@ -122,18 +122,18 @@ export function contrast(view: View): { inside: number | null; across: number | 
   };
 }
 
-export function scoreOf(report: Report, method: Method, client: string): Score | undefined {
+export function scoreOf(report: Report, method: Method, client: string): TestScore | undefined {
   return at(report.methods[method]?.clients, client);
 }
 
 /** A score's value in a metric, or null. */
-export function metricOf(score: Score | undefined, metric: Metric): number | null {
+export function metricOf(score: TestScore | undefined, metric: Metric): number | null {
   const value = metric === "accuracy" ? score?.accuracy : score?.loss;
   return value ?? null;
 }
 
 /** Gain of `a` over `b`: positive is better in either metric. Null where one is missing. */
-export function gain(a: Score | undefined, b: Score | undefined, metric: Metric): number | null {
+export function gain(a: TestScore | undefined, b: TestScore | undefined, metric: Metric): number | null {
   const x = metricOf(a, metric);
   const y = metricOf(b, metric);
   if (x === null || y === null) return null;
@@ -170,7 +170,7 @@ export function compare(view: View, a: Method, b: Method): Comparison | undefine
 }
 
 /** Mean score of one group's clients under a method. */
-export function groupMean(view: View, method: Method, group: number): Score {
+export function groupMean(view: View, method: Method, group: number): TestScore {
   const scores = (view.report.groups[group] ?? []).map((name) => scoreOf(view.report, method, name));
   const mean = (values: readonly (number | null)[]): number | null => {
     const known = values.filter((value) => value !== null);

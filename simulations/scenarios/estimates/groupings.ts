@@ -39,17 +39,17 @@ export interface GroupingsCase extends StudySetup {
  */
 const OTHERS = ["spectral", "agglomerative", "cosine", "random"] as const satisfies readonly GroupingMethod[];
 type Other = (typeof OTHERS)[number];
-type Way = "shared" | "local" | "kindred" | "calibrated" | Other;
-const WAYS: readonly Way[] = ["shared", "local", "kindred", "calibrated", ...OTHERS];
+type GroupedBy = "shared" | "local" | "kindred" | "calibrated" | Other;
+const GROUPED_BY: readonly GroupedBy[] = ["shared", "local", "kindred", "calibrated", ...OTHERS];
 
 interface Partitioned {
-  readonly way: Way;
+  readonly way: GroupedBy;
   readonly groups: readonly (readonly number[])[];
 }
 
 /** The result of one dataset in one partition. */
 interface Outcome extends TestbedScore {
-  readonly way: Way;
+  readonly way: GroupedBy;
   readonly client: string;
   /** Estimated loss, nats per example. */
   readonly estimate: number;
@@ -159,7 +159,7 @@ async function partitionsOf(
     { way: "local", groups: everyone.map((i) => [i]) },
   ];
   const constraints = new PartitionConstraints(testbed.names, plan.grouping);
-  const found = async (solver: SurrogateSolver, first: Way, besides: readonly Other[]) => {
+  const found = async (solver: SurrogateSolver, first: GroupedBy, besides: readonly Other[]) => {
     const sampled = await estimateAffinities(solver, estimation, seed);
     const halves = (half: 0 | 1) => halfAffinity(sampled, half);
     const evidence = { evaluator: new SurrogateEvaluator(solver), problem: solver.problem, halves };
@@ -199,7 +199,7 @@ async function partitionsOf(
 }
 
 /** Mean over the datasets of one way in one seed. */
-function meanOf(outcomes: readonly Outcome[], way: Way, of: (outcome: Outcome) => number | null): number {
+function meanOf(outcomes: readonly Outcome[], way: GroupedBy, of: (outcome: Outcome) => number | null): number {
   const values = outcomes.filter((outcome) => outcome.way === way).map(of);
   return mean(values.filter((value) => value !== null));
 }
@@ -222,8 +222,8 @@ function estimatesOf(results: readonly SeedResult[]): NamedEstimate[] {
 }
 
 /** The methods compared in every seed. */
-const waysOf = (results: readonly SeedResult[]): Way[] =>
-  WAYS.filter((way) => results.every(({ partitions }) => partitions.some((one) => one.way === way)));
+const waysOf = (results: readonly SeedResult[]): GroupedBy[] =>
+  GROUPED_BY.filter((way) => results.every(({ partitions }) => partitions.some((one) => one.way === way)));
 
 function findingsOf(given: GroupingsCase, model: string, results: readonly SeedResult[]): Findings {
   const choices = results.some(({ outcomes }) => outcomes.some(({ accuracy }) => accuracy !== null));
@@ -268,7 +268,7 @@ function waysFinding(results: readonly SeedResult[], choices: boolean): Finding 
       ),
     ];
   });
-  const value = (way: Way) => mean(over(({ outcomes }) => meanOf(outcomes, way, lossOf)));
+  const value = (way: GroupedBy) => mean(over(({ outcomes }) => meanOf(outcomes, way, lossOf)));
   const best = ways.reduce((a, b) => (value(b) < value(a) ? b : a));
   return {
     title: "Real tuning of the groups",
@@ -342,8 +342,8 @@ function seedFinding(result: SeedResult, choices: boolean): Finding {
   const { seed, names, partitions, outcomes, flops } = result;
   const ways = waysOf([result]);
   const kindred = partitions.find(({ way }) => way === "kindred")!;
-  const of = (client: string, way: Way) => outcomes.find((one) => one.client === client && one.way === way)!;
-  const cell = (client: string, way: Way): string => {
+  const of = (client: string, way: GroupedBy) => outcomes.find((one) => one.client === client && one.way === way)!;
+  const cell = (client: string, way: GroupedBy): string => {
     const { loss, accuracy } = of(client, way);
     return choices ? `${fixed(loss, 3)} / ${accuracy === null ? "" : percent(accuracy)}` : fixed(loss, 3);
   };

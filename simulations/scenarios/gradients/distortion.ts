@@ -27,14 +27,14 @@ const SEEDS = 16;
 /** Numbers of seeds averaged over, at the default width. Divisors of SEEDS. */
 const AVERAGED = { width: 400, over: [1, 2, 4, 8] } as const;
 
-const WAYS = ["structured", "dense"] as const;
-type Way = (typeof WAYS)[number];
+const PROJECTION_KINDS = ["structured", "dense"] as const;
+type ProjectionKind = (typeof PROJECTION_KINDS)[number];
 
 export interface DistortionCase extends StudySetup {
   readonly about: string;
 }
 
-interface WayResult {
+interface ProjectionResult {
   /** [WIDTHS][SEEDS] */
   readonly distortions: readonly (readonly Distortion[])[];
   /** [AVERAGED.over][SEEDS / k] of inner products averaged over k seeds. */
@@ -48,7 +48,7 @@ interface AdapterResult {
   readonly parameters: number;
   /** [WIDTHS] */
   readonly theory: readonly Distortion[];
-  readonly ways: Readonly<Record<Way, WayResult>>;
+  readonly ways: Readonly<Record<ProjectionKind, ProjectionResult>>;
 }
 
 export function distortionStudy(given: DistortionCase): Study {
@@ -68,7 +68,7 @@ async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob
   const { seed, force } = job;
   const plan = await planOf({ ...given, options: { ...given.options, adapter: ADAPTERS[adapter] } }, job);
   const testbed = await Testbed.open(plan, context);
-  const stage = context.progress.stage(`project gradients of ${adapter}`, WAYS.length * SEEDS);
+  const stage = context.progress.stage(`project gradients of ${adapter}`, PROJECTION_KINDS.length * SEEDS);
   try {
     const kept = await Measurements.open(
       join(job.out, adapter.toLowerCase()),
@@ -78,7 +78,7 @@ async function oneAdapter(given: DistortionCase, adapter: Adapter, job: StudyJob
     return await kept.of(adapter, async (): Promise<AdapterResult> => {
       const gradients = await gradientsOf(testbed, context.signal);
       const exact = gramOf(gradients);
-      const measured = async (way: Way): Promise<WayResult> => {
+      const measured = async (way: ProjectionKind): Promise<ProjectionResult> => {
         const grams: Gram[][] = [];
         for (let at = 0; at < SEEDS; at++) {
           throwIfAborted(context.signal);
@@ -121,7 +121,7 @@ async function gradientsOf(
 async function gramsOf(
   { layout, runtime }: Testbed,
   gradients: readonly Float32Array[],
-  way: Way,
+  way: ProjectionKind,
   seed: number,
 ): Promise<Gram[]> {
   if (way === "structured") return WIDTHS.map((dim) => gramOf(gradients.map(sketcher(layout, { dim, seed }))));
@@ -130,7 +130,7 @@ async function gramsOf(
 }
 
 /** @param grams [SEEDS][WIDTHS] */
-function compared(exact: Gram, grams: readonly (readonly Gram[])[]): WayResult {
+function compared(exact: Gram, grams: readonly (readonly Gram[])[]): ProjectionResult {
   const at = WIDTHS.indexOf(AVERAGED.width);
   return {
     distortions: WIDTHS.map((_, width) => grams.map((own) => distortionOf(exact, own[width]!))),
@@ -164,7 +164,7 @@ const over = (distortions: readonly Distortion[], of: Of): number => mean(distor
 
 /** The structured sketch's error to the dense one's, a mean over the widths; its standard error by the spread over seeds. */
 function ratioOf({ ways }: AdapterResult, of: Of): { value: number; error: number } {
-  const toDense = (way: Way): number[] =>
+  const toDense = (way: ProjectionKind): number[] =>
     Array.from({ length: SEEDS }, (_, seed) =>
       mean(WIDTHS.map((_, at) => of(ways[way].distortions[at]![seed]!) / over(ways.dense.distortions[at]!, of))),
     );
@@ -187,7 +187,7 @@ function widthsFinding(result: AdapterResult): Finding {
   const figure = (name: string, of: Of) => ({
     figure: seriesPlot(
       [
-        ...WAYS.map((way) => ({
+        ...PROJECTION_KINDS.map((way) => ({
           name: way,
           points: WIDTHS.map((x, at) => ({ x, y: 100 * over(ways[way].distortions[at]!, of) })),
         })),
@@ -209,7 +209,7 @@ function widthsFinding(result: AdapterResult): Finding {
     table: {
       head: ["width", "projection", ...columns.map(([name]) => name)],
       rows: WIDTHS.flatMap((width, at) => [
-        ...WAYS.map((way) => [
+        ...PROJECTION_KINDS.map((way) => [
           String(width),
           way,
           ...columns.map(([, of]) => share(over(ways[way].distortions[at]!, of))),
@@ -224,7 +224,7 @@ function widthsFinding(result: AdapterResult): Finding {
 function averagesFinding({ adapter, ways, ...result }: AdapterResult): Finding {
   const one = result.theory[WIDTHS.indexOf(AVERAGED.width)]!;
   const series = [
-    ...WAYS.map((way) => ({
+    ...PROJECTION_KINDS.map((way) => ({
       name: way,
       points: AVERAGED.over.map((x, at) => ({ x, y: 100 * over(ways[way].averages[at]!, innerMean) })),
     })),
@@ -236,7 +236,7 @@ function averagesFinding({ adapter, ways, ...result }: AdapterResult): Finding {
     title: `Gradients of ${adapter}: averages over seeds`,
     text: `Inner products of width ${AVERAGED.width}, averaged over ${AVERAGED.over[all]} seeds: the error is ${fixed(over(structured.averages[0]!, innerMean) / over(structured.averages[all]!, innerMean), 2)} times smaller; errors that are independent, and one sketch that many times as wide, give ${fixed(Math.sqrt(AVERAGED.over[all]!), 2)}.`,
     table: {
-      head: ["seeds", ...WAYS, "theory"],
+      head: ["seeds", ...PROJECTION_KINDS, "theory"],
       rows: AVERAGED.over.map((k, at) => [String(k), ...series.map(({ points }) => share(points[at]!.y / 100))]),
     },
     figures: [

@@ -20,7 +20,7 @@ import {
   secondFactors,
 } from "./linearisation.js";
 
-export interface Way {
+export interface AdapterPath {
   /** A fresh adapter, where the expansion is. */
   readonly start: AdapterValues;
   readonly tuned: AdapterValues;
@@ -52,13 +52,17 @@ export interface Expansion {
 }
 
 /** Values at a share of the way; below 0 on the other side of the start. */
-export function alongWay({ start, tuned }: Pick<Way, "start" | "tuned">, share: number): AdapterValues {
+export function alongWay({ start, tuned }: Pick<AdapterPath, "start" | "tuned">, share: number): AdapterValues {
   const between = (from: Float32Array, to: Float32Array) => from.map((value, i) => value + share * (to[i]! - value));
   return { frozen: start.frozen, trained: between(start.trained, tuned.trained) };
 }
 
 /** The expansions of all margins of the rows. */
-export async function expandAlong(on: AdaptedBase, way: Way, rows: readonly EncodedRow[]): Promise<Expansion[]> {
+export async function expandAlong(
+  on: AdaptedBase,
+  way: AdapterPath,
+  rows: readonly EncodedRow[],
+): Promise<Expansion[]> {
   const { compiledGraphs, layout } = on;
   const { start, tuned, shares, probe } = way;
   const { vocabulary } = compiledGraphs.model.architecture;

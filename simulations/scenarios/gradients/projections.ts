@@ -89,7 +89,7 @@ export async function denseProduct(
 ): Promise<Float64Array[]> {
   const g = new GraphBuilder();
   const graph = g.build({ product: g.matmul(g.input("vectors", ["N", "P"]), g.input("signs", ["P", dim])) });
-  const program = await runtime.compile(graph);
+  const executable = await runtime.compile(graph);
   const products = vectors.map(() => new Float64Array(dim));
   const rng = new SeededRng(seed, "dense", dim);
   try {
@@ -104,13 +104,13 @@ export async function denseProduct(
         vectors: { shape: [vectors.length, rows], data: piece },
         signs: { shape: [rows, dim], data: signs(rng, rows * dim) },
       };
-      const { data } = (await program.run(feeds)).tensors.product!;
+      const { data } = (await executable.run(feeds)).tensors.product!;
       products.forEach((product, i) => {
         for (let k = 0; k < dim; k++) product[k]! += data[i * dim + k]!;
       });
     }
   } finally {
-    await program.release();
+    await executable.release();
   }
   return products;
 }

@@ -28,7 +28,7 @@ export const STEPS = LENGTHS.length + SHARES.length;
 export const TUNED = STEPS - 1;
 
 /** One tuning, on one dataset or on all of them. */
-export interface WayResult {
+export interface PathResult {
   readonly group: readonly string[];
   /** Mean validation loss over the datasets. */
   readonly loss: { readonly before: number; readonly after: number };
@@ -46,7 +46,7 @@ export interface KindResult {
   readonly kind: Kind;
   readonly seed: number;
   readonly norms: Norms;
-  readonly ways: readonly WayResult[];
+  readonly ways: readonly PathResult[];
 }
 
 export interface Norms {

@@ -12,10 +12,10 @@ import {
   type Kind,
   type KindResult,
   LENGTHS,
+  type PathResult,
   SHARES,
   STEPS,
   TUNED,
-  type WayResult,
 } from "./taylor-errors.js";
 
 /** Goal of the error relative to the change of h. */
@@ -88,7 +88,7 @@ interface Cell {
 }
 
 /** NaN where one of them has none. */
-function meanOver(results: readonly KindResult[], of: (way: WayResult) => number | null): number {
+function meanOver(results: readonly KindResult[], of: (way: PathResult) => number | null): number {
   return mean(results.flatMap(({ ways }) => ways.map((way) => of(way) ?? Number.NaN)));
 }
 

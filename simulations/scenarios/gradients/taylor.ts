@@ -14,8 +14,8 @@ import { planOf, type StudySetup } from "../harness/setup.js";
 import { mean } from "../harness/statistics.js";
 import { bySeed, type Study, type StudyJob } from "../harness/study.js";
 import { Testbed, type Tuning } from "../harness/testbed.js";
-import { alongWay, distance, dot, expandAlong, type Way, weightChange } from "./expansion.js";
-import { KINDS, type Kind, type KindResult, LENGTHS, type Norms, SHARES, type WayResult } from "./taylor-errors.js";
+import { type AdapterPath, alongWay, distance, dot, expandAlong, weightChange } from "./expansion.js";
+import { KINDS, type Kind, type KindResult, LENGTHS, type Norms, type PathResult, SHARES } from "./taylor-errors.js";
 import { findingsOf } from "./taylor-findings.js";
 
 /** Step of the finite differences: the changes of h are some hundredths, far above float32's rounding and below the curvature of h. */
@@ -59,7 +59,7 @@ async function oneKind(given: TaylorCase, kind: Kind, job: StudyJob, context: Jo
     const kept = await Measurements.open(out, { ...testbed.setting, tuning, sketch, PROBE, LENGTHS, SHARES }, force);
     const norms = await kept.of("norms", () => normsOf(testbed));
     const everyone = testbed.names.map((_, i) => i);
-    const ways: WayResult[] = [];
+    const ways: PathResult[] = [];
     for (const group of [...everyone.map((i) => [i]), everyone]) {
       const names = group.map((i) => testbed.names[i]!);
       ways.push(
@@ -93,14 +93,14 @@ interface Tuned {
   readonly group: readonly number[];
   readonly norms: Norms;
   readonly tuning: Tuning;
-  readonly sketch: Way["sketch"];
+  readonly sketch: AdapterPath["sketch"];
 }
 
 async function oneWay(
   testbed: Testbed,
   { group, norms, tuning, sketch }: Tuned,
   { signal }: JobContext,
-): Promise<Omit<WayResult, "group">> {
+): Promise<Omit<PathResult, "group">> {
   const { layout, compiledGraphs, start } = testbed;
   const { all } = norms;
   const lossOf = async (values: AdapterValues) =>

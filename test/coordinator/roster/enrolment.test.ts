@@ -1,26 +1,26 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import {
-  type Candidate,
+  type Applicant,
   decideEnrolment,
   type EnrolmentPolicy,
   type Holder,
 } from "../../../coordinator/roster/enrolment.js";
 
-const CANDIDATE: Candidate = {
+const APPLICANT: Applicant = {
   protocolVersion: 3,
   name: "ada",
   instanceHash: "one",
   modelHash: "m",
   transforms: ["fp16", "later"],
 };
-const POLICY: EnrolmentPolicy = { protocolVersion: 3, modelHash: "m", transforms: [], members: 4, maxMembers: 5 };
+const POLICY: EnrolmentPolicy = { protocolVersion: 3, modelHash: "m", transforms: [], clients: 4, maxClients: 5 };
 
-const TABLE: readonly (readonly [string, Partial<Candidate>, Holder | undefined, Partial<EnrolmentPolicy>, string])[] =
+const TABLE: readonly (readonly [string, Partial<Applicant>, Holder | undefined, Partial<EnrolmentPolicy>, string])[] =
   [
     ["a newcomer is admitted", {}, undefined, {}, "new"],
     ["a client with the same identity is admitted again", {}, { instanceHash: "one", live: true }, {}, "returning"],
-    ["also when the run is full", {}, { instanceHash: "one", live: false }, { members: 5 }, "returning"],
+    ["also when the run is full", {}, { instanceHash: "one", live: false }, { clients: 5 }, "returning"],
     [
       "another instance is refused while the holder is alive",
       {},
@@ -29,7 +29,7 @@ const TABLE: readonly (readonly [string, Partial<Candidate>, Holder | undefined,
       "name_taken",
     ],
     ["and takes the name once the holder is given up", {}, { instanceHash: "two", live: false }, {}, "successor"],
-    ["a full run admits no new client", {}, undefined, { members: 5 }, "too_large"],
+    ["a full run admits no new client", {}, undefined, { clients: 5 }, "too_large"],
     ["an older client is refused", { protocolVersion: 2 }, undefined, {}, "protocol_mismatch"],
     ["a newer client is refused", { protocolVersion: 4 }, undefined, {}, "protocol_mismatch"],
     ["a client with the transforms of the run is admitted", {}, undefined, { transforms: ["fp16"] }, "new"],
@@ -59,16 +59,16 @@ const TABLE: readonly (readonly [string, Partial<Candidate>, Holder | undefined,
   ];
 
 describe("enrolment", () => {
-  for (const [sentence, candidate, holder, policy, expected] of TABLE) {
+  for (const [sentence, applicant, holder, policy, expected] of TABLE) {
     it(sentence, () => {
-      const verdict = decideEnrolment({ ...CANDIDATE, ...candidate }, holder, { ...POLICY, ...policy });
+      const verdict = decideEnrolment({ ...APPLICANT, ...applicant }, holder, { ...POLICY, ...policy });
       assert.equal(verdict.admit ? verdict.as : verdict.error.code, expected);
     });
   }
 
   it("names the transform that is lacking and those that the client has", () => {
     const refusal = (transforms: readonly string[]) => {
-      const verdict = decideEnrolment({ ...CANDIDATE, transforms }, undefined, { ...POLICY, transforms: ["int8"] });
+      const verdict = decideEnrolment({ ...APPLICANT, transforms }, undefined, { ...POLICY, transforms: ["int8"] });
       return verdict.admit ? "" : verdict.error.message;
     };
     assert.equal(
@@ -81,7 +81,7 @@ describe("enrolment", () => {
 
   it("names both versions and says which side to update", () => {
     const messages = [2, 4].map((protocolVersion) => {
-      const verdict = decideEnrolment({ ...CANDIDATE, protocolVersion }, undefined, POLICY);
+      const verdict = decideEnrolment({ ...APPLICANT, protocolVersion }, undefined, POLICY);
       return verdict.admit ? "" : verdict.error.message;
     });
     assert.deepEqual(messages, [

@@ -4,7 +4,7 @@ import type { Expansion } from "../../../../simulations/scenarios/gradients/expa
 import {
   errorsOf,
   type KindResult,
-  type WayResult,
+  type PathResult,
 } from "../../../../simulations/scenarios/gradients/taylor-errors.js";
 
 const close = (actual: number, wanted: number): void => assert.ok(Math.abs(actual - wanted) < 1e-12, `${actual}`);
@@ -22,7 +22,7 @@ const expansion = (row: number, start: number, slope: number, value: number): Ex
   ofLinearLogits: [value + 0.25],
 });
 
-const way = (...expansions: WayResult["expansions"]): WayResult => ({
+const way = (...expansions: PathResult["expansions"]): PathResult => ({
   group: ["c"],
   loss: { before: 1, after: 0.5 },
   shares: [0.5],
@@ -31,7 +31,7 @@ const way = (...expansions: WayResult["expansions"]): WayResult => ({
   expansions,
 });
 
-const result = (...ways: WayResult[]): KindResult => ({
+const result = (...ways: PathResult[]): KindResult => ({
   kind: "LoRA",
   seed: 0,
   norms: { all: 1, adapted: null },

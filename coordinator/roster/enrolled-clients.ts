@@ -35,7 +35,7 @@ export interface Enrolment {
   readonly as: EnrolmentKind;
 }
 
-interface Member {
+interface EnrolledClient {
   record: StoredClient;
   ledger: Ledger;
   /** Heard from by this process. */
@@ -52,7 +52,7 @@ interface Session {
   current: boolean;
 }
 
-export interface MembersOptions extends LedgerPolicy {
+export interface EnrolledClientsOptions extends LedgerPolicy {
   /** SHA-256 of the base model that clients must have. @default that of the first client */
   readonly modelHash: string | undefined;
   /** Transforms that clients must support. */
@@ -64,12 +64,12 @@ export function sha256(text: string): string {
   return createHash("sha256").update(text).digest("hex");
 }
 
-export class Members {
-  private readonly byName = new Map<string, Member>();
+export class EnrolledClients {
+  private readonly byName = new Map<string, EnrolledClient>();
   /** By the hash of the token. */
   private readonly sessions = new Map<string, Session>();
 
-  constructor(private readonly options: MembersOptions) {}
+  constructor(private readonly options: EnrolledClientsOptions) {}
 
   get size(): number {
     return this.byName.size;
@@ -86,11 +86,11 @@ export class Members {
   /** By name. */
   list(): ClientInfo[] {
     return [...this.byName.values()]
-      .map((member) => ({
-        name: member.record.name,
-        modelHash: member.record.modelHash,
-        rows: member.record.rows,
-        live: this.isLive(member),
+      .map((client) => ({
+        name: client.record.name,
+        modelHash: client.record.modelHash,
+        rows: client.record.rows,
+        live: this.isLive(client),
       }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
@@ -114,8 +114,8 @@ export class Members {
         protocolVersion: PROTOCOL_VERSION,
         modelHash: this.modelHash() ?? modelHash,
         transforms: this.options.transforms,
-        members: this.size,
-        maxMembers: MAX_CLIENTS,
+        clients: this.size,
+        maxClients: MAX_CLIENTS,
       },
     );
     if (!decision.admit) throw decision.error;
@@ -131,14 +131,14 @@ export class Members {
   /** The client of a session. @throws {KindredError} `not_found` (enrol again), `name_taken` (replaced) */
   authenticate(token: string): string {
     const session = this.sessions.get(sha256(token));
-    const member = session && this.byName.get(session.name);
+    const client = session && this.byName.get(session.name);
     if (session && !session.current) {
       const message = `another process enrolled as ${session.name} after this one and holds the name now`;
       throw new KindredError("name_taken", message, { client: session.name });
     }
-    if (session && member) {
-      member.seen = true;
-      member.left = false;
+    if (session && client) {
+      client.seen = true;
+      client.left = false;
       this.step(session.name, { type: "seen" });
       return session.name;
     }
@@ -147,33 +147,33 @@ export class Members {
 
   /** Applies an event to a client's ledger. @returns what is to be done; nothing for an unknown client */
   step(name: string, event: LedgerEvent): readonly LedgerEffect[] {
-    const member = this.byName.get(name);
-    if (!member) return [];
-    const [ledger, effects] = step(member.ledger, event, this.options.now(), this.options);
-    member.ledger = ledger;
+    const client = this.byName.get(name);
+    if (!client) return [];
+    const [ledger, effects] = step(client.ledger, event, this.options.now(), this.options);
+    client.ledger = ledger;
     return effects;
   }
 
   /** Notes that a client knows that the run is over. */
   notified(name: string): void {
-    const member = this.byName.get(name);
-    if (member) member.notified = true;
+    const client = this.byName.get(name);
+    if (client) client.notified = true;
   }
 
   /** Whether every client knows that the run is over, was never heard from by this process, or is silent. */
   allGone(): boolean {
-    return [...this.byName.values()].every((member) => member.notified || !member.seen || !this.isLive(member));
+    return [...this.byName.values()].every((client) => client.notified || !client.seen || !this.isLive(client));
   }
 
   /** Gives up a client after a long silence. @returns true the first time */
   giveUpIfSilent(name: string): boolean {
-    const member = this.byName.get(name);
-    if (!member?.seen || member.left || this.isLive(member)) return false;
-    member.left = true;
+    const client = this.byName.get(name);
+    if (!client?.seen || client.left || this.isLive(client)) return false;
+    client.left = true;
     return true;
   }
 
-  private isLive({ ledger }: Member): boolean {
+  private isLive({ ledger }: EnrolledClient): boolean {
     return isLive(ledger, this.options.now(), this.options);
   }
 
