@@ -59,6 +59,8 @@ function checkChunk(chunk: Chunk__Output, expected: number, ref: BlobRef): Buffe
   const offset = uint53("chunk.offset", chunk.offset);
   if (offset !== expected) refuse("chunk.offset", `${expected}, where the blob goes on`, offset);
   const { data } = chunk;
+  // Chunks without bytes would go on for ever.
+  if (data.length < 1) refuse("length of chunk.data", "at least 1", data.length);
   if (offset + data.length > ref.size)
     refuse("end of chunk.data", `at most the blob's size, ${ref.size}`, offset + data.length);
   if (crc32(data) !== chunk.crc32) {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { Task__Output } from "../../shared/wire/gen/kindred/v1/Task.js";
-import { DEFAULT_MAX_BLOB_BYTES, PROTOCOL_VERSION } from "../../shared/wire/limits.js";
+import { DEFAULT_MAX_BLOB_BYTES, LONGEST_WAIT_MS, PROTOCOL_VERSION } from "../../shared/wire/limits.js";
 import { channelCredentials, type SecurityOptions } from "../../shared/wire/security.js";
 import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
 import { decodeTask } from "../../tasks/envelope.js";
@@ -54,6 +54,9 @@ export interface SessionOptions {
   /** Largest blob taken from the coordinator. @default 4 GiB */
   readonly maxBlobBytes?: number;
 }
+
+/** Beyond 2^31 milliseconds a timer fires every millisecond; a heartbeat is also how a client learns that a task is withdrawn. */
+const LONGEST_HEARTBEAT_MS = 60_000;
 
 /** How the run ended, in the coordinator's words. */
 export interface RunEnd {
@@ -147,8 +150,8 @@ class Session {
     };
     const reply = await retrying(() => this.connection.enrol(request), this.retry);
     this.connection.sessionToken = reply.sessionToken;
-    this.heartbeatMs = Math.max(1, reply.heartbeatMs);
-    this.waitMs = Math.max(1, reply.longestWaitMs);
+    this.heartbeatMs = Math.max(1, Math.min(reply.heartbeatMs, LONGEST_HEARTBEAT_MS));
+    this.waitMs = Math.max(1, Math.min(reply.longestWaitMs, LONGEST_WAIT_MS));
     this.log.info("enrolled", { coordinator: this.options.coordinator });
   }
 
@@ -173,7 +176,11 @@ class Session {
     let kind = "unknown";
     let fraction = 0;
     let fatal: KindredError | undefined;
+    let beating = false;
     const beat = async () => {
+      // A coordinator that does not answer is asked once at a time.
+      if (beating) return;
+      beating = true;
       try {
         const { wanted } = await this.connection.reportProgress({ taskId, fraction });
         if (!wanted) ended.abort();
@@ -185,6 +192,8 @@ class Session {
         }
         // Whatever else fails here is met again, and dealt with, by the call that reports the result.
         this.log.debug("heartbeat failed", { task: taskId, code, reason: message });
+      } finally {
+        beating = false;
       }
     };
     const heart = setInterval(beat, this.heartbeatMs);
