@@ -26,7 +26,7 @@ const NAMES_SHOWN = 20;
 
 /** Lines of a list, the first ones where it is long. */
 const listed = <T>(items: readonly T[], line: (item: T) => string): string[] => [
-  ...items.slice(0, NAMES_SHOWN).map((item) => `  ${oneLine(line(item))}`),
+  ...items.slice(0, NAMES_SHOWN).map((item) => `  ${line(item)}`),
   ...(items.length > NAMES_SHOWN ? [`  and ${count(items.length - NAMES_SHOWN)} more (--json has all)`] : []),
 ];
 
@@ -45,9 +45,9 @@ export function conditionText(condition: RunCondition): string {
       ? "no events yet"
       : `began ${localTime(firstAt)}, last event (${events}) ${localTime(lastAt)}, ${duration((lastAt - firstAt) / 1000)} later`;
   return [
-    oneLine(`run: ${STATUS[status]}${stopped === null ? "" : ` (${stopped.message})`}`),
+    `run: ${STATUS[status]}${stopped === null ? "" : ` (${stopped.message})`}`,
     times,
-    oneLine(`model: ${model ?? "not named"}${modelHash === null ? "" : `, sha256 ${modelHash}`}`),
+    `model: ${model ?? "not named"}${modelHash === null ? "" : `, sha256 ${modelHash}`}`,
     ...clientLines(condition),
     ...progressLines(condition),
     ...groupLines(condition),
@@ -55,7 +55,9 @@ export function conditionText(condition: RunCondition): string {
     `cost so far: ${counted(cost.tasksDone, "task")} done, ${count(cost.tasksFailed)} failed; ${bytes(cost.bytesUp)} up, ${bytes(cost.bytesDown)} down; ${flops(cost.flops)}`,
     ...scoreLines(condition),
     ...faultLines(condition),
-  ].join("\n");
+  ]
+    .map((line) => `${/^ */.exec(line)?.[0]}${oneLine(line)}`)
+    .join("\n");
 }
 
 function clientLines({ clients }: RunCondition): string[] {

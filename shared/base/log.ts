@@ -3,6 +3,8 @@
  * No example text, gradient or key is ever logged. winston writes the command line's log; it is loaded by `createLog` alone.
  */
 
+import { oneLine } from "./terminal.js";
+
 /** Fields of an event. They must be serialisable as JSON. */
 export type LogFields = object;
 
@@ -45,7 +47,8 @@ export async function createLog({ level = "info", json = false }: LogOptions = {
     const rest = Object.entries(fields)
       .map(([key, value]) => `${key}=${typeof value === "object" ? JSON.stringify(value) : String(value)}`)
       .join(" ");
-    return `${timestamp} ${level} ${message}${rest ? ` ${rest}` : ""}`;
+    // Fields quote the other side, which must neither begin a line of its own nor control the terminal.
+    return `${timestamp} ${level} ${oneLine(`${message}${rest ? ` ${rest}` : ""}`)}`;
   });
   return winston.createLogger({
     level,

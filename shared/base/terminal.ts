@@ -9,11 +9,14 @@ export function sgr(codes: string): Paint {
   return (text) => (text === "" ? "" : `\u001b[${codes}m${text}${RESET}`);
 }
 
-/** Text on one line without control characters: it may quote files, options and clients, and must not control the terminal. */
+/**
+ * Text on one line without control characters and overrides of its direction: it may quote files, options and clients, and must not
+ * control the terminal.
+ */
 export const oneLine = (text: string): string =>
   text
-    .replace(/\s*[\r\n]\s*/g, " ")
-    .replace(/\p{Cc}/gu, "\ufffd")
+    .replace(/\s*[\r\n\u2028\u2029]\s*/g, " ")
+    .replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, "\ufffd")
     .trim();
 
 const ESCAPES = new RegExp(`${String.fromCharCode(27)}\\[[0-9;]*m`, "g");

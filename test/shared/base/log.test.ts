@@ -50,6 +50,12 @@ test("a line of text ends with the fields", () => {
   assert.match(stderr, /^\d{4}-\d\d-\d\dT\S+ warn late round=3 who=\["a"\]\n$/);
 });
 
+test("a line of text stays one line, and controls no terminal, whatever the other side says", () => {
+  const said = "x\u001b[2J\r\n2026-01-01T00:00:00Z info run finished\u009b2J\u202egnp";
+  const { stderr } = run(`(await createLog()).warn("task failed", { reason: ${JSON.stringify(said)} });`);
+  assert.match(stderr, /^\S+ warn task failed reason=x\ufffd\[2J 2026-\S+ info run finished\ufffd2J\ufffdgnp\n$/);
+});
+
 test("the silent log writes nothing and does not load winston, which createLog loads", () => {
   const loaded = `console.log(Object.keys((await import("node:module")).createRequire(${JSON.stringify(log)}).cache).some((path) => path.includes("winston")));`;
   const quiet = run(`silentLog.child({ a: 1 }).error("x", { b: 2 }); silentLog.info("y");\n${loaded}`);
