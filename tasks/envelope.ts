@@ -79,7 +79,16 @@ export function decodeTask(message: Task__Output): { taskId: string; task: TaskS
   return { taskId, task: { kind: kind.name, ...fields, transport: asked } as TaskSpec };
 }
 
-const cost = struct<TaskCost>({ flops: real(0), computeSeconds: real(0), peakRssBytes: uint64() });
+/** A billion times what the largest training runs take. A run sums the costs of its tasks, and its report must hold the sum. */
+const MAX_COST = 1e35;
+
+const cost = refined(
+  struct<TaskCost>({ flops: real(0), computeSeconds: real(0), peakRssBytes: uint64() }),
+  (name, { flops, computeSeconds }) => {
+    if (flops > MAX_COST) refuse(`${name}.flops`, `at most ${MAX_COST}`, flops);
+    if (computeSeconds > MAX_COST) refuse(`${name}.compute_seconds`, `at most ${MAX_COST}`, computeSeconds);
+  },
+);
 
 export function encodeResult(taskId: string, result: TaskResult): TaskResultMessage {
   const kind = kindOf(result);

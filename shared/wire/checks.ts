@@ -27,13 +27,21 @@ export function finite(field: string, value: number, low = -Number.MAX_VALUE, op
   return value;
 }
 
+/** Losses of tokens are float32. Sums of more than that would overflow a run's own sums, which no client may do to the others. */
+const MAX_TOKEN_LOSS = 3.5e38;
+
+/** A negative log-likelihood summed over tokens, nats. */
+export function lossSum(field: string, nllSum: number, tokens: number): number {
+  const most = MAX_TOKEN_LOSS * tokens;
+  return Math.abs(nllSum) <= most ? nllSum : refuse(field, `within ${MAX_TOKEN_LOSS} nats per token`, nllSum);
+}
+
 export function share(field: string, value: number): number {
   return value >= 0 && value <= 1 ? value : refuse(field, "0..1", value);
 }
 
 export function text(field: string, value: string, min: number, max: number): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-  if (value.length < min || value.length > max || /[\u0000-\u001f\u007f]/.test(value)) {
+  if (value.length < min || value.length > max || /\p{Cc}/u.test(value)) {
     refuse(field, `${min}..${max} characters without control characters`, value);
   }
   return value;

@@ -1,7 +1,7 @@
 /** Scores mixtures of adapters on one split of the client's rows. */
 import { asset } from "../../shared/base/assets.js";
 import { memberBlobs, tunedSpec } from "../../shared/wire/adapter-spec.js";
-import { refuse, whole } from "../../shared/wire/checks.js";
+import { lossSum, refuse, whole } from "../../shared/wire/checks.js";
 import {
   choice,
   type Field,
@@ -97,7 +97,8 @@ export const evaluate: TaskKind<Evaluate, EvaluateResult> = {
   }),
   result: struct({
     scores: listOf(
-      refined(score, (name, { examples, choiceRows, correct }) => {
+      refined(score, (name, { nllSum, tokens, examples, choiceRows, correct }) => {
+        lossSum(`${name}.nll_sum`, nllSum, tokens);
         whole(`${name}.choice_rows`, choiceRows, 0, examples);
         whole(`${name}.correct`, correct, 0, choiceRows);
       }),

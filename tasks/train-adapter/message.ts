@@ -2,7 +2,7 @@
 import { asset } from "../../shared/base/assets.js";
 import type { TransformName } from "../../shared/transforms/names.js";
 import { tunedSpec, weightedAdapter } from "../../shared/wire/adapter-spec.js";
-import { refuse, whole } from "../../shared/wire/checks.js";
+import { lossSum, refuse, whole } from "../../shared/wire/checks.js";
 import { blob, flag, listOf, optional, real, refined, struct, uint32, uint64 } from "../../shared/wire/fields.js";
 import { MAX_BATCH, MAX_MEMBERS, MAX_STEPS } from "../../shared/wire/limits.js";
 import type { BlobRef, TaskCost, TunedSpec, WeightedAdapter } from "../../shared/wire/types.js";
@@ -89,7 +89,12 @@ const task = struct<TaskFields<TrainAdapter>>({
 });
 
 /** A loss over no tokens would be no number. */
-const validationPoint = struct<ValidationPoint>({ step: uint32(), nllSum: real(), tokens: uint64(1) });
+const validationPoint = refined(
+  struct<ValidationPoint>({ step: uint32(), nllSum: real(), tokens: uint64(1) }),
+  (name, { nllSum, tokens }) => {
+    lossSum(`${name}.nll_sum`, nllSum, tokens);
+  },
+);
 
 export const trainAdapter: TaskKind<TrainAdapter, TrainAdapterResult> = {
   name: "trainAdapter",

@@ -199,12 +199,14 @@ const task: fc.Arbitrary<TaskSpec> = fc.oneof(
     .map(([a, m]): TaskSpec => ({ kind: "receiveEnsemble", adapter: a, members: m })),
 );
 
-const cost = record({ flops: atLeast0, computeSeconds: atLeast0, peakRssBytes: fc.maxSafeNat() });
+const spent = fc.double({ min: 0, max: 1e35, noNaN: true }).map((x) => x + 0);
+const cost = record({ flops: spent, computeSeconds: spent, peakRssBytes: fc.maxSafeNat() });
 /** A loss is over one token at least. */
 const tokens = fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER });
+const nllSum = fc.double({ min: -3.5e38, max: 3.5e38, noNaN: true });
 const score: fc.Arbitrary<Score> = fc
   .tuple(
-    real,
+    nllSum,
     tokens,
     fc.nat(100),
     fc.nat(100),
@@ -224,7 +226,7 @@ const result: fc.Arbitrary<TaskResult> = fc.oneof(
       fc.array(float, { maxLength: 9 }),
       uint,
       optional("bestStep", fc.nat(9)),
-      fc.array(record({ step: uint, nllSum: real, tokens }), { maxLength: 3 }),
+      fc.array(record({ step: uint, nllSum, tokens }), { maxLength: 3 }),
       cost,
       optional("transforms", transforms),
     )
@@ -456,6 +458,16 @@ describe("the envelope of tasks and results", () => {
     assert.throws(() => throughResult({ ...wrong, scores: [{ ...scored, macroF1: 1.5 }] }), /macro_f1/);
     assert.throws(() => throughResult({ ...wrong, scores: [{ ...scored, choiceRows: 1, correct: 2 }] }), /correct/);
     assert.throws(() => throughResult({ ...wrong, scores: [{ ...scored, nllSum: Number.NaN }] }), /nll_sum/);
+    // Two of them would make a run's sum infinite.
+    for (const nllSum of [1.7e308, -1.7e308]) {
+      assert.throws(() => throughResult({ ...wrong, scores: [{ ...scored, nllSum }] }), /nll_sum must be within/);
+    }
+    for (const field of ["flops", "computeSeconds"]) {
+      assert.throws(
+        () => throughResult({ ...wrong, scores: [scored], cost: { ...wrong.cost, [field]: 1e300 } }),
+        /cost\..* at most 1e\+35/,
+      );
+    }
   });
 });
 

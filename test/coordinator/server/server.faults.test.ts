@@ -151,6 +151,8 @@ describe("a coordinator", () => {
   it("refuses invalid names, identities and hashes", async () => {
     await assert.rejects(connect().enrol(enrolment("")), code("invalid_message", "client_name"));
     await assert.rejects(connect().enrol(enrolment("a\nb")), code("invalid_message", "client_name"));
+    // The control sequence introducer as one character.
+    await assert.rejects(connect().enrol(enrolment("a\u009b2J")), code("invalid_message", "client_name"));
     await assert.rejects(connect().enrol(enrolment("x".repeat(201))), code("invalid_message", "client_name"));
     await assert.rejects(
       connect().enrol(enrolment("a", { instanceId: "short" })),
