@@ -2,7 +2,7 @@
 import { encodeSafetensors, parseSafetensors } from "../adapters/safetensors.js";
 import { KindredError } from "../base/errors.js";
 import type { FloatTensor, NamedTensors } from "../base/tensors.js";
-import { type LogisticRows, MOST_CLASSES, ROW_TERMS, type RowLabels } from "./types.js";
+import { type LogisticRows, MOST_CLASSES, MOST_NEGATIVES, ROW_TERMS, type RowLabels } from "./types.js";
 
 export interface SketchedSplits {
   readonly train: LogisticRows;
@@ -32,6 +32,19 @@ export function sketchTensors(sketches: SketchedSplits): NamedTensors {
     tensors.set(`${split}.negative`, { shape: [rows], data: Float32Array.from(labels.negative) });
   }
   return tensors;
+}
+
+/** A header of a few tensors takes a few hundred bytes. */
+const HEADER_BYTES = 65_536;
+
+/** Node reads no larger file at once. */
+const MOST_BYTES = 2 ** 31 - 1;
+
+/** Most bytes that sketches of a number of examples per split take, of `dim` numbers each: what is longer need not be read. */
+export function mostSketchBytes(examples: number, dim: number): number {
+  const rows = SPLITS.length * examples * Object.keys(ROW_TERMS).length * MOST_NEGATIVES;
+  // Beside its sketch a row has a margin, an example, a term and a negative; an example has a label.
+  return Math.min(MOST_BYTES, HEADER_BYTES + 4 * rows * (dim + 5));
 }
 
 /**

@@ -161,6 +161,25 @@ describe("an adapter of one client alone that cannot be used", () => {
   }
 });
 
+describe("sketches that are longer than the plan's can be", () => {
+  it("are not read: their client is left out, with a fault that names both sizes", async () => {
+    const run = await withRunner((honest) => ({
+      run: async (task, io) => {
+        const result = await honest.run(task, io);
+        if (result.kind !== "sketchGradients") return result;
+        const padding = { shape: [2 ** 22], data: new Float32Array(2 ** 22) };
+        return { ...result, rows: { tensors: new Map([...result.rows.tensors, ["padding", padding]]) } };
+      },
+    }));
+    assertServed(run);
+    assert.deepEqual(
+      run.faults.map(({ client, stage }) => [client, stage]),
+      [[FAULTY, "estimate"]],
+    );
+    assert.match(run.faults[0]?.message ?? "", /sketches of c4: 1\d{7} bytes; expected at most \d+$/);
+  });
+});
+
 describe("groups of one client each, before any training of several has shown what an adapter is made of", () => {
   const clients = tinyClients({ clients: 3 });
   const options = { groups: 3, boosting: { rounds: 0 } };

@@ -9,7 +9,7 @@ import type { RunPlan } from "../../../shared/config/config.js";
 import { MeteredRuntime } from "../../../shared/runtimes/metered.js";
 import type { Runtime } from "../../../shared/runtimes/types.js";
 import { type AnswerPrefix, answerSets } from "../../../shared/sketch/answer-prefixes.js";
-import { decodeSketches } from "../../../shared/sketch/codec.js";
+import { decodeSketches, mostSketchBytes } from "../../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../../shared/sketch/types.js";
 import type { BlobRef } from "../../../shared/wire/types.js";
 import type { ListChoices } from "../../../tasks/list-choices/message.js";
@@ -192,10 +192,14 @@ async function solve(
 /** The sketches that can be used, in the run's order. @throws {KindredError} `quorum_not_met` where none can */
 async function usableSketches({ plan, cohort }: EstimateParts, refs: ReadonlyMap<string, BlobRef>) {
   const width = sketchWidth(plan.estimation);
+  const most = mostSketchBytes(plan.estimation.examplesPerClient, width);
   const sketches: ClientSketch[] = [];
   const rejected: { client: string; reason: string }[] = [];
   for (const [client, ref] of refs) {
     try {
+      if (ref.size > most) {
+        throw new KindredError("too_large", `sketches of ${client}: ${ref.size} bytes; expected at most ${most}`);
+      }
       const rows = decodeSketches(await cohort.getBlob(ref), width, client);
       const sketch = { client, trainExamples: cohort.info(client).rows.train, ...rows };
       checkClientSketch(sketch, width);
