@@ -39,7 +39,7 @@ import { encodePopulation, openPopulation } from "./population/open.js";
 import { assembleReport } from "./report/assemble.js";
 import { checkReport } from "./report/check.js";
 import { affinityCsv, clientsCsv } from "./report/csv.js";
-import { type EventFacts, factsOf } from "./report/from-events.js";
+import { type EventFacts, eventFactsOf } from "./report/from-events.js";
 import { renderReport } from "./report/html.js";
 import type { Report } from "./report/types.js";
 
@@ -269,7 +269,7 @@ async function federate(
     await server.pool.finish("the run is complete");
     await cohort.done;
     await events.flush();
-    return { outcome, facts: await factsOf(readEvents(state.records), outcome.clients) };
+    return { outcome, facts: await eventFactsOf(readEvents(state.records), outcome.clients) };
   } finally {
     for (const end of closing.reverse()) await end();
   }

@@ -348,7 +348,7 @@ test("every line of the table is of a folder that is there", () => {
 
 test("positive control: each kind of forbidden import is seen", () => {
   const forbidden: readonly (readonly [file: string, source: string, why: RegExp])[] = [
-    ["client/tasks/x.ts", `import { Hub } from "../../coordinator/roster/hub.js";`, /may import/],
+    ["client/tasks/x.ts", `import { Roster } from "../../coordinator/roster/roster.js";`, /may import/],
     ["coordinator/run/x.ts", `import type { EncodedRow } from "../../client/data/types.js";`, /may import/],
     ["shared/wire/x.ts", `export * from "../../client/session/session.js";`, /may import/],
     ["shared/graph/x.ts", `import type { Runtime } from "../runtimes/types.js";`, /may import/],
@@ -360,7 +360,7 @@ test("positive control: each kind of forbidden import is seen", () => {
     ["tasks/envelope.ts", `const late = await import("./evaluate/work.js");`, /kind's work/],
     ["client/tasks/x.ts", `import { work } from "../../tasks/evaluate/work.js";`, /kind's work/],
     ["tasks/evaluate/message.ts", `import type { Work } from "../../client/tasks/work.js";`, /messages are for both/],
-    ["tasks/evaluate/work.ts", `import { Hub } from "../../coordinator/roster/hub.js";`, /may import/],
+    ["tasks/evaluate/work.ts", `import { Roster } from "../../coordinator/roster/roster.js";`, /may import/],
     ["coordinator/x.ts", `const late = await import("../simulations/simulate.js");`, /may import/],
     ["client/tuning/x.ts", `import { readRows } from "../data/readers.js";`, /rows as text/],
     ["client/models/x.ts", `import type { Example } from "../data/rows.js";`, /rows as text/],

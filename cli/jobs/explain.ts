@@ -7,7 +7,7 @@ import { SurrogateEvaluator } from "../../coordinator/estimation/partition-evalu
 import { PartitionConstraints } from "../../coordinator/grouping/constraints.js";
 import { ESTIMATE, type StoredEstimate } from "../../coordinator/methods/kindred/estimate.js";
 import { openEstimator } from "../../coordinator/stages/affinities.js";
-import { type Explanation, explainClient, type Question } from "../../coordinator/stages/explain.js";
+import { type ExplainQuestion, type Explanation, explainClient } from "../../coordinator/stages/explain.js";
 import type { StateReader } from "../../coordinator/storage/types.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
@@ -18,7 +18,7 @@ import { decodeSketches } from "../../shared/sketch/codec.js";
 import type { ClientSketch } from "../../shared/sketch/types.js";
 import { readRun } from "./read-run.js";
 
-export interface ExplainJob extends Question {
+export interface ExplainJob extends ExplainQuestion {
   /** A simulation's folder, or a coordinator's state. */
   readonly run: string;
   readonly runtime: RuntimeChoice;

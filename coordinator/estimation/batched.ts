@@ -22,7 +22,7 @@ import {
   rotationGraph,
   selectGraph,
 } from "./batch.js";
-import { type CompiledGraphs, solveBatch, type TrainRows } from "./lockstep.js";
+import { type BatchGraphs, solveBatch, type TrainRows } from "./lockstep.js";
 import type { EstimationProblem } from "./problem.js";
 import { fitExactly, gatherRows } from "./reference.js";
 import { fewClients, type ResidentRows, uploadRows, uploadWeights, withMembers } from "./resident-rows.js";
@@ -54,7 +54,7 @@ export interface BatchedOptions extends SurrogateOptions {
 }
 
 /** A solver's compiled graphs. */
-interface SolverGraphs extends CompiledGraphs {
+interface SolverGraphs extends BatchGraphs {
   readonly loss: Executable;
   readonly selectTrain: Executable;
   readonly selectValidation: Executable;

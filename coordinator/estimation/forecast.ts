@@ -22,7 +22,7 @@ import { type SurrogateSolver, termLoss } from "./surrogate.js";
 /** Resamples for the standard error of F1: its own relative error is then 1 / sqrt(2 x 400), 3.5 %. */
 const RESAMPLES = 400;
 
-export interface Estimate {
+export interface ForecastValue {
   readonly value: number;
   /** null where no client has two examples. */
   readonly standardError: number | null;
@@ -30,11 +30,11 @@ export interface Estimate {
 
 export interface Forecast {
   /** Nats per example, mean over the clients. */
-  readonly loss: Estimate;
+  readonly loss: ForecastValue;
   /** Share of correct examples, mean over the clients with choices; absent where no client has any. */
-  readonly accuracy?: Estimate | undefined;
+  readonly accuracy?: ForecastValue | undefined;
   /** Mean over the clients that sent labels; absent where no client did. */
-  readonly macroF1?: Estimate | undefined;
+  readonly macroF1?: ForecastValue | undefined;
 }
 
 /** The forecast of one example. */
@@ -122,7 +122,7 @@ async function meanF1(
   held: readonly (readonly Prediction[])[],
   seed: number,
   yieldToEventLoop: EventLoopYield,
-): Promise<Estimate> {
+): Promise<ForecastValue> {
   const guesses = held.map(
     (examples) =>
       new Guesses(
@@ -149,7 +149,7 @@ async function meanF1(
 }
 
 /** @param values each client's examples, at least one */
-function meanOverClients(values: readonly Float64Array[]): Estimate {
+function meanOverClients(values: readonly Float64Array[]): ForecastValue {
   let pooled = 0;
   let freedom = 0;
   const squares = values.map((examples) => {

@@ -35,7 +35,7 @@ export interface TrainRows {
   readonly meanSquares: Float32Array;
 }
 
-export interface CompiledGraphs {
+export interface BatchGraphs {
   readonly gradient: Executable;
   /** With the majorising curvature for the subsets that choose it. */
   readonly bounded: Executable;
@@ -79,10 +79,10 @@ interface Grid {
 export async function solveBatch(
   runtime: Runtime,
   rows: TrainRows,
-  compiledGraphs: CompiledGraphs,
+  graphs: BatchGraphs,
   task: BatchTask,
 ): Promise<BatchFits> {
-  const batch = new Batch(runtime, rows, compiledGraphs, task);
+  const batch = new Batch(runtime, rows, graphs, task);
   try {
     return await batch.solve();
   } finally {
@@ -106,7 +106,7 @@ class Batch {
   constructor(
     private readonly runtime: Runtime,
     private readonly rows: TrainRows,
-    private readonly compiledGraphs: CompiledGraphs,
+    private readonly graphs: BatchGraphs,
     private readonly task: BatchTask,
   ) {
     this.dim = rows.sizes.dim;
@@ -186,7 +186,7 @@ class Batch {
       subsets.map((k) => task.subsets[k]!),
     );
     const bounded = subsets.some((k) => this.majorise[k] === 1);
-    const run = await this.compiledGraphs[bounded ? "bounded" : "gradient"].run(
+    const run = await this.graphs[bounded ? "bounded" : "gradient"].run(
       {
         sketch: rows.sketch,
         margin: rows.margin,
@@ -246,7 +246,7 @@ class Batch {
       asked.map((k) => this.task.subsets[k]!),
     );
     const positions = relocate(clients, layout, kept, to);
-    const run = await this.compiledGraphs.relocate.run(
+    const run = await this.graphs.relocate.run(
       { from: curvature, positions: { shape: [clients, to.columns], data: positions } },
       { keep: ["curvature"] },
     );
@@ -277,7 +277,7 @@ class Batch {
       throwIfAborted(task.signal);
       await this.keepOnly(going);
       const { subsets, layout, curvature } = this.grid!;
-      const run = await this.compiledGraphs.product.run({
+      const run = await this.graphs.product.run({
         sketch: this.rows.sketch,
         curvature,
         vectors: { shape: [subsets.length, dim], data: this.packed(conjugate, subsets) },

@@ -14,7 +14,7 @@ import { type Half, halfOf, heldOutLosses, mean } from "./evaluate.js";
 import { fitHeldOut, type HeldOutFits } from "./held-out.js";
 import type { SurrogateSolver } from "./surrogate.js";
 
-export interface Comparison {
+export interface PairedGain {
   /** Value of the candidate minus value of the reference. */
   readonly gain: number;
   readonly standardError: number;
@@ -123,7 +123,7 @@ export class SurrogateEvaluator {
    * The gain of `candidate` over `reference`, and its standard error over held-out examples.
    * @param counts weight of each client, in place of the evaluator's weights; not all 0
    */
-  async compare(candidate: Groups, reference: Groups, counts?: ArrayLike<number>): Promise<Comparison> {
+  async compare(candidate: Groups, reference: Groups, counts?: ArrayLike<number>): Promise<PairedGain> {
     const share = counts === undefined ? this.share : scaled(counts);
     await this.solve([...candidate, ...reference].filter((group) => !this.nearby.has(keyOf(group))));
     const n = share.length;

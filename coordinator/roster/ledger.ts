@@ -6,7 +6,7 @@
  */
 import type { ErrorCode } from "../../shared/base/errors.js";
 
-export interface Work {
+export interface LedgerTask {
   readonly taskId: string;
   /** Longest time without growing progress once started, milliseconds; 0: no limit. */
   readonly deadlineMs: number;
@@ -21,7 +21,7 @@ export interface Work {
 export interface Ledger {
   readonly lastSeenMs: number;
   /** In order of submission. */
-  readonly work: readonly Work[];
+  readonly work: readonly LedgerTask[];
   /** The client's waiting call. While it is open the client is alive. */
   readonly poll?: { readonly id: number; readonly untilMs: number };
 }

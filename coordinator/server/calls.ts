@@ -79,7 +79,7 @@ export function unary<Q extends object, R extends object>(
   };
 }
 
-/** A unary handler of someone who has no session yet. @param nameOf the client to count the bytes for, once admitted */
+/** A unary handler for a caller without a session. @param nameOf the client for the byte count, once admitted */
 export function open<Q extends object, R extends object>(
   context: CallContext,
   nameOf: (request: Q) => string,

@@ -1,5 +1,5 @@
 /**
- * The coordinator on the network: binds the three services to the hub and the state. Handlers authenticate, check bounds and
+ * The coordinator on the network: binds the three services to the roster and the state. Handlers authenticate, check bounds and
  * translate; the roster decides.
  */
 import { crc32 } from "node:zlib";
@@ -45,9 +45,9 @@ import { parseAddress, type SecurityOptions, serverCredentials } from "../../sha
 import { messageSize, services } from "../../shared/wire/services.js";
 import { decodeResult, encodeTask } from "../../tasks/envelope.js";
 import type { EventSink } from "../events/events.js";
-import { Hub } from "../roster/hub.js";
 import type { ClientPool } from "../roster/pool.js";
 import type { Receipt } from "../roster/results.js";
+import { Roster } from "../roster/roster.js";
 import type { State } from "../storage/types.js";
 import { type CallContext, type Caller, open, reading, unary, writing } from "./calls.js";
 import { Traffic } from "./traffic.js";
@@ -92,12 +92,12 @@ export async function serveCoordinator(options: ServerOptions): Promise<Coordina
   const { host } = parseAddress(options.listen);
   const { state } = options;
   const traffic = new Traffic();
-  const hub = await Hub.open({ ...options, records: state.records, blobs: state.blobs });
+  const roster = await Roster.open({ ...options, records: state.records, blobs: state.blobs });
   let closing = false;
   const context: CallContext = {
     log: options.log,
     traffic,
-    authenticate: (token) => hub.authenticate(token),
+    authenticate: (token) => roster.authenticate(token),
     isClosing: () => closing,
   };
   const server = new Server({
@@ -107,9 +107,12 @@ export async function serveCoordinator(options: ServerOptions): Promise<Coordina
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 60_000,
   });
-  server.addService(services.Enrolment.service, enrolment(context, hub));
-  server.addService(services.Tasks.service, tasks(context, hub));
-  server.addService(services.Blobs.service, blobs(context, hub, state, options.maxBlobBytes ?? DEFAULT_MAX_BLOB_BYTES));
+  server.addService(services.Enrolment.service, enrolment(context, roster));
+  server.addService(services.Tasks.service, tasks(context, roster));
+  server.addService(
+    services.Blobs.service,
+    blobs(context, roster, state, options.maxBlobBytes ?? DEFAULT_MAX_BLOB_BYTES),
+  );
 
   let port: number;
   try {
@@ -117,7 +120,7 @@ export async function serveCoordinator(options: ServerOptions): Promise<Coordina
       server.bindAsync(options.listen, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
     });
   } catch (error) {
-    hub.close();
+    roster.close();
     const message = `cannot listen at ${options.listen}: ${(error as Error).message}`;
     throw new KindredError("invalid_option", message, { listen: options.listen }, error);
   }
@@ -127,7 +130,7 @@ export async function serveCoordinator(options: ServerOptions): Promise<Coordina
   let closed: Promise<void> | undefined;
   const close = async () => {
     closing = true;
-    hub.close();
+    roster.close();
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {
         server.forceShutdown();
@@ -141,7 +144,7 @@ export async function serveCoordinator(options: ServerOptions): Promise<Coordina
   };
   return {
     address,
-    pool: hub,
+    pool: roster,
     traffic,
     close: () => {
       closed ??= close();
@@ -150,7 +153,7 @@ export async function serveCoordinator(options: ServerOptions): Promise<Coordina
   };
 }
 
-function enrolment(context: CallContext, hub: Hub): EnrolmentHandlers {
+function enrolment(context: CallContext, roster: Roster): EnrolmentHandlers {
   return {
     Enrol: open(
       context,
@@ -158,7 +161,7 @@ function enrolment(context: CallContext, hub: Hub): EnrolmentHandlers {
       async (request) => {
         const rows = present("rows", request.rows);
         const protocolVersion = whole("protocol_version", request.protocolVersion, 1, 1_000_000);
-        const sessionToken = await hub.enrol({
+        const sessionToken = await roster.enrol({
           protocolVersion,
           name: text("client_name", request.clientName, 1, MAX_NAME_LENGTH),
           instanceId: text("instance_id", request.instanceId, MIN_INSTANCE_ID_LENGTH, MAX_INSTANCE_ID_LENGTH),
@@ -171,7 +174,7 @@ function enrolment(context: CallContext, hub: Hub): EnrolmentHandlers {
         return {
           sessionToken,
           protocolVersion: PROTOCOL_VERSION,
-          heartbeatMs: hub.heartbeatMs,
+          heartbeatMs: roster.heartbeatMs,
           longestWaitMs: LONGEST_WAIT_MS,
         };
       },
@@ -179,10 +182,10 @@ function enrolment(context: CallContext, hub: Hub): EnrolmentHandlers {
   };
 }
 
-function tasks(context: CallContext, hub: Hub): TasksHandlers {
+function tasks(context: CallContext, roster: Roster): TasksHandlers {
   return {
     NextTask: unary(context, async (request, { client, signal }): Promise<NextTaskReply> => {
-      const next = await hub.nextTask(client, request.waitMs, signal);
+      const next = await roster.nextTask(client, request.waitMs, signal);
       if (next.type === "task") return { task: encodeTask(next.taskId, next.task) };
       if (next.type === "over") return { over: { finished: next.finished, reason: next.reason } };
       return { none: {} };
@@ -190,45 +193,45 @@ function tasks(context: CallContext, hub: Hub): TasksHandlers {
     ReportProgress: unary(context, async (request, { client }) => {
       const fraction = finite("fraction", request.fraction, 0);
       if (fraction > 1) refuse("fraction", "0..1", fraction);
-      return { wanted: await hub.progress(client, hash("task_id", request.taskId), fraction) };
+      return { wanted: await roster.progress(client, hash("task_id", request.taskId), fraction) };
     }),
-    ReportResult: unary(context, (request, { client }) => takeResult(hub, client, request)),
+    ReportResult: unary(context, (request, { client }) => takeResult(roster, client, request)),
     ReportFailure: unary(context, (request, { client }) => {
       const code = isErrorCode(request.code) ? request.code : "task_failed";
       const message = request.message.slice(0, MAX_ERROR_MESSAGE_LENGTH);
-      return hub.fail(client, hash("task_id", request.taskId), code, message);
+      return roster.fail(client, hash("task_id", request.taskId), code, message);
     }),
   };
 }
 
 /** A result that cannot be read fails its task: the client would send the same again. */
-async function takeResult(hub: Hub, client: string, message: TaskResult__Output): Promise<Receipt> {
+async function takeResult(roster: Roster, client: string, message: TaskResult__Output): Promise<Receipt> {
   const taskId = hash("task_id", message.taskId);
   try {
-    return await hub.report(client, taskId, () => decodeResult(message), messageSize(message));
+    return await roster.report(client, taskId, () => decodeResult(message), messageSize(message));
   } catch (error) {
     const { code, message: reason } = asKindredError(error);
     if (code !== "invalid_message") throw error;
-    return hub.fail(client, taskId, code, `its result cannot be used: ${reason}`);
+    return roster.fail(client, taskId, code, `its result cannot be used: ${reason}`);
   }
 }
 
-function blobs(context: CallContext, hub: Hub, state: State, maxBlobBytes: number): BlobsHandlers {
+function blobs(context: CallContext, roster: Roster, state: State, maxBlobBytes: number): BlobsHandlers {
   return {
     UploadStatus: unary(context, async (request, { client }) => {
       const taskId = hash("task_id", request.taskId);
       const ref = boundBlob(blobRef("blob", request.blob), maxBlobBytes);
-      await hub.checkUpload(client, taskId, ref);
+      await roster.checkUpload(client, taskId, ref);
       if (await state.records.isUploaded(taskId, ref)) return { held: String(ref.size), complete: true };
       return { held: String(await state.blobs.held(taskId, ref)), complete: false };
     }),
-    Upload: reading(context, (messages, { client }) => receive(hub, state, maxBlobBytes, client, messages)),
-    Download: writing(context, (request, caller) => send(hub, state, request, caller)),
+    Upload: reading(context, (messages, { client }) => receive(roster, state, maxBlobBytes, client, messages)),
+    Download: writing(context, (request, caller) => send(roster, state, request, caller)),
   };
 }
 
 async function receive(
-  hub: Hub,
+  roster: Roster,
   state: State,
   maxBlobBytes: number,
   client: string,
@@ -239,7 +242,7 @@ async function receive(
   const header = present("header of the upload", first.done ? undefined : first.value.header);
   const taskId = hash("header.task_id", header.taskId);
   const ref = boundBlob(blobRef("header.blob", header.blob), maxBlobBytes);
-  await hub.checkUpload(client, taskId, ref);
+  await roster.checkUpload(client, taskId, ref);
   const incoming = await state.blobs.receive(taskId, ref);
   try {
     for (let next = await iterator.next(); !next.done; next = await iterator.next()) {
@@ -268,13 +271,13 @@ function checkChunk(chunk: Chunk__Output, expected: number, sha256: string): Buf
 }
 
 async function* send(
-  hub: Hub,
+  roster: Roster,
   state: State,
   request: DownloadRequest__Output,
   { client }: Caller,
 ): AsyncGenerator<Chunk, void, undefined> {
   const ref = blobRef("blob", request.blob);
-  await hub.checkDownload(client, hash("task_id", request.taskId), ref);
+  await roster.checkDownload(client, hash("task_id", request.taskId), ref);
   let offset = whole("offset", request.offset, 0, ref.size);
   for await (const data of state.blobs.read(ref, offset, MAX_CHUNK_BYTES)) {
     yield { offset: String(offset), data, crc32: crc32(data) };

@@ -7,7 +7,7 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { brief } from "../../shared/base/json.js";
-import type { Comparison, SurrogateEvaluator } from "../estimation/partition-evaluator.js";
+import type { PairedGain, SurrogateEvaluator } from "../estimation/partition-evaluator.js";
 import type { PartitionConstraints } from "../grouping/constraints.js";
 import type { Partition } from "../grouping/partition.js";
 
@@ -24,7 +24,7 @@ export interface GroupedClients {
   readonly constraints: PartitionConstraints;
 }
 
-export interface Question {
+export interface ExplainQuestion {
   readonly client: string;
   /** Clients to evaluate as if they left the federation. */
   readonly without: readonly string[];
@@ -99,7 +99,7 @@ const MOST_PARTNERS = 5;
 export async function explainClient(
   evaluator: SurrogateEvaluator,
   run: GroupedClients,
-  { client, without, joined }: Question,
+  { client, without, joined }: ExplainQuestion,
 ): Promise<Explanation> {
   const { clients, partition, constraints, reason } = run;
   const i = indexOf(clients, client);
@@ -207,7 +207,7 @@ function partnersOf({ clients, affinity, errors, partition }: GroupedClients, i:
   return { best: sorted.slice(0, best), worst: sorted.slice(sorted.length - worst).reverse() };
 }
 
-function asChange({ gain, standardError }: Comparison): Change {
+function asChange({ gain, standardError }: PairedGain): Change {
   // Avoids a negative zero.
   if (gain === 0) return { loss: 0, standardError, confidence: null };
   const confidence = standardError > 0 ? normalBelow(Math.abs(gain) / standardError) : 1;

@@ -12,8 +12,8 @@ import {
   byClient,
   type Json,
   METHODS,
-  type Method,
   type MethodCost,
+  type MethodName,
   type MethodResult,
   type Planted,
   type Report,
@@ -39,8 +39,8 @@ export function assembleReport({ plan, outcome, facts, population, base, version
   // A group that lost all its clients is not shown; its members are listed with the first group shown.
   const shown = left.map((group) => Math.max(0, groups.indexOf(group)));
   const order = clients.map((name) => estimate.clients.indexOf(name));
-  const methods: Partial<Record<Method, MethodResult>> = {};
-  const cost: Partial<Record<Method, MethodCost>> = {};
+  const methods: Partial<Record<MethodName, MethodResult>> = {};
+  const cost: Partial<Record<MethodName, MethodCost>> = {};
   for (const method of METHODS) {
     const scores = outcome.methods.get(method);
     if (scores === undefined) continue;

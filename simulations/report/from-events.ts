@@ -13,7 +13,10 @@ export interface EventFacts {
  * @param events all of a run, in their order
  * @param clients in the order of the report
  */
-export async function factsOf(events: AsyncIterable<LoggedEvent>, clients: readonly string[]): Promise<EventFacts> {
+export async function eventFactsOf(
+  events: AsyncIterable<LoggedEvent>,
+  clients: readonly string[],
+): Promise<EventFacts> {
   const places = new Map(clients.map((name, at) => [name, at]));
   const faults: Fault[] = [];
   const began = new Map<string, number>();

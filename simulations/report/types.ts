@@ -9,9 +9,7 @@
 import type { MethodCost, StageCost } from "../../coordinator/run/books.js";
 import { METHODS, type MethodName } from "../../shared/config/enumerations.js";
 
-export { METHODS, type MethodCost, type StageCost };
-
-export type Method = MethodName;
+export { METHODS, type MethodCost, type MethodName, type StageCost };
 
 /** Scores on test rows, as `kindred evaluate` defines them. */
 export interface TestScore {
@@ -147,9 +145,9 @@ export interface Report {
   /** [clients, clients] in the population's order; row i holds the affinities of client i; higher is better. */
   readonly affinity: readonly (readonly number[])[];
   /** A method not compared is absent. */
-  readonly methods: Readonly<Partial<Record<Method, MethodResult>>>;
+  readonly methods: Readonly<Partial<Record<MethodName, MethodResult>>>;
   readonly planted?: Planted | undefined;
-  readonly cost: Readonly<Partial<Record<Method, MethodCost>>>;
+  readonly cost: Readonly<Partial<Record<MethodName, MethodCost>>>;
   readonly learningRate: number;
   readonly seed: number;
   /** For example {kindred, node, runtime, onnxruntime}: the runtime by its name, the others by their versions. */

@@ -2,11 +2,11 @@
  * The numbers that renderers derive from a report: the order of the clients by group, the standardised affinity, gains between
  * methods, groups found against planted. It knows nothing of HTML and terminals, so that both show the same numbers.
  */
-import { at, METHODS, type Method, type Report, type TestScore } from "./types.js";
+import { at, METHODS, type MethodName, type Report, type TestScore } from "./types.js";
 
 export type Metric = "accuracy" | "loss";
 
-export const METHOD_NAMES: Readonly<Record<Method, string>> = {
+export const METHOD_NAMES: Readonly<Record<MethodName, string>> = {
   base: "Base",
   shared: "Shared",
   local: "Local",
@@ -17,7 +17,7 @@ export const METHOD_NAMES: Readonly<Record<Method, string>> = {
 export interface View {
   readonly report: Report;
   /** Methods compared, in the order shown. */
-  readonly methods: readonly Method[];
+  readonly methods: readonly MethodName[];
   /** Accuracy where at least half of the clients have one, else loss. */
   readonly metric: Metric;
   /** Indexes into `clients`, group by group. */
@@ -122,7 +122,7 @@ export function contrast(view: View): { inside: number | null; across: number | 
   };
 }
 
-export function scoreOf(report: Report, method: Method, client: string): TestScore | undefined {
+export function scoreOf(report: Report, method: MethodName, client: string): TestScore | undefined {
   return at(report.methods[method]?.clients, client);
 }
 
@@ -140,7 +140,7 @@ export function gain(a: TestScore | undefined, b: TestScore | undefined, metric:
   return metric === "accuracy" ? x - y : y - x;
 }
 
-export interface Comparison {
+export interface MethodComparison {
   /** Difference of the means; positive is better. */
   readonly mean: number | null;
   readonly better: number;
@@ -150,8 +150,8 @@ export interface Comparison {
   readonly least: { readonly client: string; readonly gain: number } | undefined;
 }
 
-/** Method `a` against `b`; undefined where one of them was not run. */
-export function compare(view: View, a: Method, b: Method): Comparison | undefined {
+/** MethodName `a` against `b`; undefined where one of them was not run. */
+export function compare(view: View, a: MethodName, b: MethodName): MethodComparison | undefined {
   const { report, metric } = view;
   if (!report.methods[a] || !report.methods[b]) return undefined;
   let better = 0;
@@ -170,7 +170,7 @@ export function compare(view: View, a: Method, b: Method): Comparison | undefine
 }
 
 /** Mean score of one group's clients under a method. */
-export function groupMean(view: View, method: Method, group: number): TestScore {
+export function groupMean(view: View, method: MethodName, group: number): TestScore {
   const scores = (view.report.groups[group] ?? []).map((name) => scoreOf(view.report, method, name));
   const mean = (values: readonly (number | null)[]): number | null => {
     const known = values.filter((value) => value !== null);

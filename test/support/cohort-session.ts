@@ -1,15 +1,15 @@
 /**
  * A simulated client's session: enrols, polls, works, uploads, reports, and returns to the coordinator's next process. It calls the
- * hub like the server's handlers, with results that passed the wire's codec, but without a network.
+ * roster like the server's handlers, with results that passed the wire's codec, but without a network.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { ProcessMemory } from "../../client/outbox/memory.js";
 import { appliedTransforms, encodeReleases } from "../../client/outbox/releases.js";
 import { ABILITIES } from "../../client/outbox/transforms/chain.js";
-import type { Hub } from "../../coordinator/roster/hub.js";
 import type { NextTask } from "../../coordinator/roster/polls.js";
 import type { Receipt } from "../../coordinator/roster/results.js";
+import type { Roster } from "../../coordinator/roster/roster.js";
 import type { State } from "../../coordinator/storage/types.js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import { silentLog } from "../../shared/base/log.js";
@@ -37,7 +37,7 @@ export const CALM: Trouble = { delayMs: 1, lost: "nothing" };
 
 /** One process of the coordinator, as clients see it. */
 export interface Process {
-  readonly hub: Hub;
+  readonly roster: Roster;
   readonly state: State;
   /** Rejects when the process dies. */
   readonly dies: Promise<never>;
@@ -79,7 +79,9 @@ export class CohortSession {
 
   private async loop(): Promise<never> {
     for (;;) {
-      const next = await this.call(({ hub, signal }, name): Promise<NextTask> => hub.nextTask(name, WAIT_MS, signal));
+      const next = await this.call(
+        ({ roster, signal }, name): Promise<NextTask> => roster.nextTask(name, WAIT_MS, signal),
+      );
       if (next.type === "over") throw new Error("nobody ends a pinned run");
       if (next.type === "task") await this.work(next.taskId, next.task);
     }
@@ -91,7 +93,7 @@ export class CohortSession {
     await time.sleep(delayMs);
     if (lost === "task") return;
     try {
-      await this.call(({ hub }, name) => hub.progress(name, taskId, 0.5));
+      await this.call(({ roster }, name) => roster.progress(name, taskId, 0.5));
       const made = await cohort(client, task, (ref) => this.download(taskId, ref)).catch((error: unknown) =>
         asKindredError(error),
       );
@@ -124,22 +126,22 @@ export class CohortSession {
   }
 
   private failure(taskId: string, { code, message }: KindredError) {
-    return () => this.call(({ hub }, name) => hub.fail(name, taskId, code, message));
+    return () => this.call(({ roster }, name) => roster.fail(name, taskId, code, message));
   }
 
   private report(taskId: string, made: TaskResult) {
     const method = services.Tasks.service.ReportResult;
     const bytes = method.requestSerialize(encodeResult(taskId, made));
     return () =>
-      this.call(({ hub }, name) => {
+      this.call(({ roster }, name) => {
         const message = method.requestDeserialize(bytes) as TaskResult__Output;
-        return hub.report(name, taskId, () => decodeResult(message), messageSize(message));
+        return roster.report(name, taskId, () => decodeResult(message), messageSize(message));
       });
   }
 
   private async download(taskId: string, ref: BlobRef): Promise<Uint8Array> {
-    return this.call(async ({ hub, state }, name) => {
-      await hub.checkDownload(name, taskId, ref);
+    return this.call(async ({ roster, state }, name) => {
+      await roster.checkDownload(name, taskId, ref);
       const pieces: Buffer[] = [];
       for await (const piece of state.blobs.read(ref, 0, PIECE_BYTES)) pieces.push(piece);
       return Uint8Array.from(Buffer.concat(pieces));
@@ -150,8 +152,8 @@ export class CohortSession {
   private async upload(taskId: string, task: TaskSpec, made: UnsentResult): Promise<TaskResult> {
     const send = async (bytes: Uint8Array): Promise<BlobRef> => {
       const ref = { sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length };
-      await this.call(async ({ hub, state }, name) => {
-        await hub.checkUpload(name, taskId, ref);
+      await this.call(async ({ roster, state }, name) => {
+        await roster.checkUpload(name, taskId, ref);
         if (await state.records.isUploaded(taskId, ref)) return;
         const incoming = await state.blobs.receive(taskId, ref);
         while (incoming.held < ref.size) {
@@ -183,15 +185,15 @@ export class CohortSession {
     }
   }
 
-  private async enrolled({ hub }: Process): Promise<string> {
+  private async enrolled({ roster }: Process): Promise<string> {
     const { name, rows } = this.options.client;
     try {
-      if (this.token !== undefined) return hub.authenticate(this.token);
+      if (this.token !== undefined) return roster.authenticate(this.token);
     } catch (error) {
       // A power cut removed the session: the client enrols again.
       if (!(error instanceof KindredError && error.code === "not_found")) throw error;
     }
-    this.token = await hub.enrol({
+    this.token = await roster.enrol({
       protocolVersion: PROTOCOL_VERSION,
       name,
       instanceId: `instance of ${name}`,

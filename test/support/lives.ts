@@ -3,7 +3,7 @@
  * survive; their attempts are delayed, lost and repeated as the test specifies.
  */
 import { setMaxListeners } from "node:events";
-import { Hub } from "../../coordinator/roster/hub.js";
+import { Roster } from "../../coordinator/roster/roster.js";
 import type { State } from "../../coordinator/storage/types.js";
 import { silentLog } from "../../shared/base/log.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
@@ -134,7 +134,7 @@ class Life {
     });
     dies.catch(() => undefined); // open calls handle it
     const { state, writes, kill } = mortal(inner, death, () => end());
-    const hub = await Hub.open({
+    const roster = await Roster.open({
       records: state.records,
       blobs: state.blobs,
       modelHash: MODEL_HASH,
@@ -147,14 +147,14 @@ class Life {
       present.set(undefined);
       lose(new ConnectionLost("the coordinator died"));
       stop.abort();
-      hub.close();
+      roster.close();
     };
-    present.set({ hub, state, dies, signal: stop.signal });
+    present.set({ roster, state, dies, signal: stop.signal });
     const clients = this.clients.map(({ name }) => name);
     const run = pinnedRun({
       plan: this.plan,
       clients,
-      pool: hub,
+      pool: roster,
       records: state.records,
       runtime: this.runtime,
       signal: stop.signal,

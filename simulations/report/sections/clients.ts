@@ -2,7 +2,7 @@
 import * as format from "../../../shared/base/format.js";
 import { key, type ScatterDot, type Strip, scatter, stripAxis, stripOf, stripRow } from "../figures.js";
 import { html, type Markup } from "../markup.js";
-import { at, type Method } from "../types.js";
+import { at, type MethodName } from "../types.js";
 import { compare, gain, METHOD_NAMES, type Metric, metricOf, plantedName, scoreOf, type View } from "../views.js";
 import { gainCell, MANY, metricText, mood } from "./values.js";
 
@@ -14,7 +14,7 @@ interface Columns {
   /** Whether numbers of training rows differ: equal numbers get no column. */
   readonly sizes: boolean;
   /** Methods whose loss is shown beside the accuracy. */
-  readonly losses: readonly Method[];
+  readonly losses: readonly MethodName[];
 }
 
 export function clientsSection(view: View): Markup {
@@ -40,7 +40,7 @@ ${methods.includes("kindred") && scatterPlots(view)}
 function scatterPlots(view: View): Markup {
   const { report, metric, methods } = view;
   const others = (["shared", "local", "full", "base"] as const).filter((other) => methods.includes(other)).slice(0, 2);
-  const dotsAgainst = (other: Method): ScatterDot[] =>
+  const dotsAgainst = (other: MethodName): ScatterDot[] =>
     report.clients.flatMap((client) => {
       const x = metricOf(scoreOf(report, other, client), metric);
       const y = metricOf(scoreOf(report, "kindred", client), metric);
@@ -73,7 +73,7 @@ function clientRow(view: View, { strip, gains, sizes, losses }: Columns, i: numb
   const { report, metric, methods } = view;
   const client = report.clients[i] ?? "";
   const group = (view.groupOf[i] ?? 0) + 1;
-  const valueBy = (method: Method) => metricOf(scoreOf(report, method, client), metric);
+  const valueBy = (method: MethodName) => metricOf(scoreOf(report, method, client), metric);
   const dots = methods.flatMap((method) => {
     const value = valueBy(method);
     return value === null ? [] : [{ mark: method, value }];

@@ -2,12 +2,12 @@
 import * as format from "../../../shared/base/format.js";
 import { bar, key } from "../figures.js";
 import { html, type Markup } from "../markup.js";
-import type { Method } from "../types.js";
+import type { MethodName } from "../types.js";
 import { METHOD_NAMES, type View } from "../views.js";
 
 export function costSection(view: View): Markup | "" {
   const { report } = view;
-  const methods = (Object.keys(METHOD_NAMES) as Method[]).filter((method) => report.cost[method] !== undefined);
+  const methods = (Object.keys(METHOD_NAMES) as MethodName[]).filter((method) => report.cost[method] !== undefined);
   if (methods.length === 0) return "";
   const columns = [
     { name: "Computation", of: "flops", show: format.flops },
@@ -18,7 +18,7 @@ export function costSection(view: View): Markup | "" {
   const largest = columns.map((column) => Math.max(...methods.map((method) => report.cost[method]?.[column.of] ?? 0)));
   return html`<section id="cost"><h2>Cost</h2>
 <p class="lead">Operations counted from the graphs, sketching and sweeps included; bytes on the wire.</p>
-<div class="scroll"><table><thead><tr><th>Method</th>${columns.map((column) => html`<th class="left" colspan="2">${column.name}</th>`)}</tr></thead><tbody>${methods.map(
+<div class="scroll"><table><thead><tr><th>MethodName</th>${columns.map((column) => html`<th class="left" colspan="2">${column.name}</th>`)}</tr></thead><tbody>${methods.map(
     (method) =>
       html`<tr><td>${key(method)} ${METHOD_NAMES[method]}</td>${columns.map((column, c) => {
         const value = report.cost[method]?.[column.of] ?? 0;

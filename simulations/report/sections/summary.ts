@@ -2,11 +2,11 @@
 import * as format from "../../../shared/base/format.js";
 import { key } from "../figures.js";
 import { html, type Markup } from "../markup.js";
-import type { Method } from "../types.js";
+import type { MethodName } from "../types.js";
 import { compare, METHOD_NAMES, type View } from "../views.js";
 import { gainCell, gainText, metricText, mood } from "./values.js";
 
-const WHAT: Readonly<Record<Method, string>> = {
+const WHAT: Readonly<Record<MethodName, string>> = {
   base: "The base model, untuned",
   shared: "One adapter for all clients",
   local: "One adapter per client",
@@ -28,7 +28,7 @@ export function finding(view: View): Markup {
     html` (${planted.groups.length} planted, adjusted Rand index ${format.fixed(planted.adjustedRandIndex, 2)})`;
   const mean = report.methods.kindred?.mean;
   if (!mean) return html`<p class="finding">${found}${agreement}.</p>`;
-  const against = (other: Method, text: string): string | undefined => {
+  const against = (other: MethodName, text: string): string | undefined => {
     const difference = compare(view, "kindred", other)?.mean;
     if (difference === null || difference === undefined) return undefined;
     if (difference === 0) return `equal to ${text}`;

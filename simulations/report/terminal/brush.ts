@@ -1,11 +1,17 @@
 /** Colours and styles of the report in a terminal; none without colour. */
 import { type Paint, sgr } from "../../../shared/base/terminal.js";
-import type { Method } from "../types.js";
+import type { MethodName } from "../types.js";
 
 /** Orange (worse) over grey to blue (better), of the 256-colour cube. */
 const HEAT = [208, 172, 130, 94, 237, 24, 25, 32, 39];
 
-const METHOD_COLOURS: Readonly<Record<Method, number>> = { base: 245, shared: 208, local: 35, full: 133, kindred: 39 };
+const METHOD_COLOURS: Readonly<Record<MethodName, number>> = {
+  base: 245,
+  shared: 208,
+  local: 35,
+  full: 133,
+  kindred: 39,
+};
 
 /** Standardised values at which the next colour starts, on both sides of the middle one. */
 export const HEAT_FROM = [0.5, 0.95, 1.4, 1.85];
@@ -15,7 +21,7 @@ export interface Brush {
   readonly dim: Paint;
   readonly better: Paint;
   readonly worse: Paint;
-  readonly method: (method: Method, text: string) => string;
+  readonly method: (method: MethodName, text: string) => string;
   readonly heat: ((top: number | undefined, bottom: number | undefined) => string) | undefined;
 }
 

@@ -36,7 +36,7 @@ export interface Truth {
 }
 
 /** Estimated losses: of all subsets, and of each dataset alone. */
-export interface Estimate {
+export interface SubsetEstimates {
   readonly form: Form;
   readonly width: number;
   readonly calibration: Calibration;
@@ -49,7 +49,7 @@ export interface Estimate {
 
 export type Split = "validation" | "test";
 
-export type Row = Omit<Estimate, "losses" | "alone" | "lambdas"> & {
+export type Row = Omit<SubsetEstimates, "losses" | "alone" | "lambdas"> & {
   readonly agreement: Readonly<Record<Split, Agreement>>;
 };
 
@@ -61,7 +61,7 @@ export interface SeedResult {
   readonly alone: readonly Truth[];
   readonly common: Truth;
   readonly again: readonly Truth[];
-  readonly estimates: readonly Estimate[];
+  readonly estimates: readonly SubsetEstimates[];
 }
 
 const lossesOf = (truth: Truth, split: Split): number[] => truth[split].map(({ loss }) => loss);

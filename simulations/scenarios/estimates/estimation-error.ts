@@ -21,9 +21,9 @@ import { findingsOf } from "./error-findings.js";
 import {
   CALIBRATIONS,
   type ErrorCase,
-  type Estimate,
   type Form,
   type SeedResult,
+  type SubsetEstimates,
   type Truth,
 } from "./error-results.js";
 
@@ -72,7 +72,7 @@ async function oneSeed(given: ErrorCase, job: StudyJob, context: JobContext): Pr
       own: new Map(names.map((name, i) => [name, alone[i]!.validation[0]!.loss])),
       common: new Map(names.map((name, i) => [name, common!.validation[i]!.loss])),
     };
-    const estimates: Estimate[] = [];
+    const estimates: SubsetEstimates[] = [];
     for (const form of MARGINS) {
       const estimation = { ...plan.estimation, margin: form, dim: Math.max(...given.widths) };
       const folder = join(out, `sketches-${form}`);
@@ -128,7 +128,7 @@ async function estimated(
     readonly of: { readonly form: Form; readonly width: number; readonly sketching: number };
     readonly signal: AbortSignal;
   },
-): Promise<Estimate[]> {
+): Promise<SubsetEstimates[]> {
   const { form, width, sketching } = of;
   const runtime = new MeteredRuntime(testbed.runtime);
   const spent = () => ({ flops: runtime.flops, ms: performance.now() });
@@ -136,7 +136,7 @@ async function estimated(
   const plain = await openEstimator(sketches, plan.estimation, { seed: plan.seed, runtime, signal });
   const opened = spent();
   try {
-    const estimates: Estimate[] = [];
+    const estimates: SubsetEstimates[] = [];
     for (const calibration of CALIBRATIONS) {
       const before = spent();
       const solver = calibration === "none" ? plain : await calibrated(plain, real);

@@ -61,7 +61,7 @@ export function distortionOf(exact: Gram, sketched: Gram): Distortion {
 }
 
 /**
- * What a dense projection with independent entries gives to first order in 1 / d: |Pu|^2 has variance 2 |u|^4 / d, <Pu, Pv> has
+ * The distortion of a dense projection with independent entries, to first order in 1 / d: |Pu|^2 has variance 2 |u|^4 / d, <Pu, Pv> has
  * (|u|^2 |v|^2 + <u, v>^2) / d, and both are nearly normal.
  */
 export function theory(exact: Gram, dim: number): Distortion {

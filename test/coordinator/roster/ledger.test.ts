@@ -116,7 +116,7 @@ const TABLE: readonly (readonly [string, readonly (readonly [number, LedgerEvent
     ["", "", "", "a->2"],
   ],
   [
-    "the end of an old call does not end the present one",
+    "the end of an old call does not end the current one",
     [
       [0, poll(1)],
       [1, poll(2)],
@@ -138,7 +138,7 @@ const TABLE: readonly (readonly [string, readonly (readonly [number, LedgerEvent
     ["", "a->1", "", "", "a:unavailable b:unavailable unstarted", ""],
   ],
   [
-    "a sign of life keeps them",
+    "a sign of life keeps its tasks",
     [
       [0, submit("a")],
       [90, SEEN],
@@ -148,7 +148,7 @@ const TABLE: readonly (readonly [string, readonly (readonly [number, LedgerEvent
     ["", "", "", "a:unavailable unstarted"],
   ],
   [
-    "a client that waits is alive however long",
+    "a client with a waiting call is alive for any time",
     [
       [0, poll(1, 10_000)],
       [5_000, TICK],
@@ -157,7 +157,7 @@ const TABLE: readonly (readonly [string, readonly (readonly [number, LedgerEvent
     ["", "", "a->1"],
   ],
   [
-    "the coordinator's own deafness counts for nobody's silence",
+    "time in which the coordinator did not listen counts against no client",
     [
       [0, submit("a", 60)],
       [1, poll(1)],
@@ -194,7 +194,7 @@ const TABLE: readonly (readonly [string, readonly (readonly [number, LedgerEvent
     ["", "a->1", "", "", "", "", "a:task_failed"],
   ],
   [
-    "the same progress again does not",
+    "repeated progress does not move the deadline",
     [
       [0, submit("a", 60)],
       [1, poll(1)],
@@ -205,7 +205,7 @@ const TABLE: readonly (readonly [string, readonly (readonly [number, LedgerEvent
     ["", "a->1", "", "", "a:task_failed"],
   ],
   [
-    "a task that was never handed out has no deadline",
+    "a task that was never given to the client has no deadline",
     [
       [0, submit("a", 60)],
       [80, SEEN],
@@ -214,7 +214,7 @@ const TABLE: readonly (readonly [string, readonly (readonly [number, LedgerEvent
     ["", "", ""],
   ],
   [
-    "progress of a task that a restarted coordinator never handed out starts it",
+    "progress of a task that a restarted coordinator has not given yet starts the task",
     [
       [0, submit("a", 60)],
       [50, progress("a", 0)],
@@ -264,7 +264,7 @@ describe("a client's ledger", () => {
             if (effect.type === "fail") assert.ok(open.delete(effect.taskId));
           }
           assert.deepEqual(new Set(ledger.work.map(({ taskId }) => taskId)), open);
-          assert.ok(!(ledger.poll && ledger.work.length > 0), "nobody waits while there is work");
+          assert.ok(!(ledger.poll && ledger.work.length > 0), "no call waits while there is work");
         }
       }),
       { numRuns: 300 },

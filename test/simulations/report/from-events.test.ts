@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { LoggedEvent, RunEvent } from "../../../coordinator/events/events.js";
-import { factsOf } from "../../../simulations/report/from-events.js";
+import { eventFactsOf } from "../../../simulations/report/from-events.js";
 
 async function* stream(events: readonly RunEvent[]): AsyncGenerator<LoggedEvent> {
   for (const [i, event] of events.entries()) yield { ...event, seq: i + 1, at: 1_000 * i };
@@ -12,7 +12,7 @@ const fault = (client: string, stage: string): RunEvent => ({ type: "fault", cli
 
 test("faults are in the order of the clients, in any order of arrival", async () => {
   const faults = [fault("zoe", "train"), fault("adam", "weigh"), fault("adam", "train")];
-  const { faults: found } = await factsOf(stream(faults), ["zoe", "adam"]);
+  const { faults: found } = await eventFactsOf(stream(faults), ["zoe", "adam"]);
   assert.deepEqual(
     found.map(({ client, stage }) => [client, stage]),
     [
@@ -21,11 +21,11 @@ test("faults are in the order of the clients, in any order of arrival", async ()
       ["adam", "weigh"],
     ],
   );
-  assert.deepEqual((await factsOf(stream(faults.toReversed()), ["zoe", "adam"])).faults, found);
+  assert.deepEqual((await eventFactsOf(stream(faults.toReversed()), ["zoe", "adam"])).faults, found);
 });
 
 test("the time of a stage is that from its start to its end", async () => {
-  const { stages } = await factsOf(
+  const { stages } = await eventFactsOf(
     stream([
       { type: "stage-began", stage: "train", total: 0 },
       { type: "stage-began", stage: "boost", total: 1 },

@@ -4,8 +4,8 @@ import {
   byClient,
   type Curve,
   METHODS,
-  type Method,
   type MethodCost,
+  type MethodName,
   type MethodResult,
   type Report,
   type StageCost,
@@ -42,9 +42,9 @@ export function sampleReport(options: SampleOptions): Report {
   const affinity = clients.map((_, i) =>
     clients.map((_, j) => -(level[i] ?? 1) + (truth[i] === truth[j] ? 0.12 : -0.03) + 0.03 * rng.normal()),
   );
-  const quality: Record<Method, number> = { base: 0.5, shared: 0.63, local: 0.74, full: 0.7, kindred: 0.9 };
+  const quality: Record<MethodName, number> = { base: 0.5, shared: 0.63, local: 0.74, full: 0.7, kindred: 0.9 };
   const methods = Object.fromEntries(
-    METHODS.map((method): [Method, MethodResult] => {
+    METHODS.map((method): [MethodName, MethodResult] => {
       const scores = byClient(
         clients.map((name) => {
           const right = Math.min(0.995, Math.max(0.02, quality[method] + 0.05 * rng.normal()));

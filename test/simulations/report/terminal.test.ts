@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { columnsOf, printable } from "../../../shared/base/terminal.js";
 import { terminalReport } from "../../../simulations/report/terminal.js";
-import type { Method } from "../../../simulations/report/types.js";
+import type { MethodName } from "../../../simulations/report/types.js";
 import { sampleReport } from "./sample.js";
 
 test("without colour there are no escape sequences and no control characters except line ends", () => {
@@ -72,7 +72,7 @@ test("groups are separated in the heatmap, and clients of one group look alike",
 test("the mean and the cost of every method and the gain of Kindred are shown", () => {
   const report = sampleReport({ clients: 24, groups: 4 });
   const text = terminalReport(report, { color: false, width: 100 });
-  const percent = (method: Method) => (100 * (report.methods[method]?.mean.accuracy ?? 0)).toFixed(1);
+  const percent = (method: MethodName) => (100 * (report.methods[method]?.mean.accuracy ?? 0)).toFixed(1);
   for (const [name, method] of [
     ["Base", "base"],
     ["Shared", "shared"],

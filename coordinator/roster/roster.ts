@@ -1,5 +1,5 @@
 /**
- * The shell of the roster: passes events to the members' ledgers, performs their effects, runs the clock, and is the `ClientPool` of the
+ * The shell of the roster: passes events to the clients' ledgers, performs their effects, runs the clock, and is the `ClientPool` of the
  * run. Decisions are in enrolment.ts and ledger.ts, sessions in enrolled-clients.ts, waiting calls in polls.ts, callers of tasks in
  * running-tasks.ts, outcomes in results.ts; the server speaks gRPC.
  */
@@ -21,7 +21,7 @@ import type { ClientInfo, ClientPool, FinishOptions, RunTaskOptions } from "./po
 import { type Receipt, Results } from "./results.js";
 import { type RunningTask, RunningTasks, withdrawnError } from "./running-tasks.js";
 
-export interface HubOptions {
+export interface RosterOptions {
   readonly records: Records;
   readonly blobs: Blobs;
   /** SHA-256 of the base model. @default that of the first client */
@@ -54,7 +54,7 @@ function timer(tick: () => void, periodMs: number): () => void {
   return () => clearInterval(interval);
 }
 
-export class Hub implements ClientPool {
+export class Roster implements ClientPool {
   private readonly enrolled: EnrolledClients;
   private readonly polls = new Polls();
   private readonly running = new RunningTasks();
@@ -69,7 +69,7 @@ export class Hub implements ClientPool {
   private over: { readonly finished: boolean; readonly reason: string } | undefined;
   private closed = false;
 
-  private constructor(private readonly options: HubOptions) {
+  private constructor(private readonly options: RosterOptions) {
     const { records, blobs, modelHash, transforms = [], events = silentEvents } = options;
     this.events = events;
     this.now = options.now ?? (() => performance.now());
@@ -91,11 +91,11 @@ export class Hub implements ClientPool {
   }
 
   /** Takes up the clients and tasks in the records. */
-  static async open(options: HubOptions): Promise<Hub> {
+  static async open(options: RosterOptions): Promise<Roster> {
     const known = await options.records.clients();
-    const hub = new Hub(options);
-    for (const record of known) hub.enrolled.restore(record);
-    return hub;
+    const roster = new Roster(options);
+    for (const record of known) roster.enrolled.restore(record);
+    return roster;
   }
 
   /** Interval at which clients must give a sign of life. */
