@@ -19,6 +19,7 @@
  *     { client: "castle", train: rows(" south") },
  *   ],
  *   training: { epochs: 4, learningRate: 0.03 },
+ *   compare: ["base"],
  * });
  * console.log(report.groups, report.methods.kindred.mean.accuracy);
  * ```
@@ -66,7 +67,15 @@ export { type Line, readLines } from "./shared/base/lines.js";
 export { type LogFields, type Logger, silentLog } from "./shared/base/log.js";
 export type { Progress, Stage, StageInfo } from "./shared/base/progress.js";
 export type { FloatTensor, NamedTensors } from "./shared/base/tensors.js";
-export type { CoordinatorOptions, RunPlan, SimulationOptions, SimulationPlan } from "./shared/config/config.js";
+export {
+  type CoordinatorOptions,
+  type CoordinatorPlan,
+  coordinatorPlan,
+  type RunPlan,
+  type SimulationOptions,
+  type SimulationPlan,
+  simulationPlan,
+} from "./shared/config/config.js";
 export type { RowFormat } from "./shared/config/format.js";
 export { openRuntime } from "./shared/runtimes/choose.js";
 export { DEFAULT_RUNTIME, type Runtime, type RuntimeChoice } from "./shared/runtimes/types.js";

@@ -27,7 +27,11 @@ export function demo(command: Command): Command {
       const force = options.force === true || existsSync(join(out, "report.json"));
       const job = { seed: options.seed, out, force };
       const report = await runJob<Report>(options, (context) => runDemo({ ...job, ...context }), { resumes: true });
-      await printResult(report, options, () => terminalReport(report, screen()));
+      await printResult(
+        report,
+        options,
+        () => `${terminalReport(report, screen()).trimEnd()}\n\nreport: ${join(out, "report.html")}`,
+      );
     });
   return example(command, "demo --seed 1");
 }

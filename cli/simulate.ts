@@ -1,4 +1,5 @@
 /** `kindred simulate CONFIG --out DIR` */
+import { join } from "node:path";
 import type { Command } from "commander";
 import type { Report } from "../simulations/report/types.js";
 import { forceOption, jsonOption } from "./options/general.js";
@@ -20,7 +21,11 @@ export function simulate(command: Command): Command {
       const report = await runJob<Report>(options, (context) => runSimulation(plan, { ...run, ...context }), {
         resumes: true,
       });
-      await printResult(report, options, () => terminalReport(report, screen()));
+      await printResult(
+        report,
+        options,
+        () => `${terminalReport(report, screen()).trimEnd()}\n\nreport: ${join(place.out, "report.html")}`,
+      );
     });
   runtimeOptions(command, "that of the configuration").addOption(jsonOption());
   return example(command, "simulate docs/example/simulate.yaml --out runs/example");

@@ -113,6 +113,13 @@ export async function runClient(job: ClientJob, context: JobContext): Promise<vo
   const { state } = job;
   const client = await openClient(job, context);
   if (state === undefined) log.warn("no --state given: the ensemble that this client is returned will not be kept");
-  const { reason } = await client.run();
-  log.info("run finished", { reason, ...(state === undefined ? {} : { ensemble: join(state, "ensemble") }) });
+  const { reason, ensemble } = await client.run();
+  if (ensemble === undefined) {
+    log.warn(
+      "run finished without an ensemble for this client: it enrolled after the run had begun, or could not take part",
+      {
+        reason,
+      },
+    );
+  } else log.info("run finished", { reason, ...(state === undefined ? {} : { ensemble: join(state, "ensemble") }) });
 }

@@ -92,11 +92,19 @@ export function openRun(options: RunOptions): Run {
   const stop = (): void => abort.abort();
   if (options.signal?.aborted) stop();
   options.signal?.addEventListener("abort", stop, { once: true });
-  const events = options.events ?? silentEvents;
+  const given = options.events ?? silentEvents;
+  let begun = false;
+  const events: EventSink = {
+    emit(event) {
+      begun ||= event.type === "run-started";
+      given.emit(event);
+    },
+  };
   const result = run(options, events, abort.signal)
     .catch((error: unknown) => {
       const { code, message } = asKindredError(error);
-      events.emit({ type: "run-stopped", code, message });
+      // A run that is refused before it begins is not the run that the state holds.
+      if (begun) events.emit({ type: "run-stopped", code, message: code === "cancelled" ? "stopped" : message });
       throw error;
     })
     .finally(() => options.signal?.removeEventListener("abort", stop));

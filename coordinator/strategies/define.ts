@@ -27,13 +27,18 @@ export interface CoordinateRule extends Omit<Strategy, "begin"> {
  *   combine: (values) => (Math.min(...values) + Math.max(...values)) / 2,
  * });
  * ```
- * @throws {KindredError} `invalid_option` for a name or a number out of bounds
+ * @throws {KindredError} `invalid_option` for a name or a number out of bounds, or without a rule
  */
 export function defineStrategy(definition: Strategy | CoordinateRule): Strategy {
   const { name } = definition;
   if (typeof name !== "string" || !/^[a-z][a-z0-9-]{0,63}$/.test(name)) {
     const message = `strategy.name: must be a letter and then letters, digits and dashes, in lower case; got ${JSON.stringify(name)}`;
     throw new KindredError("invalid_option", message);
+  }
+  const { combine: rule, begin } = definition as Partial<Strategy & CoordinateRule>;
+  if (typeof rule !== "function" && typeof begin !== "function") {
+    const message = `strategy ${name}: has neither combine nor begin; give combine for a rule per coordinate, or begin for the whole interface`;
+    throw new KindredError("invalid_option", message, { name });
   }
   if (!("combine" in definition)) return definition;
   const { combine, learningRate = 1, momentum = 0, ...rest } = definition;

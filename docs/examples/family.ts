@@ -2,7 +2,9 @@
  * A family of models of your own: blocks of causal attention alone, one key and value head, no norm inside a block. Its folders hold
  * config.json with `"model_type": "attention_only"`, weights under the names below, and a tokenizer.
  */
-import { copyFile, mkdir, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   type AdapterHooks,
   type Architecture,
@@ -94,8 +96,7 @@ const config = {
   vocab_size: 451,
   max_position_embeddings: 64,
 };
-const folder = "attention-only";
-await mkdir(folder, { recursive: true });
+const folder = await mkdtemp(join(tmpdir(), "attention-only-"));
 await writeFile(`${folder}/config.json`, JSON.stringify(config));
 for (const file of ["tokenizer.json", "tokenizer_config.json"])
   await copyFile(`${DEMO_MODEL}/${file}`, `${folder}/${file}`);
@@ -118,3 +119,4 @@ const report = await simulate({
   compare: ["base"],
 });
 console.log(report.methods.base?.mean.loss, report.methods.kindred?.mean.loss);
+await rm(folder, { recursive: true });

@@ -1,4 +1,5 @@
 /** A file format of your own: tab-separated values, one prompt and its completion per line. */
+import { fileURLToPath } from "node:url";
 import { DEMO_MODEL, defineReader, readLines, simulate } from "kindred";
 
 defineReader({
@@ -14,12 +15,15 @@ defineReader({
   },
 });
 
+/** A folder beside this program. */
+const folder = (name: string): string => fileURLToPath(new URL(`reader/${name}`, import.meta.url));
+
 // From here on, the folders of a population may hold train.tsv, validation.tsv and test.tsv.
 const report = await simulate({
   model: DEMO_MODEL,
   population: [
-    { name: "harbour", data: "harbour" },
-    { name: "castle", data: "castle" },
+    { name: "harbour", data: folder("harbour") },
+    { name: "castle", data: folder("castle") },
   ],
   training: { epochs: 2, learningRate: 0.03 },
   compare: ["base"],

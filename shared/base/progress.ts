@@ -167,6 +167,8 @@ export function createProgress(options: ProgressOptions = {}): Progress {
       bars ??= new cliProgress.MultiBar(
         {
           format: "{name} [{bar}] {value}/{total}{facts} {eta_formatted}",
+          // Before it can estimate, cli-progress gives a word in place of seconds.
+          formatTime: (seconds: unknown) => (Number.isFinite(seconds) ? secondsText(1000 * (seconds as number)) : ""),
           stream,
           hideCursor: true,
           gracefulExit: false,

@@ -58,7 +58,7 @@ const KINDS = [
     kind: kind("krum", "the updates that are nearest to the others, without weights."),
     ...plainStep,
     byzantine: auto(whole(0, MAX_CLIENTS)).describe(
-      "Hostile updates that a round bears. At most (n - 3) / 2 of its n updates are assumed. auto: as many.",
+      "Hostile updates that a round bears. At most (n - 3) / 2 of its n updates are assumed. auto: as many. A round of fewer than 3 updates takes all of them.",
     ),
     keep: whole(1, MAX_CLIENTS)
       .default(1)

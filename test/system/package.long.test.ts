@@ -1,7 +1,7 @@
 /** The package as its users get it: packed, installed from a registry in an empty project, used by command and by import. */
 import assert from "node:assert/strict";
 import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Diagnosis } from "../../client/doctor/doctor.js";
 import { asset } from "../../shared/base/assets.js";
@@ -11,7 +11,7 @@ const { version } = JSON.parse(readFileSync(asset("package.json"), "utf8")) as {
 
 /**
  * Programs of the documents. Each runs without arguments in the installed project and must end with 0. What `NAME.ts` reads lies in
- * the folder `NAME` beside it, which is copied into the project.
+ * the folder `NAME` beside it, which is copied beside the program.
  */
 const EXAMPLES = asset("docs", "examples");
 const examples = existsSync(EXAMPLES) ? readdirSync(EXAMPLES).filter((name) => /\.(ts|mjs)$/.test(name)) : [];
@@ -105,7 +105,7 @@ describe("the installed package", { skip: noRegistry() }, () => {
   for (const name of examples) {
     test(`the example ${name} runs`, { todo: AWAITED.has(name) }, () => {
       const files = join(EXAMPLES, name.replace(/\.(ts|mjs)$/, ""));
-      if (existsSync(files)) cpSync(files, project.folder, { recursive: true });
+      if (existsSync(files)) cpSync(files, join(project.folder, basename(files)), { recursive: true });
       project.write(name, readFileSync(join(EXAMPLES, name), "utf8"));
       if (name.endsWith(".ts")) wellDone(project.compile(name));
       wellDone(project.run(name));

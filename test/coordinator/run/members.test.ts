@@ -48,3 +48,22 @@ it("a client that comes back with other rows changes none of the tasks of a resu
   // Control: a run of its own has tasks of its own.
   assert.notDeepEqual(await tasksWith(60, new MemoryStore().records), first);
 });
+
+it("a run that is refused leaves no event in the stream of the run that the state holds", async () => {
+  const { records } = new MemoryStore();
+  const attempt = (plan: (typeof CASES)["small"]["plan"]) =>
+    pinnedRun({
+      plan,
+      clients: NAMES,
+      pool: poolOf(6, []),
+      records,
+      runtime: {} as Runtime,
+      signal: new AbortController().signal,
+    });
+  const typesOf = async () => (await records.events(1)).map(({ json }) => (JSON.parse(json) as { type: string }).type);
+  await assert.rejects(attempt(CASES.small.plan), { code: "cancelled" });
+  const before = await typesOf();
+  assert.equal(before.at(-1), "run-stopped");
+  await assert.rejects(attempt({ ...CASES.small.plan, epochs: 9 }), { code: "already_exists" });
+  assert.deepEqual(await typesOf(), before);
+});
