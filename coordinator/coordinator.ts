@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { writeAtomically } from "../shared/base/atomic.js";
 import { defaultCache } from "../shared/base/cache.js";
 import type { JobContext } from "../shared/base/command.js";
+import { KindredError } from "../shared/base/errors.js";
 import type { CoordinatorPlan } from "../shared/config/config.js";
 import { modelHash, openModelFolder } from "../shared/models/files.js";
 import { resolveModel } from "../shared/models/hub.js";
@@ -95,13 +96,24 @@ export async function startCoordinator(
       model: plan.model ?? null,
       signal,
     });
-    const result = run.result.then((outcome) => conclude(outcome, server, job)).finally(close);
+    const result = run.result
+      .catch(namingState(job.state))
+      .then((outcome) => conclude(outcome, server, job))
+      .finally(close);
     return { address: server.address, result, abort: run.abort };
   } catch (error) {
     await close();
     throw error;
   }
 }
+
+/** A state that holds another run is named: who reads the message may have several. */
+const namingState =
+  (state: string) =>
+  (error: unknown): never => {
+    if (!(error instanceof KindredError) || error.code !== "already_exists") throw error;
+    throw new KindredError(error.code, `${state}: ${error.message}`, { ...error.facts, state }, error);
+  };
 
 /** Keeps the summary and tells the clients that the run is over. */
 async function conclude(

@@ -174,7 +174,7 @@ async function membersOf(
   if ((await journal.step("plan", async () => fingerprint)) !== fingerprint) {
     throw new KindredError(
       "already_exists",
-      "the state holds a run of another configuration or another version of Kindred; go on with those it was started with, or give another state",
+      "holds a run of another configuration or another version of Kindred; go on with those it was started with, or give another state",
     );
   }
   const count = "names" in members ? members.names.length : members.atLeast;
