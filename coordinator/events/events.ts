@@ -5,10 +5,10 @@
  * An event has a key that names what happened. A restarted coordinator runs its steps again and emits the same keys again; the stored
  * event stays, and the second is dropped. So a resumed run has one stream, and each event has the time of its first occurrence.
  */
-import type { ErrorCode } from "../../shared/base/errors.js";
+import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
 import type { MethodName } from "../../shared/config/enumerations.js";
 import type { RowCounts } from "../../shared/wire/types.js";
-import type { Records } from "../storage/types.js";
+import type { Records, StoredEvent } from "../storage/types.js";
 
 /** Facts shown beside a count, such as `{loss: 1.25}`. */
 export type EventInfo = Readonly<Record<string, string | number>>;
@@ -110,8 +110,26 @@ export const silentEvents: EventSink = { emit() {} };
 /** Events read per query. */
 const PAGE = 1_000;
 
-/** Each of these happens anew each time. Its key is unique. */
-const REPEATABLE: ReadonlySet<RunEventType> = new Set(["client-enrolled", "client-left", "run-stopped"]);
+/** Every type, and whether it happens anew each time: its key is then unique. */
+const TYPES: Readonly<Record<RunEventType, "once" | "repeatable">> = {
+  "run-started": "once",
+  "client-enrolled": "repeatable",
+  "client-left": "repeatable",
+  "task-given": "once",
+  "task-progress": "once",
+  "task-done": "once",
+  "task-failed": "once",
+  "stage-began": "once",
+  "stage-advanced": "once",
+  "stage-ended": "once",
+  "round-closed": "once",
+  "learning-rate-chosen": "once",
+  "groups-found": "once",
+  score: "once",
+  fault: "once",
+  "run-finished": "once",
+  "run-stopped": "repeatable",
+};
 
 function nameOf(event: RunEvent): readonly (string | number)[] {
   switch (event.type) {
@@ -159,7 +177,7 @@ export class EventLog implements EventSink {
 
   emit(event: RunEvent): void {
     const at = this.clock();
-    const unique = REPEATABLE.has(event.type) ? [at, process.pid, this.repeats++] : [];
+    const unique = TYPES[event.type] === "repeatable" ? [at, process.pid, this.repeats++] : [];
     const key = JSON.stringify([event.type, ...nameOf(event), ...unique]);
     this.waiting.push({ key, at, json: JSON.stringify(event) });
     // All events of one turn of the event loop are one write.
@@ -208,6 +226,26 @@ export class EventLog implements EventSink {
   }
 }
 
+/** @throws {KindredError} `invalid_data` naming the position of an event that is damaged or of a type that this Kindred does not know */
+function parseEvent({ seq = 0, at, json }: StoredEvent): LoggedEvent {
+  let event: unknown;
+  try {
+    event = JSON.parse(json);
+  } catch {
+    // Reported below, with its position.
+  }
+  const type = typeof event === "object" && event !== null && "type" in event ? event.type : undefined;
+  if (typeof type !== "string" || !Object.hasOwn(TYPES, type)) {
+    const got = type === undefined ? "damaged text" : `type ${JSON.stringify(type)}`;
+    throw new KindredError(
+      "invalid_data",
+      `the state's event ${seq}: not an event of this version; expected one of its types, got ${got}; read the state with the Kindred that wrote it`,
+      { seq },
+    );
+  }
+  return { ...(event as RunEvent), seq, at };
+}
+
 /** All stored events from position `from`, in their order. */
 export async function* readEvents(
   records: Pick<EventRecords, "events">,
@@ -215,7 +253,7 @@ export async function* readEvents(
 ): AsyncGenerator<LoggedEvent, void, undefined> {
   for (let next = from; ; ) {
     const page = await records.events(next, PAGE);
-    for (const { seq = 0, at, json } of page) yield { ...(JSON.parse(json) as RunEvent), seq, at };
+    for (const stored of page) yield parseEvent(stored);
     if (page.length < PAGE) return;
     next = (page.at(-1)?.seq ?? next) + 1;
   }

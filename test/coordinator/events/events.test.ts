@@ -105,6 +105,29 @@ test("a subscriber gets the stored events and then each new one once, in order, 
   folder.remove();
 });
 
+for (const [what, json, message] of [
+  [
+    "damaged",
+    '{"type": "fau',
+    /^the state's event 2: .* got damaged text; read the state with the Kindred that wrote it$/,
+  ],
+  ["of an unknown type", '{"type": "__proto__"}', /^the state's event 2: .* got type "__proto__"/],
+] as const)
+  test(`an event that is ${what} is refused by its position`, async () => {
+    const folder = temporaryFolder();
+    const state = await openState(folder.path);
+    await state.records.appendEvents([
+      { key: "a", at: 1, json: JSON.stringify(done("a", "alice")) },
+      { key: "b", at: 2, json },
+    ]);
+    const read = async (): Promise<void> => {
+      for await (const _ of readEvents(state.records));
+    };
+    await assert.rejects(read(), { code: "invalid_data", message });
+    await state.close();
+    folder.remove();
+  });
+
 test("a state that cannot store events fails the flush, with its own error", async () => {
   const broken = new Error("disk full");
   const log = new EventLog({
