@@ -504,6 +504,14 @@ describe("sizes", () => {
     );
   });
 
+  it("a result is as long on the wire whatever memory its client took: equal runs count equal bytes", () => {
+    const lengthWith = (peakRssBytes: number): number =>
+      ReportResult.requestSerialize(
+        encodeResult(TASK_ID, { kind: "receiveEnsemble", cost: { flops: 5, computeSeconds: 0.1, peakRssBytes } }),
+      ).length;
+    assert.deepEqual([2 ** 27, 2 ** 28, 2 ** 36].map(lengthWith), Array(3).fill(lengthWith(1)));
+  });
+
   it("a blob that a task names twice is one", () => {
     const [one, two] = [
       { sha256: "aa".repeat(32), size: 1 },
