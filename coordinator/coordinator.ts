@@ -70,9 +70,8 @@ export async function startCoordinator(
     closing.push(() => state.close());
     const events = new EventLog(state.records);
     closing.push(() => events.flush());
-    await events.subscribe(progressReader(progress));
-    await events.subscribe(logReader(log));
-    if (job.onEvent !== undefined) await events.subscribe(job.onEvent);
+    const { onEvent } = job;
+    await events.subscribe(progressReader(progress), logReader(log), ...(onEvent === undefined ? [] : [onEvent]));
     const server = await serveCoordinator({
       listen: job.listen,
       security: job.security,

@@ -225,11 +225,10 @@ async function federate(
     closing.push(() => state.close());
     const events = new EventLog(state.records);
     closing.push(() => events.flush());
-    await events.subscribe(progressReader(run.progress));
     // Hundreds of clients come and go in one process: who enrolled is of interest only where something is wrong.
     const log = detailsOf(run.log);
-    await events.subscribe(logReader(log));
-    if (run.onEvent !== undefined) await events.subscribe(run.onEvent);
+    const { onEvent, progress } = run;
+    await events.subscribe(progressReader(progress), logReader(log), ...(onEvent === undefined ? [] : [onEvent]));
     const transforms = transformsOf(plan.transport.compression);
     const server = await serveCoordinator({
       listen: "127.0.0.1:0",

@@ -185,21 +185,23 @@ export class EventLog implements EventSink {
   }
 
   /**
-   * Gives `listener` all stored events, and then each new one.
+   * Gives the listeners all stored events, which are read once for all of them, and then each new one.
    * @returns ends the subscription
    */
-  async subscribe(listener: RunEventListener): Promise<() => void> {
+  async subscribe(...listeners: readonly RunEventListener[]): Promise<() => void> {
     const replay = async (): Promise<void> => {
       for await (const event of readEvents(this.records)) {
-        listener(event, false);
+        for (const listener of listeners) listener(event, false);
         this.last = event.seq;
       }
-      this.listeners.add(listener);
+      for (const listener of listeners) this.listeners.add(listener);
     };
     // Between two writes, so that no event is missed and none comes twice.
     this.writing = this.writing.then(() => this.write()).then(replay);
     await this.flush();
-    return () => this.listeners.delete(listener);
+    return () => {
+      for (const listener of listeners) this.listeners.delete(listener);
+    };
   }
 
   /** Resolves when all events emitted so far are stored. @throws what the state threw */

@@ -1,7 +1,7 @@
 /**
  * The learning rate, where it is not given: a short sweep on one set of weights for all, judged by pooled validation loss. That of
- * the shared adapter serves every method with adapters alike; training all weights has one of its own, for they bear far smaller
- * steps.
+ * the shared adapter serves every method with adapters alike. Training all weights has a sweep of its own, because all weights bear
+ * far smaller steps only.
  */
 import { FULL } from "../../shared/adapters/settings.js";
 import { KindredError } from "../../shared/base/errors.js";

@@ -127,10 +127,6 @@ export class Cohort {
     return this.options.pool.getBlob(ref);
   }
 
-  putBlob(bytes: Uint8Array): Promise<BlobRef> {
-    return this.options.pool.putBlob(bytes);
-  }
-
   private entry(client: string): { readonly info: ClientInfo; readonly index: number } {
     const entry = this.byName.get(client);
     if (entry === undefined) throw new KindredError("internal", `client ${client} is not of this run`, { client });
