@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const [kind = "unit", ...parts] = process.argv.slice(2);
@@ -33,7 +33,8 @@ const vulkan =
     : {};
 // Many tests wait for timers and other processes. Node's own number is one fewer than there are processors: one of two.
 const atOnce = `--test-concurrency=${Math.max(2, availableParallelism() - 1)}`;
-const options = ["--enable-source-maps", "--test", "--test-reporter=spec", atOnce];
+const seed = ["--import", pathToFileURL(join(here, "support", "property-seed.js")).href];
+const options = ["--enable-source-maps", ...seed, "--test", "--test-reporter=spec", atOnce];
 const result = spawnSync(process.execPath, [...options, ...files], {
   stdio: "inherit",
   env: { ...process.env, ...vulkan },

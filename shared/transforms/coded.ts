@@ -17,6 +17,9 @@ export const INT8_BLOCK = 64;
 /** Codes of int8 are -127 .. 127: symmetric, so that the mean of a code and its opposite is zero. */
 const MOST_CODE = 127;
 
+/** float32's smallest number of full precision. */
+const SMALLEST_NORMAL = 2 ** -126;
+
 export interface CodedTensor {
   readonly shape: readonly number[];
   /** Int8Array of int8; Uint16Array: bit patterns of halves. */
@@ -37,16 +40,16 @@ function largest(values: Float32Array, from: number, to: number): number {
   return most;
 }
 
-/** Rounds to 8 bits: off by at most half a scale, the block's largest magnitude / 254. @param values finite */
+/** Rounds to 8 bits: off by at most half a scale, the block's largest magnitude / 254; blocks below 1.5e-36 are zeros. @param values finite */
 export function toInt8({ shape, data }: FloatTensor): CodedTensor {
   const codes = new Int8Array(data.length);
   const scales = new Float32Array(scaleCount("I8", data.length));
   for (let block = 0; block < scales.length; block++) {
     const [from, to] = [block * INT8_BLOCK, Math.min(data.length, (block + 1) * INT8_BLOCK)];
     const scale = Math.fround(largest(data, from, to) / MOST_CODE);
+    // A subnormal scale has few digits or none: a block below 127 * 2^-126, 1.5e-36, reads as zeros.
+    if (scale < SMALLEST_NORMAL) continue;
     scales[block] = scale;
-    // Of subnormal numbers the scale may round to zero; such differences are dropped.
-    if (scale === 0) continue;
     for (let i = from; i < to; i++) {
       const code = Math.round((data[i] as number) / scale);
       codes[i] = Math.max(-MOST_CODE, Math.min(MOST_CODE, code));

@@ -31,12 +31,24 @@ describe("int8", () => {
           const block = Math.floor(i / INT8_BLOCK);
           const most = Math.max(...data.subarray(block * INT8_BLOCK, (block + 1) * INT8_BLOCK).map(Math.abs));
           const scale = coded.scales[block]!;
+          if (Math.fround(most / 127) < 2 ** -126) {
+            assert.deepEqual([scale, Math.abs(read[i]!)], [0, 0]);
+            continue;
+          }
           assert.ok(Math.abs(scale - most / 127) <= most * 2 ** -24, `${scale} for ${most}`);
           // The last factor is float32's rounding of scale and product.
           assert.ok(Math.abs(read[i]! - data[i]!) <= (scale / 2) * (1 + 1e-4), `${read[i]} for ${data[i]}`);
         }
       }),
     );
+  });
+
+  it("reads a block as zeros where its scale would have lost digits, and keeps the next larger one", () => {
+    const [least, next] = [127 * 2 ** -126 * (1 - 1e-6), 127 * 2 ** -126];
+    for (const value of [2 ** -149, 1e-40, least]) {
+      assert.deepEqual([...fromCoded(toInt8(tensorOf([value, -value]))).data.map(Math.abs)], [0, 0]);
+    }
+    assert.deepEqual([...fromCoded(toInt8(tensorOf([next, -next]))).data], [next, -next]);
   });
 
   it("keeps the largest value of a block, its sign, and zeros", () => {
