@@ -1,9 +1,10 @@
 /** `kindred client --coordinator HOST:PORT --model DIR --data FOLDER_OR_FILE --name NAME` */
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { formatOf } from "../shared/config/format.js";
 import { example } from "./options/help.js";
 import { type ModelOptions, modelOf, modelOptions } from "./options/model.js";
-import { type FormatOptions, formatOf, formatOptions } from "./options/rows.js";
+import { type FormatOptions, formatOptions } from "./options/rows.js";
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./options/runtime.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
 import { integer } from "./options/values.js";

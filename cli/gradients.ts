@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { forceOption, jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
+import { formatOptions } from "./options/rows.js";
 import { runtimeOptions } from "./options/runtime.js";
 import { type SimulationOptions, simulationOf } from "./options/simulation.js";
 import { type OutputOptions, printResult, runJob } from "./process.js";
@@ -25,6 +26,6 @@ export function gradients(command: Command): Command {
           `sketches of ${counted(clients.length, "client")} in ${options.out}, ${kept} of them kept from earlier${missing}`,
       );
     });
-  runtimeOptions(command, "that of the configuration").addOption(jsonOption());
+  runtimeOptions(formatOptions(command), "that of the configuration").addOption(jsonOption());
   return example(command, "gradients docs/example/simulate.yaml --out runs/sketches");
 }

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { Report } from "../simulations/report/types.js";
 import { forceOption, jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
+import { formatOptions } from "./options/rows.js";
 import { runtimeOptions } from "./options/runtime.js";
 import { type SimulationOptions, simulationOf } from "./options/simulation.js";
 import { type OutputOptions, printResult, runJob, screen } from "./process.js";
@@ -27,6 +28,6 @@ export function simulate(command: Command): Command {
         () => `${terminalReport(report, screen()).trimEnd()}\n\nreport: ${join(place.out, "report.html")}`,
       );
     });
-  runtimeOptions(command, "that of the configuration").addOption(jsonOption());
+  runtimeOptions(formatOptions(command), "that of the configuration").addOption(jsonOption());
   return example(command, "simulate docs/example/simulate.yaml --out runs/example");
 }

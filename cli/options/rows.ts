@@ -1,5 +1,6 @@
 /** Options for a file of rows and the form of its rows. */
 import { type Command, Option } from "commander";
+import { formatOf } from "../../shared/config/format.js";
 import { jsonOption } from "./general.js";
 import { type ModelOptions, modelOf, modelOptions } from "./model.js";
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./runtime.js";
@@ -7,6 +8,7 @@ import { choiceMap, integer } from "./values.js";
 
 export interface FormatOptions {
   readonly template?: string;
+  readonly completion?: string;
   readonly choices?: Record<string, string>;
   readonly label?: string;
 }
@@ -18,7 +20,7 @@ export interface RowsOptions extends ModelOptions, FormatOptions, RuntimeOptions
 
 const GROUP = "Form of the rows:";
 
-/** How rows that are objects or CSV become prompts and completions. */
+/** How rows that are objects or CSV become prompts and completions; the fields of a configuration that have these names. */
 export const formatOptions = (to: Command): Command =>
   to
     .addOption(
@@ -26,6 +28,9 @@ export const formatOptions = (to: Command): Command =>
         "--template <text>",
         "prompt of rows that are objects, fields in braces: 'Text: {text} Answer:'",
       ).helpGroup(GROUP),
+    )
+    .addOption(
+      new Option("--completion <text>", "completion of such rows, fields in braces: ' {answer}'").helpGroup(GROUP),
     )
     .addOption(
       new Option("--choices <json>", `completion of each label: '{"0": " no", "1": " yes"}'`)
@@ -43,12 +48,6 @@ export const rowsOptions = (to: Command, longest = "longest row in tokens"): Com
         .option("--max-tokens <n>", longest, integer(2), 512),
     ),
   ).addOption(jsonOption());
-
-export const formatOf = ({ template, choices, label }: FormatOptions) => ({
-  ...(template === undefined ? {} : { template }),
-  ...(choices === undefined ? {} : { choices }),
-  ...(label === undefined ? {} : { label }),
-});
 
 /** The values of `rowsOptions`, as a job takes them. */
 export async function rowsOf(options: RowsOptions) {

@@ -1,16 +1,18 @@
 /** A simulation's file and folder, for the commands that run it in whole or in part. */
 import { resolve } from "node:path";
+import { formatOf } from "../../shared/config/format.js";
 import type { ForceOption } from "./general.js";
+import type { FormatOptions } from "./rows.js";
 import { type RuntimeOptions, runtimeOf } from "./runtime.js";
 
-export interface SimulationOptions extends RuntimeOptions, ForceOption {
+export interface SimulationOptions extends RuntimeOptions, FormatOptions, ForceOption {
   readonly out: string;
 }
 
 /** The plan of the file, on the runtime that the options choose; the folder of its results; the bound on memory. */
 export async function simulationOf(config: string, options: SimulationOptions) {
   const { loadSimulationConfig } = await import("../../shared/config/config.js");
-  const read = await loadSimulationConfig(config);
+  const read = await loadSimulationConfig(config, formatOf(options));
   const { memory, ...runtime } = runtimeOf(options, read.runtime);
   const place = {
     out: resolve(options.out),

@@ -1,6 +1,6 @@
 /**
- * Checks rows and brings their forms into one type. A row is plain text, an object with prompt, completion and choices, an object with
- * messages, or any other object through a template. This file knows text and formats; encode.ts makes tokens.
+ * Checks rows and brings their forms into one type. A row is plain text, an object with prompt, completion and choices, with
+ * instruction, input and output, or with messages, or any other object through a template. This file knows text and formats; encode.ts makes tokens.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { parseTemplate, type RowFormat, type TemplatePart } from "../../shared/config/format.js";
@@ -102,6 +102,15 @@ function readAnswer(row: Record<string, unknown>, where: string): Draft {
   return { kind: "answer", where, prompt, ...answer, choices: distinct(choices, where) };
 }
 
+/** A row of instruction data: instruction, an input that may be absent or empty, and output. */
+function readInstruction(row: Record<string, unknown>, where: string): Draft {
+  const instruction = textOf(row.instruction, "instruction", where);
+  const given = has(row, "input") && row.input !== null ? textOf(row.input, "input", where) : "";
+  const input = given === "" ? "" : `### Input:\n${given}\n\n`;
+  const answer = has(row, "output") ? { completion: textOf(row.output, "output", where) } : {};
+  return { kind: "answer", where, prompt: `### Instruction:\n${instruction}\n\n${input}### Response:\n`, ...answer };
+}
+
 function readMessages(row: Record<string, unknown>, where: string): Draft {
   if (!Array.isArray(row.messages)) throw fail(where, `messages must be a list, got ${show(row.messages)}`);
   const messages = row.messages.map((message: unknown, index): ChatMessage => {
@@ -129,7 +138,10 @@ export function rowReader(format: RowFormat = {}): RowReader<Example> {
     if (draft.kind !== "answer") return draft;
     const { completion } = draft;
     if (completion !== undefined) return { ...draft, completion };
-    throw fail(where, "has a prompt and no completion; add it, or give a template");
+    throw fail(
+      where,
+      "has a prompt and no answer to it; add completion (output of an instruction), or give a template",
+    );
   };
 }
 
@@ -168,6 +180,9 @@ function draftReader(format: RowFormat, labelRequired: boolean): RowReader<Draft
   }
   const choices = map && distinct([...map.values()], "the configuration's choices");
 
+  // A template that names them is meant for rows that have them.
+  const ownForm = !prompt?.some((part) => "field" in part && (part.field === "prompt" || part.field === "completion"));
+
   const labelOf = (row: Record<string, unknown>, labels: ReadonlyMap<string, string>, where: string) => {
     const fields = format.label === undefined ? ["label", "label_text"] : [format.label];
     const present = fields.filter((field) => has(row, field));
@@ -201,14 +216,15 @@ function draftReader(format: RowFormat, labelRequired: boolean): RowReader<Draft
       throw fail(where, `a row must be a string or an object, got ${show(row)}`);
     }
     const object = row as Record<string, unknown>;
-    if (has(object, "prompt") && has(object, "completion")) return readAnswer(object, where);
+    if (ownForm && has(object, "prompt") && has(object, "completion")) return readAnswer(object, where);
     if (has(object, "messages")) return readMessages(object, where);
     if (prompt !== undefined) return readTemplated(object, prompt, where);
     if (has(object, "prompt")) return readAnswer(object, where);
+    if (has(object, "instruction")) return readInstruction(object, where);
     const fields = Object.keys(object).map(show).join(", ") || "none";
     throw fail(
       where,
-      `has neither prompt and completion nor messages (its fields: ${fields}); give a template that makes a prompt of them`,
+      `has neither prompt and completion, nor instruction and output, nor messages (its fields: ${fields}); give a template that makes a prompt of them`,
     );
   };
 }

@@ -3,10 +3,11 @@
  * Every mistake is found before any data is read.
  */
 import { existsSync, statSync } from "node:fs";
-import { basename, dirname, extname, isAbsolute, resolve } from "node:path";
+import { basename, dirname, extname, isAbsolute, posix, resolve } from "node:path";
+import { convertPathToPattern, isDynamicPattern } from "tinyglobby";
 import { z } from "zod";
 import { KindredError } from "../base/errors.js";
-import { mergeFormats, type RowFormat } from "./format.js";
+import { formatOf, mergeFormats, type RowFormat } from "./format.js";
 import { mistakesOf } from "./issues.js";
 import { invalid, readConfig } from "./read.js";
 import { coordinatorSchema, type runSchema, simulationSchema } from "./schema.js";
@@ -28,7 +29,7 @@ export interface PlannedClient {
 export type SimulationPlan = Frozen<
   Omit<Simulation, "population" | "title" | keyof RowFormat> & {
     title: string;
-    /** Absolute path of a population file, or the clients listed. */
+    /** Absolute path of a population file or of a folder of clients, a glob of such clients, or the clients listed. */
     population: string | PlannedClient[];
     /** Format of rows where a listed client has none of its own. */
     format: RowFormat;
@@ -70,14 +71,12 @@ export function resolveModel(model: string, base: string, where: string): string
   );
 }
 
-/** The fields of a row's format that are given. */
-function formatOf({ template, completion, choices, label }: Partial<Pick<Simulation, keyof RowFormat>>): RowFormat {
-  return {
-    ...(template === undefined ? {} : { template }),
-    ...(completion === undefined ? {} : { completion }),
-    ...(choices === undefined ? {} : { choices }),
-    ...(label === undefined ? {} : { label }),
-  };
+/** The path of a population. A glob stays one: the folder that it starts from is taken literally. */
+function populationPath(population: string, base: string): string {
+  const path = resolve(base, population);
+  if (existsSync(path) || !isDynamicPattern(population)) return path;
+  if (isAbsolute(population)) return population;
+  return posix.join(convertPathToPattern(base), population);
 }
 
 function checkFormat({ template, completion, choices }: RowFormat, where: string): void {
@@ -122,18 +121,23 @@ function simulationOf(options: Simulation, title: string, { base, where }: Origi
     ...rest,
     title: options.title ?? title,
     model: resolveModel(options.model, base, `${where}: model`),
-    population: typeof population === "string" ? resolve(base, population) : clients(population),
+    population: typeof population === "string" ? populationPath(population, base) : clients(population),
     format,
   }) as SimulationPlan;
 }
 
 /**
  * The plan of `kindred simulate`.
+ * @param format its fields take the place of the file's
  * @throws {KindredError} `not_found`, `invalid_config` with one line that names `file:LINE`, field and value
  */
-export async function loadSimulationConfig(file: string): Promise<SimulationPlan> {
-  const options = await readConfig(file, simulationSchema);
-  return simulationOf(options, basename(file, extname(file)), { base: dirname(resolve(file)), where: file });
+export async function loadSimulationConfig(file: string, format: RowFormat = {}): Promise<SimulationPlan> {
+  const { template, completion, choices, label, ...options } = await readConfig(file, simulationSchema);
+  const rows = mergeFormats(formatOf({ template, completion, choices, label }), format);
+  return simulationOf({ ...options, ...rows }, basename(file, extname(file)), {
+    base: dirname(resolve(file)),
+    where: file,
+  });
 }
 
 /** A simulation's options as code gives them. */

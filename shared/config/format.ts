@@ -14,6 +14,18 @@ export interface RowFormat {
   readonly label?: string;
 }
 
+/** The format's own fields of any options, where they are given. */
+export function formatOf({ template, completion, choices, label }: Given<RowFormat>): RowFormat {
+  return {
+    ...(template === undefined ? {} : { template }),
+    ...(completion === undefined ? {} : { completion }),
+    ...(choices === undefined ? {} : { choices }),
+    ...(label === undefined ? {} : { label }),
+  };
+}
+
+type Given<T> = { readonly [K in keyof T]?: T[K] | undefined };
+
 /** The fields of `own` replace those of `all`. A completion of `own` also replaces choices of `all`, and choices a completion. */
 export function mergeFormats(all: RowFormat, own: RowFormat = {}): RowFormat {
   if (own.choices === undefined && own.completion === undefined) return { ...all, ...own };

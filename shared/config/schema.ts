@@ -119,10 +119,12 @@ export const simulationSchema = z
     ),
     population: z
       .union([
-        text("the path of a .jsonl or .jsonl.gz file"),
+        text("the path of a .jsonl or .jsonl.gz file, a folder or a glob"),
         z.array(populationEntry).min(1).max(MAX_CLIENTS).meta({ title: "a list of {name, data}" }),
       ])
-      .describe("Clients and their rows: a .jsonl or .jsonl.gz file with one client per line, or a list of clients."),
+      .describe(
+        "Clients and their rows. A .jsonl or .jsonl.gz file with one client per line; or a folder or a glob such as data/*.jsonl, where each file of rows and each folder with a train file is a client under its own name; or a list of clients.",
+      ),
     title: z
       .string()
       .min(1)

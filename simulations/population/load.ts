@@ -1,6 +1,6 @@
 /**
- * All clients of a population and their rows: from a population file (one client per row), or from a list of folders. Rows are read
- * and checked at once, so that a mistake in the last client's data is known before the first client is trained.
+ * All clients of a population and their rows: from a population file (one client per row), a folder or a glob of clients' files, or
+ * a list of them. Rows are read and checked at once, so that a mistake in the last client's data is known before the first client is trained.
  */
 import { type LoadOptions, loadClient } from "../../client/data/load.js";
 import { checkName, type GivenRows, groupOf, readClient, readClientLines } from "../../client/data/population-file.js";
@@ -9,6 +9,7 @@ import type { ClientRows } from "../../client/data/types.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { MAX_CLIENTS } from "../../shared/base/limits.js";
 import { mergeFormats, type RowFormat } from "../../shared/config/format.js";
+import { findClients } from "./find.js";
 
 /** One client of a list. Its format's fields take the place of the population's. */
 export interface PopulationEntry {
@@ -72,30 +73,36 @@ class Members {
 
 /**
  * All clients of a population.
- * @param population path of a population file, or a list of folders and files of rows
+ * @param population path of a population file, a folder or a glob of folders and files of rows, or a list of them
  * @throws {KindredError} `not_found`, `invalid_data` or `invalid_config`, naming `file:LINE`, field and value
  */
 export async function loadPopulation(
   population: string | readonly PopulationEntry[],
   { seed, format = {} }: LoadOptions,
 ): Promise<Population> {
+  const listed: readonly PopulationEntry[] | undefined =
+    typeof population === "string" ? await findClients(population) : population;
+  if (listed === undefined) return await loadFile(population as string, { seed, format });
   const members = new Members();
-  if (typeof population === "string") {
-    const read = rowReader(format);
-    for await (const line of readClientLines(population)) {
-      members.add(readClient(line, read, seed), groupOf(line), line.where);
-    }
-    if (members.clients.length === 0) throw fail(population, "holds no clients");
-  } else {
-    for (const [index, entry] of population.entries()) {
-      const where = `population[${index}]`;
-      const name = checkName(entry.name, "name", where);
-      const rows = await loadClient(entry.data, { name, seed, format: mergeFormats(format, entry.format) });
-      members.add(rows, entry.group, where);
-    }
-    if (members.clients.length === 0) throw fail("population", "lists no clients");
+  for (const [index, entry] of listed.entries()) {
+    const where = typeof population === "string" ? entry.data : `population[${index}]`;
+    const name = checkName(entry.name, "name", where);
+    const rows = await loadClient(entry.data, { name, seed, format: mergeFormats(format, entry.format) });
+    members.add(rows, entry.group, where);
   }
+  if (members.clients.length === 0) throw fail("population", "lists no clients");
   return members.population(typeof population === "string" ? population : "population");
+}
+
+/** The clients of a population file. */
+async function loadFile(path: string, { seed, format }: LoadOptions): Promise<Population> {
+  const members = new Members();
+  const read = rowReader(format);
+  for await (const line of readClientLines(path)) {
+    members.add(readClient(line, read, seed), groupOf(line), line.where);
+  }
+  if (members.clients.length === 0) throw fail(path, "holds no clients");
+  return members.population(path);
 }
 
 /** A population given as rows. @throws {KindredError} `invalid_data` naming client, split and row */

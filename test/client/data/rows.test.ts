@@ -42,6 +42,39 @@ test("each form of a row is read verbatim", () => {
   assert.deepEqual(read({ messages }), { kind: "chat", where, messages });
 });
 
+test("instruction, input and output are a prompt of three parts and its answer; without an input, of two", () => {
+  const row = { instruction: "Add.", input: "1 and 2", output: "3" };
+  const answer = { kind: "answer", where, completion: "3" };
+  const prompt = "### Instruction:\nAdd.\n\n### Input:\n1 and 2\n\n### Response:\n";
+  assert.deepEqual(read(row), { ...answer, prompt });
+  for (const input of ["", null, undefined]) {
+    const short = "### Instruction:\nAdd.\n\n### Response:\n";
+    assert.deepEqual(read({ instruction: "Add.", output: "3", ...(input === undefined ? {} : { input }) }), {
+      ...answer,
+      prompt: short,
+    });
+  }
+  refuses({ instruction: "Add." }, /has a prompt and no answer to it; add completion \(output of an instruction\)/);
+  refuses({ ...row, output: 3 }, /output must be a string, got 3/);
+  refuses({ ...row, input: ["1"] }, /input must be a string, got \["1"\]/);
+  const question = questionReader()({ instruction: "Add." }, where);
+  assert.equal(question.prompt, "### Instruction:\nAdd.\n\n### Response:\n");
+  // A template of the user's own is the user's word.
+  assert.equal((read(row, { template: "{instruction}:" }) as { text: string }).text, "Add.:");
+});
+
+test("a template that names prompt or completion is for rows that have them; any other leaves such rows as they are", () => {
+  const row = { prompt: "p", completion: "c", text: "t" };
+  const mine = read(row, { template: "Q: {prompt}", completion: " {completion}" });
+  assert.deepEqual(mine, { kind: "answer", where, prompt: "Q: p", completion: " c" });
+  assert.deepEqual(read(row, { template: "Q: {text}", completion: " x" }), {
+    kind: "answer",
+    where,
+    prompt: "p",
+    completion: "c",
+  });
+});
+
 test("a template fills in fields, and choices maps the label's value to its completion", () => {
   for (const label of [1, "1"]) {
     assert.deepEqual(read({ text: "x {y}", label }, labels), {
@@ -84,7 +117,7 @@ test("rows of any other form are refused by field and value", () => {
   refuses(["a"], /string or an object/);
   refuses(null, /got null/);
   refuses({ text: "a" }, /fields: "text".*template/);
-  refuses({ prompt: "a" }, /prompt and no completion/);
+  refuses({ prompt: "a" }, /has a prompt and no answer to it/);
   refuses({ prompt: 1, completion: "a" }, /prompt must be a string, got 1/);
   refuses({ prompt: "p", completion: "c", choices: "c" }, /choices must be a list/);
   refuses({ prompt: "p", completion: "c", choices: ["a", "b"] }, /completion "c" is not among the choices \["a","b"\]/);
@@ -138,7 +171,7 @@ test("any row is a question: its answer may be missing, and is kept where it is 
   for (const [row, message] of [
     [{ messages: [] }, /messages is empty/],
     [{ prompt: "p", choices, completion: "c" }, /completion "c" is not among the choices/],
-    [{ text: "x" }, /neither prompt and completion nor messages/],
+    [{ text: "x" }, /neither prompt and completion, nor instruction/],
   ] as const) {
     assert.throws(() => ask(row), message);
   }

@@ -142,6 +142,26 @@ compare: [kindred, local]
   assert.deepEqual(plan.compare, ["local"]);
 });
 
+test("a format that is given beside a file takes the place of the file's, not of a client's own", async () => {
+  writeFileSync(path, 'model: model\npopulation: pop.jsonl\ntemplate: "{text}"\nchoices: {a: x, b: y}\nlabel: kind\n');
+  assert.deepEqual((await loadSimulationConfig(path, { completion: " {more}" })).format, {
+    template: "{text}",
+    completion: " {more}",
+    label: "kind",
+  });
+  assert.deepEqual((await loadSimulationConfig(path, { template: "Q: {text}" })).format, {
+    template: "Q: {text}",
+    choices: { a: "x", b: "y" },
+    label: "kind",
+  });
+  writeFileSync(path, 'model: model\npopulation: [{name: a, data: a, template: "{own}"}, {name: b, data: b}]\n');
+  const { population } = await loadSimulationConfig(path, { template: "{given}" });
+  assert.deepEqual(
+    (population as { format: object }[]).map(({ format }) => format),
+    [{ template: "{own}" }, { template: "{given}" }],
+  );
+});
+
 test("an unknown key is refused by line and name, with the one that was probably meant", async () => {
   await refuses(`${least}epochs: 3\n`, /^:3: epochs: unknown option; did you mean training\.epochs\?/);
   await refuses(
