@@ -6,10 +6,10 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Template } from "@huggingface/jinja";
 import { KindredError } from "../../shared/base/errors.js";
-import { isObject, readJsonObject, reasonOf } from "../../shared/base/json.js";
+import { isObject, reasonOf } from "../../shared/base/json.js";
 import type { RenderChat } from "../data/types.js";
+import { readTokenizerConfig, type SpecialTokens } from "./special-tokens.js";
 
-const MAX_CONFIG_BYTES = 25_000_000;
 /** The longest known templates are under 30 KB. */
 const MAX_TEMPLATE_BYTES = 1_000_000;
 
@@ -19,17 +19,6 @@ function templateIn(value: unknown): string | undefined {
   if (!Array.isArray(value)) return undefined;
   const named = value.find((entry) => isObject(entry) && entry.name === "default");
   return isObject(named) && typeof named.template === "string" ? named.template : undefined;
-}
-
-/** bos_token and others, which a template may write: texts, or objects with `content`. */
-function specialTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
-  const tokens: Record<string, string> = {};
-  for (const [key, value] of Object.entries(config)) {
-    if (!/^[a-z]+_token$/.test(key)) continue;
-    const text = isObject(value) ? value.content : value;
-    if (typeof text === "string") tokens[key] = text;
-  }
-  return tokens;
 }
 
 async function templateFile(path: string): Promise<string> {
@@ -50,21 +39,15 @@ async function templateFile(path: string): Promise<string> {
  */
 export async function loadChatTemplate(folder: string): Promise<RenderChat | undefined> {
   const names = await readdir(folder).catch((): string[] => []);
-  const configPath = join(folder, "tokenizer_config.json");
-  const config = names.includes("tokenizer_config.json")
-    ? await readJsonObject(configPath, { maxBytes: MAX_CONFIG_BYTES, code: "invalid_model" })
-    : {};
+  const config = await readTokenizerConfig(folder);
   const inFile = names.includes("chat_template.jinja");
-  const path = inFile ? join(folder, "chat_template.jinja") : configPath;
-  const text = inFile ? await templateFile(path) : templateIn(config.chat_template);
-  return text === undefined ? undefined : chatTemplateOf(text, config, path);
+  const path = inFile ? join(folder, "chat_template.jinja") : config.path;
+  const text = inFile ? await templateFile(path) : templateIn(config.fields.chat_template);
+  return text === undefined ? undefined : chatTemplateOf(text, config.specialTokens, path);
 }
 
-/**
- * A chat template from its text.
- * @param config the fields of tokenizer_config.json, which name the special tokens. @param path for messages
- */
-export function chatTemplateOf(text: string, config: Readonly<Record<string, unknown>>, path: string): RenderChat {
+/** A chat template from its text. @param tokens special tokens, which it may write. @param path for messages */
+export function chatTemplateOf(text: string, tokens: SpecialTokens, path: string): RenderChat {
   let template: Template;
   try {
     template = new Template(text);
@@ -77,7 +60,6 @@ export function chatTemplateOf(text: string, config: Readonly<Record<string, unk
       error,
     );
   }
-  const tokens = specialTokens(config);
   return (messages, { addGenerationPrompt }) => {
     try {
       return template.render({

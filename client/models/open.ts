@@ -5,6 +5,7 @@ import type { RenderChat } from "../data/types.js";
 import { type BaseModel, type BaseOptions, openBaseModel } from "./base.js";
 import { chatTemplateOf, loadChatTemplate } from "./chat.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
+import { specialTokensOf } from "./special-tokens.js";
 import { checkTokenizerFits, loadTokenizer, type ModelTokenizer, tokenizerOf } from "./tokenizer.js";
 
 export interface OpenedModel {
@@ -59,6 +60,9 @@ async function tokenizerAndTemplate({ folder }: BaseModel): Promise<Omit<OpenedM
   const template = config.chat_template;
   return {
     tokenizer: tokenizerOf(json, config, folder.path),
-    renderChat: typeof template === "string" ? chatTemplateOf(template, config, folder.path) : undefined,
+    renderChat:
+      typeof template === "string"
+        ? chatTemplateOf(template, specialTokensOf(config, folder.path), folder.path)
+        : undefined,
   };
 }

@@ -26,7 +26,7 @@ import { readShardIndex } from "./files.js";
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const REQUIRED = ["config.json", "tokenizer.json"];
-const OPTIONAL = ["tokenizer_config.json", "chat_template.jinja"];
+const OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json"];
 
 /** Tries of a file without a byte of progress before the download fails. */
 const TRIES = 5;

@@ -22,6 +22,9 @@ const single: Readonly<Record<string, Uint8Array | string>> = {
   "config.json": '{"model_type":"llama"}',
   "tokenizer.json": '{"model":{}}',
   "tokenizer_config.json": "{}",
+  "special_tokens_map.json": "{}",
+  "chat_template.jinja": "{{ messages }}",
+  "generation_config.json": "{}",
   "model.safetensors": encodeSafetensors(weights),
   "README.md": "not needed",
   "pytorch_model.bin": "not needed",
@@ -128,7 +131,15 @@ function fetchModel(options: HubOptions = {}, id = "owner/name"): Promise<string
   return resolveModel(id, { cache, hubUrl: urlOf(hub), retryDelayMs: 1, token: "", ...options });
 }
 
-const needed = ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"];
+const needed = [
+  "chat_template.jinja",
+  "config.json",
+  "generation_config.json",
+  "model.safetensors",
+  "special_tokens_map.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+];
 
 test("the needed files of a model are fetched once, and then used without a request", async () => {
   const seen: HubProgress[] = [];
@@ -210,9 +221,7 @@ test("a file whose hash is not the hub's is refused and deleted, and the next ru
   behaviour.wrongHash = true;
   await assert.rejects(fetchModel(), { code: "checksum_mismatch", message: /model\.safetensors has the hash/ });
   assert.deepEqual((await readdir(join(cache, "models", "owner--name", `${COMMIT}.partial`))).sort(), [
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
+    ...needed.filter((name) => name !== "model.safetensors"),
   ]);
   behaviour.wrongHash = false;
   assert.deepEqual((await readdir(await fetchModel())).sort(), needed);
