@@ -246,6 +246,11 @@ const RULES: readonly Rule[] = [
     by: /^(shared\/runtimes|simulations\/benchmarks|test)\//,
   },
   {
+    name: "ONNX Runtime is loaded by shared/runtimes/onnx/library.ts alone, which switches its telemetry off first",
+    target: /^onnxruntime-node$/,
+    by: /^shared\/runtimes\/onnx\/library\.ts$/,
+  },
+  {
     name: "SQLite is behind coordinator/storage/sqlite",
     target: /^(kysely|libsql|better-sqlite3)$/,
     by: /^(coordinator\/storage\/sqlite|test\/coordinator\/storage)\//,
@@ -273,10 +278,10 @@ const RULES: readonly Rule[] = [
   },
 ];
 
-/** The specifiers that a source imports, types included; `import()` too. */
+/** The specifiers that a source imports, types included; `import()` and `require()` too. */
 function importsOf(source: string): string[] {
   const code = source.replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
-  return [...code.matchAll(/\b(?:from|import)\s*\(?\s*"([^"\n]+)"/g)].map((match) => match[1] as string);
+  return [...code.matchAll(/\b(?:from|import|require)\s*\(?\s*"([^"\n]+)"/g)].map((match) => match[1] as string);
 }
 
 /** A specifier as a path from the root, in sources; a package's or node's name as it is. */
@@ -368,6 +373,9 @@ test("positive control: each kind of forbidden import is seen", () => {
     ["client/tuning/x.ts", `import { connect } from "node:net";`, /network/],
     ["client/tasks/x.ts", `import { uploadFile } from "@huggingface/hub";`, /hub/],
     ["coordinator/estimation/x.ts", `import ort from "onnxruntime-node";`, /compute engine/],
+    ["shared/runtimes/onnx/x.ts", `import * as ort from "onnxruntime-node";`, /telemetry/],
+    ["test/shared/runtimes/x.ts", `const ort = await import("onnxruntime-node");`, /telemetry/],
+    ["simulations/benchmarks/x.ts", `const ort = require("onnxruntime-node");`, /telemetry/],
     ["coordinator/storage/open.ts", `import Database from "libsql";`, /SQLite/],
     ["simulations/x.ts", `import "../kindred.js";`, /nobody/],
     ["simulations/scenarios/x.ts", `import { runJob } from "../../cli/process.js";`, /business of programs/],

@@ -6,6 +6,7 @@ import type { Graph } from "../../graph/graph.js";
 import { packedBytes } from "../../quantization/layout.js";
 import { ThreadRuntime } from "../thread.js";
 import { type EncodedGraph, encodeOnnx } from "./encode.js";
+import { disableTelemetry } from "./library.js";
 import type { SessionPlan } from "./sessions.js";
 
 export interface OnnxOptions {
@@ -52,6 +53,8 @@ export class OnnxRuntime extends ThreadRuntime<OnnxPlan> {
     lowMemory = false,
     spin = 20,
   }: OnnxOptions = {}) {
+    // In this thread, which may be the main one: the worker thread cannot, and refuses to load the library without it.
+    disableTelemetry();
     super(`onnx-${provider}`, new Worker(new URL("./worker.js", import.meta.url)), (graph) => {
       const bytes = weightBytes(graph);
       const encoded = encodeOnnx(graph, { inverseOfNorm: provider === "cpu" });

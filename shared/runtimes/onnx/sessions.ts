@@ -3,7 +3,7 @@
  * memory of its largest run and its repacked weights: before sessions were closed, a whole run with 135 M parameters ended with nine
  * sessions in 12.2 GiB.
  */
-import type { InferenceSession } from "onnxruntime-node";
+import type { InferenceSession } from "./library.js";
 
 export interface SessionPlan {
   /** Bytes of the graph's frozen weights. */

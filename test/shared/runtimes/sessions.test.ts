@@ -1,10 +1,12 @@
 /** The sessions that stay open, with real sessions whose weights are declared as large. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as ort from "onnxruntime-node";
 import { GraphBuilder } from "../../../shared/graph/graph.js";
 import { encodeOnnx } from "../../../shared/runtimes/onnx/encode.js";
+import { type InferenceSession, loadOnnxRuntime, type Tensor } from "../../../shared/runtimes/onnx/library.js";
 import { Sessions } from "../../../shared/runtimes/onnx/sessions.js";
+
+const ort = await loadOnnxRuntime();
 
 const { model } = (() => {
   const g = new GraphBuilder();
@@ -20,8 +22,8 @@ test("recently used sessions stay open, a closed session opens again, and its re
     },
     () => 100,
   );
-  const run = async (session: ort.InferenceSession): Promise<ort.Tensor> =>
-    (await session.run({ x: new ort.Tensor("float32", Float32Array.of(1, 2), [2]) }))["out:y"] as ort.Tensor;
+  const run = async (session: InferenceSession): Promise<Tensor> =>
+    (await session.run({ x: new ort.Tensor("float32", Float32Array.of(1, 2), [2]) }))["out:y"] as Tensor;
   const [a, b] = [await sessions.hold({ weightBytes: 40 }), await sessions.hold({ weightBytes: 40 })];
   const kept = await run(await sessions.use(a));
   const c = await sessions.hold({ weightBytes: 40 }); // too much for three: b was used least recently
