@@ -157,7 +157,7 @@ test("a format that is given beside a file takes the place of the file's, not of
   writeFileSync(path, 'model: model\npopulation: [{name: a, data: a, template: "{own}"}, {name: b, data: b}]\n');
   const { population } = await loadSimulationConfig(path, { template: "{given}" });
   assert.deepEqual(
-    (population as { format: object }[]).map(({ format }) => format),
+    (population as readonly { format: object }[]).map(({ format }) => format),
     [{ template: "{own}" }, { template: "{given}" }],
   );
 });
