@@ -9,16 +9,8 @@
  * accuracy of one half).
  */
 import { KindredError } from "../../shared/base/errors.js";
-import type {
-  ChatMessage,
-  ClientRows,
-  EncodedDataset,
-  EncodedRow,
-  Example,
-  Question,
-  RenderChat,
-  Tokenizer,
-} from "./types.js";
+import { renderChatPrompt, renderConversation } from "./conversation.js";
+import type { ClientRows, EncodedDataset, EncodedRow, Example, Question, RenderChat, Tokenizer } from "./types.js";
 
 export interface EncodeOptions {
   /** Longest row in tokens, special tokens included. At most the model's context. */
@@ -108,7 +100,7 @@ export class RowEncoder {
     const { maxTokens } = this.options;
     const chat = typeof prompt !== "string";
     const tokens = chat
-      ? this.tokenizer.encode(this.render(prompt, true, where), { specials: false })
+      ? this.tokenizer.encode(renderChatPrompt(prompt, this.options.renderChat, where), { specials: false })
       : this.tokenizer.encode(prompt, { specials: true });
     const leading = chat ? 0 : this.leading;
     if (tokens.length === 0) throw fail(where, "the prompt has no tokens, so there is nothing to continue");
@@ -119,23 +111,6 @@ export class RowEncoder {
       );
     }
     return cutPrompt(tokens, leading, room, maxTokens);
-  }
-
-  /** @throws {KindredError} `unsupported` without a chat template; `invalid_data` where it refuses the messages */
-  private render(messages: readonly ChatMessage[], addGenerationPrompt: boolean, where: string): string {
-    const { renderChat } = this.options;
-    if (renderChat === undefined) {
-      throw new KindredError(
-        "unsupported",
-        `${where}: messages need the model's chat template, and none is available here; write the row as prompt and completion`,
-        { where },
-      );
-    }
-    try {
-      return renderChat(messages, { addGenerationPrompt });
-    } catch (cause) {
-      throw fail(where, (cause as Error).message, cause); // a template may refuse messages, and does not know the row
-    }
   }
 
   private encodeText({ text, where }: Of<"text">): EncodedRow {
@@ -164,29 +139,21 @@ export class RowEncoder {
   }
 
   /**
-   * A conversation is rendered turn by turn. The text that the template adds after its generation prompt is the assistant's turn
-   * (with its end-of-turn token, where the template writes one) and is scored. The template writes special tokens itself, so the
-   * tokenizer adds no others, as in transformers.
+   * The template writes special tokens itself, so the tokenizer adds no others, as in transformers.
    */
-  private encodeChat({ messages, where }: Of<"chat">): EncodedRow {
-    const { maxTokens } = this.options;
+  private encodeChat(chat: Of<"chat">): EncodedRow {
+    const { where } = chat;
+    const { maxTokens, renderChat } = this.options;
+    const { text, scored: turns } = renderConversation(chat, renderChat, where);
     const segments: { tokens: Int32Array; scored: boolean }[] = [];
-    let rendered = "";
-    const extend = (text: string, scored: boolean): void => {
-      if (!text.startsWith(rendered)) {
-        throw fail(
-          where,
-          "the chat template rewrites earlier turns, so the assistant's turn cannot be separated; use prompt and completion",
-        );
-      }
-      segments.push({ tokens: this.tokenizer.encode(text.slice(rendered.length), { specials: false }), scored });
-      rendered = text;
+    let from = 0;
+    const extend = (end: number, scored: boolean): void => {
+      segments.push({ tokens: this.tokenizer.encode(text.slice(from, end), { specials: false }), scored });
+      from = end;
     };
-    const last = messages.findLastIndex((message) => message.role === "assistant");
-    for (let turn = 0; turn <= last; turn++) {
-      if (messages[turn]?.role !== "assistant") continue;
-      extend(this.render(messages.slice(0, turn), true, where), false);
-      extend(this.render(messages.slice(0, turn + 1), false, where), true);
+    for (const { start, end } of turns) {
+      extend(start, false);
+      extend(end, true);
     }
     const whole = concat(...segments.map((segment) => segment.tokens));
     const reply = segments.at(-1)?.tokens.length ?? 0;

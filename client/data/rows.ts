@@ -162,8 +162,8 @@ export function questionReader(format: RowFormat = {}): RowReader<Question> {
     const { messages } = draft;
     const last = messages.at(-1);
     if (last === undefined) throw fail(where, "messages is empty, so there is nothing to answer");
-    if (last.role !== "assistant") return { where, prompt: messages };
-    return { where, prompt: messages.slice(0, -1), completion: last.content };
+    if (last.role !== "assistant") return { where, prompt: { messages } };
+    return { where, prompt: { messages: messages.slice(0, -1) }, completion: last.content as string };
   };
 }
 

@@ -9,19 +9,40 @@ export interface Tokenizer {
   encode(text: string, options: { readonly specials: boolean }): Int32Array;
 }
 
+/** One turn as the row gives it. A template may read further fields (`tool_calls`, `reasoning_content`, ...). */
 export interface ChatMessage {
   readonly role: string;
-  readonly content: string;
+  readonly [field: string]: unknown;
+}
+
+/** What a chat template is called with. */
+export interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  /** The row's further fields for the template: `tools`, `documents` and others that it reads. */
+  readonly variables?: Readonly<Record<string, unknown>>;
+}
+
+/** Part of a text, in UTF-16 units: from `start` up to, not including, `end`. */
+export interface TextRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+export interface RenderedChat {
+  readonly text: string;
+  /** What the template marks as the assistant's by `{% generation %}`, ascending; undefined where it has no such tags. */
+  readonly marked: readonly TextRange[] | undefined;
 }
 
 /**
  * The model's chat template as a function: the text of a conversation, its special tokens written out. With
  * `addGenerationPrompt` it ends where the assistant's next turn would begin.
+ * @throws {Error} where the template refuses the conversation; the message names the reason, and not the row
  */
 export type RenderChat = (
-  messages: readonly ChatMessage[],
+  conversation: Conversation,
   options: { readonly addGenerationPrompt: boolean },
-) => string;
+) => RenderedChat;
 
 /** The completions that a row may have, as tokens without special tokens. */
 export interface EncodedChoices {
@@ -63,13 +84,13 @@ export type Example =
       /** Distinct, at least two, the completion among them. */
       readonly choices?: readonly string[];
     }
-  | { readonly kind: "chat"; readonly where: string; readonly messages: readonly ChatMessage[] };
+  | ({ readonly kind: "chat"; readonly where: string } & Conversation);
 
 /** A row to be answered, read and checked, as text. */
 export interface Question {
   readonly where: string;
   /** A text to be continued, or a conversation in which the assistant's turn comes next. */
-  readonly prompt: string | readonly ChatMessage[];
+  readonly prompt: string | Conversation;
   /** Distinct, at least two. */
   readonly choices?: readonly string[];
   /** The right answer, where the row has one. It is one of the choices, where there are choices. */

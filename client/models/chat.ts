@@ -60,15 +60,17 @@ export function chatTemplateOf(text: string, tokens: SpecialTokens, path: string
       error,
     );
   }
-  return (messages, { addGenerationPrompt }) => {
+  return ({ messages, variables }, { addGenerationPrompt }) => {
     try {
-      return template.render({
+      const text = template.render({
         ...tokens,
-        messages: messages.map(({ role, content }) => ({ role, content })),
-        add_generation_prompt: addGenerationPrompt,
         tools: null,
         documents: null,
+        ...variables,
+        messages,
+        add_generation_prompt: addGenerationPrompt,
       });
+      return { text, marked: undefined };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new KindredError(

@@ -83,8 +83,10 @@ test("rows with nothing to score are refused by file and line", () => {
   refuses(() => encode(answer("", "a"), 512, 0), "invalid_data", /nothing to score/);
 });
 
-const renderChat: RenderChat = (messages, { addGenerationPrompt }) =>
-  messages.map(({ role, content }) => `<${role[0]}>${content};`).join("") + (addGenerationPrompt ? "<a>" : "");
+const renderChat: RenderChat = ({ messages }, { addGenerationPrompt }) => ({
+  text: messages.map(({ role, content }) => `<${role[0]}>${content};`).join("") + (addGenerationPrompt ? "<a>" : ""),
+  marked: undefined,
+});
 const chat = (...messages: [string, string][]): Example => ({
   kind: "chat",
   where,
@@ -116,12 +118,14 @@ test("messages without a chat template are refused as unsupported", () => {
 });
 
 test("a chat template that rewrites earlier turns is refused", () => {
-  const rewriting: RenderChat = (messages) =>
-    `${messages.length}${messages.map((message) => message.content).join("")}`;
+  const rewriting: RenderChat = ({ messages }) => ({
+    text: `${messages.length}${messages.map((message) => message.content).join("")}`,
+    marked: undefined,
+  });
   refuses(
     () => encode(chat(["user", "hi"], ["assistant", "yo"]), 512, 1, rewriting),
     "invalid_data",
-    /rewrites earlier turns/,
+    /rewrites what stands before this turn/,
   );
 });
 

@@ -162,9 +162,12 @@ test("any row is a question: its answer may be missing, and is kept where it is 
     { role: "user", content: "hi" },
     { role: "assistant", content: "yo" },
   ];
-  assert.deepEqual(ask({ messages: [user] }), { where, prompt: [user] });
-  assert.deepEqual(ask({ messages: [user, assistant, user] }), { where, prompt: [user, assistant, user] });
-  assert.deepEqual(ask({ messages: [user, assistant] }), { where, prompt: [user], completion: "yo" });
+  assert.deepEqual(ask({ messages: [user] }), { where, prompt: { messages: [user] } });
+  assert.deepEqual(ask({ messages: [user, assistant, user] }), {
+    where,
+    prompt: { messages: [user, assistant, user] },
+  });
+  assert.deepEqual(ask({ messages: [user, assistant] }), { where, prompt: { messages: [user] }, completion: "yo" });
   const asked = { where, prompt: "Text: x\nAnswer:", choices: [" no", " yes"] };
   assert.deepEqual(ask({ text: "x" }, labels), asked);
   assert.deepEqual(ask({ text: "x", label: 1 }, labels), { ...asked, completion: " yes" });

@@ -37,7 +37,7 @@ function config(fields: object): Promise<void> {
 async function render(addGenerationPrompt = false): Promise<string> {
   const renderChat = await loadChatTemplate(folder);
   assert.ok(renderChat);
-  return renderChat(messages, { addGenerationPrompt });
+  return renderChat({ messages }, { addGenerationPrompt }).text;
 }
 
 const rendered = "<s><|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello {{ 7 * 7 }}<|im_end|>\n";
@@ -80,7 +80,7 @@ test("a template that cannot be parsed names its file", async () => {
 test("messages that the template refuses are reported as invalid data", async () => {
   await config({ bos_token: "<s>", chat_template: TEMPLATE });
   const renderChat = await loadChatTemplate(folder);
-  assert.throws(() => renderChat!([{ role: "robot", content: "" }], { addGenerationPrompt: false }), {
+  assert.throws(() => renderChat!({ messages: [{ role: "robot", content: "" }] }, { addGenerationPrompt: false }), {
     code: "invalid_data",
     message: /refuses the messages: unknown role robot/,
   });

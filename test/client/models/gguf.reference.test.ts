@@ -74,7 +74,7 @@ describe("a GGUF file of Q4_0, Q4_1, Q8_0, F16 and F32 tensors", () => {
   it("has the chat template of its metadata, which may write special tokens", async () => {
     const { renderChat } = await open(fixture("tiny.gguf"));
     const messages = [{ role: "user" as const, content: "hi" }];
-    assert.equal(renderChat?.(messages, { addGenerationPrompt: false }), "user: hi</s>");
+    assert.equal(renderChat?.({ messages }, { addGenerationPrompt: false }).text, "user: hi</s>");
   });
 });
 

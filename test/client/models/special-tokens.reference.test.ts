@@ -37,7 +37,10 @@ test("a chat template writes the tokens that special_tokens_map.json alone names
   await write("tokenizer_config.json", { chat_template: "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}" });
   await write("special_tokens_map.json", { bos_token: "<s>", eos_token: { content: "</s>" } });
   const renderChat = await loadChatTemplate(folder);
-  assert.equal(renderChat?.([{ role: "user", content: "a" }], { addGenerationPrompt: false }), "<s>a</s>");
+  assert.equal(
+    renderChat?.({ messages: [{ role: "user", content: "a" }] }, { addGenerationPrompt: false }).text,
+    "<s>a</s>",
+  );
 });
 
 test("a special token that is no text is refused, naming file, field and value", async () => {

@@ -132,7 +132,7 @@ test("prompts and conversations are continued, their own completions unseen; row
   const end = base.folder.config.eos_token_id as number;
   for (const [prediction, start] of [
     [text, tokenizer.encode("the dog", { specials: true })],
-    [chat, tokenizer.encode(renderChat!(messages, { addGenerationPrompt: true }), { specials: false })],
+    [chat, tokenizer.encode(renderChat!({ messages }, { addGenerationPrompt: true }).text, { specials: false })],
   ] as const) {
     const tokens = [...start];
     let ended = false;
