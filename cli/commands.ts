@@ -74,6 +74,11 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
   ],
   "Models and data:": [
     {
+      name: "data",
+      summary: "check data before a run: rows, tokens, labels, duplicates, what is scored, what it costs",
+      load: async () => (await import("./data.js")).data,
+    },
+    {
       name: "evaluate",
       summary: "measure loss, accuracy and macro-F1 of a model on rows, with an adapter or without",
       load: async () => (await import("./evaluate.js")).evaluate,

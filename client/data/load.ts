@@ -67,6 +67,11 @@ async function loadFolder(
   return { name, ...fillSplits(given, seed, name, path) };
 }
 
+/** Whether a folder is one client's: it has a file of training rows. */
+export async function hasTrainFile(folder: string): Promise<boolean> {
+  return (await findSplit(folder, "train")) !== undefined;
+}
+
 /** The file of a split in a folder, or undefined. */
 async function findSplit(folder: string, split: Split): Promise<string | undefined> {
   const found: string[] = [];

@@ -117,11 +117,16 @@ export function rowExtensions(): string[] {
   return [...READERS.keys()];
 }
 
-/** The reader of the longest extension that the file's name ends with. */
-function readerOf(path: string): Reader | undefined {
+/** The longest extension of a reader that the file's name ends with; empty where there is none. */
+function extensionOf(path: string): string {
   const extensions = rowExtensions().filter((extension) => path.endsWith(extension));
-  const longest = extensions.reduce((a, b) => (b.length > a.length ? b : a), "");
-  return READERS.get(longest);
+  return extensions.reduce((a, b) => (b.length > a.length ? b : a), "");
+}
+
+/** A path without the extension of its reader; undefined where it has none. */
+export function rowsStem(path: string): string | undefined {
+  const extension = extensionOf(path);
+  return extension === "" ? undefined : path.slice(0, -extension.length);
 }
 
 /**
@@ -132,7 +137,7 @@ export async function* readValues(
   path: string,
   limits: ReadLimits = { maxRowBytes: MAX_ROW_BYTES },
 ): AsyncGenerator<{ readonly where: string; readonly value: unknown }> {
-  const reader = readerOf(path);
+  const reader = READERS.get(extensionOf(path));
   if (reader === undefined) {
     throw new KindredError("invalid_data", `${path}: rows are read from ${rowExtensions().join(", ")} files only`, {
       path,

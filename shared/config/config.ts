@@ -10,7 +10,7 @@ import { KindredError } from "../base/errors.js";
 import { formatOf, mergeFormats, type RowFormat } from "./format.js";
 import { mistakesOf } from "./issues.js";
 import { invalid, readConfig } from "./read.js";
-import { coordinatorSchema, type runSchema, simulationSchema } from "./schema.js";
+import { coordinatorSchema, runSchema, simulationSchema } from "./schema.js";
 
 type Frozen<T> = T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T;
 type Simulation = z.output<typeof simulationSchema>;
@@ -40,6 +40,9 @@ export type CoordinatorPlan = Frozen<Coordinator>;
 
 /** Everything that a run does: the options that simulations and coordinators share. */
 export type RunPlan = Frozen<z.output<typeof runSchema>>;
+
+/** What a run does where nothing is configured. */
+export const runDefaults = (): RunPlan => freeze(runSchema.parse({}));
 
 function freeze<T>(value: T): Frozen<T> {
   if (typeof value === "object" && value !== null) {
@@ -186,6 +189,9 @@ export async function loadCoordinatorConfig(file: string): Promise<CoordinatorPl
 export function coordinatorPlan(options: CoordinatorOptions): CoordinatorPlan {
   return coordinatorOf(parsed(coordinatorSchema, options), here());
 }
+
+/** A path to data of one client or of many, as it is; a glob, from the working directory. */
+export const dataPath = (data: string): string => (existsSync(data) ? data : populationPath(data, process.cwd()));
 
 const SCHEMAS = { simulate: simulationSchema, coordinator: coordinatorSchema } as const;
 

@@ -5,7 +5,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { glob, isDynamicPattern } from "tinyglobby";
-import { rowExtensions } from "../../client/data/readers.js";
+import { hasTrainFile } from "../../client/data/load.js";
+import { rowExtensions, rowsStem } from "../../client/data/readers.js";
 import { show } from "../../client/data/rows.js";
 import { SPLITS } from "../../client/data/types.js";
 import { KindredError } from "../../shared/base/errors.js";
@@ -20,20 +21,8 @@ function fail(path: string, message: string): KindredError {
   return new KindredError("invalid_data", `${path}: ${message}`, { path });
 }
 
-/** The path without the extension of a file of rows; undefined where it has none. */
-function stem(path: string): string | undefined {
-  const extension = rowExtensions()
-    .filter((each) => path.endsWith(each))
-    .reduce((longest, each) => (each.length > longest.length ? each : longest), "");
-  return extension === "" ? undefined : path.slice(0, -extension.length);
-}
-
 /** Whether a path is the file of one split, whose folder is a client: `hospital/train.jsonl`. */
-const isSplit = (path: string): boolean => (SPLITS as readonly string[]).includes(basename(stem(path) ?? ""));
-
-async function hasTrainFile(folder: string): Promise<boolean> {
-  return (await readdir(folder)).some((name) => stem(name) === "train");
-}
+const isSplit = (path: string): boolean => (SPLITS as readonly string[]).includes(basename(rowsStem(path) ?? ""));
 
 /** Beside clients a folder may hold notes for people. Anything else might be a client that was meant. */
 const isNote = (name: string): boolean => name.startsWith(".") || name.endsWith(".md") || !name.includes(".");
@@ -45,9 +34,14 @@ const isNote = (name: string): boolean => name.startsWith(".") || name.endsWith(
  */
 export async function findClients(path: string): Promise<readonly FoundClient[] | undefined> {
   const found = await stat(path).catch(() => undefined);
-  if (found?.isDirectory() && stem(path) === undefined) return named(path, await childrenOf(path));
+  if (found?.isDirectory() && rowsStem(path) === undefined) return named(path, await childrenOf(path));
   if (found !== undefined || !isDynamicPattern(path)) return undefined;
-  const matches = await glob(path, { absolute: true, onlyFiles: false, expandDirectories: false });
+  const matches = await glob(path, {
+    absolute: true,
+    onlyFiles: false,
+    onlyDirectories: path.endsWith("/"),
+    expandDirectories: false,
+  });
   if (matches.length === 0) throw fail(path, "no file and no folder matches it; give a pattern such as data/*.jsonl");
   return named(path, await clientsAmong(matches));
 }
@@ -73,7 +67,7 @@ async function childrenOf(folder: string): Promise<string[]> {
         );
       }
       clients.push(path);
-    } else if (stem(path) !== undefined) clients.push(path);
+    } else if (rowsStem(path) !== undefined) clients.push(path);
     else if (!isNote(entry.name)) {
       throw fail(
         path,
@@ -99,7 +93,7 @@ async function clientsAmong(matches: readonly string[]): Promise<string[]> {
       if (!(await hasTrainFile(path))) throw fail(path, "is a folder without a train file; narrow the pattern");
       clients.add(path);
     } else if (isSplit(path)) clients.add(dirname(path));
-    else if (stem(path) === undefined) {
+    else if (rowsStem(path) === undefined) {
       throw fail(
         path,
         `is no file of rows (${rowExtensions().join(", ")}); narrow the pattern, for example data/*.jsonl`,
@@ -121,7 +115,7 @@ function commonFolder(paths: readonly string[]): string {
 function named(where: string, paths: readonly string[]): FoundClient[] {
   const common = commonFolder(paths);
   const clients = paths.map((path) => ({
-    name: relative(common, stem(path) ?? path)
+    name: relative(common, rowsStem(path) ?? path)
       .split(sep)
       .join("/"),
     data: path,
