@@ -24,9 +24,10 @@ export interface Evaluation {
   readonly macroF1: number | null;
 }
 
+/** @throws {KindredError} `task_failed` where a row's logits are not finite; what reading a model, rows or an adapter throws */
 export async function evaluateFile(job: EvaluateJob, context: JobContext): Promise<Evaluation> {
   const { progress, signal } = context;
-  const { base, rows, adapter } = await openInputs(job, context);
+  const { base, rows, names, adapter } = await openInputs(job, context);
   const layout = adapter?.layout ?? smallestLayout(base.architecture);
   const runtime = await openRuntime(job.runtime);
   const stage = progress.stage("evaluate", rows.length);
@@ -37,7 +38,7 @@ export async function evaluateFile(job: EvaluateJob, context: JobContext): Promi
       { layout, members },
       [members.map(() => 1)],
       rows,
-      { meter: new Meter(signal), onBatch: (count) => stage.tick(count) },
+      { meter: new Meter(signal), onBatch: (count) => stage.tick(count), nameOf: (row) => names[row]! },
     );
     const { nllSum, tokens, correct, choiceRows, macroF1 } = score!;
     return {

@@ -32,6 +32,8 @@ export interface InputFiles {
 export interface Inputs {
   readonly base: BaseModel;
   readonly rows: readonly EncodedRow[];
+  /** `file:LINE` of each row. */
+  readonly names: readonly string[];
   readonly adapter?: { readonly layout: AdapterLayout; readonly values: AdapterValues };
 }
 
@@ -52,11 +54,12 @@ export async function openInputs(files: InputFiles, context: JobContext): Promis
     renderChat,
   });
   const rows = examples.map((example) => encoder.encode(example));
-  if (files.adapter === undefined) return { base, rows };
+  const names = examples.map(({ where }) => where);
+  if (files.adapter === undefined) return { base, rows, names };
   const adapter = await openAdapter(base.architecture, files.adapter);
   const { spec, trainedSize } = adapter.layout;
   context.log.info("adapter read", { base: adapter.baseModel ?? "unnamed", kind: spec.kind, parameters: trainedSize });
-  return { base, rows, adapter };
+  return { base, rows, names, adapter };
 }
 
 /** An adapter read from a folder. */

@@ -110,7 +110,9 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
   try {
     const made = new Map<Question, Prediction>();
     if (rows.length > 0) {
-      const nlls = await choiceNlls(compiledGraphs, { layout, members }, weights, rows, { meter, onBatch: tick });
+      const nameOf = (row: number): string => asked.choices[row]!.where;
+      const scoring = { meter, onBatch: tick, nameOf };
+      const nlls = await choiceNlls(compiledGraphs, { layout, members }, weights, rows, scoring);
       asked.choices.forEach((question, i) => void made.set(question, choicePrediction(question, nlls[i]!)));
     }
     if (prompts.length > 0) {
@@ -119,6 +121,7 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
       const texts = await generate(compiledGraphs, { layout, members, weights }, prompts, plan, {
         meter,
         onRows: tick,
+        nameOf: (prompt) => asked.text[prompt]!.where,
       });
       asked.text.forEach(({ where }, i) => {
         made.set(asked.text[i]!, textPrediction(where, tokenizer, prompts[i]!, texts[i]!));

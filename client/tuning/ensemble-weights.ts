@@ -10,6 +10,7 @@ import { weightAlternatives } from "../../tasks/fit-weights/message.js";
 import type { EncodedRow } from "../data/types.js";
 import type { Adapters } from "./adapter.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
+import { notFinite } from "./finite.js";
 import { mixedNll, mixFactors } from "./mixing.js";
 import { negativeLogLikelihood } from "./objective.js";
 import { keepLogits } from "./scoring.js";
@@ -54,7 +55,7 @@ export interface WeightPrior {
   readonly strength: number;
 }
 
-/** Fits weights to rows. */
+/** Fits weights to rows. @throws {KindredError} `task_failed` where the logits of a row are not finite */
 export async function fitEnsembleWeights(
   compiledGraphs: CompiledGraphs,
   adapters: Adapters,
@@ -95,6 +96,7 @@ export async function fitEnsembleWeights(
   };
   let weights = [...prior];
   let here = await evaluate(weights);
+  if (!Number.isFinite(here.value)) throw notFinite(here.value);
   for (let iteration = 0; iteration < 50; iteration++) {
     const target = nonnegativeQuadratic(weights, here.gradient, here.curvature);
     const move = target.map((w, j) => w - (weights[j] as number));

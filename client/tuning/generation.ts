@@ -3,7 +3,6 @@
  * values, of every adapter, stay with the runtime. Prompts of different lengths share a batch: padding lies between a short prompt
  * and its answer, as a separate text to which no other token attends.
  */
-import { KindredError } from "../../shared/base/errors.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { stackGraph } from "../../shared/graph/stack.js";
 import type { Feed, ResidentTensor } from "../../shared/runtimes/types.js";
@@ -11,6 +10,7 @@ import type { Sequence } from "../models/positions.js";
 import type { Adapters } from "./adapter.js";
 import { sequenceFeeds } from "./batches.js";
 import type { CompiledGraph, CompiledGraphs, Meter } from "./compiled-graphs.js";
+import { notFinite } from "./finite.js";
 import { cacheNames, continueGraph } from "./graphs.js";
 import { ADAPTER_INPUTS, mixFactors, mixLogits, neededAdapters, uploadAdapters } from "./mixing.js";
 import { type SamplingPlan, sampleToken } from "./sampling.js";
@@ -53,6 +53,8 @@ export interface GenerationHooks {
   readonly meter: Meter;
   /** Called when continuations are finished, with their number. */
   readonly onRows?: (rows: number) => void;
+  /** Names a prompt, for the error where its logits are not finite. */
+  readonly nameOf?: (prompt: number) => string;
 }
 
 /**
@@ -66,7 +68,7 @@ export async function generate(
   { layout, members, weights }: Mixture,
   prompts: readonly Int32Array[],
   plan: GenerationPlan,
-  { meter, onRows }: GenerationHooks,
+  hooks: GenerationHooks,
 ): Promise<Continuation[]> {
   const { adapters, sums } = neededAdapters(layout, members, [mixFactors(weights)]);
   const { model } = compiledGraphs;
@@ -79,11 +81,11 @@ export async function generate(
     return { index, prompt, made: [], rng, ended: false };
   });
   const uploaded = await uploadAdapters(compiledGraphs, layout, adapters);
-  const decoder = new Decoder(compiledGraphs, program, meter, uploaded, sums[0] as number[]);
+  const decoder = new Decoder(compiledGraphs, program, hooks, uploaded, sums[0] as number[]);
   try {
     for (const batch of batches(rows, plan.maxNewTokens, adapters.length, decoder.keptPerToken)) {
       await decoder.continueAll(batch, plan);
-      onRows?.(batch.length);
+      hooks.onRows?.(batch.length);
     }
   } finally {
     compiledGraphs.free(...Object.values(uploaded));
@@ -112,7 +114,7 @@ class Decoder {
   constructor(
     private readonly compiledGraphs: CompiledGraphs,
     private readonly program: CompiledGraph,
-    private readonly meter: Meter,
+    private readonly hooks: GenerationHooks,
     private readonly adapters: Readonly<Record<string, ResidentTensor>>,
     private readonly factors: readonly number[],
   ) {
@@ -157,7 +159,7 @@ class Decoder {
         const positions = { shape: [rows.length], data: Int32Array.from(last) };
         const feeds = { ...sequenceFeeds(sequences, model.architecture, cached), positions, ...this.adapters, ...kept };
         const keep = ["logits", ...this.names];
-        const { logits, ...next } = (await this.meter.run(this.program, feeds, { fetch: [], keep })).resident;
+        const { logits, ...next } = (await this.hooks.meter.run(this.program, feeds, { fetch: [], keep })).resident;
         this.free(kept);
         kept = next;
         cached = longest + count;
@@ -174,14 +176,15 @@ class Decoder {
 
   /** Gives every row that goes on its next token. @param logits [M, rows, V], freed here */
   private async choose(rows: readonly Row[], logits: ResidentTensor, plan: GenerationPlan): Promise<void> {
-    const mixed = await mixLogits(this.compiledGraphs, this.meter, logits, this.factors);
+    const mixed = await mixLogits(this.compiledGraphs, this.hooks.meter, logits, this.factors);
     const { data, shape } = await this.compiledGraphs.runtime.download(mixed);
     this.compiledGraphs.free(logits, mixed);
     const width = shape[1] as number;
     for (const [i, row] of rows.entries()) {
       if (row.ended) continue;
       const own = data.subarray(i * width, (i + 1) * width) as Float32Array;
-      if (!own.every(Number.isFinite)) throw new KindredError("task_failed", "the model's logits are not finite");
+      const wrong = own.find((logit) => !Number.isFinite(logit));
+      if (wrong !== undefined) throw notFinite(wrong, this.hooks.nameOf?.(row.index));
       const token = sampleToken(own, plan, row.rng);
       if (plan.ends.has(token)) row.ended = true;
       else row.made.push(token);

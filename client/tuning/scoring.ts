@@ -15,6 +15,7 @@ import { type AdapterLayout, type Adapters, emptyAdapter } from "./adapter.js";
 import { type Feeds, inputSequence, type ScoredToken, scoredTokenFeeds, sequenceFeeds } from "./batches.js";
 import { choiceClasses } from "./classes.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
+import { notFinite } from "./finite.js";
 import { Forward, membersGraph, mixedNll, mixFactors, neededAdapters } from "./mixing.js";
 
 /** A row laid out for scoring: the sequence to run, the tokens to score, and the answer that each of them belongs to. */
@@ -164,6 +165,11 @@ export interface ScoringOptions {
   readonly limits?: ScoringLimits | undefined;
   /** Called after each batch. @param rows number of the batch's rows. @param done batches so far. @param of all batches */
   readonly onBatch?: (rows: number, done: number, of: number) => void;
+  /**
+   * Names a row. Where it is given, a row whose loss is NaN or infinite is an error that begins with its name; otherwise such
+   * losses are returned as they are.
+   */
+  readonly nameOf?: (row: number) => string;
 }
 
 /** The losses of one row under each mixture. */
@@ -175,13 +181,13 @@ interface ScoredRow {
   readonly nlls: readonly Float64Array[];
 }
 
-/** Scores rows under each mixture, batch by batch, in ascending order of their lengths. */
+/** Scores rows under each mixture, batch by batch, in ascending order of their lengths. @throws {KindredError} as `checkFinite` */
 async function* scoreRows(
   compiledGraphs: CompiledGraphs,
   { layout, members }: Adapters,
   mixtures: readonly (readonly number[])[],
   rows: readonly EncodedRow[],
-  { meter, limits, onBatch }: ScoringOptions,
+  { meter, limits, onBatch, nameOf }: ScoringOptions,
 ): AsyncGenerator<ScoredRow> {
   const { adapters, sums } = neededAdapters(layout, members, mixtures.map(mixFactors));
   // A mixture of one adapter, or the base alone, needs no logits outside its graph.
@@ -202,12 +208,22 @@ async function* scoreRows(
         compiledGraphs.free(logits);
       }
       for (const { row, layout, firstAsk } of batch.rows) {
-        yield { row, layout, nlls: nlls.map((nll) => candidateNlls(layout, nll, firstAsk)) };
+        const scored = { row, layout, nlls: nlls.map((nll) => candidateNlls(layout, nll, firstAsk)) };
+        if (nameOf !== undefined) checkFinite(scored, nameOf);
+        yield scored;
       }
       onBatch?.(batch.rows.length, at + 1, plan.length);
     }
   } finally {
     forward.close();
+  }
+}
+
+/** @throws {KindredError} `task_failed` where a loss of the row is not finite under some mixture */
+function checkFinite({ row, nlls }: ScoredRow, nameOf: (row: number) => string): void {
+  for (const candidates of nlls) {
+    const loss = candidates.find((nll) => !Number.isFinite(nll));
+    if (loss !== undefined) throw notFinite(loss, nameOf(row));
   }
 }
 

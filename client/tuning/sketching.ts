@@ -76,7 +76,7 @@ export async function sketchRows(
           if (!h.every(Number.isFinite) || !g.every(Number.isFinite)) {
             throw new KindredError(
               "task_failed",
-              "a margin or its gradient is not finite at the adapter's start values",
+              "a margin or its gradient is not finite at the adapter's start values; check the weights of the model",
             );
           }
           batch.forEach(({ row, example, comparison }, i) => {

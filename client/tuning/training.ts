@@ -7,6 +7,7 @@ import type { Architecture } from "../models/architecture.js";
 import type { Adapter, AdapterLayout, AdapterValues } from "./adapter.js";
 import { type Feeds, packRows, type Start, scoredTokens, trainingFeeds } from "./batches.js";
 import type { CompiledGraphs, Meter } from "./compiled-graphs.js";
+import { notFinite } from "./finite.js";
 import { adamwGraph, proximalGraph, sumGraph, trainingGraph } from "./graphs.js";
 import { type Member, MixedLogits } from "./mixing.js";
 
@@ -116,6 +117,8 @@ export async function trainAdapter(
         sum = sum === undefined ? run.resident.grad! : await optimizer.add(sum, run.resident.grad!);
       }
       if (!Number.isFinite(loss)) {
+        // Nothing has been trained yet: the fault is not the learning rate's.
+        if (s === 0) throw notFinite(loss);
         throw new KindredError(
           "task_failed",
           `the training loss is ${loss} at step ${s}; use a smaller learning rate`,
