@@ -4,6 +4,7 @@
  */
 import type { Shape } from "../../shared/graph/dims.js";
 import type { DType, GraphBuilder, Value } from "../../shared/graph/graph.js";
+import type { ModelFolder } from "../../shared/models/files.js";
 import type { TokenPositions } from "./positions.js";
 
 /**
@@ -20,6 +21,11 @@ export interface Architecture {
   readonly context: number;
   /** Names and shapes of all weights, as Hugging Face has them. */
   readonly weights: ReadonlyMap<string, readonly number[]>;
+  /**
+   * Present where the configuration says that the head's weight is the embedding's: the names of both. Files may hold either one, or
+   * two different ones, which are then not tied: `read` is called again with `tie_word_embeddings: false`.
+   */
+  readonly tied?: { readonly embedding: string; readonly head: string };
   /** The beginning of the weights' names that checkpoints saved without a head leave out: "transformer.". */
   readonly prefix: string;
   /** The linears that may be adapted: all but the head. */
@@ -61,6 +67,12 @@ export interface Linear {
   readonly bias: boolean;
   /** The weight is [in, out], as in GPT-2's Conv1D, not [out, in]. */
   readonly inputFirst: boolean;
+}
+
+/** A weight's name in the files. Checkpoints that were saved without a head (the hub's GPT-2 is one) leave out the prefix. */
+export function storedName({ tensors }: Pick<ModelFolder, "tensors">, { prefix }: Architecture, name: string): string {
+  const short = name.startsWith(prefix) ? name.slice(prefix.length) : name;
+  return !tensors.has(name) && tensors.has(short) ? short : name;
 }
 
 /** Shape of a linear's weight. */

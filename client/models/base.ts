@@ -2,7 +2,7 @@
  * Opens a frozen base model: checks its configuration, computes its hash, and finds its weights. Weights stay in files and are
  * memory-mapped by every session that uses them.
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { defaultCache } from "../../shared/base/cache.js";
 import { KindredError } from "../../shared/base/errors.js";
@@ -10,8 +10,8 @@ import { sizeOf } from "../../shared/base/tensors.js";
 import type { WeightSource } from "../../shared/graph/graph.js";
 import { type ModelFolder, modelHash, openModelFolder } from "../../shared/models/files.js";
 import type { Quantization } from "../../shared/quantization/layout.js";
-import type { Architecture } from "./architecture.js";
-import { readArchitecture } from "./families.js";
+import { type Architecture, storedName } from "./architecture.js";
+import { resolveTiedHead } from "./tied.js";
 import { prepareWeights, type Weight } from "./weights.js";
 
 export interface BaseModel {
@@ -37,12 +37,12 @@ export interface BaseOptions {
  */
 export async function openBaseModel(path: string, { quantization = "none" }: BaseOptions = {}): Promise<BaseModel> {
   const folder = await openModelFolder(path);
-  const architecture = readArchitecture(folder.config, folder.configPath);
+  const { architecture, found: elsewhere } = await resolveTiedHead(folder);
   const weights: Weight[] = [];
   const linears = new Set(architecture.linears.map(({ name }) => `${name}.weight`));
   let parameters = 0;
   for (const [name, shape] of architecture.weights) {
-    const found = storedName(folder, architecture, name);
+    const found = elsewhere.get(name) ?? storedName(folder, architecture, name);
     const tensor = folder.tensors.get(found);
     if (tensor === undefined)
       throw new KindredError("invalid_model", `${folder.path}: the weights lack the tensor ${name}`);
@@ -56,14 +56,9 @@ export async function openBaseModel(path: string, { quantization = "none" }: Bas
     parameters += sizeOf(shape);
   }
   const cache = defaultCache();
-  await mkdir(cache, { recursive: true });
+  await mkdir(join(cache, "weights"), { recursive: true });
+  const weightsCache = await realpath(join(cache, "weights"));
   const hash = await modelHash(folder, { cache: join(cache, "model-hashes.json"), quantization });
-  const sources = await prepareWeights(folder, weights, quantization, join(cache, "weights", `${hash}.bin`));
+  const sources = await prepareWeights(folder, weights, quantization, join(weightsCache, `${hash}.bin`));
   return { folder, architecture, hash, sources, parameters };
-}
-
-/** A weight's name in the files. Checkpoints that were saved without a head (the hub's GPT-2 is one) leave out the prefix. */
-export function storedName(folder: ModelFolder, { prefix }: Architecture, name: string): string {
-  const short = name.startsWith(prefix) ? name.slice(prefix.length) : name;
-  return !folder.tensors.has(name) && folder.tensors.has(short) ? short : name;
 }

@@ -64,6 +64,7 @@ export function gpt2(json: Readonly<Record<string, unknown>>, file: string): Arc
       ...normWeights([FINAL], hidden),
       ...(tied ? [] : [[HEAD, [vocabulary, hidden]] as const]),
     ]),
+    ...(tied ? { tied: { embedding: EMBEDDING, head: HEAD } } : {}),
     prefix: "transformer.",
     linears,
     blocks: layers.map((_, layer) => blockName(layer)),

@@ -54,7 +54,8 @@ export function gptj(json: Readonly<Record<string, unknown>>, file: string): Arc
     eps: fields.positive("layer_norm_epsilon", 1e-5),
     activation: fields.activation("activation_function", "gelu_new"),
   };
-  const headWeight = fields.flag("tie_word_embeddings", false) ? EMBEDDING : `${HEAD}.weight`;
+  const tied = fields.flag("tie_word_embeddings", false);
+  const headWeight = tied ? EMBEDDING : `${HEAD}.weight`;
   const layers = Array.from({ length: config.layers }, (_, layer) => linearsOfLayer(config, layer));
   const linears = layers.flat();
   return {
@@ -69,6 +70,7 @@ export function gptj(json: Readonly<Record<string, unknown>>, file: string): Arc
       [headWeight, [vocabulary, hidden]],
       [`${HEAD}.bias`, [vocabulary]],
     ]),
+    ...(tied ? { tied: { embedding: EMBEDDING, head: `${HEAD}.weight` } } : {}),
     prefix: "transformer.",
     linears,
     blocks: layers.map((_, layer) => blockName(layer)),

@@ -158,6 +158,7 @@ function build(config: LlamaConfig): Architecture {
     vocabulary: config.vocabulary,
     context: config.context,
     weights: weightsOf(config, layers),
+    ...(config.tied ? { tied: { embedding: EMBEDDING, head: HEAD } } : {}),
     prefix: "model.",
     linears,
     blocks: layers.map((_, layer) => blockName(layer)),

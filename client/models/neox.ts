@@ -67,6 +67,7 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
       ...normWeights([FINAL], hidden),
       ...(tied ? [] : [[HEAD, [vocabulary, hidden]] as const]),
     ]),
+    ...(tied ? { tied: { embedding: EMBEDDING, head: HEAD } } : {}),
     prefix: "gpt_neox.",
     linears,
     blocks: layers.map((_, layer) => blockName(layer)),

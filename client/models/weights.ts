@@ -4,7 +4,7 @@
  * or hold one copy per session), linears are quantised where that is asked for, and a GGUF's four-bit linears keep their blocks.
  * This file knows no architecture.
  */
-import { stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { writeAtomically } from "../../shared/base/atomic.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { sizeOf } from "../../shared/base/tensors.js";
@@ -26,7 +26,8 @@ export interface Weight {
 const ALIGNMENT = 64;
 
 /**
- * Locations of the weights, by name.
+ * Locations of the weights, by name. Links are followed: the hub's cache keeps a model as a folder of links to another folder,
+ * and ONNX Runtime refuses a link that leads out of its folder.
  * @param path the file of the cache for this model and quantisation
  * @throws {KindredError} `invalid_config` where no linear consists of whole blocks; as `readModelTensor`
  */
@@ -38,12 +39,13 @@ export async function prepareWeights(
 ): Promise<Map<string, WeightSource>> {
   const sources = new Map<string, WeightSource>();
   const written: Weight[] = [];
+  const files = await realPaths(folder);
   let size = 0;
   for (const weight of weights) {
     const form = formOf(folder, weight, quantization);
     const { dtype, offset, file } = folder.tensors.get(weight.found)!;
     if (form === undefined && dtype === "F32" && offset % 4 === 0 && folder.gguf === undefined) {
-      sources.set(weight.name, { path: file, offset });
+      sources.set(weight.name, { path: files.get(file)!, offset });
       continue;
     }
     sources.set(weight.name, form === undefined ? { path, offset: size } : { path, offset: size, form });
@@ -68,6 +70,12 @@ export async function prepareWeights(
     await file.truncate(size);
   });
   return sources;
+}
+
+/** The files that hold the tensors, each with its path without links. */
+async function realPaths({ tensors }: ModelFolder): Promise<Map<string, string>> {
+  const files = new Set([...tensors.values()].map(({ file }) => file));
+  return new Map(await Promise.all([...files].map(async (file) => [file, await realpath(file)] as const)));
 }
 
 /** The packed format of a weight; undefined for float32. */

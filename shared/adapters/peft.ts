@@ -83,6 +83,30 @@ function partOf(name: string, source: string): Part {
   return { module, factor };
 }
 
+/**
+ * The tensors' names in the file, by their names without PEFT's prefix and without the adapter's own name. PEFT's save_pretrained
+ * leaves the adapter's name out, a plain state_dict has it: "lora_A.default.weight". PEFT loads both as "default"; tensors of another
+ * name, or without the prefix, it leaves out with a warning.
+ */
+function storedNames(names: Iterable<string>, source: string): Map<string, string> {
+  const stored = new Map<string, string>();
+  for (const found of names) {
+    const refuse = (why: string): KindredError =>
+      invalid(`${source}: tensor ${brief(found)} ${why}`, { file: source, tensor: found });
+    if (!found.startsWith(PREFIX)) {
+      throw refuse(`does not start with ${PREFIX}, as PEFT's names do; put it in front of the tensors' names`);
+    }
+    const [, module, own, end] = /^(.+\.lora_[AB])\.([^.]+)(\.weight)$/s.exec(found) ?? [];
+    if (own !== undefined && own !== "default") {
+      throw refuse(`is of the adapter ${brief(own)}; rename it to ${brief(`${module}${end}`)}`);
+    }
+    const name = (own === undefined ? found : `${module}${end}`).slice(PREFIX.length);
+    if (stored.has(name)) throw refuse(`is there twice: with the adapter's name and without; remove one`);
+    stored.set(name, found);
+  }
+  return stored;
+}
+
 /** The full names of the tensors' modules, sorted. @throws {KindredError} `unsupported` for a tensor of another kind */
 export function modulesOf(tensors: Iterable<string>, source: string): string[] {
   return [...new Set(Array.from(tensors, (name) => partOf(name, source).module))].sort();
@@ -144,22 +168,15 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
     throw invalid(`${join(path, WEIGHTS)}: no such file`, { folder: path });
   }
   const file = await readSafetensorsHeader(join(path, WEIGHTS), { code: "invalid_adapter" });
-  const shapes = new Map<string, readonly number[]>();
-  for (const [name, { shape }] of file.tensors) {
-    if (!name.startsWith(PREFIX))
-      throw invalid(`${file.path}: tensor ${brief(name)} does not start with ${PREFIX}, as PEFT's names do`, {
-        file: file.path,
-        tensor: name,
-      });
-    shapes.set(name.slice(PREFIX.length), shape);
-  }
+  const stored = storedNames(file.tensors.keys(), file.path);
+  const shapes = new Map(Array.from(stored, ([name, found]) => [name, file.tensors.get(found)!.shape] as const));
   // Shapes first: no tensor is read from a file that contradicts its configuration.
   const modules = modulesOf(shapes.keys(), file.path);
   const chosen = chooseTargets(targets, modules, configPath);
   checkTensors(shapes, (module) => chosen.get(module)?.rank, file.path);
   const tensors = new Map<string, FloatTensor>();
   for (const [name, shape] of shapes) {
-    const tensor = { shape, data: await readTensor(file, PREFIX + name) };
+    const tensor = { shape, data: await readTensor(file, stored.get(name)!) };
     checkFinite(name, tensor, file.path);
     tensors.set(name, tensor);
   }

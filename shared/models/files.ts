@@ -154,8 +154,9 @@ export async function openModelFolder(folder: string): Promise<ModelFolder> {
       throw invalid(`${path}: holds ${ggufs.length} GGUF files (${ggufs.slice(0, 4).join(", ")}); name one of them`);
     }
     if (ggufs[0] !== undefined) return await openGguf(join(path, ggufs[0]));
+    const revisions = names.includes("snapshots") ? `; name a revision's folder in ${join(path, "snapshots")}` : "";
     throw invalid(
-      `${path}: is not a model's folder; looked for config.json, ${SINGLE} or ${INDEX}, and tokenizer.json`,
+      `${path}: is not a model's folder; looked for config.json, ${SINGLE} or ${INDEX}, and tokenizer.json${revisions}`,
       { folder: path },
     );
   }

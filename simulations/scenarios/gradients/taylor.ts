@@ -3,7 +3,7 @@
  * tuned adapters, at steps of given lengths and at the tuned adapter itself. It knows nothing of the estimate.
  */
 import { join } from "node:path";
-import { storedName } from "../../../client/models/base.js";
+import { storedName } from "../../../client/models/architecture.js";
 import type { AdapterValues } from "../../../client/tuning/adapter.js";
 import { Meter } from "../../../client/tuning/compiled-graphs.js";
 import type { LoraLayout } from "../../../client/tuning/lora.js";

@@ -166,6 +166,19 @@ const badTensors: readonly [name: string, tensors: readonly [string, FloatTensor
     [[`${module}.lora_A.weight`, tensor([2, 5])]],
     /does not start with base_model\.model\./,
   ],
+  [
+    "the name of another adapter than PEFT loads",
+    [[a.replace(".weight", ".mine.weight"), tensor([2, 5])]],
+    /lora_A\.mine\.weight" is of the adapter "mine"; rename it to "base_model\.model\..*\.lora_A\.weight"/,
+  ],
+  [
+    "a tensor with and without the adapter's name",
+    [
+      [a, tensor([2, 5])],
+      [a.replace(".weight", ".default.weight"), tensor([2, 5])],
+    ],
+    /lora_A\.(default\.)?weight" is there twice/,
+  ],
   ["DoRA's vector", [[a.replace("lora_A.weight", "lora_magnitude_vector"), tensor([3])]], /is not a lora_A\.weight/],
   ["LoRA on the head", [["base_model.model.lm_head.lora_A.weight", tensor([2, 5])]], /model's head.*merge_and_unload/],
   [
@@ -189,6 +202,18 @@ for (const [name, tensors, message] of badTensors) {
     await assert.rejects(readPeftAdapter(folder), { name: "KindredError", message });
   });
 }
+
+test("names with PEFT's own name of the adapter in them, as a plain state_dict has them, are read like names without", async () => {
+  const plain = await readPeftAdapter(await changed({}));
+  const named = new Map(
+    [...adapter.tensors].map(([name, value]) => [
+      `base_model.model.${name.replace(/\.weight$/, ".default.weight")}`,
+      value,
+    ]),
+  );
+  await writeSafetensors(join(folder, "adapter_model.safetensors"), named);
+  assert.deepEqual(await readPeftAdapter(folder), plain);
+});
 
 test("tensors of modules that a pattern or a list of layers excludes are refused", async () => {
   const all = { target_modules: ".*\\.[kq]_proj", layers_to_transform: null };
