@@ -67,7 +67,7 @@ export async function openClient(job: ClientJob, context: JobContext): Promise<O
   const { base, tokenizer, renderChat } = await openModel(job.model, { ...context, quantization: job.quantization });
   const maxTokens = Math.min(job.maxTokens, base.architecture.context);
   // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
-  const dataset = encodeClient(rows, tokenizer, { maxTokens, renderChat });
+  const dataset = await encodeClient(rows, tokenizer, { maxTokens, renderChat });
   return { run: () => work(job, base, dataset, context) };
 }
 

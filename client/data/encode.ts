@@ -60,15 +60,20 @@ export function cutPrompt(prompt: Int32Array, leading: number, length: number, m
 /** Encodes rows with one model's tokenizer. Encodings of choices are cached, because they recur in row after row. */
 export class RowEncoder {
   private readonly completions = new Map<string, Int32Array>();
-  /** Number of special tokens before a text. It does not depend on the text. */
-  private readonly leading: number;
 
   constructor(
     private readonly tokenizer: Tokenizer,
     private readonly options: EncodeOptions,
-  ) {
-    const length = (specials: boolean) => tokenizer.encode("a", { specials }).length;
-    this.leading = length(true) - length(false);
+  ) {}
+
+  /** Number of special tokens before a text. It does not depend on the text. */
+  private get leading(): number {
+    return this.tokenizer.leading.length;
+  }
+
+  /** As `encodeOne`, of each example. */
+  encode(examples: readonly Example[]): Promise<EncodedRow[]> {
+    return inOrder(examples, (example) => this.encodeOne(example));
   }
 
   /**
@@ -76,32 +81,40 @@ export class RowEncoder {
    * @throws {KindredError} `invalid_data` naming the row: nothing to score, a completion too long; `unsupported` for
    * messages without a chat template
    */
-  encode(example: Example): EncodedRow {
+  private encodeOne(example: Example): Promise<EncodedRow> {
     if (example.kind === "text") return this.encodeText(example);
     if (example.kind === "answer") return this.encodeAnswer(example);
     return this.encodeChat(example);
   }
 
   /**
-   * A question's choices as a row that can be scored. The right choice does not influence the choices' likelihoods: where the
+   * Questions' choices as rows that can be scored. The right choice does not influence the choices' likelihoods: where the
    * question names no right choice, the first one stands for it.
    * @throws {KindredError} as `encode`
    */
-  encodeChoices({ where, prompt, choices, completion = choices[0] }: QuestionWithChoices): EncodedRow {
-    return this.encode({ kind: "answer", where, prompt, choices, completion: completion as string });
+  encodeChoices(questions: readonly QuestionWithChoices[]): Promise<EncodedRow[]> {
+    return this.encode(
+      questions.map(({ where, prompt, choices, completion = choices[0] }) => {
+        return { kind: "answer", where, prompt, choices, completion: completion as string };
+      }),
+    );
   }
 
   /**
-   * A question's prompt, truncated so that `room` tokens may follow it. A conversation ends where the assistant's turn begins.
+   * Questions' prompts, truncated so that `room` tokens may follow it. A conversation ends where the assistant's turn begins.
    * @throws {KindredError} `invalid_data` naming the row: a prompt without tokens, no room for it; `unsupported` for messages
    * without a chat template
    */
-  encodePrompt({ prompt, where }: Question, room: number): Int32Array {
+  encodePrompts(questions: readonly Question[], room: number): Promise<Int32Array[]> {
+    return inOrder(questions, (question) => this.encodePrompt(question, room));
+  }
+
+  private async encodePrompt({ prompt, where }: Question, room: number): Promise<Int32Array> {
     const { maxTokens } = this.options;
     const chat = typeof prompt !== "string";
     const tokens = chat
-      ? this.tokenizer.encode(renderChatPrompt(prompt, this.options.renderChat, where), { specials: false })
-      : this.tokenizer.encode(prompt, { specials: true });
+      ? await this.idsOf(renderChatPrompt(prompt, this.options.renderChat, where), false)
+      : await this.idsOf(prompt, true);
     const leading = chat ? 0 : this.leading;
     if (tokens.length === 0) throw fail(where, "the prompt has no tokens, so there is nothing to continue");
     if (room + leading >= maxTokens) {
@@ -113,16 +126,16 @@ export class RowEncoder {
     return cutPrompt(tokens, leading, room, maxTokens);
   }
 
-  private encodeText({ text, where }: Of<"text">): EncodedRow {
-    const tokens = this.tokenizer.encode(text, { specials: true }).slice(0, this.options.maxTokens);
+  private async encodeText({ text, where }: Of<"text">): Promise<EncodedRow> {
+    const tokens = (await this.idsOf(text, true)).slice(0, this.options.maxTokens);
     if (tokens.length < 2) throw fail(where, "the text has nothing to score; expected at least two tokens");
     return { tokens, scored: range(1, tokens.length) };
   }
 
-  private encodeAnswer({ prompt: text, completion, choices, where }: Of<"answer">): EncodedRow {
-    const answer = this.encodeCompletion(completion);
-    const encoded = choices?.map((choice) => this.encodeCompletion(choice));
-    const before = this.promptBefore(text, [answer, ...(encoded ?? [])], where);
+  private async encodeAnswer({ prompt: text, completion, choices, where }: Of<"answer">): Promise<EncodedRow> {
+    const answer = await this.encodeCompletion(completion);
+    const encoded = choices && (await inOrder(choices, (choice) => this.encodeCompletion(choice)));
+    const before = await this.promptBefore(text, [answer, ...(encoded ?? [])], where);
     const tokens = concat(before, answer);
     const scored = range(Math.max(1, before.length), tokens.length);
     if (scored.length === 0) {
@@ -141,19 +154,19 @@ export class RowEncoder {
   /**
    * The template writes special tokens itself, so the tokenizer adds no others, as in transformers.
    */
-  private encodeChat(chat: Of<"chat">): EncodedRow {
+  private async encodeChat(chat: Of<"chat">): Promise<EncodedRow> {
     const { where } = chat;
     const { maxTokens, renderChat } = this.options;
     const { text, scored: turns } = renderConversation(chat, renderChat, where);
     const segments: { tokens: Int32Array; scored: boolean }[] = [];
     let from = 0;
-    const extend = (end: number, scored: boolean): void => {
-      segments.push({ tokens: this.tokenizer.encode(text.slice(from, end), { specials: false }), scored });
+    const extend = async (end: number, scored: boolean): Promise<void> => {
+      segments.push({ tokens: await this.idsOf(text.slice(from, end), false), scored });
       from = end;
     };
     for (const { start, end } of turns) {
-      extend(start, false);
-      extend(end, true);
+      await extend(start, false);
+      await extend(end, true);
     }
     const whole = concat(...segments.map((segment) => segment.tokens));
     const reply = segments.at(-1)?.tokens.length ?? 0;
@@ -174,9 +187,9 @@ export class RowEncoder {
   }
 
   /** The prompt, truncated for the longest of a row's answers: the completion, then the choices. */
-  private promptBefore(text: string, answers: readonly Int32Array[], where: string): Int32Array {
+  private async promptBefore(text: string, answers: readonly Int32Array[], where: string): Promise<Int32Array> {
     const { maxTokens } = this.options;
-    const prompt = this.tokenizer.encode(text, { specials: true });
+    const prompt = await this.idsOf(text, true);
     let longest = 0;
     answers.forEach(({ length }, at) => {
       if (length > answers[longest]!.length) longest = at;
@@ -195,20 +208,38 @@ export class RowEncoder {
     }
   }
 
-  private encodeCompletion(text: string): Int32Array {
+  private async encodeCompletion(text: string): Promise<Int32Array> {
     let tokens = this.completions.get(text);
     if (tokens === undefined) {
-      tokens = this.tokenizer.encode(text, { specials: false });
+      tokens = await this.idsOf(text, false);
       if (this.completions.size >= MAX_CACHED_COMPLETIONS) this.completions.clear();
       this.completions.set(text, tokens);
     }
     return tokens;
   }
+
+  private async idsOf(text: string, specials: boolean): Promise<Int32Array> {
+    const [encoded] = await this.tokenizer.encode([text], { specials });
+    return encoded!.ids;
+  }
+}
+
+async function inOrder<A, B>(items: readonly A[], work: (item: A) => Promise<B>): Promise<B[]> {
+  const done: B[] = [];
+  for (const item of items) done.push(await work(item));
+  return done;
 }
 
 /** All of a client's rows as tokens. */
-export function encodeClient(rows: ClientRows, tokenizer: Tokenizer, options: EncodeOptions): EncodedDataset {
+export async function encodeClient(
+  rows: ClientRows,
+  tokenizer: Tokenizer,
+  options: EncodeOptions,
+): Promise<EncodedDataset> {
   const encoder = new RowEncoder(tokenizer, options);
-  const all = (examples: readonly Example[]) => examples.map((example) => encoder.encode(example));
-  return { train: all(rows.train), validation: all(rows.validation), test: all(rows.test) };
+  return {
+    train: await encoder.encode(rows.train),
+    validation: await encoder.encode(rows.validation),
+    test: await encoder.encode(rows.test),
+  };
 }

@@ -1,12 +1,24 @@
 /** Types of a client's data: rows as text, which stay in client/data, and rows as token ids, which the rest of the client sees. */
 
+/** The tokens of a text. Offsets count UTF-16 units of the text as it was given; special tokens put before it have 0 and 0. */
+export interface TokenizedText {
+  readonly ids: Int32Array;
+  /** The first unit of each token. */
+  readonly starts: Int32Array;
+  /** The unit after the last one of each token. */
+  readonly ends: Int32Array;
+}
+
 /** Turns text into token ids, exactly as transformers does with the same tokenizer.json. Knows nothing of rows. */
 export interface Tokenizer {
+  /** The special tokens that it puts before a text. */
+  readonly leading: readonly number[];
   /**
-   * Token ids of a text, verbatim: nothing is trimmed, no end-of-text token is added.
-   * @param specials whether the tokenizer's leading special tokens are added; trailing ones never are
+   * Tokens of texts, verbatim: nothing is trimmed, no end-of-text token is added.
+   * @param specials whether the leading special tokens are added; trailing ones never are
+   * @throws {KindredError} `invalid_model` where the tokenizer cannot encode a text
    */
-  encode(text: string, options: { readonly specials: boolean }): Int32Array;
+  encode(texts: readonly string[], options: { readonly specials: boolean }): Promise<readonly TokenizedText[]>;
 }
 
 /** One turn as the row gives it. A template may read further fields (`tool_calls`, `reasoning_content`, ...). */

@@ -59,7 +59,7 @@ async function tokenizerAndTemplate({ folder }: BaseModel): Promise<Omit<OpenedM
   const { json, config } = ggufTokenizer(folder.gguf.file);
   const template = config.chat_template;
   return {
-    tokenizer: tokenizerOf(json, config, folder.path),
+    tokenizer: await tokenizerOf(json, folder.path),
     renderChat:
       typeof template === "string"
         ? chatTemplateOf(template, specialTokensOf(config, folder.path), folder.path)

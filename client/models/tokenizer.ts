@@ -1,24 +1,24 @@
 /**
- * A model's tokenizer from its tokenizer.json (or the equivalent made from a GGUF's metadata), through @huggingface/tokenizers: the
- * same ids as transformers gives with the same file. It knows neither rows nor chat templates.
+ * A model's tokenizer from its tokenizer.json (or the equivalent made from a GGUF's metadata), through Hugging Face's tokenizers
+ * library: the same ids and offsets as in Python. It knows neither rows nor chat templates.
  *
- * tokenizer.json decides. Of tokenizer_config.json, only the fields that the library reads have an effect; flags such as
- * add_bos_token, with which transformers rewrites the post-processor of some classes, have none.
+ * tokenizer.json alone decides. Flags of tokenizer_config.json such as add_bos_token, with which transformers rewrites the
+ * post-processor of some classes, have no effect.
  */
 import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { Tokenizer as Library } from "@huggingface/tokenizers";
+import { resolve } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
 import { brief, canonicalJson, isObject, readJsonObject } from "../../shared/base/json.js";
 import type { ModelFolder } from "../../shared/models/files.js";
-import type { Tokenizer } from "../data/types.js";
+import type { TokenizedText, Tokenizer } from "../data/types.js";
+import type { EncodedTexts, Loaded } from "./tokenizer-host.js";
+import { HostedTokenizer, TokenizerFailure } from "./tokenizer-process.js";
 
 /** The largest known files (256,000 entries with merges) have about 35 MB. */
 const MAX_TOKENIZER_BYTES = 200_000_000;
-const MAX_CONFIG_BYTES = 25_000_000;
 
-/** Far above any vocabulary. A larger id would make the library's table a sparse array of that length. */
+/** Far above any vocabulary. Ids are the rows of the model's embedding. */
 const MAX_TOKEN_ID = 16_777_215;
 
 export interface ModelTokenizer extends Tokenizer {
@@ -28,43 +28,42 @@ export interface ModelTokenizer extends Tokenizer {
   readonly vocabularySize: number;
   /** SHA-256 (hex) of the parts that turn text into ids; formatting and truncation settings are left out. */
   readonly hash: string;
-  /** The text of ids, special tokens written out, nothing cleaned up. */
-  decode(ids: ArrayLike<number>): string;
-}
-
-/** The part of the library that is used here. Its own declarations leave out file extensions, so that NodeNext reads them as `any`. */
-interface Encoder {
-  readonly post_processor: {
-    post_process(tokens: string[], pair: null, addSpecials: boolean): { readonly tokens: readonly string[] };
-  } | null;
-  encode(text: string, options: { add_special_tokens: boolean }): { readonly ids: readonly (number | undefined)[] };
-  decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
-  token_to_id(token: string): number | undefined;
+  /** The id of a token by its content; undefined where there is no such token. */
+  idOf(token: string): Promise<number | undefined>;
+  /** The text of ids, special tokens written out, nothing cleaned up. @throws {KindredError} `invalid_model` */
+  decode(ids: ArrayLike<number>): Promise<string>;
 }
 
 function invalid(message: string, facts: Record<string, string | number> = {}, cause?: unknown): KindredError {
   return new KindredError("invalid_model", message, facts, cause);
 }
 
-/** Every id of the vocabulary and the added tokens, checked. */
-function* idsOf(json: Readonly<Record<string, unknown>>, path: string): Generator<number> {
-  const check = (token: unknown, id: unknown): number => {
+/** The largest id of the vocabulary (-1 for none) and the contents of the added tokens. All ids are checked. */
+function checkedIds(
+  json: Readonly<Record<string, unknown>>,
+  path: string,
+): { readonly largest: number; readonly added: readonly string[] } {
+  let largest = -1;
+  const check = (token: unknown, id: unknown): void => {
     if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id > MAX_TOKEN_ID)
       throw invalid(`${path}: token ${brief(token)} has the id ${brief(id)}; ids are 0 to ${MAX_TOKEN_ID}`);
-    return id;
+    if (id > largest) largest = id;
   };
   const vocabulary = isObject(json.model) ? json.model.vocab : undefined;
   if (Array.isArray(vocabulary)) {
-    if (vocabulary.length > 0) yield check("", vocabulary.length - 1);
+    if (vocabulary.length > 0) check("", vocabulary.length - 1);
   } else if (isObject(vocabulary)) {
-    for (const [token, id] of Object.entries(vocabulary)) yield check(token, id);
+    for (const [token, id] of Object.entries(vocabulary)) check(token, id);
   } else throw invalid(`${path}: model.vocab is missing`, { file: path });
   if (!Array.isArray(json.added_tokens)) throw invalid(`${path}: added_tokens is not a list`, { file: path });
-  for (const token of json.added_tokens) {
+  const inVocabulary = largest;
+  const added = json.added_tokens.map((token: unknown): string => {
     if (!isObject(token) || typeof token.content !== "string")
       throw invalid(`${path}: added_tokens holds an entry without content`, { file: path });
-    yield check(token.content, token.id);
-  }
+    check(token.content, token.id);
+    return token.content;
+  });
+  return { largest: inVocabulary, added };
 }
 
 /** A model whose merges are pairs of tokens; older files join the two by a space. */
@@ -80,34 +79,52 @@ function hashOf(json: Readonly<Record<string, unknown>>): string {
   return createHash("sha256").update(`kindred tokenizer 1\n${text}`).digest("hex");
 }
 
-/** Ids of the special tokens that a post-processor's templates name, by the name they use there. */
-function templateTokens(processor: unknown, ids = new Map<string, number[]>()): Map<string, number[]> {
-  if (!isObject(processor)) return ids;
-  if (Array.isArray(processor.processors)) for (const part of processor.processors) templateTokens(part, ids);
-  if (isObject(processor.special_tokens))
-    for (const [name, token] of Object.entries(processor.special_tokens))
-      if (isObject(token) && Array.isArray(token.ids)) ids.set(name, token.ids.filter(Number.isInteger));
-  return ids;
+/** UTF-16 units of a request's texts. Bounds the memory of an answer: a unit is at most about one token of 12 bytes. */
+const MAX_REQUEST_UNITS = 1_048_576;
+
+/** Where each code point of a text begins in UTF-16 units, and the text's length; undefined where the two are the same. */
+function unitsOf(text: string): Uint32Array | undefined {
+  if (!/[\ud800-\udfff]/.test(text)) return undefined;
+  const units: number[] = [];
+  let at = 0;
+  for (const character of text) {
+    units.push(at);
+    at += character.length;
+  }
+  return Uint32Array.from([...units, at]);
 }
 
-/** The special tokens that the post-processor adds before a text, found by processing a token that no vocabulary has. */
-function leadingSpecials(encoder: Encoder, json: Readonly<Record<string, unknown>>, path: string): number[] {
-  if (encoder.post_processor === null) return [];
-  const text = "\u0000text\u0000";
-  const { tokens } = encoder.post_processor.post_process([text], null, true);
-  const named = templateTokens(json.post_processor);
-  return tokens.slice(0, Math.max(0, tokens.indexOf(text))).flatMap((token) => {
-    const id = encoder.token_to_id(token);
-    const ids = named.get(token) ?? (id === undefined ? undefined : [id]);
-    if (ids === undefined)
-      throw invalid(
-        `${path}: post_processor adds ${brief(token)} before a text, which is not a token of the vocabulary`,
-        {
-          file: path,
-        },
-      );
-    return ids;
-  });
+/** Texts in runs of about as many UTF-16 units as one request may have. */
+function* requestsOf(texts: readonly string[]): Generator<readonly string[]> {
+  let from = 0;
+  let units = 0;
+  for (const [at, text] of texts.entries()) {
+    if (units > 0 && units + text.length > MAX_REQUEST_UNITS) {
+      yield texts.slice(from, at);
+      from = at;
+      units = 0;
+    }
+    units += text.length;
+  }
+  if (from < texts.length) yield texts.slice(from);
+}
+
+/** The fields of tokenizer.json that the library names by its own types. */
+const PARTS = {
+  Normalizer: "normalizer",
+  PreTokenizer: "pre_tokenizer",
+  PostProcessor: "post_processor",
+  Decoder: "decoder",
+  Model: "model",
+} as const;
+
+/** The field that the library's message is about, and its type; empty where the message names none. */
+function partIn(message: string, json: Readonly<Record<string, unknown>>): string {
+  const name = /\benum (Normalizer|PreTokenizer|PostProcessor|Decoder|Model)/.exec(message)?.[1];
+  if (name === undefined) return "";
+  const field = PARTS[name as keyof typeof PARTS];
+  const part = json[field];
+  return isObject(part) ? `${field} of type ${brief(part.type)} ` : `${field} `;
 }
 
 class LoadedTokenizer implements ModelTokenizer {
@@ -115,26 +132,65 @@ class LoadedTokenizer implements ModelTokenizer {
     readonly path: string,
     readonly vocabularySize: number,
     readonly hash: string,
-    private readonly leading: readonly number[],
-    private readonly encoder: Encoder,
+    readonly leading: readonly number[],
+    private readonly hosted: HostedTokenizer,
   ) {}
 
-  encode(text: string, { specials }: { readonly specials: boolean }): Int32Array {
-    const { ids } = this.encoder.encode(text, { add_special_tokens: false });
-    // Undefined: a character outside a vocabulary without an unknown token. transformers drops it too.
-    const known = ids.filter((id): id is number => id !== undefined);
-    return Int32Array.from(specials ? [...this.leading, ...known] : known);
+  async encode(texts: readonly string[], { specials }: { readonly specials: boolean }): Promise<TokenizedText[]> {
+    const before = specials ? this.leading : [];
+    const encoded: TokenizedText[] = [];
+    for (const part of requestsOf(texts)) {
+      const { lengths, ids, offsets } = (await this.ask({ kind: "encode", texts: part })) as EncodedTexts;
+      let at = 0;
+      for (const [index, text] of part.entries()) {
+        const length = lengths[index] as number;
+        const units = unitsOf(text);
+        const unit = (place: number): number => (units === undefined ? place : units[place]) as number;
+        const all = before.length + length;
+        const one = { ids: new Int32Array(all), starts: new Int32Array(all), ends: new Int32Array(all) };
+        one.ids.set(before);
+        for (let k = before.length; k < all; k++, at++) {
+          one.ids[k] = this.known(ids[at] as number);
+          one.starts[k] = unit(offsets[2 * at] as number);
+          one.ends[k] = unit(offsets[2 * at + 1] as number);
+        }
+        encoded.push(one);
+      }
+    }
+    return encoded;
   }
 
-  decode(ids: ArrayLike<number>): string {
+  async decode(ids: ArrayLike<number>): Promise<string> {
     if (ids.length === 0) return "";
-    return this.encoder.decode(Array.from(ids), { clean_up_tokenization_spaces: false });
+    return (await this.ask({ kind: "decode", ids: Array.from(ids) })) as string;
+  }
+
+  async idOf(token: string): Promise<number | undefined> {
+    const id = (await this.ask({ kind: "idOf", token })) as number | null;
+    return id === null ? undefined : this.known(id);
+  }
+
+  private known(id: number): number {
+    if (id < this.vocabularySize) return id;
+    throw invalid(`${this.path}: gives the id ${id}, but its largest token has ${this.vocabularySize - 1}`, {
+      file: this.path,
+    });
+  }
+
+  private async ask(request: Parameters<HostedTokenizer["ask"]>[0]): Promise<unknown> {
+    try {
+      return await this.hosted.ask(request);
+    } catch (error) {
+      if (!(error instanceof TokenizerFailure)) throw error;
+      const what = request.kind === "decode" ? "decode tokens" : "encode a text";
+      throw invalid(`${this.path}: cannot ${what} (${error.message})`, { file: this.path }, error);
+    }
   }
 }
 
 /**
  * Reads a model folder's tokenizer.json (and tokenizer_config.json where it is there).
- * @throws {KindredError} `invalid_model` where tokenizer.json is missing, damaged or uses parts that are not known
+ * @throws {KindredError} `invalid_model` where tokenizer.json is missing, damaged or refused by the library
  */
 export async function loadTokenizer(folder: string): Promise<ModelTokenizer> {
   const names = await readdir(folder).catch((): string[] => []);
@@ -149,33 +205,38 @@ export async function loadTokenizer(folder: string): Promise<ModelTokenizer> {
     throw invalid(`${path}: no such file; the model's tokenizer is needed${hint}`, { file: path });
   }
   const json = await readJsonObject(path, { maxBytes: MAX_TOKENIZER_BYTES, code: "invalid_model" });
-  const config = names.includes("tokenizer_config.json")
-    ? await readJsonObject(join(folder, "tokenizer_config.json"), { maxBytes: MAX_CONFIG_BYTES, code: "invalid_model" })
-    : {};
-  return tokenizerOf(json, config, path);
+  return tokenizerOf(json, path);
 }
 
 /**
- * A tokenizer from the fields of tokenizer.json and tokenizer_config.json.
+ * A tokenizer from the fields of tokenizer.json. Its settings of truncation and padding have no effect.
  * @param path the file that they come from, for messages
- * @throws {KindredError} `invalid_model` where they are damaged or use parts that are not known
+ * @throws {KindredError} `invalid_model` where they are damaged, or are refused by the library
  */
-export function tokenizerOf(
-  json: Readonly<Record<string, unknown>>,
-  config: Readonly<Record<string, unknown>>,
-  path: string,
-): ModelTokenizer {
-  let largest = -1;
-  for (const id of idsOf(json, path)) if (id > largest) largest = id;
-  if (largest < 0) throw invalid(`${path}: has no tokens`, { file: path });
+export async function tokenizerOf(json: Readonly<Record<string, unknown>>, path: string): Promise<ModelTokenizer> {
+  const { largest, added } = checkedIds(json, path);
+  const dropout = isObject(json.model) ? (json.model.dropout ?? 0) : 0;
+  if (dropout !== 0)
+    throw invalid(`${path}: model.dropout is ${brief(dropout)}, which makes ids random; set it to null`, {
+      file: path,
+    });
+  if (largest < 0 && added.length === 0) throw invalid(`${path}: has no tokens`, { file: path });
+  const text = JSON.stringify({ ...json, truncation: null, padding: null });
+  const hosted = new HostedTokenizer({ kind: "load", json: text, added });
+  let loaded: Loaded;
   try {
-    const encoder = new Library(json, config) as unknown as Encoder;
-    const leading = leadingSpecials(encoder, json, path);
-    return new LoadedTokenizer(path, largest + 1, hashOf(json), leading, encoder);
+    loaded = (await hosted.load()) as Loaded;
   } catch (error) {
-    if (error instanceof KindredError) throw error;
-    throw invalid(`${path}: cannot be used (${error instanceof Error ? error.message : error})`, { file: path }, error);
+    if (!(error instanceof TokenizerFailure)) throw error;
+    throw invalid(`${path}: ${partIn(error.message, json)}cannot be used (${error.message})`, { file: path }, error);
   }
+  const { leading } = loaded;
+  if (leading === undefined) throw invalid(`${path}: encodes no text as tokens`, { file: path });
+  // The library, not the file, numbers an added token whose id is not the next one.
+  const ids = [...loaded.added.flatMap((id) => id ?? []), ...leading];
+  const top = ids.reduce((most, id) => Math.max(most, id), largest);
+  if (top > MAX_TOKEN_ID) throw invalid(`${path}: has the id ${top}; ids are 0 to ${MAX_TOKEN_ID}`, { file: path });
+  return new LoadedTokenizer(path, top + 1, hashOf(json), leading, hosted);
 }
 
 /**

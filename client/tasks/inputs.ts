@@ -53,7 +53,7 @@ export async function openInputs(files: InputFiles, context: JobContext): Promis
     maxTokens: Math.min(files.maxTokens, base.architecture.context),
     renderChat,
   });
-  const rows = examples.map((example) => encoder.encode(example));
+  const rows = await encoder.encode(examples);
   const names = examples.map(({ where }) => where);
   if (files.adapter === undefined) return { base, rows, names };
   const adapter = await openAdapter(base.architecture, files.adapter);

@@ -94,8 +94,8 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
     if (hasChoices(question)) asked.choices.push(question);
     else asked.text.push(question);
   }
-  const rows = asked.choices.map((question) => encoder.encodeChoices(question));
-  const prompts = asked.text.map((question) => encoder.encodePrompt(question, job.maxNewTokens));
+  const rows = await encoder.encodeChoices(asked.choices);
+  const prompts = await encoder.encodePrompts(asked.text, job.maxNewTokens);
   const ends = await endTokens(base);
   const runtime = await openRuntime(job.runtime);
   const compiledGraphs = new CompiledGraphs(
@@ -123,9 +123,9 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
         onRows: tick,
         nameOf: (prompt) => asked.text[prompt]!.where,
       });
-      asked.text.forEach(({ where }, i) => {
-        made.set(asked.text[i]!, textPrediction(where, tokenizer, prompts[i]!, texts[i]!));
-      });
+      for (const [i, question] of asked.text.entries()) {
+        made.set(question, await textPrediction(question.where, tokenizer, prompts[i]!, texts[i]!));
+      }
     }
     return questions.map((question) => made.get(question)!);
   } finally {
@@ -178,15 +178,15 @@ function choicePrediction({ where, choices, completion }: QuestionWithChoices, n
   };
 }
 
-function textPrediction(
+async function textPrediction(
   row: string,
   tokenizer: ModelTokenizer,
   prompt: Int32Array,
   { tokens, ended }: Continuation,
-): TextPrediction {
+): Promise<TextPrediction> {
   // Decoded together: a text's first token may lose its leading space, which a continuation's must not.
-  const before = tokenizer.decode(prompt);
-  const whole = tokenizer.decode([...prompt, ...tokens]);
-  const text = whole.startsWith(before) ? whole.slice(before.length) : tokenizer.decode(tokens);
+  const before = await tokenizer.decode(prompt);
+  const whole = await tokenizer.decode([...prompt, ...tokens]);
+  const text = whole.startsWith(before) ? whole.slice(before.length) : await tokenizer.decode(tokens);
   return { row, text, tokens: tokens.length, ended };
 }

@@ -10,7 +10,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { RowEncoder } from "../../client/data/encode.js";
-import type { EncodedRow, Tokenizer } from "../../client/data/types.js";
+import type { EncodedRow, Example, Tokenizer } from "../../client/data/types.js";
 import type { Architecture } from "../../client/models/architecture.js";
 import { readArchitecture } from "../../client/models/families.js";
 import { loadTokenizer } from "../../client/models/tokenizer.js";
@@ -74,22 +74,20 @@ export const PRETRAINING: PretrainingPlan = {
 };
 
 /** An endless sequence of batches of encoded corpus rows; a row is repeated only by chance. */
-export function* pretrainingBatches(
+export async function* pretrainingBatches(
   tokenizer: Tokenizer,
   { seed, batch, maxTokens }: { seed: number; batch: number; maxTokens: number },
-): Generator<EncodedRow[], never, void> {
+): AsyncGenerator<EncodedRow[], never, void> {
   const encoder = new RowEncoder(tokenizer, { maxTokens });
-  let rows: EncodedRow[] = [];
+  let rows: Example[] = [];
   for (const row of corpus(seed)) {
     rows.push(
-      encoder.encode(
-        typeof row === "string"
-          ? { kind: "text", where: "corpus", text: row }
-          : { kind: "answer", where: "corpus", ...row },
-      ),
+      typeof row === "string"
+        ? { kind: "text", where: "corpus", text: row }
+        : { kind: "answer", where: "corpus", ...row },
     );
     if (rows.length === batch) {
-      yield rows;
+      yield await encoder.encode(rows);
       rows = [];
     }
   }
@@ -153,7 +151,7 @@ export async function pretrain(
   const losses: number[] = [];
   for (let s = 0; s < plan.totalSteps; s++) {
     const { tensors: fetched, resident } = await step.run(
-      { ...trainingFeeds(batches.next().value, architecture), parameters },
+      { ...trainingFeeds((await batches.next()).value, architecture), parameters },
       { fetch: ["loss"], keep: ["grad"] },
     );
     const loss = fetched.loss!.data[0] as number;

@@ -45,7 +45,6 @@ export function demoTokenizer(): { tokenizer: Record<string, unknown>; config: R
       padding: null,
       added_tokens: SPECIAL_TOKENS.map(special),
       normalizer: { type: "Lowercase" },
-      // Not "Whitespace": its \w is any letter to transformers, but an ASCII one to @huggingface/tokenizers.
       pre_tokenizer: { type: "BertPreTokenizer" },
       post_processor: {
         type: "TemplateProcessing",

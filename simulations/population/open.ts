@@ -27,12 +27,14 @@ export async function openPopulation(
  * Tokens of all clients, in the population's order. Encoded before any client works: a row that cannot be encoded is a mistake that the
  * user should see, whereas a client that fails is only left out.
  */
-export function encodePopulation(
+export async function encodePopulation(
   plan: SimulationPlan,
   { population, model: { base, tokenizer, renderChat } }: OpenedPopulation,
-): EncodedDataset[] {
+): Promise<EncodedDataset[]> {
   const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
-  return population.clients.map((rows) => encodeClient(rows, tokenizer, { maxTokens, renderChat }));
+  const datasets: EncodedDataset[] = [];
+  for (const rows of population.clients) datasets.push(await encodeClient(rows, tokenizer, { maxTokens, renderChat }));
+  return datasets;
 }
 
 /** SHA-256 of a client's rows as tokens. */

@@ -78,7 +78,7 @@ async function use(path: string, withText: boolean): Promise<void> {
   const options = { progress: silentProgress, signal: new AbortController().signal };
   const opened = withText ? await openModel(path, options) : undefined;
   const base = opened?.base ?? (await openBaseModel(path));
-  opened?.tokenizer.encode("One day, a girl named Lily.", { specials: true });
+  await opened?.tokenizer.encode(["One day, a girl named Lily."], { specials: true });
   const { architecture } = base;
   const spec = { rank: 2, alpha: 4, modules: moduleNames(architecture), dropout: 0, freezeA: false };
   forwardGraph(base, loraLayout(architecture, spec));

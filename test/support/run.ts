@@ -3,6 +3,7 @@
  * Clients may have faulty runners, or be controlled by the test.
  */
 import { encodeClient } from "../../client/data/encode.js";
+import type { EncodedDataset } from "../../client/data/types.js";
 import { openModel } from "../../client/models/open.js";
 import { runSession, type TaskRunner } from "../../client/session/session.js";
 import { ClientWork } from "../../client/tasks/runner.js";
@@ -55,11 +56,13 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
     modelHash: base.hash,
     ...(run.silenceMs === undefined ? {} : { silenceMs: run.silenceMs }),
   });
+  const datasets = new Map<string, EncodedDataset>();
+  for (const rows of population.clients)
+    datasets.set(rows.name, await encodeClient(rows, tokenizer, { maxTokens: base.architecture.context }));
   const sessions = population.clients.map((rows) => {
     const played = run.played?.[rows.name];
     if (played) return played(coordinator.address, base.hash, stop.signal);
-    const data = encodeClient(rows, tokenizer, { maxTokens: base.architecture.context, renderChat: undefined });
-    const honest = new ClientWork({ compiledGraphs, dataset: () => data, full: true });
+    const honest = new ClientWork({ compiledGraphs, dataset: () => datasets.get(rows.name)!, full: true });
     return runSession({
       coordinator: coordinator.address,
       name: rows.name,

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { ggufTokenizer } from "../../../client/models/gguf-tokenizer.js";
 import { type ModelTokenizer, tokenizerOf } from "../../../client/models/tokenizer.js";
 import type { GgufFile, GgufValue } from "../../../shared/models/gguf.js";
+import { idsOf } from "../data/tokenizers.js";
 
 const TOKENS = ["<s>", "a", "1", "2", "11", "111", "Ġ", "Ġa", "12", "aa", "[x]"];
 
@@ -22,13 +23,12 @@ function fileOf(fields: Readonly<Record<string, GgufValue>> = {}): GgufFile {
   return { path: "m.gguf", byteLength: 0, metadata, tensors: new Map() };
 }
 
-function open(fields?: Readonly<Record<string, GgufValue>>): ModelTokenizer {
-  const { json, config } = ggufTokenizer(fileOf(fields));
-  return tokenizerOf(json, config, "m.gguf");
+async function open(fields?: Readonly<Record<string, GgufValue>>): Promise<ModelTokenizer> {
+  return tokenizerOf(ggufTokenizer(fileOf(fields)).json, "m.gguf");
 }
 
-const tokensOf = (tokenizer: ModelTokenizer, text: string): string[] =>
-  Array.from(tokenizer.encode(text, { specials: true }), (id) => TOKENS[id] as string);
+const tokensOf = async (tokenizer: ModelTokenizer, text: string): Promise<string[]> =>
+  (await idsOf(tokenizer, text)).map((id) => TOKENS[id] as string);
 
 const splittings: readonly [pre: string, text: string, tokens: readonly string[]][] = [
   ["gpt-2", "1111 a", ["11", "11", "Ġa"]],
@@ -42,15 +42,15 @@ const splittings: readonly [pre: string, text: string, tokens: readonly string[]
   ["gpt-2", "a[x]a", ["a", "[x]", "a"]],
 ];
 for (const [pre, text, tokens] of splittings) {
-  test(`${pre} splits ${JSON.stringify(text)} into ${tokens.join("|")}`, () => {
-    assert.deepEqual(tokensOf(open({ "tokenizer.ggml.pre": pre }), text), tokens);
+  test(`${pre} splits ${JSON.stringify(text)} into ${tokens.join("|")}`, async () => {
+    assert.deepEqual(await tokensOf(await open({ "tokenizer.ggml.pre": pre }), text), tokens);
   });
 }
 
-test("the metadata's add_bos_token decides whether texts begin with BOS, before the default of the splitting", () => {
-  assert.deepEqual(tokensOf(open({ "tokenizer.ggml.add_bos_token": true }), "a"), ["<s>", "a"]);
-  const llama = open({ "tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.add_bos_token": false });
-  assert.deepEqual(tokensOf(llama, "a"), ["a"]);
+test("the metadata's add_bos_token decides whether texts begin with BOS, before the default of the splitting", async () => {
+  assert.deepEqual(await tokensOf(await open({ "tokenizer.ggml.add_bos_token": true }), "a"), ["<s>", "a"]);
+  const llama = await open({ "tokenizer.ggml.pre": "llama-bpe", "tokenizer.ggml.add_bos_token": false });
+  assert.deepEqual(await tokensOf(llama, "a"), ["a"]);
 });
 
 const refused: readonly [fields: Readonly<Record<string, GgufValue>>, message: RegExp, code?: string][] = [
@@ -74,7 +74,7 @@ const refused: readonly [fields: Readonly<Record<string, GgufValue>>, message: R
   [{ "tokenizer.ggml.model": "llama" }, /tokenizer.ggml.scores should be a list of 11 numbers/],
 ];
 for (const [fields, message, code = "invalid_model"] of refused) {
-  test(`${JSON.stringify(fields)} is refused`, () => {
-    assert.throws(() => open(fields), { name: "KindredError", code, message });
+  test(`${JSON.stringify(fields)} is refused`, async () => {
+    await assert.rejects(open(fields), { name: "KindredError", code, message });
   });
 }

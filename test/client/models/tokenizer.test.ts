@@ -5,9 +5,11 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import type { TokenizedText } from "../../../client/data/types.js";
 import { checkTokenizerFits, loadTokenizer } from "../../../client/models/tokenizer.js";
 import { asset } from "../../../shared/base/assets.js";
 import { openModelFolder } from "../../../shared/models/files.js";
+import { idsOf } from "../data/tokenizers.js";
 
 interface Reference {
   readonly strings: readonly string[];
@@ -38,8 +40,8 @@ for (const [name, { bos, plain }] of Object.entries(reference.models)) {
   test(`${name} encodes as transformers does with the same tokenizer.json`, { skip }, async () => {
     const tokenizer = await loadTokenizer(path!);
     for (const [i, text] of reference.strings.entries()) {
-      assert.deepEqual([...tokenizer.encode(text, { specials: true })], bos[i], JSON.stringify(text));
-      assert.deepEqual([...tokenizer.encode(text, { specials: false })], plain[i], JSON.stringify(text));
+      assert.deepEqual(await idsOf(tokenizer, text), bos[i], JSON.stringify(text));
+      assert.deepEqual(await idsOf(tokenizer, text, false), plain[i], JSON.stringify(text));
     }
   });
 }
@@ -65,7 +67,7 @@ async function changed(change: Change): Promise<string> {
 test("text comes back from its ids", async () => {
   const tokenizer = await loadTokenizer(tied);
   for (const text of ["", "Once upon a time, there was a girl.", "two  spaces\n  indented"])
-    assert.equal(tokenizer.decode(tokenizer.encode(text, { specials: false })), text);
+    assert.equal(await tokenizer.decode(await idsOf(tokenizer, text, false)), text);
 });
 
 test("leading special tokens are kept, trailing ones are dropped", async () => {
@@ -93,9 +95,70 @@ test("leading special tokens are kept, trailing ones are dropped", async () => {
     },
   }));
   const tokenizer = await loadTokenizer(path);
-  const plain = [...tokenizer.encode("a b", { specials: false })];
-  assert.deepEqual([...tokenizer.encode("a b", { specials: true })], [0, 1, ...plain]);
-  assert.deepEqual([...tokenizer.encode("", { specials: true })], [0, 1]);
+  const plain = await idsOf(tokenizer, "a b", false);
+  assert.deepEqual(await idsOf(tokenizer, "a b"), [0, 1, ...plain]);
+  assert.deepEqual(await idsOf(tokenizer, ""), [0, 1]);
+});
+
+function leadingId(id: number): object {
+  return {
+    type: "TemplateProcessing",
+    single: [{ SpecialToken: { id: "BOS", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
+    pair: [],
+    special_tokens: { BOS: { id: "BOS", ids: [id], tokens: ["BOS"] } },
+  };
+}
+
+test("offsets count UTF-16 units, of a text with characters of one unit and of two", async () => {
+  const tokenizer = await loadTokenizer(tied);
+  for (const text of ["one two", "\u{1f600} on \u{1f600}\u{1f601}e d\u00e9"]) {
+    const [{ ids, starts, ends }] = (await tokenizer.encode([text], { specials: false })) as [TokenizedText];
+    assert.equal(starts[0], 0);
+    assert.equal(ends.at(-1), text.length);
+    for (const [k, id] of ids.entries()) {
+      const piece = text.slice(starts[k], ends[k]);
+      // An unknown character is a token of its own.
+      if (id === 0) assert.match(piece, /^(\p{Emoji}|\u00e9)$/u);
+      else assert.equal(await tokenizer.decode([id]), piece);
+    }
+  }
+});
+
+test("settings of truncation and padding have no effect", async () => {
+  const plain = await idsOf(await loadTokenizer(tied), "one two three");
+  const path = await changed(() => ({
+    truncation: { direction: "Right", max_length: 1, strategy: "LongestFirst", stride: 0 },
+    padding: {
+      strategy: { Fixed: 1_000_000 },
+      direction: "Right",
+      pad_to_multiple_of: null,
+      pad_id: 0,
+      pad_type_id: 0,
+      pad_token: "<s>",
+    },
+  }));
+  assert.deepEqual(await idsOf(await loadTokenizer(path), "one two three"), plain);
+});
+
+test("a text on which the library panics is refused, and tokenizers go on", async () => {
+  const good = await loadTokenizer(tied);
+  const expected = await idsOf(good, "one two");
+  const bad = await loadTokenizer(
+    await changed(() => ({
+      pre_tokenizer: {
+        type: "Split",
+        pattern: { Regex: "(a+)+$" },
+        behavior: "Isolated",
+        invert: false,
+      },
+    })),
+  );
+  const text = `${"a".repeat(40)}b`;
+  const [refused, fine] = await Promise.allSettled([bad.encode([text], { specials: true }), idsOf(good, "one two")]);
+  assert.equal(refused.status, "rejected");
+  assert.match(String(refused.reason), /tokenizer\.json: cannot encode a text \(.*retry-limit-in-match over\)/);
+  assert.deepEqual(fine, { status: "fulfilled", value: expected });
+  assert.ok((await idsOf(bad, "x")).length > 0);
 });
 
 test("the hash changes with the tokens, not with formatting or truncation settings", async () => {
@@ -140,9 +203,31 @@ const bad: readonly [name: string, change: Change, message: RegExp][] = [
   ["no tokens", (json) => ({ ...withVocabulary({})(json), added_tokens: [] }), /has no tokens/],
   ["an added token that is a number", () => ({ added_tokens: [1] }), /added_tokens holds an entry without content/],
   ["no added tokens", () => ({ added_tokens: undefined }), /added_tokens is not a list/],
-  ["an unknown pre-tokenizer", () => ({ pre_tokenizer: { type: "Bad" } }), /json: cannot be used \(.*Bad/],
-  ["a part that is missing", () => ({ decoder: undefined }), /cannot be used \(.*decoder/],
+  [
+    "an unknown pre-tokenizer",
+    () => ({ pre_tokenizer: { type: "Bad" } }),
+    /json: pre_tokenizer of type "Bad" cannot be used \(/,
+  ],
+  [
+    "a part that is missing",
+    () => ({ post_processor: { type: "Sequence" } }),
+    /json: post_processor of type "Sequence" cannot be used \(/,
+  ],
+  ["dropout", ({ model }) => ({ model: { ...model, dropout: 0.1 } }), /model.dropout is 0.1, which makes ids random/],
+  ["a special token of a large id", () => ({ post_processor: leadingId(2e7) }), /has the id 20000000; ids are 0 to/],
+  // The library panics on these, and ends its process.
+  [
+    "merges of a prefix that tokens lack",
+    ({ model }) => ({ model: { ...model, continuing_subword_prefix: "a long prefix" } }),
+    /json: cannot be used \(range end index .* out of range/,
+  ],
+  [
+    "a damaged character map",
+    () => ({ normalizer: { type: "Precompiled", precompiled_charsmap: "AAAA" } }),
+    /json: cannot be used \(Precompiled: .*Cannot parse precompiled_charsmap/,
+  ],
 ];
+
 for (const [name, change, message] of bad) {
   test(`a tokenizer with ${name} is refused`, async () => {
     await assert.rejects(loadTokenizer(await changed(change)), {

@@ -21,6 +21,7 @@ import { silentProgress } from "../../../shared/base/progress.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { allLogits } from "../../support/logits.js";
 import { jsonLines, TINY_MODEL } from "../../support/tiny.js";
+import { idsOf } from "../data/tokenizers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "kindred-predict-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -131,8 +132,8 @@ test("prompts and conversations are continued, their own completions unseen; row
   const layout = loraLayout(base.architecture, { rank: 1, alpha: 1, modules: [], dropout: 0, freezeA: true });
   const end = base.folder.config.eos_token_id as number;
   for (const [prediction, start] of [
-    [text, tokenizer.encode("the dog", { specials: true })],
-    [chat, tokenizer.encode(renderChat!({ messages }, { addGenerationPrompt: true }).text, { specials: false })],
+    [text, await idsOf(tokenizer, "the dog")],
+    [chat, await idsOf(tokenizer, renderChat!({ messages }, { addGenerationPrompt: true }).text, false)],
   ] as const) {
     const tokens = [...start];
     let ended = false;
@@ -145,7 +146,7 @@ test("prompts and conversations are continued, their own completions unseen; row
     }
     assert.equal(prediction!.tokens, tokens.length - start.length);
     assert.equal(prediction!.ended, ended);
-    assert.equal(tokenizer.decode(start) + prediction!.text, tokenizer.decode(tokens));
+    assert.equal((await tokenizer.decode(start)) + prediction!.text, await tokenizer.decode(tokens));
   }
   await runtime.close();
 });

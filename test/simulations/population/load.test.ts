@@ -101,7 +101,9 @@ test("a list of folders gives one client per folder, with its own template befor
     ],
     { seed: 0, format: { template: "{text}?", choices: { 0: " no", 1: " yes" } } },
   );
-  const [one, two] = clients.map((client) => encodeClient(client, characterTokenizer(), { maxTokens: 100 }));
+  const [one, two] = await Promise.all(
+    clients.map((client) => encodeClient(client, characterTokenizer(), { maxTokens: 100 })),
+  );
   assert.deepEqual(
     one?.test.map((row) => spell(row.tokens)),
     ["^1 a no", "^1 b yes"],
