@@ -17,6 +17,7 @@ import { silentProgress } from "../../../shared/base/progress.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { changedModel } from "../../support/changed-model.js";
 import { jsonLines, TINY_MODEL } from "../../support/tiny.js";
+import { idsOf } from "../data/tokenizers.js";
 
 const folder = mkdtempSync(join(tmpdir(), "kindred-not-finite-"));
 after(() => rmSync(folder, { recursive: true }));
@@ -72,7 +73,7 @@ test("training and the fit of ensemble weights end likewise, and blame no learni
     dropout: 0,
     freezeA: false,
   });
-  const tokens = tokenizer.encode("the rain was good", { specials: true });
+  const tokens = Int32Array.from(await idsOf(tokenizer, "the rain was good"));
   const rows = [{ tokens, scored: Int32Array.of(1, 2) }];
   const values = emptyAdapter(layout);
   const meter = new Meter();
