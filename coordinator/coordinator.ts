@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { writeAtomically } from "../shared/base/atomic.js";
-import { defaultCache } from "../shared/base/cache.js";
+import { defaultCache, makeCache } from "../shared/base/cache.js";
 import type { JobContext } from "../shared/base/command.js";
 import { KindredError } from "../shared/base/errors.js";
 import type { CoordinatorPlan } from "../shared/config/config.js";
@@ -127,7 +127,9 @@ async function conclude(
 
 async function hashOf(model: string, quantization: Quantization | "none", signal: AbortSignal): Promise<string> {
   const folder = await openModelFolder(await resolveModel(model, { signal }));
-  return await modelHash(folder, { cache: join(defaultCache(), "model-hashes.json"), quantization });
+  const cache = defaultCache();
+  await makeCache(cache);
+  return await modelHash(folder, { cache: join(cache, "model-hashes.json"), quantization });
 }
 
 /** What a deployment's operator wants to know; scores are of each client's own test rows. */

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { EncodedDataset } from "../client/data/types.js";
 import type { OpenedModel } from "../client/models/open.js";
@@ -28,6 +28,7 @@ import { writeAtomically } from "../shared/base/atomic.js";
 import type { JobContext } from "../shared/base/command.js";
 import { asKindredError, KindredError } from "../shared/base/errors.js";
 import { detailsOf, type Logger } from "../shared/base/log.js";
+import { makePrivateFolder } from "../shared/base/private.js";
 import { Semaphore } from "../shared/base/semaphore.js";
 import type { SimulationPlan } from "../shared/config/config.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
@@ -172,7 +173,7 @@ async function claim(
     log.info("resuming", { out });
     return;
   }
-  await mkdir(out, { recursive: true });
+  makePrivateFolder(out);
   if (force) {
     await rm(join(out, "state"), { recursive: true, force: true });
     for (const file of FILES) await rm(join(out, file), { force: true });

@@ -3,7 +3,6 @@
  * program that wrote the sketches.
  */
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { memberValues } from "../../coordinator/estimation/evaluate.js";
 import { firstSubsets } from "../../coordinator/estimation/precision.js";
@@ -18,6 +17,7 @@ import {
 import { writeAtomically } from "../../shared/base/atomic.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
+import { makePrivateFolder } from "../../shared/base/private.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import { MeteredRuntime } from "../../shared/runtimes/metered.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
@@ -100,7 +100,7 @@ export async function estimateFiles(job: EstimateJob, { log, progress, signal }:
         facts: factsOf(solver, sampled),
         cost: { flops: runtime.flops, seconds: (performance.now() - begun) / 1000 },
       };
-      await mkdir(out, { recursive: true });
+      makePrivateFolder(out);
       await writeMatrix(join(out, FILES.affinity), { clients, matrix: sampled.affinity.matrix });
       await writeMatrix(join(out, FILES.errors), { clients, matrix: sampled.errors.matrix });
       await writeSubsets(join(out, FILES.subsets), clients, subsets);

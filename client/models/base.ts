@@ -4,7 +4,7 @@
  */
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
-import { defaultCache } from "../../shared/base/cache.js";
+import { defaultCache, makeCache } from "../../shared/base/cache.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { sizeOf } from "../../shared/base/tensors.js";
 import type { WeightSource } from "../../shared/graph/graph.js";
@@ -56,6 +56,7 @@ export async function openBaseModel(path: string, { quantization = "none" }: Bas
     parameters += sizeOf(shape);
   }
   const cache = defaultCache();
+  await makeCache(cache);
   await mkdir(join(cache, "weights"), { recursive: true });
   const weightsCache = await realpath(join(cache, "weights"));
   const hash = await modelHash(folder, { cache: join(cache, "model-hashes.json"), quantization });

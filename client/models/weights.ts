@@ -61,14 +61,18 @@ export async function prepareWeights(
   }
   const there = await stat(path).catch(() => undefined);
   if (written.length === 0 || there?.size === size) return sources;
-  await writeAtomically(path, async (file) => {
-    for (const weight of written) {
-      const { offset, form } = sources.get(weight.name)!;
-      const bytes = await bytesOf(folder, weight, form);
-      await file.write(bytes, 0, bytes.byteLength, offset);
-    }
-    await file.truncate(size);
-  });
+  await writeAtomically(
+    path,
+    async (file) => {
+      for (const weight of written) {
+        const { offset, form } = sources.get(weight.name)!;
+        const bytes = await bytesOf(folder, weight, form);
+        await file.write(bytes, 0, bytes.byteLength, offset);
+      }
+      await file.truncate(size);
+    },
+    { access: "umask" },
+  );
   return sources;
 }
 

@@ -1,8 +1,9 @@
 /** The secret by which a coordinator knows an installation again: drawn once, kept in the client's state folder. */
 import { randomBytes } from "node:crypto";
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
+import { makePrivateFolder, PRIVATE_FILE } from "../../shared/base/private.js";
 import { MAX_INSTANCE_ID_LENGTH, MIN_INSTANCE_ID_LENGTH } from "../../shared/wire/limits.js";
 
 const FILE = "instance-id";
@@ -32,8 +33,8 @@ export function instanceId(stateDir: string | undefined): string {
   if (known !== undefined) return known;
   const temporary = `${path}.${process.pid}`;
   try {
-    mkdirSync(stateDir, { recursive: true });
-    writeFileSync(temporary, `${newInstanceId()}\n`, { mode: 0o600 });
+    makePrivateFolder(stateDir);
+    writeFileSync(temporary, `${newInstanceId()}\n`, { mode: PRIVATE_FILE });
     linkSync(temporary, path); // appears whole, and fails where another process was first
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") {

@@ -1,10 +1,17 @@
 /**
  * Atomic writes: a file is written under a temporary name, synced, then renamed, so it is complete or absent. A crash leaves at most a
- * file named `.NAME.PID-RANDOM.tmp`.
+ * file named `.NAME.PID-RANDOM.tmp`. Files and made folders are their owner's alone, unless `access` says otherwise.
  */
 import { randomBytes } from "node:crypto";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { PRIVATE_FILE, PRIVATE_FOLDER } from "./private.js";
+
+/** Who may read what is written: its owner alone, or whom the umask permits. */
+export type Access = "owner" | "umask";
+
+const FILE_MODE: Readonly<Record<Access, number>> = { owner: PRIVATE_FILE, umask: 0o666 };
+const FOLDER_MODE: Readonly<Record<Access, number>> = { owner: PRIVATE_FOLDER, umask: 0o777 };
 
 /** A file that is being written under a temporary name. Exactly one of `commit` and `discard` ends it. */
 export interface TemporaryFile {
@@ -20,10 +27,10 @@ export interface TemporaryFile {
  * @param folder on the file system of the file's later place
  * @param name recognisable in a listing of the folder
  */
-export async function createTemporary(folder: string, name: string): Promise<TemporaryFile> {
-  await makeFolder(folder);
+export async function createTemporary(folder: string, name: string, access: Access = "owner"): Promise<TemporaryFile> {
+  await makeFolder(folder, access);
   const temporary = join(folder, `.${name}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
-  const handle = await open(temporary, "wx");
+  const handle = await open(temporary, "wx", FILE_MODE[access]);
   const remove = () => rm(temporary, { force: true });
   return {
     handle,
@@ -34,7 +41,7 @@ export async function createTemporary(folder: string, name: string): Promise<Tem
         } finally {
           await handle.close();
         }
-        await renameDurably(temporary, path);
+        await renameDurably(temporary, path, access);
       } catch (error) {
         await remove();
         throw error;
@@ -55,15 +62,15 @@ export function isTemporaryName(name: string): boolean {
 /**
  * Writes a file, creates its folder where it is missing, and replaces an existing file.
  * @param content the whole content, or a function that writes content that is too large for memory
- * @param temporaryFolder where the file grows. @default its own folder
+ * @param options `temporaryFolder`: where the file grows. @default its own folder. `access`: @default "owner"
  * @throws the file system's error or the function's, with the temporary file removed
  */
 export async function writeAtomically(
   path: string,
   content: Uint8Array | string | ((file: FileHandle) => Promise<void>),
-  temporaryFolder: string = dirname(path),
+  { temporaryFolder = dirname(path), access = "owner" }: { temporaryFolder?: string; access?: Access } = {},
 ): Promise<void> {
-  const file = await createTemporary(temporaryFolder, basename(path));
+  const file = await createTemporary(temporaryFolder, basename(path), access);
   try {
     await (typeof content === "function" ? content(file.handle) : file.handle.writeFile(content));
   } catch (error) {
@@ -74,15 +81,15 @@ export async function writeAtomically(
 }
 
 /** Renames a synced file, and creates the new folder where it is missing. The rename is on the disk afterwards. */
-export async function renameDurably(from: string, to: string): Promise<void> {
-  await makeFolder(dirname(to));
+export async function renameDurably(from: string, to: string, access: Access = "owner"): Promise<void> {
+  await makeFolder(dirname(to), access);
   await rename(from, to);
   await syncFolder(dirname(to));
 }
 
 /** Creates a folder durably: each parent of a created folder is synced. */
-async function makeFolder(folder: string): Promise<void> {
-  const made = await mkdir(folder, { recursive: true });
+async function makeFolder(folder: string, access: Access): Promise<void> {
+  const made = await mkdir(folder, { recursive: true, mode: FOLDER_MODE[access] });
   if (made === undefined) return;
   const above = dirname(resolve(made));
   for (let path = resolve(folder); path.length > above.length; path = dirname(path)) await syncFolder(dirname(path));

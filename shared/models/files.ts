@@ -368,7 +368,8 @@ async function weightsHash(folder: ModelFolder, options: ModelHashOptions): Prom
   if (options.cache !== undefined && key !== undefined) {
     // The last thousand entries: each start reads the whole cache, so it must not grow without bound.
     const kept = [...Object.entries(known).slice(-999), [key, digest]];
-    await writeAtomically(options.cache, `${JSON.stringify(Object.fromEntries(kept), undefined, 1)}\n`);
+    const text = `${JSON.stringify(Object.fromEntries(kept), undefined, 1)}\n`;
+    await writeAtomically(options.cache, text, { access: "umask" });
   }
   return digest;
 }

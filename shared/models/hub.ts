@@ -17,7 +17,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { downloadFile, HUB_URL, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { syncFolder, writeAtomically } from "../base/atomic.js";
-import { defaultCache } from "../base/cache.js";
+import { defaultCache, makeCache } from "../base/cache.js";
 import { KindredError, throwIfAborted } from "../base/errors.js";
 import { reasonOf } from "../base/json.js";
 import { withLock } from "../base/lock.js";
@@ -87,7 +87,8 @@ export async function resolveModel(idOrPath: string, options: HubOptions = {}): 
 }
 
 async function fetchModel(name: string, revision: string, options: HubOptions): Promise<string> {
-  const home = join(options.cache ?? defaultCache(), "models", name.replace("/", "--"));
+  const cache = options.cache ?? defaultCache();
+  const home = join(cache, "models", name.replace("/", "--"));
   const ref = join(home, "refs", encodeURIComponent(revision));
   const isCommit = /^[0-9a-f]{40}$/.test(revision);
   const known = isCommit
@@ -107,11 +108,12 @@ async function fetchModel(name: string, revision: string, options: HubOptions): 
     if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha))
       throw new KindredError("unavailable", `${hub.hubUrl} names no commit for ${name}@${revision}`, { model: name });
     const folder = join(home, sha);
+    await makeCache(cache);
     const fetchOnce = async () => {
       if (!(await isFolder(folder))) await new Download(hub, name, sha, folder, options).run();
     };
     if (!(await isFolder(folder))) await withLock(`${folder}.lock`, fetchOnce, options.signal);
-    await writeAtomically(ref, `${sha}\n`);
+    await writeAtomically(ref, `${sha}\n`, { access: "umask" });
     return folder;
   } catch (error) {
     throw explain(error, { name, revision, hub, home }, options.signal);

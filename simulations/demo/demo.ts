@@ -2,7 +2,6 @@
  * `kindred demo`: the embedded model on a generated population of tickets whose houses follow conflicting rules. It needs only the
  * package.
  */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../shared/base/atomic.js";
 import type { JobContext } from "../../shared/base/command.js";
@@ -28,7 +27,6 @@ export interface DemoJob extends JobContext {
 }
 
 export async function runDemo({ seed, out, force, ...context }: DemoJob): Promise<Report> {
-  await mkdir(out, { recursive: true });
   const population = join(out, "population.jsonl");
   await writeAtomically(population, populationLines(plantedPopulation({ seed })));
   const plan = simulationPlan({

@@ -3,7 +3,7 @@
  * values and projections are those of a simulation with the same configuration. A client whose file is up to date is not sketched
  * again.
  */
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { EncodedDataset } from "../../client/data/types.js";
 import { layoutOf, sketchDataset } from "../../client/tasks/sketch.js";
@@ -15,6 +15,7 @@ import type { JobContext } from "../../shared/base/command.js";
 import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
 import { canonicalJson } from "../../shared/base/json.js";
 import type { Logger } from "../../shared/base/log.js";
+import { makePrivateFolder } from "../../shared/base/private.js";
 import { Semaphore } from "../../shared/base/semaphore.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
@@ -74,7 +75,7 @@ export async function sketchPopulation(
   // Serialised once, not per client: with hundreds of sets of other clients' answers it has megabytes.
   const configuration = canonicalJson(sketching);
   await checkFolder(out, { model: base.hash, sketching: configuration }, force);
-  await mkdir(out, { recursive: true });
+  makePrivateFolder(out);
   const runtime = await openRuntime({ ...plan.runtime, ...(memory === undefined ? {} : { memory }) });
   const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(memory, base, log, { trains: false }));
   const stage = progress.stage("sketch gradients", clients.count);

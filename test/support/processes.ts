@@ -25,12 +25,17 @@ export interface Started {
 export interface StartOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Words of a program that starts the process and watches it. A signal then goes to both. */
+  readonly through?: readonly string[];
 }
 
 /** Starts `kindred` with these words. */
-export function start(args: readonly string[], { cwd, env }: StartOptions = {}): Started {
-  const child: ChildProcess = spawn(process.execPath, ["--enable-source-maps", PROGRAM, ...args], {
+export function start(args: readonly string[], { cwd, env, through = [] }: StartOptions = {}): Started {
+  const [program, ...words] = [...through, process.execPath, "--enable-source-maps", PROGRAM, ...args];
+  const watched = through.length > 0;
+  const child: ChildProcess = spawn(program as string, words, {
     cwd,
+    detached: watched,
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -71,7 +76,10 @@ export function start(args: readonly string[], { cwd, env }: StartOptions = {}):
         watchers.add(watch);
         watch();
       }),
-    kill: (signal) => void child.kill(signal),
+    kill: (signal) => {
+      if (!watched || child.pid === undefined) child.kill(signal);
+      else if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, signal);
+    },
   };
 }
 

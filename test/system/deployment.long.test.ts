@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { readPeftAdapter } from "../../shared/adapters/peft.js";
 import { temporaryFolder } from "../support/federation.js";
+import { ProcessFederation } from "../support/process-federation.js";
 import { type Ended, freePort, kindred, type Started, start } from "../support/processes.js";
 import { comparable } from "../support/reports.js";
 import { jsonLines, TINY_MODEL, TINY_OPTIONS, tinyClients, writeClientFolder } from "../support/tiny.js";
@@ -29,54 +30,6 @@ const readJson = <T>(...path: string[]): T => JSON.parse(readFileSync(join(...pa
 const CLIENTS = tinyClients({ clients: 3 });
 const NAMES = CLIENTS.map(({ client }) => client);
 
-/** A federation of processes: one coordinator, a client each for CLIENTS. */
-class Federation {
-  readonly state: string;
-  private readonly config: string;
-  private readonly data: ReadonlyMap<string, string>;
-  private port = 0;
-  private readonly running: Started[] = [];
-
-  constructor(private readonly folder: string) {
-    mkdirSync(folder, { recursive: true });
-    this.state = join(folder, "coordinator");
-    this.config = join(folder, "coordinator.yaml");
-    const { adapter, training, estimation, runtime } = TINY_OPTIONS;
-    const options = { minClients: CLIENTS.length, adapter, training, estimation, runtime };
-    writeFileSync(this.config, JSON.stringify(options));
-    this.data = new Map(CLIENTS.map((client) => [client.client, writeClientFolder(join(folder, "data"), client)]));
-  }
-
-  async coordinator(): Promise<Started> {
-    if (this.port === 0) this.port = await freePort();
-    const listen = `127.0.0.1:${this.port}`;
-    return this.keep(
-      start(["coordinator", "--config", this.config, "--listen", listen, "--state", this.state, "--debug"]),
-    );
-  }
-
-  client(name: string): Started {
-    const data = this.data.get(name) ?? "";
-    const state = this.stateOf(name);
-    const address = `127.0.0.1:${this.port}`;
-    const words = ["--coordinator", address, "--model", TINY_MODEL, "--data", data, "--name", name, "--state", state];
-    return this.keep(start(["client", ...words, "--debug"]));
-  }
-
-  stateOf(name: string): string {
-    return join(this.folder, "clients", name);
-  }
-
-  stop(): void {
-    for (const process of this.running) process.kill("SIGKILL");
-  }
-
-  private keep(process: Started): Started {
-    this.running.push(process);
-    return process;
-  }
-}
-
 function succeeded(...ended: readonly Ended[]): void {
   for (const { code, stderr, stdout } of ended) {
     assert.equal(code, 0, stderr);
@@ -86,7 +39,7 @@ function succeeded(...ended: readonly Ended[]): void {
 
 describe("a coordinator and three clients, each a process", () => {
   const folder = temporaryFolder();
-  const whole = new Federation(join(folder.path, "whole"));
+  const whole = new ProcessFederation(join(folder.path, "whole"), CLIENTS);
   after(() => {
     whole.stop();
     folder.remove();
@@ -166,7 +119,7 @@ describe("a coordinator and three clients, each a process", () => {
   });
 
   it("end with the same result where the coordinator was killed twice and a client once", async () => {
-    const disturbed = new Federation(join(folder.path, "disturbed"));
+    const disturbed = new ProcessFederation(join(folder.path, "disturbed"), CLIENTS);
     try {
       const first = await disturbed.coordinator();
       const clients = new Map(NAMES.map((name) => [name, disturbed.client(name)]));

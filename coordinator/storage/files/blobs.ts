@@ -4,10 +4,11 @@
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
+import { open, readdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createTemporary, isTemporaryName, renameDurably, writeAtomically } from "../../../shared/base/atomic.js";
 import { KindredError } from "../../../shared/base/errors.js";
+import { makePrivateFolder, narrow, PRIVATE_FILE } from "../../../shared/base/private.js";
 import type { BlobRef } from "../../../shared/wire/types.js";
 import { checkRange, missingBlob } from "../faults.js";
 import type { BlobReader, Blobs, BlobWriter, IncomingBlob } from "../types.js";
@@ -41,8 +42,10 @@ export class FileBlobs implements Blobs {
   /** The blobs of a folder that no other process writes to. Removes what a killed process left of its writes. */
   static async at(folder: string): Promise<FileBlobs> {
     const blobs = new FileBlobs(join(folder, "blobs"), join(folder, "partial"));
-    await mkdir(blobs.whole, { recursive: true });
-    await mkdir(blobs.partial, { recursive: true });
+    for (const part of [blobs.whole, blobs.partial]) {
+      makePrivateFolder(part);
+      narrow(part);
+    }
     for (const name of await readdir(blobs.partial)) {
       if (isTemporaryName(name)) await rm(join(blobs.partial, name), { force: true });
     }
@@ -66,7 +69,7 @@ export class FileBlobs implements Blobs {
 
   async put(bytes: Uint8Array): Promise<BlobRef> {
     const ref = { sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length };
-    if (!(await this.has(ref))) await writeAtomically(this.path(ref), bytes, this.partial);
+    if (!(await this.has(ref))) await writeAtomically(this.path(ref), bytes, { temporaryFolder: this.partial });
     return ref;
   }
 
@@ -173,7 +176,7 @@ export class FileBlobs implements Blobs {
     const hash = createHash("sha256");
     const held = (await fileSize(path)) ?? 0;
     if (held > 0) for await (const piece of createReadStream(path)) hash.update(piece as Buffer);
-    const handle = await open(path, "a");
+    const handle = await open(path, "a", PRIVATE_FILE);
     const incoming = new Incoming(ref, handle, hash, held, {
       isStored: () => this.has(ref),
       install: () => renameDurably(path, this.path(ref)),

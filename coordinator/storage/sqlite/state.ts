@@ -1,9 +1,10 @@
 /** A state in a folder: records in `state.db`, blobs in files, the lease in `lock.db`. */
 import { constants, existsSync } from "node:fs";
-import { access, mkdir, stat } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { KindredError } from "../../../shared/base/errors.js";
+import { makePrivateFile, makePrivateFolder, narrow } from "../../../shared/base/private.js";
 import { FileBlobs } from "../files/blobs.js";
 import type { Scheme, State, StateReader } from "../types.js";
 import { Connection, ReadingConnection } from "./database.js";
@@ -84,14 +85,17 @@ function unreadable(folder: string, error: NodeJS.ErrnoException): KindredError 
   return new KindredError("invalid_option", `state ${folder}: cannot be read (${error.message})`, { folder }, error);
 }
 
-/** SQLite opens a file that it may not write to read-only, and would then grant a lease to everybody. */
+/** Makes the folder and the databases' files, readable by their owner alone. SQLite opens a file that it may not write to read-only, and would then grant a lease to everybody. */
 async function mustBeWritable(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    makePrivateFolder(folder);
     await access(folder, constants.W_OK | constants.X_OK);
     for (const name of ["lock.db", "state.db"]) {
       const file = join(folder, name);
       if (existsSync(file)) await access(file, constants.W_OK);
+      // SQLite gives a database's log and index the rights of the database.
+      await makePrivateFile(file);
+      for (const part of [`${file}-wal`, `${file}-shm`]) if (existsSync(part)) narrow(part);
     }
   } catch (error) {
     const { code = "", message } = error as NodeJS.ErrnoException;

@@ -13,7 +13,7 @@ import { lstat, mkdir, readdir, readlink, rename, rm, stat, symlink, unlink } fr
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { syncFolder, writeAtomically } from "../../base/atomic.js";
-import { defaultCache } from "../../base/cache.js";
+import { defaultCache, makeCache } from "../../base/cache.js";
 import { KindredError } from "../../base/errors.js";
 import { withLock } from "../../base/lock.js";
 import { type Addable, runtimeFolder } from "./installed.js";
@@ -51,14 +51,17 @@ export function readManifest(name: Addable, cache = defaultCache()): Manifest | 
 }
 
 export const writeManifest = (folder: string, content: Manifest): Promise<void> =>
-  writeAtomically(join(folder, "manifest.json"), `${JSON.stringify(content, null, 2)}\n`);
+  writeAtomically(join(folder, "manifest.json"), `${JSON.stringify(content, null, 2)}\n`, { access: "umask" });
 
-export const holdingLock = <T>(
+export const holdingLock = async <T>(
   name: Addable,
   cache: string,
   signal: AbortSignal | undefined,
   work: () => Promise<T>,
-): Promise<T> => withLock(`${runtimeFolder(name, cache)}.lock`, work, signal);
+): Promise<T> => {
+  await makeCache(cache);
+  return withLock(`${runtimeFolder(name, cache)}.lock`, work, signal);
+};
 
 /**
  * Builds a runtime's folder out of sight and gives it its name, replacing an older one. Under the lock.

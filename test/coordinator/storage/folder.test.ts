@@ -90,6 +90,8 @@ test("a folder that may not be written is read, and refused to a coordinator", {
   const coordinator = await coordinatorAt(folder, t);
   await coordinator.write("1");
   await coordinator.kill();
+  // An operator who lets others read.
+  for (const name of ["state.db", "state.db-wal", "state.db-shm", "lock.db"]) chmodSync(join(folder, name), 0o644);
   const refused = ["1", "invalid_option", `state ${folder}: is not writable`];
   try {
     chmodSync(folder, 0o555);
