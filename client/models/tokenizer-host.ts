@@ -12,17 +12,23 @@ export type TokenizerRequest = { readonly key: number } & (
       readonly json: string;
       /** The contents of its added tokens. */
       readonly added: readonly string[];
+      /** The contents of those that are found in the normalized text. */
+      readonly normalized: readonly string[];
     }
   | { readonly kind: "encode"; readonly texts: readonly string[] }
   | { readonly kind: "decode"; readonly ids: readonly number[] }
   | { readonly kind: "idOf"; readonly token: string }
 );
 
+type LoadRequest = Extract<TokenizerRequest, { kind: "load" }>;
+
 export interface Loaded {
   /** The special tokens that are put before a text; undefined where no text is encoded as any token. */
   readonly leading: readonly number[] | undefined;
   /** The ids of the added tokens; null for a token that the library leaves out. */
   readonly added: readonly (number | null)[];
+  /** Two added tokens that the normalizer makes one text. Which of them the library takes depends on the order of a hash table. */
+  readonly clash?: readonly [string, string] | undefined;
 }
 
 /** The tokens of several texts, one text after the other, without the special tokens of the post-processor. */
@@ -46,11 +52,24 @@ const MAX_LOADED = 4;
 
 const loaded = new Map<number, Library>();
 
-async function load(key: number, json: string, added: readonly string[]): Promise<Loaded> {
+async function load({ key, json, added, normalized }: LoadRequest): Promise<Loaded> {
   const library = Library.fromString(json);
   loaded.set(key, library);
   for (const oldest of [...loaded.keys()].slice(0, -MAX_LOADED)) loaded.delete(oldest);
-  return { leading: await leadingOf(library), added: added.map((token) => library.tokenToId(token)) };
+  const ids = added.map((token) => library.tokenToId(token));
+  return { leading: await leadingOf(library), added: ids, clash: clashOf(library, normalized) };
+}
+
+function clashOf(library: Library, contents: readonly string[]): [string, string] | undefined {
+  const normalizer = library.getNormalizer();
+  const first = new Map<string, string>();
+  for (const content of contents) {
+    const text = normalizer?.normalizeString(content) ?? content;
+    const other = first.get(text);
+    if (other !== undefined && other !== content) return [other, content];
+    first.set(text, content);
+  }
+  return undefined;
 }
 
 /** The special tokens before a text, from the first of some texts that has tokens of its own. */
@@ -83,7 +102,7 @@ async function encode(library: Library, texts: readonly string[]): Promise<Encod
 }
 
 async function answer(request: TokenizerRequest): Promise<TokenizerAnswer> {
-  if (request.kind === "load") return { value: await load(request.key, request.json, request.added) };
+  if (request.kind === "load") return { value: await load(request) };
   const library = loaded.get(request.key);
   if (library === undefined) return { unloaded: true };
   switch (request.kind) {

@@ -13,6 +13,7 @@ import { brief, canonicalJson, isObject, readJsonObject } from "../../shared/bas
 import type { ModelFolder } from "../../shared/models/files.js";
 import type { TokenizedText, Tokenizer } from "../data/types.js";
 import type { EncodedTexts, Loaded } from "./tokenizer-host.js";
+import { checkTokenizerParts } from "./tokenizer-parts.js";
 import { HostedTokenizer, TokenizerFailure } from "./tokenizer-process.js";
 
 /** The largest known files (256,000 entries with merges) have about 35 MB. */
@@ -221,8 +222,12 @@ export async function tokenizerOf(json: Readonly<Record<string, unknown>>, path:
       file: path,
     });
   if (largest < 0 && added.length === 0) throw invalid(`${path}: has no tokens`, { file: path });
+  checkTokenizerParts(json, path);
   const text = JSON.stringify({ ...json, truncation: null, padding: null });
-  const hosted = new HostedTokenizer({ kind: "load", json: text, added });
+  const normalized = (json.added_tokens as { content: string; normalized: boolean }[]).flatMap((token) =>
+    token.normalized ? [token.content] : [],
+  );
+  const hosted = new HostedTokenizer({ kind: "load", json: text, added, normalized });
   let loaded: Loaded;
   try {
     loaded = (await hosted.load()) as Loaded;
@@ -230,7 +235,13 @@ export async function tokenizerOf(json: Readonly<Record<string, unknown>>, path:
     if (!(error instanceof TokenizerFailure)) throw error;
     throw invalid(`${path}: ${partIn(error.message, json)}cannot be used (${error.message})`, { file: path }, error);
   }
-  const { leading } = loaded;
+  const { leading, clash } = loaded;
+  if (clash !== undefined)
+    throw invalid(
+      `${path}: added_tokens ${clash.map(brief).join(" and ")} are the same after the normalizer, so that the library takes ` +
+        `either by chance; set normalized to false for one of them`,
+      { file: path },
+    );
   if (leading === undefined) throw invalid(`${path}: encodes no text as tokens`, { file: path });
   // The library, not the file, numbers an added token whose id is not the next one.
   const ids = [...loaded.added.flatMap((id) => id ?? []), ...leading];

@@ -206,12 +206,12 @@ const bad: readonly [name: string, change: Change, message: RegExp][] = [
   [
     "an unknown pre-tokenizer",
     () => ({ pre_tokenizer: { type: "Bad" } }),
-    /json: pre_tokenizer of type "Bad" cannot be used \(/,
+    /json: pre_tokenizer\.type "Bad" is not known; known are BertPreTokenizer, /,
   ],
   [
     "a part that is missing",
     () => ({ post_processor: { type: "Sequence" } }),
-    /json: post_processor of type "Sequence" cannot be used \(/,
+    /json: post_processor lacks the field processors, which Sequence has/,
   ],
   ["dropout", ({ model }) => ({ model: { ...model, dropout: 0.1 } }), /model.dropout is 0.1, which makes ids random/],
   ["a special token of a large id", () => ({ post_processor: leadingId(2e7) }), /has the id 20000000; ids are 0 to/],
