@@ -2,9 +2,10 @@
  * How a process behaves at its terminal: results go to stdout and all else to stderr, a mistake is one line, Ctrl-C stops the
  * job and says how to resume, the exit code is true. Knows no command, and ends no process: it returns exit codes.
  */
-import { once, setMaxListeners } from "node:events";
+import { setMaxListeners } from "node:events";
 import type { JobContext } from "../shared/base/command.js";
 import { exitCodeOf, KindredError } from "../shared/base/errors.js";
+import { reasonOf } from "../shared/base/json.js";
 import { oneLine } from "../shared/base/terminal.js";
 
 export interface OutputOptions {
@@ -37,11 +38,17 @@ export function screen(): { readonly color: boolean; readonly width: number } {
 }
 
 /**
- * Calls `exit` where this process cannot go on: nobody reads its output any longer (`| head`), which is no error, or an error
- * reached no handler.
+ * Calls `exit` where this process cannot go on: nobody reads its output any longer (`| head`), which is no error; its output cannot be
+ * written (a full disk); or an error reached no handler.
  */
 export function watchProcess({ debug, exit }: { readonly debug: boolean; exit(code: number): void }): void {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => exit(error.code === "EPIPE" ? 0 : 1));
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return exit(0);
+    const message = `stdout cannot be written (${reasonOf(error)}); the result is lost or incomplete`;
+    exit(reportError(new KindredError("unavailable", message, {}, error), debug));
+  });
+  // Of an error of stderr nobody can be told. The job goes on.
+  process.stderr.on("error", () => {});
   for (const event of ["uncaughtException", "unhandledRejection"]) {
     process.on(event, (error: unknown) => exit(reportError(error, debug)));
   }
@@ -121,21 +128,27 @@ function stopped({ command = "kindred" }: OutputOptions, resumes: boolean): stri
   return `stopped; to resume, run again: ${command} ${quoted.join(" ")}`;
 }
 
+/** Writes a text to stdout. Where that fails the promise stays open: `watchProcess` ends the process, and says why. */
+const write = (text: string): Promise<void> =>
+  new Promise((done) => {
+    process.stdout.write(text, (error) => {
+      if (!error) done();
+    });
+  });
+
 /** Writes a result to stdout, all of it before the process ends. */
 export async function printResult(value: unknown, { json }: OutputOptions, text: () => string): Promise<void> {
-  const output = json ? JSON.stringify(value, null, 2) : text();
-  await new Promise<void>((done, fail) => {
-    process.stdout.write(`${output.trimEnd()}\n`, (error) => (error ? fail(error) : done()));
-  });
+  await printText(json ? JSON.stringify(value, null, 2) : text());
+}
+
+/** As `printResult`, for a text. */
+export async function printText(text: string): Promise<void> {
+  await write(`${text.trimEnd()}\n`);
 }
 
 /** Writes lines to stdout as they come, at the pace of their reader. */
 export async function printLines(lines: AsyncIterable<string>): Promise<void> {
-  for await (const line of lines) {
-    if (!process.stdout.write(`${oneLine(line)}\n`)) await once(process.stdout, "drain");
-  }
-  // The process is ended after this: everything must have left it.
-  await new Promise<void>((done, fail) => process.stdout.write("", (error) => (error ? fail(error) : done())));
+  for await (const line of lines) await write(`${oneLine(line)}\n`);
 }
 
 /**

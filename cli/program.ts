@@ -6,11 +6,15 @@ import { COMMANDS, type CommandEntry } from "./commands.js";
 import { generalOptions, helpOption } from "./options/general.js";
 import { HELP } from "./options/help.js";
 import { asMistake, refuseCommand, refuseUnknownOptions } from "./options/mistakes.js";
+import { printText } from "./process.js";
 
 const isOption = (word: string): boolean => word.startsWith("-") && word !== "-";
 
-/** All commands by name, empty. */
-function listOfCommands(): { readonly program: Command; readonly entries: ReadonlyMap<string, CommandEntry> } {
+/** All commands by name, empty. @param print takes the texts of --help and --version */
+function listOfCommands(print: (text: string) => void): {
+  readonly program: Command;
+  readonly entries: ReadonlyMap<string, CommandEntry>;
+} {
   const { version, description } = JSON.parse(readFileSync(asset("package.json"), "utf8")) as Record<string, string>;
   const program = new Command("kindred")
     .description(description ?? "")
@@ -22,7 +26,7 @@ function listOfCommands(): { readonly program: Command; readonly entries: Readon
     .configureHelp(HELP)
     .addHelpText("after", "\nkindred COMMAND --help shows arguments, options and an example.")
     .exitOverride()
-    .configureOutput({ outputError: () => {} }); // the caller prints errors, on one line
+    .configureOutput({ writeOut: print, outputError: () => {} }); // the caller prints errors, on one line
   const entries = new Map<string, CommandEntry>();
   for (const [heading, group] of Object.entries(COMMANDS)) {
     program.commandsGroup(heading);
@@ -61,7 +65,8 @@ function findCommand(program: Command, words: readonly string[]): { command: Com
  */
 export async function runCommandLine(given: readonly string[]): Promise<void> {
   const words = given[0] === "help" ? [...given.slice(1), "--help"] : given;
-  const { program, entries } = listOfCommands();
+  const printed: string[] = [];
+  const { program, entries } = listOfCommands((text) => void printed.push(text));
   const entry = entries.get(words[0] ?? "");
   const asked = program.commands.find((each) => each.name() === entry?.name);
   if (entry !== undefined && asked !== undefined) {
@@ -73,7 +78,8 @@ export async function runCommandLine(given: readonly string[]): Promise<void> {
   try {
     await program.parseAsync(words, { from: "user" });
   } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return; // --help and --version
+    // --help and --version
+    if (error instanceof CommanderError && error.exitCode === 0) return await printText(printed.join(""));
     throw asMistake(error, command);
   }
 }
