@@ -5,7 +5,7 @@
 import { Readable } from "node:stream";
 import { type CsvError, type Info, parse } from "csv-parse";
 import { KindredError } from "./errors.js";
-import { MAX_ROW_BYTES, readLines } from "./lines.js";
+import { MAX_ROW_BYTES, readText } from "./lines.js";
 
 export interface CsvRow {
   /** Line on which the record begins, from 1. */
@@ -25,7 +25,7 @@ export interface CsvRecord {
 
 /**
  * The file's rows after its header, by column.
- * @throws {KindredError} as `readRecords`, and for a column named twice
+ * @throws {KindredError} as `readRecords`, and for a column without a name or with the name of another
  */
 export async function* readCsv(path: string): AsyncGenerator<CsvRow> {
   let header: string[] | undefined;
@@ -36,25 +36,29 @@ export async function* readCsv(path: string): AsyncGenerator<CsvRow> {
 }
 
 /**
- * The file's records, the header first.
+ * The file's records, the header first. Lines may end in LF, CRLF or CR, also in turn; within quotes they stay as they are.
  * @throws {KindredError} `not_found`, or `invalid_data` naming `file:LINE`: bytes that are not text, an open quote, a
  * record with too many or too few fields
  */
 export async function* readRecords(path: string): AsyncGenerator<CsvRecord> {
-  // readLines decodes and checks lines, which are then joined again: csv-parse would replace wrong bytes by U+FFFD.
-  const text = async function* () {
-    for await (const line of readLines(path)) yield `${line.text}\n`;
-  };
-  const source = Readable.from(text());
-  const parser = parse({ info: true, skip_empty_lines: true, max_record_size: MAX_ROW_BYTES });
+  // Decoded here: csv-parse would replace wrong bytes by U+FFFD.
+  const source = Readable.from(readText(path));
+  const parser = parse({
+    info: true,
+    skip_empty_lines: true,
+    max_record_size: MAX_ROW_BYTES,
+    record_delimiter: ["\r\n", "\n", "\r"],
+  });
   source.on("error", (error) => parser.destroy(error));
   let last = 0;
+  // The parser counts a CRLF within quotes as two lines.
+  let tooMany = 0;
   try {
     for await (const { record, info } of source.pipe(parser) as AsyncIterable<{ record: string[]; info: Info }>) {
-      // `lines` counts to the record's end, blank lines included; the record's own line breaks lie within its fields.
-      const breaks = record.reduce((sum, field) => sum + field.split("\n").length - 1, 0);
-      const line = info.lines - breaks;
-      last = info.lines;
+      // `lines` counts to the record's end, blank lines included; the record's own line ends lie within its fields.
+      const line = info.lines - tooMany - count(record, /[\r\n]/g);
+      tooMany += count(record, /\r\n/g);
+      last = info.lines - tooMany;
       yield { line, cells: record };
     }
   } catch (cause) {
@@ -62,8 +66,10 @@ export async function* readRecords(path: string): AsyncGenerator<CsvRecord> {
     const { code, message, lines } = cause as CsvError & { lines?: number };
     // An open quote runs to the end of the file; the useful location is the beginning of its record.
     const open = code === "CSV_QUOTE_NOT_CLOSED";
-    const where = `${path}:${open ? last + 1 : (lines ?? last + 1)}`;
-    const reason = open ? "a quote in this record is not closed" : message.replace(/\s+/g, " ");
+    const where = `${path}:${open || lines === undefined ? last + 1 : lines - tooMany}`;
+    // The parser's own message ends with the line as it counts.
+    const words = message.replace(/\s+/g, " ").replace(/ (at|on) line \d+/, "");
+    const reason = open ? "a quote in this record is not closed" : words;
     throw new KindredError("invalid_data", `${where}: is not valid CSV: ${reason}`, { where }, cause);
   } finally {
     parser.destroy();
@@ -71,11 +77,21 @@ export async function* readRecords(path: string): AsyncGenerator<CsvRecord> {
   }
 }
 
+function count(fields: readonly string[], pattern: RegExp): number {
+  return fields.reduce((sum, field) => sum + (field.match(pattern)?.length ?? 0), 0);
+}
+
 function checkHeader(names: readonly string[], where: string): string[] {
   const fail = (message: string) => new KindredError("invalid_data", `${where}: ${message}`, { where });
   if (names.length > MAX_COLUMNS) throw fail(`the header has ${names.length} columns, more than ${MAX_COLUMNS}`);
   const trimmed = names.map((name) => name.trim());
   const twice = trimmed.find((name, column) => trimmed.indexOf(name) !== column);
+  const empty = trimmed.indexOf("");
+  if (empty >= 0) {
+    throw fail(
+      `column ${empty + 1} of ${names.length} has no name in the header; name it or remove it (pandas: index=False)`,
+    );
+  }
   if (twice !== undefined) throw fail(`the header names the column ${JSON.stringify(twice)} twice; rename one`);
   return trimmed;
 }

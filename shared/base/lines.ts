@@ -118,3 +118,23 @@ export async function* readLines(path: string, maxLineBytes: number = MAX_ROW_BY
   }
   if (held > 0) yield take(Buffer.alloc(0));
 }
+
+/**
+ * The file's text in pieces, without its byte order mark; line ends stay as they are.
+ * @throws {KindredError} as `readLines`
+ */
+export async function* readText(path: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  try {
+    for await (const chunk of readBytes(path)) {
+      if (chunk.includes(0)) throw new Error("NUL");
+      yield decoder.decode(chunk, { stream: true });
+    }
+    yield decoder.decode();
+  } catch (cause) {
+    if (cause instanceof KindredError) throw cause;
+    // Read again by lines, which knows the wrong byte's line and says more.
+    for await (const _ of readLines(path, MAX_FILE_BYTES));
+    throw invalid(path, "is not valid UTF-8; save the file as UTF-8", cause);
+  }
+}
