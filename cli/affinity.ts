@@ -27,5 +27,5 @@ export function affinity(command: Command): Command {
       await printResult(result, options, () => explanationText(result, screen()));
     });
   engineOptions(command).addOption(jsonOption());
-  return example(command, "affinity explain runs/example harbour --without meadow");
+  return example(command, "affinity explain runs/example harbour --without pier");
 }

@@ -47,6 +47,6 @@ export function client(command: Command): Command {
   tlsOptions(runtimeOptions(formatOptions(command)), "client");
   return example(
     command,
-    "client --coordinator 127.0.0.1:7461 --model simulations/demo/model --data docs/example/harbour --name harbour",
+    "client --coordinator 127.0.0.1:7461 --model simulations/demo/model --data docs/example/sites/harbour --name harbour",
   );
 }

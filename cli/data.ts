@@ -51,6 +51,6 @@ export function data(command: Command): Command {
       await printResult(result, options, () => checkText(result, screen()));
     });
   engineOptions(formatOptions(check)).addOption(jsonOption());
-  example(check, "data check --model simulations/demo/model --data docs/example/harbour");
+  example(check, "data check --model simulations/demo/model --data docs/example/sites/harbour");
   return command;
 }

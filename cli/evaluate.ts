@@ -27,5 +27,5 @@ export function evaluate(command: Command): Command {
           .join("\n"),
       );
     });
-  return example(command, "evaluate --model simulations/demo/model --data docs/example/harbour/test.jsonl");
+  return example(command, "evaluate --model simulations/demo/model --data docs/example/sites/harbour/test.jsonl");
 }

@@ -43,7 +43,7 @@ export function predict(command: Command): Command {
     .action(predictAction);
   return example(
     command,
-    "predict --model simulations/demo/model --ensemble runs/example-export --client harbour --data docs/example/harbour/test.jsonl",
+    "predict --model simulations/demo/model --ensemble runs/example-export --client harbour --data docs/example/sites/harbour/test.jsonl",
   );
 }
 

@@ -40,6 +40,6 @@ export function sharpness(command: Command): Command {
     });
   return example(
     command,
-    "sharpness --model simulations/demo/model --adapter runs/example-export/members/group-1 --data docs/example/harbour/test.jsonl",
+    "sharpness --model simulations/demo/model --adapter runs/example-export/members/group-1 --data docs/example/sites/harbour/test.jsonl",
   );
 }

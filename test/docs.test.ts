@@ -144,16 +144,16 @@ test("the examples load, and the README shows the simulation's as it is", async 
   assert.ok(read("README.md").includes(`\`\`\`yaml\n${yaml}\`\`\``));
   const plan = await loadSimulationConfig(asset("docs", "example", "simulate.yaml"));
   assert.deepEqual(plan.compare, ["base", "shared", "local"]);
-  assert.ok(typeof plan.population !== "string");
   const { clients } = await loadPopulation(plan.population, { seed: plan.seed, format: plan.format });
   assert.deepEqual(
     clients.map(({ name, drawn }) => [name, drawn]),
-    [
-      ["harbour", []],
-      ["meadow", []],
-    ],
+    ["ferry", "harbour", "meadow", "mill", "orchard", "pier"].map((name) => [name, []]),
   );
-  assert.equal((await loadCoordinatorConfig(asset("docs", "example", "coordinator.yaml"))).minClients, clients.length);
+  const { minClients, adapter, training } = await loadCoordinatorConfig(asset("docs", "example", "coordinator.yaml"));
+  assert.equal(minClients, clients.length);
+  assert.deepEqual({ adapter, training }, { adapter: plan.adapter, training: plan.training });
+  const generated = spawnSync(process.execPath, [asset("docs", "example", "generate.mjs"), "--check"]);
+  assert.equal(generated.status, 0, generated.stderr.toString());
 });
 
 test("the README's example of the library is the one of index.ts, which the library's test runs", () => {

@@ -33,33 +33,31 @@ const text = (result: Awaited<ReturnType<typeof check>>, color = false) =>
   checkText({ model: "model", data: "data", ...result }, { color });
 
 test("a client's folder: its rows, labels, three rows with what is scored, and the cost", async () => {
-  const result = await check(asset("docs", "example", "harbour"), { timed: true, epochs: 1, batch: 5 });
+  const result = await check(asset("docs", "example", "sites", "harbour"), { timed: true, epochs: 1, batch: 5 });
   const [client] = result.clients;
   assert(client !== undefined);
   assert.equal(client.name, "harbour");
   assert.deepEqual(
     [client.splits.train.rows, client.splits.validation.rows, client.splits.test.rows, client.drawn.length],
-    [40, 12, 40, 0],
+    [24, 12, 50, 0],
   );
   assert.deepEqual(
     client.labels.map(({ completion, rows }) => [completion, rows.train]),
     [
-      [" north", 5],
-      [" south", 11],
-      [" east", 13],
-      [" west", 11],
+      [" north", 11],
+      [" south", 13],
     ],
   );
   assert.deepEqual(
     result.examples[0]?.parts.filter(({ scored }) => scored).map((part) => part.text.trim()),
-    ["south"],
+    ["north"],
   );
   const { steps, seconds, flops } = result.training;
-  assert.equal(steps, 8);
+  assert.equal(steps, 5);
   assert.ok(flops > 0 && seconds !== null && seconds > 0);
   const words = text(result);
-  assert.match(words, /\[\[ ?south\]\]/);
-  assert.match(words, /8 steps of 5 rows \(1 pass over the rows\), [\d.]+ [A-Z]+, about [\d.]+ s on this machine/);
+  assert.match(words, /\[\[ ?north\]\]/);
+  assert.match(words, /5 steps of 5 rows \(1 pass over the rows\), [\d.]+ [A-Z]+, about [\d.]+ s on this machine/);
   assert.match(words, /decided on 12 validation rows/);
 });
 
