@@ -89,7 +89,7 @@ export class ReadingConnection implements SqliteDatabase {
 function urlToRead(file: string): string {
   const url = pathToFileURL(file);
   const log = statSync(`${file}-wal`, { throwIfNoEntry: false });
-  if (log === undefined || log.size === 0) url.search = "immutable=1";
+  if (log === undefined || log.size === 0) url.search = "mode=ro&immutable=1";
   // Without an index nobody has the database open, and SQLite makes the index again, in a folder that may be written to.
   else url.search = existsSync(`${file}-shm`) ? "mode=ro&readonly_shm=1" : "mode=ro";
   return url.href;
