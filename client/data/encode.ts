@@ -1,6 +1,8 @@
 /**
- * Encodes examples as tokens. Prompt and completion are encoded separately and verbatim, with the tokenizer's own leading special
- * tokens and no trailing ones, and truncated to a length. It knows no file, and of a model only the tokenizer and the chat template.
+ * Encodes examples as tokens. A row's text, prompt and completion joined verbatim, is encoded once and whole, with the tokenizer's
+ * own leading special tokens and no trailing ones. The offsets say which tokens are scored: those that reach beyond the prompt's end.
+ * Encoded apart, a completion would be another text to a tokenizer that acts at the start of texts: SentencePiece models put a space
+ * there. This file knows no file, and of a model only the tokenizer and the chat template.
  *
  * Truncation: a prompt loses tokens on the left, after its leading special tokens. Plain text, which has no prompt, keeps its first
  * tokens. A conversation loses its oldest tokens and never any of its last assistant turn. A prompt with choices is truncated for
@@ -10,7 +12,19 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { renderChatPrompt, renderConversation } from "./conversation.js";
-import type { ClientRows, EncodedDataset, EncodedRow, Example, Question, RenderChat, Tokenizer } from "./types.js";
+import { show } from "./rows.js";
+import type {
+  ClientRows,
+  EncodedChoices,
+  EncodedDataset,
+  EncodedRow,
+  Example,
+  Question,
+  RenderChat,
+  TextRange,
+  TokenizedText,
+  Tokenizer,
+} from "./types.js";
 
 export interface EncodeOptions {
   /** Longest row in tokens, special tokens included. At most the model's context. */
@@ -23,21 +37,34 @@ type Of<K extends Example["kind"]> = Extract<Example, { kind: K }>;
 
 export type QuestionWithChoices = Question & { readonly prompt: string; readonly choices: readonly string[] };
 
-/** Bound of the cache of encoded completions: choices recur in every row, free answers do not and must not accumulate. */
-const MAX_CACHED_COMPLETIONS = 2000;
+/** Texts that are encoded at once: enough to use all processors, few enough to bound memory. */
+const TEXTS_AT_ONCE = 1024;
+
+/** The texts of something to be encoded, and what is made of their tokens. */
+interface Draft<T> {
+  readonly texts: readonly string[];
+  /** Whether the tokenizer adds its leading special tokens. */
+  readonly specials: boolean;
+  finish(encoded: readonly TokenizedText[]): T;
+}
+
+/** The tokens of a row's text. */
+interface ScoredText {
+  readonly ids: Int32Array;
+  /** Ascending indices into `ids`. */
+  readonly scored: Int32Array;
+}
 
 function fail(where: string, message: string, cause?: unknown): KindredError {
   return new KindredError("invalid_data", `${where}: ${message}`, { where }, cause);
 }
 
-function concat(...parts: readonly Int32Array[]): Int32Array {
-  const whole = new Int32Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+/** Ids without `lost` of them, from the one at `from` on. */
+function without(ids: Int32Array, from: number, lost: number): Int32Array {
+  const kept = new Int32Array(ids.length - lost);
+  kept.set(ids.subarray(0, from));
+  kept.set(ids.subarray(from + lost), from);
+  return kept;
 }
 
 /** [from, from + 1, ..., to - 1]. */
@@ -46,50 +73,62 @@ function range(from: number, to: number): Int32Array {
 }
 
 /**
- * A prompt truncated so that a completion of `length` tokens fits after it: its `leading` special tokens and as many of its last
- * tokens as fit.
- * @throws {RangeError} where the completion and the special tokens alone are longer than `maxTokens`
+ * Indices of the tokens with characters in a range of the text. A token without characters of its own, such as white space where
+ * the tokenizer trims offsets, counts as the character before its place.
  */
-export function cutPrompt(prompt: Int32Array, leading: number, length: number, maxTokens: number): Int32Array {
-  const room = maxTokens - length;
-  if (room < leading) throw new RangeError(`${leading} + ${length} tokens, more than ${maxTokens}`);
-  if (prompt.length <= room) return prompt;
-  return concat(prompt.subarray(0, leading), prompt.subarray(prompt.length - (room - leading)));
+function reaching({ starts, ends }: TokenizedText, ranges: readonly TextRange[]): Int32Array {
+  return range(0, ends.length).filter((token) => {
+    const [start, end] = [starts[token]!, ends[token]!];
+    return ranges.some((each) => end > each.start && Math.min(start, end - 1) < each.end);
+  });
 }
 
-/** Encodes rows with one model's tokenizer. Encodings of choices are cached, because they recur in row after row. */
-export class RowEncoder {
-  private readonly completions = new Map<string, Int32Array>();
+/** Scored tokens after `lost` tokens are gone. A token with nothing before it is not scored. */
+function scoredAfter(scored: Int32Array, lost: number): Int32Array {
+  return scored.map((at) => at - lost).filter((at) => at >= 1);
+}
 
+function commonPrefix(lists: readonly Int32Array[]): number {
+  const [first, ...others] = lists as [Int32Array, ...Int32Array[]];
+  let length = 0;
+  while (length < first.length && others.every((list) => list[length] === first[length])) length++;
+  return length;
+}
+
+/** Drafts in groups of about as many texts as are encoded at once. */
+function* groupsOf<T>(drafts: Iterable<Draft<T>>): Generator<Draft<T>[]> {
+  let group: Draft<T>[] = [];
+  let texts = 0;
+  for (const draft of drafts) {
+    group.push(draft);
+    texts += draft.texts.length;
+    if (texts < TEXTS_AT_ONCE) continue;
+    yield group;
+    group = [];
+    texts = 0;
+  }
+  if (group.length > 0) yield group;
+}
+
+/** Encodes rows with one model's tokenizer. */
+export class RowEncoder {
   constructor(
     private readonly tokenizer: Tokenizer,
     private readonly options: EncodeOptions,
   ) {}
 
-  /** Number of special tokens before a text. It does not depend on the text. */
-  private get leading(): number {
-    return this.tokenizer.leading.length;
-  }
-
-  /** As `encodeOne`, of each example. */
-  encode(examples: readonly Example[]): Promise<EncodedRow[]> {
-    return inOrder(examples, (example) => this.encodeOne(example));
-  }
-
   /**
-   * One example's tokens, and which of them are scored.
-   * @throws {KindredError} `invalid_data` naming the row: nothing to score, a completion too long; `unsupported` for
-   * messages without a chat template
+   * Each example's tokens, and which of them are scored.
+   * @throws {KindredError} `invalid_data` naming the row: nothing to score, a completion too long, choices of the same tokens;
+   * `unsupported` for messages without a chat template; `invalid_model` where the tokenizer cannot encode a text
    */
-  private encodeOne(example: Example): Promise<EncodedRow> {
-    if (example.kind === "text") return this.encodeText(example);
-    if (example.kind === "answer") return this.encodeAnswer(example);
-    return this.encodeChat(example);
+  encode(examples: readonly Example[]): Promise<EncodedRow[]> {
+    return this.all(examples, (example) => this.draftOf(example));
   }
 
   /**
-   * Questions' choices as rows that can be scored. The right choice does not influence the choices' likelihoods: where the
-   * question names no right choice, the first one stands for it.
+   * Questions' choices as rows that can be scored. The right choice does not influence the choices' likelihoods: where a question
+   * names no right choice, the first one stands for it.
    * @throws {KindredError} as `encode`
    */
   encodeChoices(questions: readonly QuestionWithChoices[]): Promise<EncodedRow[]> {
@@ -101,136 +140,170 @@ export class RowEncoder {
   }
 
   /**
-   * Questions' prompts, truncated so that `room` tokens may follow it. A conversation ends where the assistant's turn begins.
+   * Questions' prompts, truncated so that `room` tokens may follow them. A conversation ends where the assistant's turn begins.
    * @throws {KindredError} `invalid_data` naming the row: a prompt without tokens, no room for it; `unsupported` for messages
-   * without a chat template
+   * without a chat template; `invalid_model` where the tokenizer cannot encode a text
    */
   encodePrompts(questions: readonly Question[], room: number): Promise<Int32Array[]> {
-    return inOrder(questions, (question) => this.encodePrompt(question, room));
+    return this.all(questions, ({ prompt, where }): Draft<Int32Array> => {
+      const specials = typeof prompt === "string";
+      const text = specials ? prompt : renderChatPrompt(prompt, this.options.renderChat, where);
+      return { texts: [text], specials, finish: ([encoded]) => this.promptOf(encoded!.ids, room, where) };
+    });
   }
 
-  private async encodePrompt({ prompt, where }: Question, room: number): Promise<Int32Array> {
+  private async all<A, T>(items: readonly A[], draft: (item: A) => Draft<T>): Promise<T[]> {
+    const made: T[] = [];
+    const drafts = (function* () {
+      for (const item of items) yield draft(item);
+    })();
+    for (const group of groupsOf(drafts)) {
+      const encoded = new Map<boolean, TokenizedText[]>();
+      for (const specials of [true, false]) {
+        const texts = group.flatMap((each) => (each.specials === specials ? each.texts : []));
+        encoded.set(specials, texts.length === 0 ? [] : [...(await this.tokenizer.encode(texts, { specials }))]);
+      }
+      for (const { texts, specials, finish } of group)
+        made.push(finish(encoded.get(specials)!.splice(0, texts.length)));
+    }
+    return made;
+  }
+
+  private draftOf(example: Example): Draft<EncodedRow> {
+    switch (example.kind) {
+      case "text": {
+        const finish: Draft<EncodedRow>["finish"] = ([encoded]) => this.textRow(example, encoded!.ids);
+        return { texts: [example.text], specials: true, finish };
+      }
+      case "answer": {
+        const texts = (example.choices ?? [example.completion]).map((completion) => example.prompt + completion);
+        return { texts, specials: true, finish: (encoded) => this.answerRow(example, encoded) };
+      }
+      case "chat": {
+        const { text, scored } = renderConversation(example, this.options.renderChat, example.where);
+        // The template writes special tokens itself, so the tokenizer adds no others, as in transformers.
+        return { texts: [text], specials: false, finish: ([encoded]) => this.chatRow(example, encoded!, scored) };
+      }
+    }
+  }
+
+  /** Number of the special tokens at the beginning, which truncation keeps. A chat template may have written them. */
+  private leadingOf(ids: Int32Array): number {
+    const { leading } = this.tokenizer;
+    return leading.every((id, at) => ids[at] === id) ? leading.length : 0;
+  }
+
+  private promptOf(ids: Int32Array, room: number, where: string): Int32Array {
     const { maxTokens } = this.options;
-    const chat = typeof prompt !== "string";
-    const tokens = chat
-      ? await this.idsOf(renderChatPrompt(prompt, this.options.renderChat, where), false)
-      : await this.idsOf(prompt, true);
-    const leading = chat ? 0 : this.leading;
-    if (tokens.length === 0) throw fail(where, "the prompt has no tokens, so there is nothing to continue");
+    if (ids.length === 0) throw fail(where, "the prompt has no tokens, so there is nothing to continue");
+    const leading = this.leadingOf(ids);
     if (room + leading >= maxTokens) {
       throw fail(
         where,
         `${room} new tokens leave no room for the prompt within ${maxTokens} tokens; ask for fewer new tokens`,
       );
     }
-    return cutPrompt(tokens, leading, room, maxTokens);
+    return without(ids, leading, Math.max(0, ids.length + room - maxTokens));
   }
 
-  private async encodeText({ text, where }: Of<"text">): Promise<EncodedRow> {
-    const tokens = (await this.idsOf(text, true)).slice(0, this.options.maxTokens);
+  private textRow({ where }: Of<"text">, ids: Int32Array): EncodedRow {
+    const tokens = ids.slice(0, this.options.maxTokens);
     if (tokens.length < 2) throw fail(where, "the text has nothing to score; expected at least two tokens");
     return { tokens, scored: range(1, tokens.length) };
   }
 
-  private async encodeAnswer({ prompt: text, completion, choices, where }: Of<"answer">): Promise<EncodedRow> {
-    const answer = await this.encodeCompletion(completion);
-    const encoded = choices && (await inOrder(choices, (choice) => this.encodeCompletion(choice)));
-    const before = await this.promptBefore(text, [answer, ...(encoded ?? [])], where);
-    const tokens = concat(before, answer);
-    const scored = range(Math.max(1, before.length), tokens.length);
-    if (scored.length === 0) {
-      throw fail(where, "the completion has nothing to score; expected a token that follows another token");
-    }
-    if (choices === undefined || encoded === undefined) return { tokens, scored };
-    const empty = encoded.findIndex((choice) => choice.length === 0);
-    if (empty >= 0) throw fail(where, `choices[${empty}] has no tokens to score`);
-    return {
-      tokens,
-      scored,
-      choices: { promptLength: before.length, tokens: encoded, answer: choices.indexOf(completion) },
-    };
+  /** @param encoded the prompt with each choice; with the completion alone where the row has no choices */
+  private answerRow(
+    { prompt, completion, choices, where }: Of<"answer">,
+    encoded: readonly TokenizedText[],
+  ): EncodedRow {
+    const completions = [{ start: prompt.length, end: Number.POSITIVE_INFINITY }];
+    const whole = encoded.map((text) => ({ ids: text.ids, scored: reaching(text, completions) }));
+    const fieldOf = (at: number): string => (choices === undefined ? "the completion" : `choices[${at}]`);
+    const { leading } = this.tokenizer;
+    const lost = this.tokensLost(whole, fieldOf, where);
+    const kept = whole.map(({ ids, scored }): ScoredText => {
+      return { ids: without(ids, leading.length, lost), scored: scoredAfter(scored, lost) };
+    });
+    const empty = kept.findIndex(({ scored }) => scored.length === 0);
+    if (empty >= 0)
+      throw fail(where, `${fieldOf(empty)} has nothing to score; expected a token that follows another token`);
+    if (choices === undefined) return { tokens: kept[0]!.ids, scored: kept[0]!.scored };
+    const answer = choices.indexOf(completion);
+    const { ids, scored } = kept[answer]!;
+    return { tokens: ids, scored, choices: this.choicesOf(kept, answer, { choices, where }) };
   }
 
   /**
-   * The template writes special tokens itself, so the tokenizer adds no others, as in transformers.
+   * Number of tokens that all of a row's texts lose after their leading special tokens, so that the longest of them fits.
+   * @throws {KindredError} `invalid_data` where the tokens that are scored would be among them
    */
-  private async encodeChat(chat: Of<"chat">): Promise<EncodedRow> {
-    const { where } = chat;
-    const { maxTokens, renderChat } = this.options;
-    const { text, scored: turns } = renderConversation(chat, renderChat, where);
-    const segments: { tokens: Int32Array; scored: boolean }[] = [];
-    let from = 0;
-    const extend = async (end: number, scored: boolean): Promise<void> => {
-      segments.push({ tokens: await this.idsOf(text.slice(from, end), false), scored });
-      from = end;
-    };
-    for (const { start, end } of turns) {
-      await extend(start, false);
-      await extend(end, true);
+  private tokensLost(texts: readonly ScoredText[], fieldOf: (at: number) => string, where: string): number {
+    const { maxTokens } = this.options;
+    const longest = Math.max(...texts.map(({ ids }) => ids.length));
+    const lost = Math.max(0, longest - maxTokens);
+    if (lost === 0) return 0;
+    const leading = this.tokenizer.leading.length;
+    const promptOf = ({ ids, scored }: ScoredText): number => scored[0] ?? ids.length;
+    const order = texts.map((text, at) => ({ text, at })).sort((a, b) => b.text.ids.length - a.text.ids.length);
+    const short = order.find(({ text }) => promptOf(text) < leading + lost);
+    if (short === undefined) return lost;
+    const { ids } = short.text;
+    throw fail(
+      where,
+      `${fieldOf(short.at)} alone is too long: ${leading} + ${ids.length - promptOf(short.text)} tokens, more than ` +
+        `${maxTokens}; shorten it or raise maxTokens`,
+    );
+  }
+
+  private choicesOf(
+    texts: readonly ScoredText[],
+    answer: number,
+    { choices, where }: { readonly choices: readonly string[]; readonly where: string },
+  ): EncodedChoices {
+    const seen = new Map<string, number>();
+    for (const [at, { ids }] of texts.entries()) {
+      const key = ids.join();
+      const same = seen.get(key);
+      if (same !== undefined)
+        throw fail(
+          where,
+          `choices[${same}] ${show(choices[same])} and choices[${at}] ${show(choices[at])} are the same tokens to this model, ` +
+            "which cannot tell one from the other; remove one of them or write it otherwise",
+        );
+      seen.set(key, at);
     }
-    const whole = concat(...segments.map((segment) => segment.tokens));
-    const reply = segments.at(-1)?.tokens.length ?? 0;
-    if (reply > maxTokens) {
+    const shared = commonPrefix(texts.map(({ ids }) => ids));
+    const promptLength = Math.min(shared, ...texts.map(({ scored }) => scored[0]!));
+    return {
+      promptLength,
+      tokens: texts.map(({ ids }) => ids.slice(promptLength)),
+      scored: texts.map(({ scored }) => scored.map((at) => at - promptLength)),
+      answer,
+    };
+  }
+
+  private chatRow({ where }: Of<"chat">, encoded: TokenizedText, turns: readonly TextRange[]): EncodedRow {
+    const { maxTokens } = this.options;
+    const { ids } = encoded;
+    const lost = Math.max(0, ids.length - maxTokens);
+    const leading = lost === 0 ? 0 : this.leadingOf(ids);
+    const lastTurn = turns.findLast(({ start, end }) => end > start);
+    const reply = ids.length - (lastTurn === undefined ? ids.length : (reaching(encoded, [lastTurn])[0] ?? ids.length));
+    if (leading + reply > maxTokens) {
       throw fail(
         where,
         `the last assistant turn alone has ${reply} tokens, more than maxTokens ${maxTokens}; shorten it`,
       );
     }
-    const lost = Math.max(0, whole.length - maxTokens);
-    const scored: number[] = [];
-    let at = -lost;
-    for (const segment of segments) {
-      for (let index = 0; index < segment.tokens.length; index++, at++) if (segment.scored && at >= 1) scored.push(at);
-    }
+    const left = reaching(encoded, turns).filter((at) => at < leading || at >= leading + lost);
+    const scored = scoredAfter(left, lost);
     if (scored.length === 0) throw fail(where, "messages has nothing to score: the assistant's turns are empty");
-    return { tokens: whole.slice(lost), scored: Int32Array.from(scored) };
-  }
-
-  /** The prompt, truncated for the longest of a row's answers: the completion, then the choices. */
-  private async promptBefore(text: string, answers: readonly Int32Array[], where: string): Promise<Int32Array> {
-    const { maxTokens } = this.options;
-    const prompt = await this.idsOf(text, true);
-    let longest = 0;
-    answers.forEach(({ length }, at) => {
-      if (length > answers[longest]!.length) longest = at;
-    });
-    const room = answers[longest]!.length;
-    if (prompt.length + room <= maxTokens) return prompt;
-    try {
-      return cutPrompt(prompt, this.leading, room, maxTokens);
-    } catch (cause) {
-      const field = longest === 0 ? "the completion" : `choices[${longest - 1}]`;
-      throw fail(
-        where,
-        `${field} alone is too long: ${(cause as Error).message}; shorten it or raise maxTokens`,
-        cause,
-      );
-    }
-  }
-
-  private async encodeCompletion(text: string): Promise<Int32Array> {
-    let tokens = this.completions.get(text);
-    if (tokens === undefined) {
-      tokens = await this.idsOf(text, false);
-      if (this.completions.size >= MAX_CACHED_COMPLETIONS) this.completions.clear();
-      this.completions.set(text, tokens);
-    }
-    return tokens;
-  }
-
-  private async idsOf(text: string, specials: boolean): Promise<Int32Array> {
-    const [encoded] = await this.tokenizer.encode([text], { specials });
-    return encoded!.ids;
+    return { tokens: without(ids, leading, lost), scored };
   }
 }
 
-async function inOrder<A, B>(items: readonly A[], work: (item: A) => Promise<B>): Promise<B[]> {
-  const done: B[] = [];
-  for (const item of items) done.push(await work(item));
-  return done;
-}
-
-/** All of a client's rows as tokens. */
+/** All of a client's rows as tokens. @throws {KindredError} as `RowEncoder.encode` */
 export async function encodeClient(
   rows: ClientRows,
   tokenizer: Tokenizer,

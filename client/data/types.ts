@@ -56,12 +56,17 @@ export type RenderChat = (
   options: { readonly addGenerationPrompt: boolean },
 ) => RenderedChat;
 
-/** The completions that a row may have, as tokens without special tokens. */
+/** The completions that a row may have, each in the text that it makes with the prompt. */
 export interface EncodedChoices {
-  /** Tokens of the prompt: the first `promptLength` tokens of the row. */
+  /** The row's first tokens that all choices have alike and that none is scored on. */
   readonly promptLength: number;
-  /** One list of tokens per choice, in their order. No list is empty. */
+  /**
+   * The tokens after these, one list per choice, in the order of the choices; no two lists are alike. A list begins with tokens of the
+   * prompt where the choices change them.
+   */
   readonly tokens: readonly Int32Array[];
+  /** Of each choice the ascending indices into its list whose negative log-likelihood counts. Never empty. */
+  readonly scored: readonly Int32Array[];
   /** Index of the right choice. */
   readonly answer: number;
 }

@@ -4,12 +4,12 @@
  */
 import type { EncodedRow } from "../data/types.js";
 
-/** The class of each choice of each row, numbered in order of appearance. Choices of the same tokens are one class. */
+/** The class of each choice of each row, numbered in order of appearance. Choices of the same scored tokens are one class. */
 export function choiceClasses(rows: readonly EncodedRow[]): (readonly number[] | undefined)[] {
   const known = new Map<string, number>();
   return rows.map(({ choices }) =>
-    choices?.tokens.map((tokens) => {
-      const key = tokens.join(",");
+    choices?.tokens.map((tokens, choice) => {
+      const key = choices.scored[choice]!.map((at) => tokens[at]!).join(",");
       const index = known.get(key) ?? known.size;
       known.set(key, index);
       return index;

@@ -212,7 +212,8 @@ export function answerPrefixesOf(rows: readonly EncodedRow[]): AnswerPrefix[] {
   const seen = new Map<string, { prefix: AnswerPrefix; rows: number }>();
   for (const { choices } of rows) {
     const own = new Map<string, { choice: Int32Array; length: number; before: string; choices: number }>();
-    for (const choice of choices?.tokens ?? []) {
+    for (const [at, choice] of choices?.tokens.entries() ?? []) {
+      if (choices!.scored[at]![0] !== 0) continue; // begins with tokens of the prompt
       let before = "";
       for (let length = 1; length <= choice.length; length++) {
         const key = length === 1 ? `${choice[0]}` : `${before},${choice[length - 1]}`;

@@ -29,8 +29,8 @@ interface RowLayout {
 }
 
 /**
- * Choices share their prompt, and choices that differ in their last token alone share all tokens that are run, because no token
- * after the last one is scored. So a row's prompt is run once, not once per choice.
+ * Choices share the tokens that all of them have alike, and choices that differ in their last token alone share all tokens that are
+ * run, because no token after the last one is scored. So a row's prompt is run once, not once per choice.
  */
 function layoutOf(row: EncodedRow): RowLayout {
   const { choices, tokens, scored } = row;
@@ -40,12 +40,13 @@ function layoutOf(row: EncodedRow): RowLayout {
   }
   const prompt = tokens.subarray(0, choices.promptLength);
   const segments: Segment[] = [...singleText(prompt)];
-  /** Position of each choice without its last token, by its tokens. */
+  /** Position of each choice up to its last scored token, by its tokens. */
   const begun = new Map<string, number>();
   let length = prompt.length;
   const asks: RowLayout["asks"][number][] = [];
   choices.tokens.forEach((choice, candidate) => {
-    const beginning = choice.subarray(0, choice.length - 1);
+    const scores = choices.scored[candidate]!;
+    const beginning = choice.subarray(0, scores.at(-1));
     const key = beginning.join(",");
     let start = begun.get(key);
     if (start === undefined) {
@@ -54,10 +55,10 @@ function layoutOf(row: EncodedRow): RowLayout {
       if (beginning.length > 0) segments.push({ tokens: beginning, after: 0 });
       length += beginning.length;
     }
-    choice.forEach((target, k) => {
+    for (const k of scores) {
       const position = k === 0 ? prompt.length - 1 : (start as number) + k - 1;
-      if (position >= 0) asks.push({ position, target, candidate });
-    });
+      asks.push({ position, target: choice[k]!, candidate });
+    }
   });
   const { answer } = choices;
   return { sequence: segments, asks, candidates: choices.tokens.length, answer, scored: scored.length };

@@ -23,6 +23,7 @@ import { GraphBuilder } from "../../shared/graph/graph.js";
 import type { Candidate } from "../../shared/runtimes/choose.js";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import type { HostTensor, Runtime } from "../../shared/runtimes/types.js";
+import { choicesOf } from "./choices.js";
 import { allLogits } from "./logits.js";
 import { OP_CASES, type OpCase, prepareCase } from "./op-cases.js";
 
@@ -108,7 +109,7 @@ async function runAdapter(
   const rows = [5, 7, 7].map((length): EncodedRow => {
     const tokens = Int32Array.from({ length }, () => rng.int(architecture.vocabulary));
     const other = Int32Array.of((tokens[length - 1]! + 1) % architecture.vocabulary);
-    const choices = { promptLength: length - 1, tokens: [tokens.slice(-1), other], answer: 0 };
+    const choices = choicesOf(length - 1, [tokens.slice(-1), other], 0);
     return { tokens, scored: Int32Array.of(length - 1), choices };
   });
   const compiledGraphs = new CompiledGraphs(runtime, model);

@@ -48,16 +48,17 @@ function against(logits: Float32Array | Float64Array, right: number): number {
   return logits[right]! - logSumExp(logits, right);
 }
 
-/** Logit of each other choice minus that of the right one, at their first difference. */
+/** Logit of each other choice minus that of the right one, at their first difference, where it is scored. */
 function leadsOfOthers({ choices }: EncodedRow, logits: Float32Array | Float64Array, vocabulary: number): Float64Array {
-  const { tokens, answer } = choices!;
+  const { tokens, scored, answer } = choices!;
   const right = tokens[answer]!;
   const leads = new Map<number, number>();
   for (const other of tokens) {
     const place = right.findIndex((token, k) => token !== other[k]);
     const negative = place < 0 ? undefined : other[place];
-    if (negative === undefined) continue;
-    const from = place * vocabulary;
+    const at = scored[answer]!.indexOf(place);
+    if (negative === undefined || at < 0) continue;
+    const from = at * vocabulary;
     leads.set(from + negative, logits[from + negative]! - logits[from + right[place]!]!);
   }
   return Float64Array.from(leads.values());

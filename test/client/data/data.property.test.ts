@@ -1,11 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { cutPrompt } from "../../../client/data/encode.js";
+import { RowEncoder } from "../../../client/data/encode.js";
 import { fillSplits } from "../../../client/data/splits.js";
 import { KindredError } from "../../../shared/base/errors.js";
+import { characterTokenizer, spell } from "./tokenizers.js";
 
 const rows = (n: number, from = 0) => Array.from({ length: n }, (_, index) => from + index);
+/** Text without the character that spells a special token. */
+const printable = (minLength: number, maxLength: number) =>
+  fc.string({ minLength, maxLength }).map((text) => text.replaceAll("\u0001", "x"));
 const maybe = fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined });
 
 test("splits are a partition of the training rows, each at least one row, in order, the same for the same seed and name", () => {
@@ -61,24 +65,33 @@ test("fewer than three rows with a missing split are refused; complete splits of
   assert.deepEqual(fillSplits({ train: [1], validation: [2], test: [3] }, 0, "a", "x").drawn, []);
 });
 
-test("a truncated prompt keeps its special tokens and its end, and fills the room exactly", () => {
-  fc.assert(
-    fc.property(
-      fc.array(fc.integer({ min: 0, max: 9 }), { maxLength: 50 }),
+test("a truncated row keeps its special tokens, the prompt's end and the completion, and fills the room exactly", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      printable(0, 50),
       fc.nat(3),
-      fc.nat(30),
+      printable(1, 30),
       fc.integer({ min: 1, max: 40 }),
-      (body, leading, length, maxTokens) => {
-        const prompt = Int32Array.from([...new Array<number>(leading).fill(-1), ...body]);
-        if (leading + length > maxTokens) {
-          assert.throws(() => cutPrompt(prompt, leading, length, maxTokens), RangeError);
+      async (prompt, leading, completion, maxTokens) => {
+        const encoder = new RowEncoder(characterTokenizer(leading), { maxTokens });
+        const encoding = encoder.encode([{ kind: "answer", where: "x:1", prompt, completion }]);
+        if (leading + completion.length > maxTokens) {
+          await assert.rejects(encoding, /the completion alone is too long/);
           return;
         }
-        const cut = [...cutPrompt(prompt, leading, length, maxTokens)];
-        assert.equal(cut.length, Math.min(prompt.length, maxTokens - length));
-        assert.deepEqual(cut.slice(0, leading), [...prompt.slice(0, leading)]);
-        const kept = cut.length - leading;
-        assert.deepEqual(cut.slice(leading), body.slice(body.length - kept));
+        const room = maxTokens - leading - completion.length;
+        const kept = prompt.slice(Math.max(0, prompt.length - room));
+        const before = leading + kept.length;
+        if (before === 0 && completion.length === 1) {
+          await assert.rejects(encoding, /has nothing to score/);
+          return;
+        }
+        const [row] = await encoding;
+        assert.equal(spell(row!.tokens), "^".repeat(leading) + kept + completion);
+        assert.deepEqual(
+          [...row!.scored],
+          rows(completion.length, before).filter((at) => at > 0),
+        );
       },
     ),
   );

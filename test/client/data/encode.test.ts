@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RowEncoder } from "../../../client/data/encode.js";
-import type { ChatMessage, Example, RenderChat } from "../../../client/data/types.js";
+import type { ChatMessage, Example, RenderChat, Tokenizer } from "../../../client/data/types.js";
 import { KindredError } from "../../../shared/base/errors.js";
-import { characterTokenizer, spell } from "./tokenizers.js";
+import { BOS, characterTokenizer, pieceTokenizer, spell } from "./tokenizers.js";
 
 const where = "rows.jsonl:7";
 
@@ -77,6 +77,90 @@ test("in a truncated row, the position where the answer begins does not depend o
   for (const { choices } of [no!, yes!]) assert.equal(choices?.promptLength, 3);
 });
 
+const A = "a".charCodeAt(0);
+const [B, C, D] = [A + 1, A + 2, A + 3];
+
+async function encodePieces(pieces: readonly string[], example: Example, maxTokens = 512) {
+  const [row] = await new RowEncoder(pieceTokenizer(pieces), { maxTokens }).encode([example]);
+  return row!;
+}
+
+test("a text is encoded whole, and a token that spans the prompt's end is scored", async () => {
+  const row = await encodePieces(["bc"], answer("ab", "cd"));
+  assert.deepEqual([...row.tokens], [BOS, A, 100_000 + B, D]);
+  assert.deepEqual([...row.scored], [2, 3]);
+});
+
+test("each choice is scored in the text that it makes with the prompt, whose tokens it may change", async () => {
+  const { tokens, scored, choices } = await encodePieces(["bc"], answer("ab", "d", ["c", "d", "da"]));
+  assert.deepEqual([...tokens], [BOS, A, B, D]);
+  assert.deepEqual([...scored], [3]);
+  assert.equal(choices?.promptLength, 2);
+  assert.deepEqual(
+    choices.tokens.map((choice) => [...choice]),
+    [[100_000 + B], [B, D], [B, D, A]],
+  );
+  assert.deepEqual(
+    choices.scored.map((at) => [...at]),
+    [[0], [1], [1, 2]],
+  );
+  assert.equal(choices.answer, 1);
+});
+
+test("choices that begin alike are scored from their first token on", async () => {
+  const { choices } = await encode(answer("Q", " b", [" a", " b"]));
+  assert.equal(choices?.promptLength, 2);
+  assert.deepEqual(
+    choices.scored.map((at) => [...at]),
+    [
+      [0, 1],
+      [0, 1],
+    ],
+  );
+});
+
+test("in a truncated row, choices that change the prompt's tokens lose the same tokens", async () => {
+  const { tokens, scored, choices } = await encodePieces(["bc"], answer("ddab", "d", ["c", "d", "da"]), 5);
+  assert.deepEqual([...tokens], [BOS, A, B, D]);
+  assert.deepEqual([...scored], [3]);
+  assert.deepEqual(
+    choices?.tokens.map((choice) => [...choice]),
+    [[100_000 + B], [B, D], [B, D, A]],
+  );
+});
+
+test("choices of the same tokens are refused by file and line", async () => {
+  const run = () => encodePieces(["ca", "cb"], answer("a", "ca", ["ca", "d", "cb"]));
+  await refuses(run, "invalid_data", /choices\[0\] "ca" and choices\[2\] "cb" are the same tokens to this model/);
+  assert.equal((await encodePieces([], answer("a", "ca", ["ca", "d", "cb"]))).tokens[2], C);
+});
+
+test("a choice with nothing to score is refused by file and line", async () => {
+  await refuses(
+    () => encode(answer("", "ab", ["ab", "c"]), 512, 0),
+    "invalid_data",
+    /choices\[1\] has nothing to score/,
+  );
+});
+
+test("white space whose offsets are trimmed counts where it stands", async () => {
+  const trimming: Tokenizer = {
+    leading: [],
+    encode: async (texts, options) => {
+      const encoded = await characterTokenizer(0).encode(texts, options);
+      return encoded.map(({ ids, starts, ends }) => {
+        return { ids, starts: starts.map((start, at) => (ids[at] === 32 ? start + 1 : start)), ends };
+      });
+    },
+  };
+  const encoder = new RowEncoder(trimming, { maxTokens: 512, renderChat });
+  const [spaced] = await encoder.encode([answer("a", " b")]);
+  assert.deepEqual([...spaced!.scored], [1, 2]);
+  const [turn] = await encoder.encode([chat(["user", "x "], ["assistant", " y"])]);
+  assert.equal(spell(turn!.tokens), "<u>x ;<a> y;");
+  assert.deepEqual([...turn!.scored], [9, 10, 11]);
+});
+
 test("rows with nothing to score are refused by file and line", async () => {
   await refuses(() => encode({ kind: "text", where, text: "" }), "invalid_data", /nothing to score/);
   await refuses(() => encode({ kind: "text", where, text: "a" }, 512, 0), "invalid_data", /nothing to score/);
@@ -112,6 +196,23 @@ test("turns after the assistant's last turn are left out, and the oldest tokens 
     renderChat,
   );
   assert.deepEqual(pick(row), { text: "o;<u>b;<a>ok;".slice(1), scores: "ok;" });
+});
+
+test("a token that spans the beginning or the end of an assistant's turn is scored", async () => {
+  const encoder = new RowEncoder(pieceTokenizer([">y", ";<u"]), { maxTokens: 512, renderChat });
+  const [row] = await encoder.encode([chat(["user", "hi"], ["assistant", "yo"], ["user", "b"], ["assistant", "ok"])]);
+  const pieces = [...row!.tokens].map((id) => String.fromCharCode(id % 100_000));
+  assert.equal(pieces.join(""), "<u>hi;<a>o;>b;<a>ok;");
+  assert.deepEqual([...row!.scored], [8, 9, 10, 17, 18, 19]);
+});
+
+test("a conversation that loses its oldest tokens keeps the special tokens that its template begins with", async () => {
+  const withBos: RenderChat = (conversation, options) => {
+    const { text } = renderChat(conversation, options);
+    return { text: `\u0001${text}`, marked: undefined };
+  };
+  const row = await encode(chat(["user", "hi"], ["assistant", "yo"]), 7, 1, withBos);
+  assert.deepEqual(pick(row), { text: "^<a>yo;", scores: "yo;" });
 });
 
 test("messages without a chat template are refused as unsupported", async () => {

@@ -23,6 +23,32 @@ export function characterTokenizer(leading = 1): Tokenizer {
   };
 }
 
+/**
+ * As `characterTokenizer`, but some pieces of text are one token each: the longest that fits, from left to right. Their ids are those
+ * of their first characters plus 100,000, so that pieces with the same first character are the same token.
+ */
+export function pieceTokenizer(pieces: readonly string[]): Tokenizer {
+  const longestFirst = [...pieces].sort((a, b) => b.length - a.length);
+  return {
+    leading: [BOS],
+    async encode(texts, { specials }) {
+      return texts.map((text) => {
+        const tokens = specials ? [{ id: BOS, start: 0, end: 0 }] : [];
+        for (let start = 0; start < text.length; start = tokens.at(-1)!.end) {
+          const piece = longestFirst.find((each) => text.startsWith(each, start));
+          const id = text.charCodeAt(start) + (piece === undefined ? 0 : 100_000);
+          tokens.push({ id, start, end: start + (piece ?? "x").length });
+        }
+        return {
+          ids: Int32Array.from(tokens, ({ id }) => id),
+          starts: Int32Array.from(tokens, ({ start }) => start),
+          ends: Int32Array.from(tokens, ({ end }) => end),
+        };
+      });
+    },
+  };
+}
+
 /** Token ids of one text. */
 export async function idsOf(tokenizer: Tokenizer, text: string, specials = true): Promise<number[]> {
   const [encoded] = await tokenizer.encode([text], { specials });

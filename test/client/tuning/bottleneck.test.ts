@@ -26,6 +26,7 @@ import { SeededRng } from "../../../shared/base/random.js";
 import { sizeOf } from "../../../shared/base/tensors.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { addSketch, tensorProjection } from "../../../shared/sketch/projection.js";
+import { choicesOf } from "../../support/choices.js";
 import { allLogits } from "../../support/logits.js";
 
 const runtime = new OnnxRuntime({ threads: 1 });
@@ -53,7 +54,7 @@ const rows = [6, 9, 9].map((length, i): EncodedRow => {
   const rng = new SeededRng(i, "row");
   const tokens = Int32Array.from({ length }, () => rng.int(96));
   const other = Int32Array.of((tokens[length - 1]! + 1) % 96);
-  const choices = { promptLength: length - 1, tokens: [tokens.slice(-1), other], answer: 0 };
+  const choices = choicesOf(length - 1, [tokens.slice(-1), other], 0);
   return { tokens, scored: Int32Array.of(length - 1), choices };
 });
 

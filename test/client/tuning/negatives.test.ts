@@ -14,6 +14,7 @@ import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { type LogisticRows, ROW_TERMS } from "../../../shared/sketch/types.js";
+import { choicesOf } from "../../support/choices.js";
 import { allLogits } from "../../support/logits.js";
 
 const runtime = new OnnxRuntime();
@@ -39,7 +40,7 @@ const row = (seed: number, choices: number): EncodedRow => {
   return {
     tokens: Int32Array.from([...prompt, ...tokens[answer]!]),
     scored: Int32Array.of(prompt.length),
-    choices: { promptLength: prompt.length, tokens, answer },
+    choices: choicesOf(prompt.length, tokens, answer),
   };
 };
 const ROWS = [row(1, 2), row(2, 6), row(3, 4), row(4, 6), row(5, 3)];
@@ -53,7 +54,7 @@ function rowOf(choices: readonly (readonly number[])[], answer: number): Encoded
   return {
     tokens: Int32Array.from([...prompt, ...tokens[answer]!]),
     scored,
-    choices: { promptLength: prompt.length, tokens, answer },
+    choices: choicesOf(prompt.length, tokens, answer),
   };
 }
 /** All begin with one token; some diverge at the second, some at the third; one is a prefix of another. */

@@ -27,6 +27,7 @@ import { asset } from "../../../shared/base/assets.js";
 import { type FloatTensor, sizeOf } from "../../../shared/base/tensors.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { addSketch, tensorProjection } from "../../../shared/sketch/projection.js";
+import { choicesOf } from "../../support/choices.js";
 import { allLogits } from "../../support/logits.js";
 
 const peft = (...parts: string[]): string => asset("test", "fixtures", "peft", ...parts);
@@ -63,7 +64,7 @@ function encoded({ tokens, scored, choices }: JsonRow): EncodedRow {
   return {
     tokens: Int32Array.from(tokens),
     scored: Int32Array.from(scored),
-    ...(choices ? { choices: { ...choices, tokens: choices.tokens.map((choice) => Int32Array.from(choice)) } } : {}),
+    ...(choices ? { choices: choicesOf(choices.promptLength, choices.tokens, choices.answer) } : {}),
   };
 }
 

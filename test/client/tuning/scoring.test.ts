@@ -7,11 +7,12 @@ import { type AdapterLayout, type AdapterValues, emptyAdapter } from "../../../c
 import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js";
 import { fitEnsembleWeights } from "../../../client/tuning/ensemble-weights.js";
 import { loraLayout } from "../../../client/tuning/lora.js";
-import { scoreMixtures } from "../../../client/tuning/scoring.js";
+import { choiceNlls, scoreMixtures } from "../../../client/tuning/scoring.js";
 import { asset } from "../../../shared/base/assets.js";
 import { SeededRng } from "../../../shared/base/random.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { weightAlternatives } from "../../../tasks/fit-weights/message.js";
+import { choicesOf } from "../../support/choices.js";
 import { allLogits } from "../../support/logits.js";
 
 const runtime = new OnnxRuntime();
@@ -41,7 +42,7 @@ const row = (seed: number, choices?: readonly (readonly number[])[]): EncodedRow
   return {
     tokens,
     scored,
-    choices: { promptLength: prompt.length, tokens: choices.map((c) => Int32Array.from(c)), answer: 0 },
+    choices: choicesOf(prompt.length, choices, 0),
   };
 };
 
@@ -102,6 +103,39 @@ test("the right choice is the one with the highest total log-likelihood, whateve
   assert.equal(score!.correct, right);
   assert.equal(score!.choiceRows, rows.length);
   assert.ok(right > 0 && right < rows.length, "all rows alike would prove nothing");
+});
+
+test("choices that change the prompt's tokens are scored on their own tokens alone, after the tokens that they change", async () => {
+  const prompt = [1, 7, 8];
+  const lists = [[50], [9, 51], [9, 52, 53], [10, 51]].map((tokens) => Int32Array.from(tokens));
+  const scored = [[0], [1], [1, 2], [1]].map((at) => Int32Array.from(at));
+  const rowAfter = (length: number): EncodedRow => {
+    const before = prompt.slice(length);
+    return {
+      tokens: Int32Array.from([...prompt, 9, 51]),
+      scored: Int32Array.of(4),
+      choices: {
+        promptLength: length,
+        tokens: lists.map((tokens) => Int32Array.from([...before, ...tokens])),
+        scored: scored.map((places) => places.map((at) => at + before.length)),
+        answer: 1,
+      },
+    };
+  };
+  // The choices may share less than they could; nothing at all, too.
+  const rows = [3, 1, 0].map(rowAfter);
+  const found = await choiceNlls(compiledGraphs, { layout, members }, [1, 0, 0], rows, { meter: new Meter() });
+  for (const nlls of found) {
+    assert.equal(nlls.length, lists.length);
+    for (const [choice, list] of lists.entries()) {
+      const tokens = Int32Array.from([...prompt, ...list]);
+      const expected = -(await logProbabilities(tokens, prompt.length + scored[choice]![0]!, [1, 0, 0]));
+      assert.ok(
+        Math.abs(nlls[choice]! - expected) < 1e-4 * expected,
+        `choice ${choice}: ${nlls[choice]}, not ${expected}`,
+      );
+    }
+  }
 });
 
 test("fitted weights minimise the objective: no small step is better, and no weight is negative", async () => {

@@ -26,6 +26,7 @@ import {
   weightChange,
 } from "../../../../simulations/scenarios/gradients/expansion.js";
 import { eachGradient, hasMargin } from "../../../../simulations/scenarios/gradients/linearisation.js";
+import { choicesOf } from "../../../support/choices.js";
 import { TINY_MODEL } from "../../../support/tiny.js";
 
 const runtime = new OnnxRuntime({ threads: 1 });
@@ -56,7 +57,7 @@ const rows = [6, 9, 9, 12].map((length, i): EncodedRow => {
   // The last has two scored tokens and no choices.
   if (i === 3) return { tokens, scored: Int32Array.of(length - 2, length - 1) };
   const others = [1, 2].map((k) => Int32Array.of((tokens[length - 1]! + k) % 96));
-  const choices = { promptLength: length - 1, tokens: [others[0]!, tokens.slice(-1), others[1]!], answer: 1 };
+  const choices = choicesOf(length - 1, [others[0]!, tokens.slice(-1), others[1]!], 1);
   return { tokens, scored: Int32Array.of(length - 1), choices };
 });
 
