@@ -1,10 +1,9 @@
 /** `kindred client --coordinator HOST:PORT --model DIR --data FOLDER_OR_FILE --name NAME` */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { formatOf } from "../shared/config/format.js";
 import { example } from "./options/help.js";
 import { type ModelOptions, modelOf, modelOptions } from "./options/model.js";
-import { type FormatOptions, formatOptions } from "./options/rows.js";
+import { type FormatOptions, formatGiven, formatOptions } from "./options/rows.js";
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./options/runtime.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
 import { integer } from "./options/values.js";
@@ -37,7 +36,7 @@ export function client(command: Command): Command {
         seed,
         maxTokens,
         data: resolve(options.data),
-        format: formatOf(options),
+        format: formatGiven(options),
         runtime: runtimeOf(options),
         security: securityOf(options),
         ...(state === undefined ? {} : { state: resolve(state) }),

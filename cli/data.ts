@@ -1,10 +1,9 @@
 /** `kindred data check --model DIR --data DATA` */
 import type { Command } from "commander";
-import { formatOf } from "../shared/config/format.js";
 import { jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
 import { type ModelOptions, modelOf, modelOptions } from "./options/model.js";
-import { type FormatOptions, formatOptions } from "./options/rows.js";
+import { type FormatOptions, formatGiven, formatOptions } from "./options/rows.js";
 import { engineOptions, type RuntimeOptions, runtimeOf } from "./options/runtime.js";
 import { integer, number } from "./options/values.js";
 import { type OutputOptions, printResult, runJob, screen } from "./process.js";
@@ -38,7 +37,7 @@ export function data(command: Command): Command {
       const job = {
         ...(await modelOf(options)),
         data: dataPath(options.data),
-        format: formatOf(options),
+        format: formatGiven(options),
         maxTokens,
         seed,
         runtime: runtimeOf(options),

@@ -1,6 +1,7 @@
 /** Options for a file of rows and the form of its rows. */
 import { type Command, Option } from "commander";
-import { formatOf } from "../../shared/config/format.js";
+import { oneLine } from "../../shared/base/terminal.js";
+import { escapeWarnings, formatOf, type RowFormat } from "../../shared/config/format.js";
 import { jsonOption } from "./general.js";
 import { type ModelOptions, modelOf, modelOptions } from "./model.js";
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./runtime.js";
@@ -49,8 +50,27 @@ export const rowsOptions = (to: Command, longest = "longest row in tokens"): Com
     ),
   ).addOption(jsonOption());
 
+export interface Quiet {
+  readonly quiet?: boolean;
+}
+
+/** Says on stderr, once each, what is probably a mistake in the forms of rows. */
+export function warnOfFormats(formats: readonly RowFormat[], { quiet }: Quiet): void {
+  if (quiet) return;
+  for (const warning of new Set(formats.flatMap(escapeWarnings))) {
+    process.stderr.write(`kindred: warning: ${oneLine(warning)}\n`);
+  }
+}
+
+/** The form of the rows that the options give. */
+export function formatGiven(options: FormatOptions & Quiet): RowFormat {
+  const format = formatOf(options);
+  warnOfFormats([format], options);
+  return format;
+}
+
 /** The values of `rowsOptions`, as a job takes them. */
-export async function rowsOf(options: RowsOptions) {
+export async function rowsOf(options: RowsOptions & Quiet) {
   const { data, maxTokens } = options;
-  return { ...(await modelOf(options)), data, maxTokens, format: formatOf(options), runtime: runtimeOf(options) };
+  return { ...(await modelOf(options)), data, maxTokens, format: formatGiven(options), runtime: runtimeOf(options) };
 }

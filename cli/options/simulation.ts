@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { formatOf } from "../../shared/config/format.js";
 import type { ForceOption } from "./general.js";
-import type { FormatOptions } from "./rows.js";
+import { type FormatOptions, type Quiet, warnOfFormats } from "./rows.js";
 import { type RuntimeOptions, runtimeOf } from "./runtime.js";
 
 export interface SimulationOptions extends RuntimeOptions, FormatOptions, ForceOption {
@@ -10,9 +10,12 @@ export interface SimulationOptions extends RuntimeOptions, FormatOptions, ForceO
 }
 
 /** The plan of the file, on the runtime that the options choose; the folder of its results; the bound on memory. */
-export async function simulationOf(config: string, options: SimulationOptions) {
+export async function simulationOf(config: string, options: SimulationOptions & Quiet) {
   const { loadSimulationConfig } = await import("../../shared/config/config.js");
   const read = await loadSimulationConfig(config, formatOf(options));
+  const listed = typeof read.population === "string" ? [] : read.population;
+  const formats = [read, ...listed].map(({ format }) => format);
+  warnOfFormats(formats, options);
   const { memory, ...runtime } = runtimeOf(options, read.runtime);
   const place = {
     out: resolve(options.out),

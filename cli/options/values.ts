@@ -1,5 +1,6 @@
 /** Parsers of the values of options. Each throws what is expected; commander names the option and the value. */
 import { InvalidArgumentError } from "commander";
+import { parse } from "lossless-json";
 import { parseBytes } from "../../shared/base/bytes.js";
 
 export function integer(min: number): (text: string) => number {
@@ -64,9 +65,11 @@ export const size = (option: string) => (text: string) => parseBytes(text, optio
 export function choiceMap(text: string): Record<string, string> {
   let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch {
-    // Reported below, with the form that is expected.
+    value = parse(text);
+  } catch (error) {
+    // Of any other mistake, the form that is expected is told below.
+    const twice = /^Duplicate key '(.*)' encountered/s.exec((error as Error).message);
+    if (twice) throw new InvalidArgumentError(`It gives ${JSON.stringify(twice[1])} two completions; keep one.`);
   }
   const sound =
     typeof value === "object" &&

@@ -8,9 +8,10 @@ import { KindredError } from "../../shared/base/errors.js";
 import type { RowFormat } from "../../shared/config/format.js";
 import { isPopulationFile, readClient, readClientLines } from "./population-file.js";
 import { readAllRows, rowExtensions } from "./readers.js";
-import { rowReader, show } from "./rows.js";
+import { rowReader } from "./rows.js";
 import { fillSplits } from "./splits.js";
 import { type ClientRows, SPLITS, type Split } from "./types.js";
+import { show } from "./values.js";
 
 export interface LoadOptions {
   /** Draws missing splits. */

@@ -6,9 +6,10 @@ import { KindredError } from "../../shared/base/errors.js";
 import { MAX_NAME_LENGTH } from "../../shared/base/limits.js";
 import { MAX_CLIENT_BYTES } from "../../shared/base/lines.js";
 import { readValues } from "./readers.js";
-import { type RowReader, show } from "./rows.js";
+import type { RowReader } from "./rows.js";
 import { fillSplits } from "./splits.js";
 import type { ClientRows, Example, Split } from "./types.js";
+import { isNumber, show } from "./values.js";
 
 /** One row of a population file, an object that is not checked further. */
 export interface ClientLine {
@@ -78,7 +79,7 @@ export function checkName(value: unknown, field: string, where: string): string 
 /** The client's planted group; undefined where the row names no group. */
 export function groupOf({ fields: { group }, where }: ClientLine): string | undefined {
   if (group === undefined || group === null) return undefined;
-  return checkName(typeof group === "number" ? String(group) : group, "group", where);
+  return checkName(isNumber(group) ? String(group) : group, "group", where);
 }
 
 /**

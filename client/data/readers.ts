@@ -4,10 +4,12 @@
  */
 import { readCsv } from "../../shared/base/csv.js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
+import { parseExactJson } from "../../shared/base/exact-json.js";
 import { MAX_ROW_BYTES, readLines } from "../../shared/base/lines.js";
 import type { RowFormat } from "../../shared/config/format.js";
-import { questionReader, type RowReader, rowReader, show } from "./rows.js";
+import { questionReader, type RowReader, rowReader } from "./rows.js";
 import type { Example, Question } from "./types.js";
+import { show } from "./values.js";
 
 /** A value that a file holds, not yet checked. */
 export interface RawRow {
@@ -39,8 +41,10 @@ export interface Reader {
 /** JSON of one line. @throws {KindredError} `invalid_data` naming `where`; the message quotes none of the line's text */
 function parseJson(text: string, where: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return parseExactJson(text);
   } catch (cause) {
+    if (cause instanceof RangeError)
+      throw new KindredError("invalid_data", `${where}: is nested too deeply`, { where }, cause);
     const at = /position \d+|end of JSON input/.exec((cause as Error).message)?.[0];
     throw new KindredError(
       "invalid_data",

@@ -4,7 +4,9 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { parseTemplate, type RowFormat, type TemplatePart } from "../../shared/config/format.js";
+import { labelReader } from "./labels.js";
 import type { ChatMessage, Example, Question } from "./types.js";
+import { isScalar, show, templateValue } from "./values.js";
 
 /** Turns one parsed row into a value. @throws {KindredError} `invalid_data` naming `where`, the field and the value */
 export type RowReader<T> = (row: unknown, where: string) => T;
@@ -22,17 +24,6 @@ type Draft =
 
 /** More choices than any classification task has: CLINC150 has 151. */
 const MAX_CHOICES = 10_000;
-
-/** A value for a message: short, and on one line. Values of a user's reader may be anything, also what JSON cannot hold. */
-export function show(value: unknown): string {
-  let text: string;
-  try {
-    text = JSON.stringify(value) ?? String(value);
-  } catch {
-    text = typeof value === "bigint" ? `${value}` : `a value of type ${typeof value}`;
-  }
-  return text.length <= 80 ? text : `${text.slice(0, 77)}...`;
-}
 
 function fail(where: string, message: string): KindredError {
   return new KindredError("invalid_data", `${where}: ${message}`, { where });
@@ -53,11 +44,6 @@ function templateOf(template: string, field: string): TemplatePart[] {
   } catch (error) {
     throw new KindredError("invalid_config", `${field}: ${(error as Error).message}, got ${show(template)}`, { field });
   }
-}
-
-/** Numbers (64-bit ones of column formats too) and booleans may stand where a text is asked for. */
-function isScalar(value: unknown): value is number | bigint | boolean {
-  return typeof value === "number" || typeof value === "bigint" || typeof value === "boolean";
 }
 
 function has(row: object, field: string): boolean {
@@ -109,6 +95,15 @@ function readInstruction(row: Record<string, unknown>, where: string): Draft {
   const input = given === "" ? "" : `### Input:\n${given}\n\n`;
   const answer = has(row, "output") ? { completion: textOf(row.output, "output", where) } : {};
   return { kind: "answer", where, prompt: `### Instruction:\n${instruction}\n\n${input}### Response:\n`, ...answer };
+}
+
+/** The fields of a row with messages, their numbers as a chat template takes them. */
+function forTemplates(row: Record<string, unknown>, where: string): Record<string, unknown> {
+  try {
+    return templateValue(row) as Record<string, unknown>;
+  } catch (error) {
+    throw fail(where, (error as Error).message);
+  }
 }
 
 function readMessages(row: Record<string, unknown>, where: string): Draft {
@@ -179,31 +174,15 @@ function draftReader(format: RowFormat, labelRequired: boolean): RowReader<Draft
     throw new KindredError("invalid_config", "choices and completion exclude each other; remove one of them");
   }
   const choices = map && distinct([...map.values()], "the configuration's choices");
+  const labelOf = map && labelReader(format.label, map, labelRequired);
 
   // A template that names them is meant for rows that have them.
   const ownForm = !prompt?.some((part) => "field" in part && (part.field === "prompt" || part.field === "completion"));
 
-  const labelOf = (row: Record<string, unknown>, labels: ReadonlyMap<string, string>, where: string) => {
-    const fields = format.label === undefined ? ["label", "label_text"] : [format.label];
-    const present = fields.filter((field) => has(row, field));
-    if (present.length === 0 && !labelRequired) return undefined;
-    if (present.length === 0) {
-      throw fail(where, `no field ${show(fields[0])} with the label; name its field by the option label`);
-    }
-    for (const field of present) {
-      const value = row[field];
-      const key = isScalar(value) ? String(value) : value;
-      const found = typeof key === "string" ? labels.get(key) : undefined;
-      if (found !== undefined) return found;
-    }
-    const got = present.map((field) => `${field} ${show(row[field])}`).join(" and ");
-    throw fail(where, `${got} is not in the set of labels that choices gives: ${show([...labels.keys()])}`);
-  };
-
   const readTemplated = (row: Record<string, unknown>, parts: readonly TemplatePart[], where: string): Draft => {
     const text = fill(parts, row, "template", where);
-    if (map !== undefined && choices !== undefined) {
-      const label = labelOf(row, map, where);
+    if (labelOf !== undefined && choices !== undefined) {
+      const label = labelOf(row, where);
       return { kind: "answer", where, prompt: text, choices, ...(label === undefined ? {} : { completion: label }) };
     }
     if (completion === undefined) return { kind: "text", where, text };
@@ -217,7 +196,7 @@ function draftReader(format: RowFormat, labelRequired: boolean): RowReader<Draft
     }
     const object = row as Record<string, unknown>;
     if (ownForm && has(object, "prompt") && has(object, "completion")) return readAnswer(object, where);
-    if (has(object, "messages")) return readMessages(object, where);
+    if (has(object, "messages")) return readMessages(forTemplates(object, where), where);
     if (prompt !== undefined) return readTemplated(object, prompt, where);
     if (has(object, "prompt")) return readAnswer(object, where);
     if (has(object, "instruction")) return readInstruction(object, where);

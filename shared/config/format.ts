@@ -73,3 +73,18 @@ export function parseTemplate(template: string): TemplatePart[] {
   if (text !== "") parts.push({ text });
   return parts;
 }
+
+/** The texts of a format in which a backslash and a letter stand where a line end or a tab was probably meant, as warnings. */
+export function escapeWarnings({ template, completion, choices = {} }: RowFormat): string[] {
+  const texts: [string, string | undefined][] = [
+    ["template", template],
+    ["completion", completion],
+    ...Object.entries(choices).map(([label, text]): [string, string] => [`choices.${label}`, text]),
+  ];
+  return texts.flatMap(([field, text]) => {
+    const found = text === undefined ? undefined : /\\[nrt]/.exec(text)?.[0];
+    if (found === undefined) return [];
+    const meant = found === "\\t" ? "a tab" : "a line end";
+    return `${field} holds the characters ${found}, which are not ${meant}; in YAML, write ${found} within double quotes, and in a shell within $'...'`;
+  });
+}

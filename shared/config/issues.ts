@@ -122,17 +122,18 @@ function adviceOf(issue: z.core.$ZodIssue): string {
   return "";
 }
 
-function mistakeOf(schema: JsonSchema, issue: z.core.$ZodIssue, input: unknown): Mistake {
+function mistakeOf(schema: JsonSchema, issue: z.core.$ZodIssue, input: unknown, written: Written): Mistake {
   const { path } = issue;
   const field = path.length === 0 ? "the configuration" : pathText(path);
   const value = valueAt(input, path);
+  const given = written(path) ?? shown(value);
   if (issue.code === "custom") {
-    const got = issue.message.includes("expected") ? `, got ${shown(value)}` : `; got ${shown(value)}`;
+    const got = issue.message.includes("expected") ? `, got ${given}` : `; got ${given}`;
     return { path, message: `${field}: ${issue.message}${got}${adviceOf(issue)}`, key: false };
   }
   const expected = expectedAt(schema, path);
   if (value === undefined) return { path, message: `${field}: missing; expected ${expected}; add it`, key: false };
-  const message = `${field}: ${problemOf(issue)}; expected ${expected}, got ${shown(value)}${adviceOf(issue)}`;
+  const message = `${field}: ${problemOf(issue)}; expected ${expected}, got ${given}${adviceOf(issue)}`;
   return { path, message, key: false };
 }
 
@@ -144,8 +145,16 @@ function deeperIssues(issue: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue[] {
   return (branch ?? []).map((found) => ({ ...found, path: [...issue.path, ...found.path] }));
 }
 
+/** The text that a file has for a value, where it says more than the value: ".inf", "1e400". */
+type Written = (path: Path) => string | undefined;
+
 /** The schema's issues as mistakes, unknown keys first: a key that is not known says most about what was meant. */
-export function mistakesOf(schema: z.core.$ZodType, issues: readonly z.core.$ZodIssue[], input: unknown): Mistake[] {
+export function mistakesOf(
+  schema: z.core.$ZodType,
+  issues: readonly z.core.$ZodIssue[],
+  input: unknown,
+  written: Written = () => undefined,
+): Mistake[] {
   const json = z.toJSONSchema(schema, { io: "input" }) as JsonSchema;
   const told = (issue: z.core.$ZodIssue): Mistake[] => {
     if (issue.code === "unrecognized_keys") {
@@ -159,7 +168,7 @@ export function mistakesOf(schema: z.core.$ZodType, issues: readonly z.core.$Zod
       const found = deeperIssues(issue).flatMap(told);
       if (found.some(({ path }) => path.length > issue.path.length)) return found;
     }
-    return [mistakeOf(json, issue, input)];
+    return [mistakeOf(json, issue, input, written)];
   };
   const mistakes = issues.flatMap(told);
   return [...mistakes.filter(({ key }) => key), ...mistakes.filter(({ key }) => !key)];

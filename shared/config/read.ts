@@ -1,9 +1,21 @@
 /** Reads a configuration file (YAML 1.2, of which JSON is a part) and checks it against a schema. Errors name file and line. */
 import { open } from "node:fs/promises";
-import { type Document, isMap, isNode, isScalar, LineCounter, parseDocument } from "yaml";
+import {
+  type Document,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  parseDocument,
+  type Scalar,
+  visit,
+  type YAMLError,
+} from "yaml";
 import type { z } from "zod";
 import { KindredError } from "../base/errors.js";
-import { type Mistake, mistakesOf, type Path } from "./issues.js";
+import { type Mistake, mistakesOf, type Path, pathText } from "./issues.js";
 
 /** A list of ten thousand clients fits; a data file named by mistake does not. */
 const MAX_CONFIG_BYTES = 4 * 1024 * 1024;
@@ -55,18 +67,75 @@ function lineOf(document: Document, lines: LineCounter, { path, key }: Mistake):
   return undefined;
 }
 
+/** The text of a plain scalar (without quotes) that is not read as a text: a number, true, null. */
+function sourceOf(node: unknown): string | undefined {
+  return isScalar(node) && node.type === "PLAIN" && typeof node.value !== "string" ? node.source : undefined;
+}
+
+/** Keys are what is written: 007 and 7 are two labels, as 9007199254740993 and 9007199254740992 are. */
+function writtenKey(key: unknown): void {
+  if (isScalar(key)) key.value = sourceOf(key) ?? key.value;
+}
+
+const sameKey = (a: unknown, b: unknown): boolean =>
+  a === b || (isScalar(a) && isScalar(b) && (sourceOf(a) ?? a.value) === (sourceOf(b) ?? b.value));
+
+/**
+ * A visitor that checks numbers.
+ * @throws {KindredError} `invalid_config` for a number that means another one elsewhere, or that a double cannot hold
+ */
+const checkNumber =
+  (file: string, lines: LineCounter) =>
+  (_: unknown, scalar: Scalar, above: readonly unknown[]): void => {
+    const source = sourceOf(scalar);
+    if (typeof scalar.value !== "number" || source === undefined) return;
+    const where = `${file}:${lines.linePos(scalar.range?.[0] ?? 0).line}: ${pathText(pathOf([...above, scalar]))}`;
+    if (/^[-+]?0\d/.test(source)) {
+      throw invalid(
+        where,
+        `${source} is ${scalar.value} in YAML 1.2 and another value in YAML 1.1; write it without the zero, or in quotes for a text`,
+      );
+    }
+    if (/^[-+]?\d+$/.test(source) && !Number.isSafeInteger(scalar.value)) {
+      throw invalid(
+        where,
+        `${source} is beyond 2^53 and would be rounded; write a smaller number, or quotes for a text`,
+      );
+    }
+  };
+
+/** The path of the last of some nested nodes. */
+function pathOf(nodes: readonly unknown[]): PropertyKey[] {
+  return nodes.flatMap((node, at): PropertyKey[] => {
+    if (isPair(node)) return [String(isScalar(node.key) ? node.key.value : node.key)];
+    return isSeq(node) ? [node.items.indexOf(nodes[at + 1])] : [];
+  });
+}
+
+/** A mistake in the file's form, in words for the user. */
+function yamlMistake({ code, message, pos: [start] }: YAMLError, text: string): string {
+  if (code === "DUPLICATE_KEY") {
+    const [key] = /^(?:"(?:[^"\\]|\\.)*"|'[^']*'|[^:\n]*)/.exec(text.slice(start, start + 100)) ?? [""];
+    return `${key.trim()}: given twice; keep one`;
+  }
+  if (code === "MULTIPLE_DOCS") return "holds a second document (---); keep one";
+  return `not valid YAML: ${message.replace(/\s+/g, " ")}`;
+}
+
 /**
  * The file's options, checked against the schema.
  * @throws {KindredError} `not_found`, or `invalid_config` with one line that names `file:LINE`, field and value
  */
 export async function readConfig<S extends z.ZodType>(file: string, schema: S): Promise<z.output<S>> {
   const lines = new LineCounter();
-  const document = parseDocument(await readText(file), { lineCounter: lines, prettyErrors: false });
-  const broken = document.errors[0];
+  const text = await readText(file);
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: sameKey });
+  const broken = document.errors[0] ?? document.warnings[0];
   if (broken !== undefined) {
     const { line } = lines.linePos(broken.pos[0]);
-    throw invalid(`${file}:${line}`, `not valid YAML: ${broken.message.replace(/\s+/g, " ")}`, broken);
+    throw invalid(`${file}:${line}`, yamlMistake(broken, text), broken);
   }
+  visit(document, { Pair: (_, { key }) => writtenKey(key), Scalar: checkNumber(file, lines) });
   let input: unknown;
   try {
     input = document.toJS();
@@ -77,7 +146,8 @@ export async function readConfig<S extends z.ZodType>(file: string, schema: S): 
   if (input === null || input === undefined) throw invalid(file, "empty; expected a map of options");
   const result = schema.safeParse(input);
   if (result.success) return result.data;
-  const [first, ...others] = mistakesOf(schema, result.error.issues, input);
+  const written = (path: Path): string | undefined => sourceOf(document.getIn(path, true));
+  const [first, ...others] = mistakesOf(schema, result.error.issues, input, written);
   if (first === undefined) throw invalid(file, result.error.message);
   const line = lineOf(document, lines, first);
   const more = others.length === 0 ? "" : ` (and ${others.length} more mistake${others.length === 1 ? "" : "s"})`;

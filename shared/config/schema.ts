@@ -31,7 +31,7 @@ const rowFormat = {
   template: template
     .optional()
     .describe(
-      "Prompt of a row, with fields of the row in braces: 'Text: {text}\\nAnswer:'. {{ and }} are braces themselves. Without choices or completion it is the whole text.",
+      "Prompt of a row, with fields of the row in braces: 'Text: {text} Answer:'. {{ and }} are braces themselves. A line end is \\n within double quotes, and two other characters within single quotes. A number stands as it is written in the file. Without choices or completion it is the whole text.",
     ),
   completion: template
     .optional()
@@ -44,7 +44,9 @@ const rowFormat = {
     )
     .meta({ title: "a map from values to completions" })
     .optional()
-    .describe("Completion of each value of the label: {0: ' no', 1: ' yes'}."),
+    .describe(
+      "Completion of each value of the label: {0: ' no', 1: ' yes'}. Values are compared as they are written; a number of JSON also by its value, so that 1.0 is 1.",
+    ),
   label: z
     .string()
     .min(1)

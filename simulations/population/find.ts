@@ -7,8 +7,8 @@ import { basename, dirname, join, relative, sep } from "node:path";
 import { glob, isDynamicPattern } from "tinyglobby";
 import { hasTrainFile } from "../../client/data/load.js";
 import { rowExtensions, rowsStem } from "../../client/data/readers.js";
-import { show } from "../../client/data/rows.js";
 import { SPLITS } from "../../client/data/types.js";
+import { show } from "../../client/data/values.js";
 import { KindredError } from "../../shared/base/errors.js";
 
 /** A client that was found: its name, and its folder or file. */

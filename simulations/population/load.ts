@@ -4,8 +4,9 @@
  */
 import { type LoadOptions, loadClient } from "../../client/data/load.js";
 import { checkName, type GivenRows, groupOf, readClient, readClientLines } from "../../client/data/population-file.js";
-import { rowReader, show } from "../../client/data/rows.js";
+import { rowReader } from "../../client/data/rows.js";
 import type { ClientRows } from "../../client/data/types.js";
+import { show } from "../../client/data/values.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { MAX_CLIENTS } from "../../shared/base/limits.js";
 import { mergeFormats, type RowFormat } from "../../shared/config/format.js";

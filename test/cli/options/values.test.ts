@@ -72,3 +72,11 @@ test("completions of labels are an object of texts", () => {
   assert.deepEqual(choiceMap('{"0": " no", "1": " yes"}'), { 0: " no", 1: " yes" });
   refused(choiceMap, "yes", "[]", "null", '{"0": 1}', '"a"');
 });
+
+test("a map of choices gives each label one completion", () => {
+  assert.deepEqual(choiceMap('{"0": " no", "1": " yes"}'), { 0: " no", 1: " yes" });
+  assert.throws(() => choiceMap('{"0": " no", "0": " yes"}'), { message: 'It gives "0" two completions; keep one.' });
+  for (const text of ["[1]", '{"0": 1}', '{"0": 1.0}', "{0: a}", "null"]) {
+    assert.throws(() => choiceMap(text), { message: /must be a JSON object like/ });
+  }
+});

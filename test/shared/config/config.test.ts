@@ -221,7 +221,13 @@ test("a wrong value is refused by line, field and value", async () => {
     `${least}training: {learningRate: fast}\n`,
     /training\.learningRate: .*; expected auto or a number above 0 and at most 10, got "fast"$/,
   );
-  await refuses(`${least}training: {clipNorm: .nan}\n`, /clipNorm: wrong type; expected a number above 0, got NaN$/);
+  await refuses(`${least}training: {clipNorm: .nan}\n`, /clipNorm: wrong type; expected a number above 0, got \.nan$/);
+  await refuses(`${least}training: {clipNorm: -.Inf}\n`, /clipNorm: .*, got -\.Inf$/);
+  await refuses(`${least}training: {epochs: 1e400}\n`, /epochs: .*, got 1e400$/);
+  await refuses(
+    `${least}title: 1_0.50\n`.replace("_", ""),
+    /^:3: title: wrong type; expected a string .*, got 10\.50$/,
+  );
   await refuses(`${least}groups: 0\n`, /groups: too small; expected auto or a whole number from 1 to 10000, got 0$/);
   await refuses(
     `${least}compare: [base, bse]\n`,
@@ -239,6 +245,25 @@ test("a wrong value is refused by line, field and value", async () => {
     `${least}template: "{t}"\nchoices: {a: x}\n`,
     /^:4: choices: too few different completions; expected a map with at least two, got \{"a":"x"\}$/,
   );
+});
+
+test("a number that would be rounded, or that is another one elsewhere, is refused by line and field", async () => {
+  await refuses(
+    `${least}seed: 9007199254740993\n`,
+    /^:3: seed: 9007199254740993 is beyond 2\^53 and would be rounded; write a smaller number, or quotes for a text$/,
+  );
+  await refuses(
+    "model: model\npopulation:\n  - {name: a, data: a}\n  - {name: b, data: b, group: 007}\n",
+    /^:4: population\[1\]\.group: 007 is 7 in YAML 1\.2 and another value in YAML 1\.1; /,
+  );
+});
+
+test("labels of choices are taken as they are written", async () => {
+  const choices = "{9007199254740993: a, 9007199254740992: b, 007: c, 1.0: d, true: e, null: f}";
+  writeFileSync(path, `${least}template: "{t}"\nchoices: ${choices}\n`);
+  const { format } = await loadSimulationConfig(path);
+  const wanted = ["007", "1.0", "9007199254740992", "9007199254740993", "null", "true"];
+  assert.deepEqual(Object.keys(format.choices ?? {}).sort(), wanted);
 });
 
 test("mistakes between fields are refused", async () => {
@@ -278,7 +303,10 @@ test("a model that is neither a folder nor an id of the hub is refused", async (
 test("what is no configuration is refused by file and line", async () => {
   await refuses("", /: empty; expected a map of options/);
   await refuses("- a\n", /: the configuration: wrong type; expected a map of options, got \["a"\]/);
-  await refuses("a: 1\na: 2\n", /^:2: not valid YAML/);
+  await refuses("a: 1\na: 2\n", /^:2: a: given twice; keep one$/);
+  await refuses("a:\n  'b c': 1\n  b c: 2\n", /^:3: b c: given twice; keep one$/);
+  await refuses("a: 1\n---\nb: 1\n", /^:2: holds a second document \(---\); keep one$/);
+  await refuses("a: !thing b\n", /^:1: not valid YAML: Unresolved tag: !thing$/);
   await refuses("a: [1\n", /:\d: not valid YAML/);
   await refuses("a: *b\n", /not valid YAML/);
   await refuses(
