@@ -6,14 +6,26 @@ import { setMaxListeners } from "node:events";
 import type { JobContext } from "../shared/base/command.js";
 import { exitCodeOf, KindredError } from "../shared/base/errors.js";
 import { reasonOf } from "../shared/base/json.js";
+import { formatLine, type Logger } from "../shared/base/log.js";
+import type { Progress } from "../shared/base/progress.js";
 import { oneLine } from "../shared/base/terminal.js";
 
 export interface OutputOptions {
   readonly debug?: boolean;
   readonly quiet?: boolean;
   readonly json?: boolean;
+  /** Form of what goes to stderr. @default "text" */
+  readonly logFormat?: "text" | "json";
   /** How a user starts this program, for the word on resuming. @default "kindred" */
   readonly command?: string;
+}
+
+/** What the words say of the output, also where they are a mistake that has yet to be reported. */
+export function outputOf(words: readonly string[]): Pick<OutputOptions, "debug" | "logFormat"> {
+  const json = words.some(
+    (word, at) => word === "--log-format=json" || (word === "--log-format" && words[at + 1] === "json"),
+  );
+  return { debug: words.includes("--debug"), logFormat: json ? "json" : "text" };
 }
 
 /** Between two Ctrl-C. npm passes a terminal's Ctrl-C on to us, who have it from the terminal already. */
@@ -41,16 +53,16 @@ export function screen(): { readonly color: boolean; readonly width: number } {
  * Calls `exit` where this process cannot go on: nobody reads its output any longer (`| head`), which is no error; its output cannot be
  * written (a full disk); or an error reached no handler.
  */
-export function watchProcess({ debug, exit }: { readonly debug: boolean; exit(code: number): void }): void {
+export function watchProcess(output: Pick<OutputOptions, "debug" | "logFormat">, exit: (code: number) => void): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") return exit(0);
     const message = `stdout cannot be written (${reasonOf(error)}); the result is lost or incomplete`;
-    exit(reportError(new KindredError("unavailable", message, {}, error), debug));
+    exit(reportError(new KindredError("unavailable", message, {}, error), output));
   });
   // Of an error of stderr nobody can be told. The job goes on.
   process.stderr.on("error", () => {});
   for (const event of ["uncaughtException", "unhandledRejection"]) {
-    process.on(event, (error: unknown) => exit(reportError(error, debug)));
+    process.on(event, (error: unknown) => exit(reportError(error, output)));
   }
 }
 
@@ -65,18 +77,12 @@ export async function runJob<T>(
   job: (context: JobContext) => Promise<T>,
   { resumes = false }: { readonly resumes?: boolean } = {},
 ): Promise<T> {
-  // Loaded here: `--help` and mistakes need neither.
-  const [{ createLog }, { createProgress }] = await Promise.all([
-    import("../shared/base/log.js"),
-    import("../shared/base/progress.js"),
-  ]);
-  // Lines of a log would tear the bars that a terminal shows.
-  const usual = process.stderr.isTTY ? "warn" : "info";
-  const log = await createLog({ level: output.debug ? "debug" : output.quiet ? "error" : usual });
-  const progress = createProgress({ quiet: output.quiet === true });
+  const { log, progress, print } = await openDisplay(output);
   const abort = new AbortController();
   setMaxListeners(0, abort.signal); // every task under way listens: node would take a run of many clients for a leak
-  const stop = stopOnSignals(abort);
+  const stop = stopOnSignals(abort, print);
+  // Also where the process ends in the middle of a job: the cursor must come back.
+  process.once("exit", progress.close);
   try {
     return await Promise.race([job({ log, progress, signal: abort.signal }), stop.atOnce]);
   } catch (error) {
@@ -85,12 +91,47 @@ export async function runJob<T>(
     throw error;
   } finally {
     stop.jobEnded();
+    process.off("exit", progress.close);
     progress.close();
   }
 }
 
+/** What a job says while it runs: all of it goes to stderr. */
+interface Display {
+  readonly log: Logger;
+  readonly progress: Progress;
+  /** Writes a line of news for the user. */
+  print(line: string): void;
+}
+
+/** Bars and lines on a terminal, else a log. Loaded here: `--help` and mistakes need neither. */
+async function openDisplay({ debug, quiet, logFormat }: OutputOptions): Promise<Display> {
+  const [{ createLog }, { createBars }, { createProgressLines }, { silentProgress }] = await Promise.all([
+    import("../shared/base/log.js"),
+    import("../shared/base/bars.js"),
+    import("../shared/base/progress-lines.js"),
+    import("../shared/base/progress.js"),
+  ]);
+  const { stderr } = process;
+  const level = debug ? "debug" : quiet ? "error" : "info";
+  if (logFormat !== "json" && stderr.isTTY && process.env.TERM !== "dumb") {
+    const { print, ...bars } = createBars({ stream: stderr });
+    const log = await createLog({ level, format: "terminal", write: print });
+    return { log, progress: quiet ? silentProgress : bars, print };
+  }
+  const json = logFormat === "json";
+  const log = await createLog({ level, format: json ? "json" : "text" });
+  const say = (name: string, words: string, fields: object): void =>
+    json ? log.info(name, fields) : log.info(`${name}: ${words}`);
+  const print = (line: string): void => void stderr.write(`${json ? formatLine("json", "info", line) : line}\n`);
+  return { log, progress: quiet ? silentProgress : createProgressLines({ say }), print };
+}
+
 /** `atOnce` rejects when the job is not waited for any longer: after a second Ctrl-C, or `STOP_MS` after the first. */
-function stopOnSignals(abort: AbortController): { readonly atOnce: Promise<never>; jobEnded(): void } {
+function stopOnSignals(
+  abort: AbortController,
+  print: Display["print"],
+): { readonly atOnce: Promise<never>; jobEnded(): void } {
   let running = true;
   let firstMs = 0;
   let giveUp = (): void => {};
@@ -107,7 +148,7 @@ function stopOnSignals(abort: AbortController): { readonly atOnce: Promise<never
     }
     stoppedBy = signal;
     firstMs = Date.now();
-    process.stderr.write(`stopping${signal === "SIGINT" ? "; Ctrl-C again stops at once" : ""}\n`);
+    print(`stopping${signal === "SIGINT" ? "; Ctrl-C again stops at once" : ""}`);
     abort.abort(new KindredError("cancelled", "stopped"));
     setTimeout(giveUp, STOP_MS).unref();
   };
@@ -155,13 +196,16 @@ export async function printLines(lines: AsyncIterable<string>): Promise<void> {
  * Says on stderr what went wrong, on one line unless `debug`.
  * @returns the exit code: 2 for a user's mistake, 130 after Ctrl-C, 143 after SIGTERM, else 1
  */
-export function reportError(error: unknown, debug: boolean): number {
+export function reportError(error: unknown, { debug, logFormat }: Pick<OutputOptions, "debug" | "logFormat">): number {
   const code = exitCodeOf(error);
-  const message = error instanceof Error ? error.message : String(error);
-  const hint = code === 1 && !debug ? "; --debug shows where" : "";
-  process.stderr.write(`kindred: ${oneLine(message)}${hint}\n`);
-  if (debug) {
-    for (let cause = error; cause instanceof Error; cause = cause.cause) process.stderr.write(`${cause.stack}\n`);
+  const message = oneLine(error instanceof Error ? error.message : String(error));
+  const causes: (string | undefined)[] = [];
+  if (debug) for (let cause = error; cause instanceof Error; cause = cause.cause) causes.push(cause.stack);
+  if (logFormat === "json") {
+    process.stderr.write(`${formatLine("json", "error", message, { code, ...(debug ? { causes } : {}) })}\n`);
+  } else {
+    const hint = code === 1 && !debug ? "; --debug shows where" : "";
+    process.stderr.write([`kindred: ${message}${hint}`, ...causes].map((line) => `${line}\n`).join(""));
   }
   return code === EXIT_CODES.SIGINT ? EXIT_CODES[stoppedBy ?? "SIGINT"] : code;
 }

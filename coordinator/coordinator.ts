@@ -16,7 +16,8 @@ import { transformsOf } from "../shared/transforms/names.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
 import type { Score } from "../tasks/evaluate/message.js";
 import { EventLog, type RunEventListener } from "./events/events.js";
-import { logReader, progressReader } from "./events/follow.js";
+import { logReader } from "./events/follow.js";
+import { EnrolmentProgress, progressReader } from "./events/stage-progress.js";
 import { checkSampling } from "./methods/kindred/plan-checks.js";
 import { openRun, type RunOutcome } from "./open-run.js";
 import { type CoordinatorServer, serveCoordinator } from "./server/server.js";
@@ -70,8 +71,9 @@ export async function startCoordinator(
     closing.push(() => state.close());
     const events = new EventLog(state.records);
     closing.push(() => events.flush());
-    const { onEvent } = job;
-    await events.subscribe(progressReader(progress), logReader(log), ...(onEvent === undefined ? [] : [onEvent]));
+    const enrolment = new EnrolmentProgress(progress, plan.minClients);
+    const readers = [progressReader(progress, { names: true }), enrolment.listen, logReader(log)];
+    await events.subscribe(...readers, ...(job.onEvent === undefined ? [] : [job.onEvent]));
     const server = await serveCoordinator({
       listen: job.listen,
       security: job.security,
@@ -82,7 +84,7 @@ export async function startCoordinator(
       log,
     });
     closing.push(() => server.close());
-    log.info("waiting for clients", { minClients: plan.minClients, address: server.address });
+    enrolment.begin();
     const run = openRun({
       plan,
       members: { atLeast: plan.minClients },

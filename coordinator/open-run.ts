@@ -13,7 +13,7 @@ import type { Runtime } from "../shared/runtimes/types.js";
 import type { AdapterSpec, RowCounts } from "../shared/wire/types.js";
 import type { ReceiveEnsemble } from "../tasks/receive-ensemble/message.js";
 import { PUBLISHED, type Published } from "./ensemble/published.js";
-import { type EventSink, silentEvents } from "./events/events.js";
+import { beginStage, type EventSink, silentEvents } from "./events/events.js";
 import { baseMethod } from "./methods/base.js";
 import { fullMethod } from "./methods/full.js";
 import type { EstimateOutcome } from "./methods/kindred/estimate.js";
@@ -214,7 +214,7 @@ async function trainMethods(
 
 /** Publishes the ensemble, and gives every client the members that it uses. */
 async function publish(
-  { plan, cohort, books, journal }: KindredParts,
+  { plan, cohort, books, journal, events }: KindredParts,
   kindred: KindredTrained,
   model: string | null,
 ): Promise<void> {
@@ -228,11 +228,14 @@ async function publish(
       weights: [...weights].map(([client, own]) => [client, [...own]] as const),
     }),
   );
+  const clients = [...weights.keys()].filter((client) => kindred.mixture(client).length > 0);
+  const stage = beginStage(events, "publish", clients.length);
   const { charges } = await books.time(["kindred"], "publish", () =>
     cohort.ask({
       stage: "publish",
       key: "publish",
-      clients: [...weights.keys()].filter((client) => kindred.mixture(client).length > 0),
+      clients,
+      onShare: (share, answered) => stage.answered(share, answered, clients.length),
       taskOf: (client): ReceiveEnsemble => ({
         kind: "receiveEnsemble",
         adapter: adapter as AdapterSpec,
@@ -243,4 +246,5 @@ async function publish(
     }),
   );
   books.charge(["kindred"], "publish", charges);
+  stage.end();
 }

@@ -106,6 +106,18 @@ test("a stack trace is shown with --debug alone", () => {
   assert.equal(status, 2);
 });
 
+test("with a log in JSON a mistake is one object on one line too", () => {
+  for (const form of [["--log-format", "json"], ["--log-format=json"]]) {
+    const { status, stdout, stderr } = kindred("simulate", "none.yaml", "--out", "x", ...form);
+    assert.equal(status, 2);
+    assert.equal(stdout, "");
+    const { time, level, message, fields } = JSON.parse(stderr);
+    assert.match(time, /^\d{4}-\d\d-\d\dT/);
+    assert.deepEqual([level, fields], ["error", { code: 2 }]);
+    assert.match(message, /^none\.yaml: /);
+  }
+});
+
 test("help and version are results: on stdout, exit code 0", () => {
   for (const args of [["simulate", "--help"], ["help", "simulate"], ["--version"]]) {
     const { status, stdout, stderr } = kindred(...args);

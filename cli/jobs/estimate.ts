@@ -70,7 +70,7 @@ export async function estimateFiles(job: EstimateJob, { log, progress, signal }:
   const sketches = await readSketches(job.sketches, index);
   const opened = await openRuntime(job.runtime);
   const runtime = new MeteredRuntime(opened);
-  const stage = progress.stage("estimate affinities", 1);
+  const stage = progress.stage("estimate affinities", settings.standardError === "auto" ? 1 : 0);
   const begun = performance.now();
   try {
     const solver = await openEstimator(
@@ -79,13 +79,17 @@ export async function estimateFiles(job: EstimateJob, { log, progress, signal }:
       { seed, runtime, signal },
     );
     try {
-      const sampled = await estimateAffinities(solver, settings, seed);
+      let told = 0;
+      const sampled = await estimateAffinities(solver, settings, seed, (share) => {
+        stage.tick(share - told);
+        told = share;
+      });
       const [first, second] = [memberValues(sampled.fits, 0), memberValues(sampled.fits, 1)];
       const values = memberValues(sampled.fits);
       const subsets = sampled.plan.subsets.map((members, k) => {
         return { members: [...members], values: values[k]!, halves: [first[k]!, second[k]!] as const };
       });
-      stage.tick(1);
+      stage.done({ subsets: subsets.length });
       const file: EstimateFile = {
         format: "kindred-estimate",
         version: 1,
@@ -112,7 +116,6 @@ export async function estimateFiles(job: EstimateJob, { log, progress, signal }:
       await solver.close();
     }
   } finally {
-    stage.done();
     await opened.close();
   }
 }

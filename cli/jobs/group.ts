@@ -180,9 +180,9 @@ async function bySketches(
       { groups, method, number, constraints, seed, signal },
       { runtime, onSolved: (solved) => stage.tick(solved) },
     );
+    stage.done({ groups: found.grouping.partition.length });
     return { seed, ...found };
   } finally {
-    stage.done();
     await runtime.close();
   }
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type EventRecords, type LoggedEvent, readEvents } from "../../coordinator/events/events.js";
 import { logLine } from "../../coordinator/events/follow.js";
 import { brief } from "../../shared/base/json.js";
-import { localTime } from "./local-time.js";
+import { localTime } from "../../shared/base/local-time.js";
 import { readRun } from "./read-run.js";
 
 /** Between two looks for new events. Where a state holds 100,000 events, a look takes 0.6 ms and reading all of them 1.2 s. */

@@ -2,8 +2,8 @@
 import { readEvents } from "../../coordinator/events/events.js";
 import { type RunSummary, summarizeRun } from "../../coordinator/events/summary.js";
 import { bytes, count, counted, duration, flops, loss, percent } from "../../shared/base/format.js";
-import { oneLine } from "../../shared/base/terminal.js";
-import { localTime } from "./local-time.js";
+import { localTime } from "../../shared/base/local-time.js";
+import { factsOf, oneLine } from "../../shared/base/terminal.js";
 import { readRun } from "./read-run.js";
 
 export interface RunCondition extends RunSummary {
@@ -82,8 +82,8 @@ function progressLines({ stages, trainings, learningRates }: RunCondition): stri
     return `${training}: ${round} of ${of}${value}`;
   });
   return [
-    ...stages.map(
-      ({ stage, done, total }) => `stage: ${stage}, ${count(done)}${total > 0 ? ` of ${count(total)}` : ""}`,
+    ...stages.map(({ stage, done, total, info }) =>
+      [`stage: ${stage}`, ...(total > 0 ? [`${percent(done / total, 0)} %`] : []), ...factsOf(info)].join(", "),
     ),
     ...rates,
     ...(rounds.length === 0 ? [] : ["rounds:", ...rounds]),

@@ -11,7 +11,15 @@ export interface ForceOption {
 export const generalOptions = (to: Command): Command =>
   to
     .addOption(new Option("--debug", "show details and stack traces").helpGroup(GENERAL))
-    .addOption(new Option("--quiet", "show no progress, and of the log only errors").helpGroup(GENERAL));
+    .addOption(new Option("--quiet", "show no progress, and of the log only errors").helpGroup(GENERAL))
+    .addOption(
+      new Option("--log-format <form>", "form of progress and log: text, or one JSON object per line")
+        .choices(LOG_FORMATS)
+        .default("text")
+        .helpGroup(GENERAL),
+    );
+
+const LOG_FORMATS = ["text", "json"] as const;
 
 export const jsonOption = (description = "print the result as one JSON document"): Option =>
   new Option("--json", description).helpGroup(GENERAL);

@@ -41,6 +41,7 @@ export async function evaluateFile(job: EvaluateJob, context: JobContext): Promi
       { meter: new Meter(signal), onBatch: (count) => stage.tick(count), nameOf: (row) => names[row]! },
     );
     const { nllSum, tokens, correct, choiceRows, macroF1 } = score!;
+    stage.done();
     return {
       examples: rows.length,
       tokens,
@@ -49,7 +50,7 @@ export async function evaluateFile(job: EvaluateJob, context: JobContext): Promi
       macroF1: macroF1 ?? null,
     };
   } finally {
-    stage.done();
+    stage.drop();
     await runtime.close();
   }
 }

@@ -127,9 +127,10 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
         made.set(question, await textPrediction(question.where, tokenizer, prompts[i]!, texts[i]!));
       }
     }
+    stage.done();
     return questions.map((question) => made.get(question)!);
   } finally {
-    stage.done();
+    stage.drop();
     await runtime.close();
   }
 }

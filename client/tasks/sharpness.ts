@@ -29,9 +29,11 @@ export async function sharpness(job: SharpnessJob, context: JobContext): Promise
       rows,
       { meter: new Meter(context.signal) },
     );
-    return await curvature(hessian, layout.trainedSize, job, () => stage.tick());
-  } finally {
+    const measured = await curvature(hessian, layout.trainedSize, job, () => stage.tick());
     stage.done();
+    return measured;
+  } finally {
+    stage.drop();
     await runtime.close();
   }
 }

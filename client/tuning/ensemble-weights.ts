@@ -55,16 +55,28 @@ export interface WeightPrior {
   readonly strength: number;
 }
 
+export interface WeightFitHooks {
+  readonly meter: Meter;
+  /** Told of the share of the work that is done, 0 .. 1. */
+  readonly onShare?: (share: number) => void;
+}
+
+/** Of the work: the rest are the steps of the fit, whose number is not known before. */
+const FORWARD_SHARE = 0.8;
+
 /** Fits weights to rows. @throws {KindredError} `task_failed` where the logits of a row are not finite */
 export async function fitEnsembleWeights(
   compiledGraphs: CompiledGraphs,
   adapters: Adapters,
   rows: readonly EncodedRow[],
   { prior, strength }: WeightPrior,
-  meter: Meter,
+  { meter, onShare }: WeightFitHooks,
 ): Promise<EnsembleFit> {
   const count = adapters.members.length;
-  const kept = await keepLogits(compiledGraphs, adapters, rows, { meter });
+  const kept = await keepLogits(compiledGraphs, adapters, rows, {
+    meter,
+    onBatch: (_, done, of) => onShare?.((FORWARD_SHARE * done) / of),
+  });
   const tokens = kept.reduce((sum, batch) => sum + batch.tokens, 0);
   const penalty = strength / rows.length;
   const program = await compiledGraphs.get(`weights-${count}`, undefined, () => weightsGraph(count));

@@ -302,7 +302,7 @@ export async function keepLogits(
   compiledGraphs: CompiledGraphs,
   { layout, members }: Adapters,
   rows: readonly EncodedRow[],
-  { meter, limits }: Omit<ScoringOptions, "onBatch">,
+  { meter, limits, onBatch }: ScoringOptions,
 ): Promise<KeptLogits[]> {
   const adapters = [emptyAdapter(layout), ...members];
   const plain = rows.map(({ tokens, scored }) => ({ tokens, scored }));
@@ -311,9 +311,10 @@ export async function keepLogits(
   const forward = await Forward.open(compiledGraphs, layout, adapters, meter);
   const kept: KeptLogits[] = [];
   try {
-    for (const { feeds } of plan) {
-      const { targets } = feeds as { targets: HostTensor };
-      kept.push({ logits: await forward.logits(feeds), targets, tokens: targets.shape[0] as number });
+    for (const [at, batch] of plan.entries()) {
+      const { targets } = batch.feeds as { targets: HostTensor };
+      kept.push({ logits: await forward.logits(batch.feeds), targets, tokens: targets.shape[0] as number });
+      onBatch?.(batch.rows.length, at + 1, plan.length);
     }
   } finally {
     forward.close();

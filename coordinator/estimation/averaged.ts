@@ -92,7 +92,10 @@ class AveragedSolver implements SurrogateSolver {
     this.terms = problem.validation.map(termStarts);
   }
 
-  async fit(subsets: readonly ArrayLike<number>[], { start, ...options }: FitOptions = {}): Promise<SubsetFits> {
+  async fit(
+    subsets: readonly ArrayLike<number>[],
+    { start, onSolved, ...options }: FitOptions = {},
+  ): Promise<SubsetFits> {
     const { parts } = this;
     const { dim } = parts[0]!.problem;
     const weights = new Float64Array(subsets.length * this.problem.dim);
@@ -101,7 +104,11 @@ class AveragedSolver implements SurrogateSolver {
     let steps = 0;
     let products = 0;
     for (const [p, part] of parts.entries()) {
-      const fits = await part.fit(subsets, { ...options, start: start && blocks(start, parts.length, p, dim) });
+      const fits = await part.fit(subsets, {
+        ...options,
+        start: start && blocks(start, parts.length, p, dim),
+        onSolved: onSolved && ((solved) => onSolved(solved / parts.length)),
+      });
       subsets.forEach((_, k) => {
         weights.set(fits.weights.subarray(k * dim, (k + 1) * dim), (k * parts.length + p) * dim);
         objective[k]! += fits.objective[k]! / parts.length;

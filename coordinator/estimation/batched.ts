@@ -163,7 +163,7 @@ export class BatchedSolver implements SurrogateSolver {
   async fit(subsets: readonly ArrayLike<number>[], options: FitOptions = {}): Promise<SubsetFits> {
     const { problem, plan } = this;
     const { scope, train, graphs, batchNumbers } = this.parts;
-    const { folds, start, tolerance = plan.tolerance } = options;
+    const { folds, start, tolerance = plan.tolerance, onSolved } = options;
     checkSubsets(problem, subsets);
     checkFolds(problem, subsets.length, folds);
     const lambda = Float64Array.from(subsets, (_, k) => options.lambda?.[k] ?? plan.path[0]!);
@@ -193,6 +193,7 @@ export class BatchedSolver implements SurrogateSolver {
       objective.set(fits.objective, from);
       gradientNorm.set(fits.gradientNorm, from);
       weights.set(await this.fromBasis(fits.weights), from * dim);
+      onSolved?.(to - from);
     }
     const yieldToEventLoop = eventLoopYield(plan.signal);
     for (let k = 0; k < subsets.length; k++) {

@@ -55,15 +55,19 @@ const COARSER = 1e-3;
  * since these losses are paired and the fits nearly the same. More groups mean more choices, so it favours splits, by less than the
  * margin that grouping requires of a split.
  *
+ * @param onShare told how far the fits are, 0 .. 1
  * @param from solves from these weights at their lambda, to a coarser gradient norm, instead of following the path: a fifth of the work
  */
 export async function fitHeldOut(
   solver: SurrogateSolver,
   subsets: readonly ArrayLike<number>[],
   from?: Neighbours,
+  onShare?: (share: number) => void,
 ): Promise<HeldOutFits> {
   const { tolerance, path } = solver.plan;
-  const work = { steps: 0, products: 0 };
+  const solves = subsets.length * (solver.problem.folds?.count ?? 1);
+  const stages = from === undefined && path.length > 1 ? 2 * path.length : 1;
+  const work: Work = { steps: 0, products: 0, progress: new PathProgress(stages, solves, onShare) };
   let last: FoldFitOptions = { lambda: new Float64Array(subsets.length).fill(path[0]!), tolerance };
   if (from !== undefined)
     last = { lambda: from.lambda, tolerance: Math.max(NEARBY, tolerance), start: from.weights, moves: true };
@@ -71,15 +75,43 @@ export async function fitHeldOut(
     const chosen = await followPath(solver, subsets, work);
     last = { lambda: chosen.lambda, tolerance, start: chosen.weights };
   }
+  work.progress.begin(stages - 1, 0);
   const { weights, gradientNorm } = await fitFolds(solver, subsets, last, work);
   const losses = await memberLosses(solver, subsets, weights);
-  return { weights, losses, lambda: Float64Array.from(last.lambda), gradientNorm, ...work };
+  const { steps, products } = work;
+  return { weights, losses, lambda: Float64Array.from(last.lambda), gradientNorm, steps, products };
+}
+
+/** How far the fits are: every subset is solved at each stage of the path and once more at the end, each time with every fold. */
+class PathProgress {
+  private stage = 0;
+  private solved = 0;
+
+  /** @param solves of each stage. @param onShare told of the share of all solves, 0 .. 1 */
+  constructor(
+    private readonly stages: number,
+    private readonly solves: number,
+    private readonly onShare: ((share: number) => void) | undefined,
+  ) {}
+
+  /** @param skipped solves of the stage that are not needed: their subsets have left the path */
+  begin(stage: number, skipped: number): void {
+    this.stage = stage;
+    this.solved = 0;
+    this.add(skipped);
+  }
+
+  add(solved: number): void {
+    this.solved += solved;
+    this.onShare?.((this.stage + Math.min(1, this.solved / this.solves)) / this.stages);
+  }
 }
 
 /** Newton steps (the most over the subsets) and Hessian-vector products so far. */
 interface Work {
   steps: number;
   products: number;
+  readonly progress: PathProgress;
 }
 
 /** The best lambda of the plan's path for each subset, and its weights there, to `COARSE`. */
@@ -99,6 +131,7 @@ async function followPath(
     let start = at === 0 ? undefined : weights.map((all) => taken(all, open, dim));
     for (const [stage, coarse] of stages.entries()) {
       const some = open.map((k) => subsets[k]!);
+      work.progress.begin(at === 0 ? 0 : 2 * at - 1 + stage, (subsets.length - open.length) * weights.length);
       const fits = await fitFolds(
         solver,
         some,
@@ -170,6 +203,7 @@ async function fitFolds(
         tolerance,
         start: from && joined(from),
         ...(folds && { folds: some.flatMap((fold) => subsets.map(() => fold)) }),
+        onSolved: (solved) => work.progress.add(solved),
       },
     );
     work.steps += fits.steps;

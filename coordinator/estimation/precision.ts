@@ -54,11 +54,13 @@ export function firstSubsets(
  * Draws subsets, solves them and takes the means. With a standard error to reach, draws more until it is reached, all subsets are drawn
  * or their number is `most`; their size is then that of `smallestSize` unless it is given.
  *
+ * @param onShare told how far the first family is, 0 .. 1
  * @throws {KindredError} as `firstSubsets`
  */
 export async function sampleAffinity(
   solver: SurrogateSolver,
   options: PrecisionOptions = {},
+  onShare?: (share: number) => void,
 ): Promise<SampledAffinity> {
   const { standardError, most = 20_000, ...sampling } = options;
   const clients = solver.problem.clients.length;
@@ -67,7 +69,7 @@ export async function sampleAffinity(
     sampling.size = await smallestSize(solver, standardError, sampling.seed);
     plan = firstSubsets(clients, { ...sampling, standardError });
   }
-  let found = summarised(clients, plan, await fitHeldOut(solver, plan.subsets));
+  let found = summarised(clients, plan, await fitHeldOut(solver, plan.subsets, undefined, onShare));
   if (standardError === undefined) return found;
   for (let family = 1; family < FAMILIES && found.errors.typical > standardError; family++) {
     const { subsets, pairCoverage } = plan;

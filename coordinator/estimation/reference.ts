@@ -246,7 +246,7 @@ export function createReferenceSolver(problem: EstimationProblem, options: Surro
   return {
     problem,
     plan,
-    async fit(subsets, { folds, lambda, start, tolerance = plan.tolerance } = {}): Promise<SubsetFits> {
+    async fit(subsets, { folds, lambda, start, tolerance = plan.tolerance, onSolved } = {}): Promise<SubsetFits> {
       checkSubsets(problem, subsets);
       checkFolds(problem, subsets.length, folds);
       const weights = new Float64Array(subsets.length * dim);
@@ -265,6 +265,7 @@ export function createReferenceSolver(problem: EstimationProblem, options: Surro
         gradientNorm[k] = fit.gradientNorm;
         steps = Math.max(steps, fit.steps);
         products += fit.steps;
+        onSolved?.(1);
       }
       return { weights, objective, gradientNorm, steps, products };
     },

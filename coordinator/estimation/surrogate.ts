@@ -71,6 +71,8 @@ export interface FitOptions {
   readonly start?: Float64Array | undefined;
   /** @default the plan's */
   readonly tolerance?: number | undefined;
+  /** Told of subsets as they are solved. */
+  readonly onSolved?: ((subsets: number) => void) | undefined;
 }
 
 /** Pairs of a client and a weight vector: pair p is client `client[p]` under row `weight[p]` of a weight matrix. */

@@ -265,22 +265,39 @@ export async function* readEvents(
 export interface RunStage {
   /** @param units done since the last call. @default 1 */
   advance(info?: EventInfo, units?: number): void;
-  /** Advances by a training round, except by round 0, which is the start. */
-  round(round: number, of: number, validationLoss: number | undefined): void;
+  /** @param share of the stage's work that is done, 0 .. 1; what is not more than before is not told */
+  reached(share: number, info?: EventInfo): void;
+  /** The same, where some of the clients have answered. */
+  answered(share: number, clients: number, of: number): void;
   end(info?: EventInfo): void;
 }
+
+/** A loss as a fact of a stage; none where it is not known. */
+export const lossFact = (loss: number | undefined): EventInfo =>
+  loss !== undefined && Number.isFinite(loss) ? { loss } : {};
+
+/** Of a stage: finer steps are not told, since events are stored. */
+const SMALLEST_STEP = 1 / 1000;
 
 /** Begins a stage. Its name must be unique in the run. @param total units; 0 where unknown */
 export function beginStage(events: EventSink, stage: string, total: number): RunStage {
   events.emit({ type: "stage-began", stage, total });
   let done = 0;
+  let told = -1;
   const advance = (info?: EventInfo, units = 1): void => {
     done += units;
     events.emit({ type: "stage-advanced", stage, done, ...(info && { info }) });
   };
+  const reached = (share: number, info?: EventInfo): void => {
+    const steps = Math.floor(Math.min(1, share) / SMALLEST_STEP);
+    if (steps <= told) return;
+    told = steps;
+    advance(info, steps * SMALLEST_STEP * total - done);
+  };
   return {
     advance,
-    round: (round, of, loss) => advance({ round, of, ...(loss === undefined ? {} : { loss }) }, round > 0 ? 1 : 0),
+    reached,
+    answered: (share, clients, of) => reached(share, { clients: `${clients}/${of}` }),
     end(info) {
       events.emit({ type: "stage-ended", stage, ...(info && { info }) });
     },

@@ -5,7 +5,7 @@
 import type { ErrorCode } from "../../shared/base/errors.js";
 import type { MethodName } from "../../shared/config/enumerations.js";
 import type { RowCounts } from "../../shared/wire/types.js";
-import type { LoggedEvent } from "./events.js";
+import type { EventInfo, LoggedEvent } from "./events.js";
 
 export interface ClientSummary {
   readonly name: string;
@@ -22,6 +22,8 @@ export interface StageSummary {
   readonly done: number;
   /** 0 where unknown. */
   readonly total: number;
+  /** Of the last advance that was told: its round, loss and the like. */
+  readonly info: EventInfo;
 }
 
 export interface TrainingSummary {
@@ -134,10 +136,10 @@ export class RunSummarizer {
         this.cost.tasksFailed++;
         return;
       case "stage-began":
-        this.stages.set(event.stage, { stage: event.stage, done: 0, total: event.total });
+        this.stages.set(event.stage, { stage: event.stage, done: 0, total: event.total, info: {} });
         return;
       case "stage-advanced":
-        this.advance(event.stage, event.done);
+        this.advance(event.stage, event.done, event.info);
         return;
       case "stage-ended":
         this.stages.delete(event.stage);
@@ -178,10 +180,10 @@ export class RunSummarizer {
     this.clients.set(name, { ...before, ...change });
   }
 
-  private advance(name: string, done: number): void {
+  private advance(name: string, done: number, info: EventInfo = {}): void {
     const stage = this.stages.get(name);
     // Units of a stage may be stored in any order.
-    if (stage !== undefined) this.stages.set(name, { ...stage, done: Math.max(stage.done, done) });
+    if (stage !== undefined && done >= stage.done) this.stages.set(name, { ...stage, done, info });
   }
 
   private score(method: MethodName, loss: number, accuracy: number | null): void {

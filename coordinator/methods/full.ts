@@ -14,7 +14,7 @@ export const fullMethod = (parts: TrainingParts, subject: SweepSubject): Method<
     const { books, cohort, events } = parts;
     const { adapter } = subject;
     const sweep = await books.time(payers, "sweep", () => chooseLearningRate(parts, payers, subject));
-    const stage = beginStage(events, "train full", 0);
+    const stage = beginStage(events, "train full", 1);
     const { values, unit, curve } = await books.time(payers, "train", () =>
       trainFederated(parts, {
         name: "full",
@@ -24,7 +24,7 @@ export const fullMethod = (parts: TrainingParts, subject: SweepSubject): Method<
         clients: cohort.names,
         adapter,
         learningRate: sweep.learningRate,
-        onRound: stage.round,
+        onProgress: stage.reached,
       }),
     );
     stage.end();

@@ -3,6 +3,7 @@ import type { AdapterSpec, BlobRef } from "../../shared/wire/types.js";
 import { beginStage } from "../events/events.js";
 import { trainFederated } from "../rounds/train.js";
 import type { TrainingParts } from "../rounds/training-job.js";
+import { JointShare } from "../run/joint-share.js";
 import type { Method } from "./method.js";
 
 export const localMethod = (parts: TrainingParts, adapter: AdapterSpec): Method<"local"> => ({
@@ -12,6 +13,9 @@ export const localMethod = (parts: TrainingParts, adapter: AdapterSpec): Method<
   async train({ payers, learningRate }) {
     const { names } = parts.cohort;
     const stage = beginStage(parts.events, "train local", names.length);
+    const rowsOf = (client: string): number => parts.cohort.info(client).rows.train;
+    const shares = new JointShare(new Map(names.map((client) => [client, rowsOf(client)])));
+    let trained = 0;
     const adapters = await parts.books.time(payers, "train", () =>
       parts.cohort.sideBySide(async (client, at) => {
         const { values } = await trainFederated(parts, {
@@ -22,8 +26,9 @@ export const localMethod = (parts: TrainingParts, adapter: AdapterSpec): Method<
           clients: [client],
           adapter,
           learningRate,
+          onProgress: (share) => stage.answered(shares.set(client, share), trained, names.length),
         });
-        stage.advance();
+        stage.answered(shares.set(client, 1), ++trained, names.length);
         return values;
       }),
     );

@@ -24,6 +24,7 @@ export async function scoreMethods(
   }
   const stage = beginStage(events, "score test rows", clients.length * kinds.length);
   const scores = new Map<MethodName, Map<string, Score>>();
+  let scored = 0;
   for (const ofKind of kinds) {
     const [{ adapter }] = ofKind.values() as unknown as [Trained];
     const { results } = await cohort.ask({
@@ -31,8 +32,10 @@ export async function scoreMethods(
       key: adapter.kind === "full" ? "score/full" : "score",
       clients,
       taskOf: (client) => testTask(ofKind, client),
-      onDone: () => stage.advance(),
+      weight: (rows) => rows.test,
+      onShare: (share, answered) => stage.answered((scored + share) / kinds.length, answered, clients.length),
     });
+    scored++;
     for (const [client, result] of results)
       [...ofKind.keys()].forEach((method, at) => {
         const ofMethod = scores.get(method) ?? new Map<string, Score>();

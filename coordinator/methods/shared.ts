@@ -11,7 +11,7 @@ export const sharedMethod = (parts: TrainingParts, adapter: AdapterSpec): Method
   uses: [],
   async train({ payers, learningRate }) {
     const clients = parts.cohort.names;
-    const stage = beginStage(parts.events, "train shared", 0);
+    const stage = beginStage(parts.events, "train shared", 1);
     const { values, unit, curve } = await parts.books.time(payers, "train", () =>
       trainFederated(parts, {
         // A single client's adapter is its local one.
@@ -22,7 +22,7 @@ export const sharedMethod = (parts: TrainingParts, adapter: AdapterSpec): Method
         clients,
         adapter,
         learningRate,
-        onRound: stage.round,
+        onProgress: stage.reached,
       }),
     );
     stage.end();

@@ -9,7 +9,7 @@ import { SeededRng } from "../../shared/base/random.js";
 import type { RunPlan } from "../../shared/config/config.js";
 import type { MethodName } from "../../shared/config/enumerations.js";
 import type { TunedSpec } from "../../shared/wire/types.js";
-import { beginStage } from "../events/events.js";
+import { beginStage, type EventInfo, lossFact } from "../events/events.js";
 import { faultText } from "../run/cohort.js";
 import { trainFederated } from "./train.js";
 import type { TrainingParts } from "./training-job.js";
@@ -72,7 +72,18 @@ export async function chooseLearningRate(
   const clients = rng.shuffle([...names]).slice(0, count);
   const stage = beginStage(ctx.events, adapter.kind === "full" ? "learning rate of all weights" : "learning rate", 0);
   const losses = new Map<number, number>();
+  const bestRate = (): number => [...losses].reduce((a, b) => (b[1] < a[1] ? b : a))[0];
+  const facts = (): EventInfo => {
+    const loss = losses.size === 0 ? undefined : losses.get(bestRate());
+    return loss !== undefined && Number.isFinite(loss) ? { best: bestRate(), loss } : {};
+  };
   const attempt = async (rate: number): Promise<void> => {
+    let told: unknown;
+    const onProgress = (_share: number, { round }: EventInfo): void => {
+      if (round === told) return;
+      told = round;
+      stage.advance({ trial: losses.size + 1, rate, ...(round === undefined ? {} : { round }), ...facts() });
+    };
     const trained = await trainFederated(ctx, {
       name: `${name}-${rate}`,
       stage: "sweep",
@@ -83,6 +94,7 @@ export async function chooseLearningRate(
       learningRate: rate,
       epochs: epochs * SHARE,
       validateRounds: false,
+      onProgress,
     });
     const [first] = ctx.cohort.faults;
     if (trained.values === undefined && !Number.isFinite(trained.startLoss) && first !== undefined) {
@@ -91,15 +103,14 @@ export async function chooseLearningRate(
     // What the training ends with: a rate that overshoots must not hide behind an early round.
     const last = trained.curve.at(-1)?.validationLoss;
     losses.set(rate, last ?? Number.POSITIVE_INFINITY);
-    stage.advance({ rate, loss: last ?? "diverged" });
   };
   for (const rate of firstRates) await attempt(rate);
   for (;;) {
-    const best = [...losses].reduce((a, b) => (b[1] < a[1] ? b : a))[0];
+    const best = bestRate();
     const at = (LADDER as readonly number[]).indexOf(best);
     const next = [LADDER[at - 1], LADDER[at + 1]].find((rate) => rate !== undefined && !losses.has(rate));
     if (next === undefined) {
-      stage.end({ chosen: best });
+      stage.end({ chosen: best, trials: losses.size, ...lossFact(losses.get(best)) });
       ctx.events.emit({ type: "learning-rate-chosen", subject: name, learningRate: best });
       const trials = [...losses].sort((a, b) => a[0] - b[0]);
       if (!Number.isFinite(losses.get(best))) {

@@ -30,9 +30,13 @@ export async function trainAlone(ctx: TrainingParts, job: TrainingJob): Promise<
     validateEvery: every,
     validateStart: true,
   };
-  const results = await ask(ctx, job, { key: `train/${job.name}`, clients: [client], taskOf: () => task });
+  const results = await ask(ctx, job, {
+    key: `train/${job.name}`,
+    clients: [client],
+    taskOf: () => task,
+    onShare: (share) => job.onProgress?.(share, {}),
+  });
   const result = results.get(client);
-  job.onRound?.(1, 1, undefined);
   if (result === undefined) return nothing("step");
   // It may become a member of everyone's ensemble: what is wrong with it must stay its client's own fault.
   const reason = await soloError(ctx, job, client, result.values, task.training);

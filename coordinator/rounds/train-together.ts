@@ -4,6 +4,7 @@ import { SeededRng } from "../../shared/base/random.js";
 import type { BlobRef } from "../../shared/wire/types.js";
 import type { Evaluate } from "../../tasks/evaluate/message.js";
 import type { TrainAdapter, TrainAdapterResult } from "../../tasks/train-adapter/message.js";
+import { lossFact } from "../events/events.js";
 import type { Request } from "../run/cohort.js";
 import type { Round } from "../strategies/strategy.js";
 import { RoundFold } from "./fold.js";
@@ -33,6 +34,8 @@ interface Training {
   /** Place of each client in the schedule. */
   readonly places: ReadonlyMap<string, number>;
   readonly transport: UpdateTransport;
+  /** @param round done so far, also parts of one */
+  readonly onProgress: (rounds: number) => void;
 }
 
 function trainingAt(ctx: TrainingParts, { job, schedule, places }: Training, client: string, round: number) {
@@ -112,10 +115,11 @@ async function askRound(
       ...training.transport.of(client, round.index, from.start !== null),
     }),
   };
+  const onShare = (share: number): void => training.onProgress(round.index + share);
   const selected = await selectedClients(ctx.journal, ctx.strategy, round);
   const clients = await clientsOfRound(ctx.journal, ctx.strategy, round, selected, (arrived, signal) => {
     const onDone = (client: string, result: unknown): void => arrived(client, result !== undefined);
-    return ctx.cohort.ask({ stage: job.stage, ...request, clients: selected, onDone, signal });
+    return ctx.cohort.ask({ stage: job.stage, ...request, clients: selected, onDone, onShare, signal });
   });
   const sittingOut = new Set(job.clients);
   for (const client of selected) sittingOut.delete(client);
@@ -126,7 +130,7 @@ async function askRound(
     fold?.accept({ client, examples, values, transforms, steps: trainingAt(ctx, training, client, round.index) });
   };
   const [results, pooled] = await Promise.all([
-    ask(ctx, job, { ...request, clients, onDone }),
+    ask(ctx, job, { ...request, clients, onDone, onShare }),
     // Clients that sit the round out still have a say in which one is best.
     validates && from.full !== null
       ? validate(ctx, job, from.full, `validate/${job.name}/${round.index}`, [...sittingOut])
@@ -163,7 +167,13 @@ export async function trainTogether(ctx: TrainingParts, job: TrainingJob): Promi
   const plan = schedule(ctx, job);
   const places = new Map(job.clients.map((client, at) => [client, at]));
   const transport = new UpdateTransport(job.name, ctx.plan.transport.compression);
-  const training: Training = { job, schedule: plan, places, transport };
+  let lastLoss: number | undefined;
+  const onProgress = (rounds: number): void => {
+    const round = `${Math.min(Math.floor(rounds) + 1, plan.rounds)}/${plan.rounds}`;
+    // The last validation takes about as long as a round.
+    job.onProgress?.(rounds / (plan.rounds + 1), { round, ...lossFact(lastLoss) });
+  };
+  const training: Training = { job, schedule: plan, places, transport, onProgress };
   const curve: CurvePoint[] = [];
   let end: RoundEnd = NO_ROUND_YET;
   let best: { loss: number; values: BlobRef | undefined } = { loss: Number.POSITIVE_INFINITY, values: undefined };
@@ -179,7 +189,8 @@ export async function trainTogether(ctx: TrainingParts, job: TrainingJob): Promi
     });
     // The first round's start is no adapter; a later one that is no better than the base is kept all the same.
     if (round > 0 && validationLoss < best.loss) best = { loss: validationLoss, values: end.full ?? undefined };
-    job.onRound?.(round, plan.rounds, Number.isFinite(validationLoss) ? validationLoss : undefined);
+    if (Number.isFinite(validationLoss)) lastLoss = validationLoss;
+    onProgress(round === plan.rounds ? round + 1 : round);
   };
   for (let index = 0; index < plan.rounds; index++) {
     const round = roundOf(ctx, training, index);

@@ -5,7 +5,7 @@ import type { MethodName } from "../../shared/config/enumerations.js";
 import type { BlobRef, TunedSpec, WeightedAdapter } from "../../shared/wire/types.js";
 import type { ResultFor, TaskSpec } from "../../tasks/kinds.js";
 import type { TrainingSpec } from "../../tasks/train-adapter/message.js";
-import type { EventSink } from "../events/events.js";
+import type { EventInfo, EventSink } from "../events/events.js";
 import type { Books } from "../run/books.js";
 import type { Cohort, Request } from "../run/cohort.js";
 import type { Journal } from "../run/journal.js";
@@ -31,7 +31,7 @@ export interface TrainingParts {
 export async function ask<T extends TaskSpec>(
   ctx: TrainingParts,
   { stage, methods, book }: TrainingJob,
-  request: Pick<Request<T>, "key" | "clients" | "taskOf" | "onDone">,
+  request: Pick<Request<T>, "key" | "clients" | "taskOf" | "onDone" | "onShare">,
 ): Promise<ReadonlyMap<string, ResultFor<T>>> {
   const { results, charges } = await ctx.cohort.ask({ stage, ...request });
   ctx.books.charge(methods, book, charges);
@@ -55,7 +55,8 @@ export interface TrainingJob {
   readonly offset?: readonly WeightedAdapter[];
   /** Take the validation loss of every round, to keep the best, instead of the end's alone. @default true */
   readonly validateRounds?: boolean;
-  readonly onRound?: (round: number, of: number, validationLoss: number | undefined) => void;
+  /** Told as the training goes on. @param share of it that is done, 0 .. 1. @param info its round and its last loss */
+  readonly onProgress?: (share: number, info: EventInfo) => void;
 }
 
 export interface CurvePoint {

@@ -3,11 +3,12 @@
  * fails is a fault in the event stream, and missing in the answers.
  */
 import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
-import type { BlobRef } from "../../shared/wire/types.js";
+import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
 import type { ResultFor, TaskSpec } from "../../tasks/kinds.js";
 import type { EventSink } from "../events/events.js";
 import type { ClientInfo, ClientPool } from "../roster/pool.js";
 import type { Charge } from "./books.js";
+import { JointShare } from "./joint-share.js";
 
 export interface FaultNote {
   readonly client: string;
@@ -27,6 +28,10 @@ export interface Request<T extends TaskSpec> {
   readonly taskOf: (client: string) => T;
   /** Called as each client has answered, or failed. */
   readonly onDone?: (client: string, result: ResultFor<T> | undefined) => void;
+  /** Told as the work goes on. @param share of all of it, 0 .. 1. @param answered clients that have answered, or failed */
+  readonly onShare?: (share: number, answered: number) => void;
+  /** A client's part of the work, by its rows; all are alike unless given. */
+  readonly weight?: (rows: RowCounts) => number;
   /** Withdraws the clients' tasks. */
   readonly signal?: AbortSignal;
 }
@@ -74,7 +79,8 @@ export class Cohort {
   }
 
   /** Has clients do a task each. @throws {KindredError} `cancelled` */
-  async ask<T extends TaskSpec>({ stage, key, clients, taskOf, onDone, signal }: Request<T>): Promise<Answers<T>> {
+  async ask<T extends TaskSpec>(request: Request<T>): Promise<Answers<T>> {
+    const { stage, key, clients, taskOf, onDone, signal } = request;
     throwIfAborted(this.options.signal);
     const { pool, deadlineMs } = this.options;
     const stop = [this.options.signal, signal].filter((one) => one !== undefined);
@@ -82,9 +88,12 @@ export class Cohort {
       ...(stop.length === 0 ? {} : { signal: stop.length === 1 ? stop[0]! : AbortSignal.any(stop) }),
       ...(deadlineMs === undefined ? {} : { deadlineMs }),
     };
+    const follow = this.follower(request);
     const outcomes = await Promise.all(
       clients.map(async (client) => {
-        const outcome = await pool.run(key, client, taskOf(client), options);
+        const onProgress = follow && ((fraction: number) => follow(client, fraction, false));
+        const outcome = await pool.run(key, client, taskOf(client), { ...options, ...(onProgress && { onProgress }) });
+        follow?.(client, 1, true);
         onDone?.(client, outcome.ok ? outcome.result : undefined);
         return { client, outcome };
       }),
@@ -98,6 +107,17 @@ export class Cohort {
       else this.fault(client, stage, outcome.message);
     }
     return { results, charges };
+  }
+
+  /** Sums up the progress of a request's clients, where it is asked for. */
+  private follower<T extends TaskSpec>({ clients, onShare, weight }: Request<T>) {
+    if (onShare === undefined) return undefined;
+    const parts = new JointShare(new Map(clients.map((name) => [name, weight?.(this.info(name).rows) ?? 1])));
+    let answered = 0;
+    return (client: string, fraction: number, done: boolean): void => {
+      if (done) answered++;
+      onShare(parts.set(client, fraction), answered);
+    };
   }
 
   /** Notes what went wrong with a client, once. */

@@ -99,14 +99,17 @@ export async function openEstimator(
   }
 }
 
+/** @param onShare told how far it is, 0 .. 1; where a standard error is to be reached, how far its first family of subsets is */
 export function estimateAffinities(
   solver: SurrogateSolver,
   settings: EstimationSettings,
   seed: number,
+  onShare?: (share: number) => void,
 ): Promise<SampledAffinity> {
   const { size, ...sampling } = samplingOf(settings, seed);
   // After a client dropped out, a subset must not be larger than the number of clients.
-  return sampleAffinity(solver, { ...sampling, size: size && Math.min(size, solver.problem.clients.length) });
+  const most = solver.problem.clients.length;
+  return sampleAffinity(solver, { ...sampling, size: size && Math.min(size, most) }, onShare);
 }
 
 export function factsOf({ problem }: SurrogateSolver, { plan, fits, errors }: SampledAffinity): EstimationFacts {

@@ -65,3 +65,36 @@ export function fit(text: string, columns: number): string {
   }
   return `${cut}…${" ".repeat(Math.max(0, columns - 1 - columnsOf(cut)))}`;
 }
+
+/** Truncated with an ellipsis. */
+export const cut = (text: string, columns: number): string => fit(text, columns).trimEnd();
+
+/** Lines of at most so many columns, broken between words where there are words. */
+export function wrapped(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  const end = (): void => {
+    lines.push(line.trimEnd());
+    line = "";
+  };
+  for (const word of text.split(/(?<= )/)) {
+    if (line !== "" && columnsOf((line + word).trimEnd()) > columns) end();
+    for (const character of word) {
+      if (line !== "" && character !== " " && columnsOf(line + character) > columns) end();
+      line += character;
+    }
+  }
+  end();
+  return lines;
+}
+
+function valueText(value: unknown): string {
+  if (typeof value === "number") return String(Number.isInteger(value) ? value : Number(value.toPrecision(3)));
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/** Named values as words: `{learningRate: 0.03}` is "learning rate 0.03". Those that are undefined are left out. */
+export const factsOf = (fields: object): string[] =>
+  Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)} ${valueText(value)}`);

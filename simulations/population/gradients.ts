@@ -82,9 +82,9 @@ export async function sketchPopulation(
   try {
     const layout = layoutOf(compiledGraphs, task.adapter);
     const adapter = { layout, values: initialAdapter(layout, task.adapter.initSeed) };
-    const write = async (path: string, dataset: EncodedDataset, marks: Marks): Promise<number> => {
+    const write = async (path: string, dataset: EncodedDataset, marks: Marks, onShare: (share: number) => void) => {
       const meter = new Meter(signal);
-      const sketches = await sketchDataset(compiledGraphs, dataset, task, adapter, { meter });
+      const sketches = await sketchDataset(compiledGraphs, dataset, task, adapter, { meter, onShare });
       const counts = { trainExamples: String(dataset.train.length), flops: String(meter.flops) };
       await writeSketchFile(path, sketches, { ...marks, ...counts });
       return meter.flops;
@@ -92,8 +92,18 @@ export async function sketchPopulation(
     const semaphore = new Semaphore(plan.concurrency);
     const one = async (at: number): Promise<void> => {
       throwIfAborted(signal);
-      await clients.sketch(at, { out, model: base.hash, sketching: configuration, write });
-      stage.tick();
+      let told = 0;
+      const onShare = (share: number): void => {
+        stage.tick(share - told);
+        told = share;
+      };
+      await clients.sketch(at, {
+        out,
+        model: base.hash,
+        sketching: configuration,
+        write: (path, dataset, marks) => write(path, dataset, marks, onShare),
+      });
+      onShare(1);
     };
     await Promise.all(Array.from({ length: clients.count }, (_, at) => semaphore.run(() => one(at))));
     const sketched = clients.sketched();
@@ -101,10 +111,10 @@ export async function sketchPopulation(
     const dim = sketchWidth(task);
     const { projections } = task;
     await writeSketchIndex(out, { model: base.hash, dim, projections, sketching, clients: sketched, leftOut, flops });
+    stage.done();
     log.info("sketches written", { out, clients: sketched.length, kept });
     return { out, clients: sketched.map(({ name }) => name), kept, leftOut, dim, flops };
   } finally {
-    stage.done();
     await compiledGraphs.close();
     await runtime.close();
   }

@@ -117,7 +117,7 @@ async function main(): Promise<number> {
     }
     return 0;
   } catch (error) {
-    return reportError(error, process.argv.includes("--debug"));
+    return reportError(error, { debug: process.argv.includes("--debug") });
   }
 }
 

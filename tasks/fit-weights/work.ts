@@ -4,7 +4,7 @@ import { fitEnsembleWeights } from "../../client/tuning/ensemble-weights.js";
 import type { FitWeights, FitWeightsResult } from "./message.js";
 
 export const work: Work<FitWeights, FitWeightsResult> = async (task, tools) => {
-  const { compiledGraphs, meter } = tools;
+  const { compiledGraphs, meter, io } = tools;
   const layout = tools.layout(task.adapter);
   const members = await tools.adapters(layout, task.adapter, task.members);
   const rows = tools.rows("validation");
@@ -13,6 +13,6 @@ export const work: Work<FitWeights, FitWeightsResult> = async (task, tools) => {
     { layout, members },
     rows,
     { prior: task.prior, strength: task.strength },
-    meter,
+    { meter, onShare: (share) => io.progress(share) },
   );
 };

@@ -1,10 +1,11 @@
 /** A process that runs one job by `runJob`, for the test of it. Its first argument says how the job behaves. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { printResult, reportError, runJob } from "../../cli/process.js";
+import { outputOf, printResult, reportError, runJob } from "../../cli/process.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 
 const [behaviour] = process.argv.slice(2);
+const output = { json: true, ...outputOf(process.argv.slice(2)) };
 
 const work = async ({ signal, progress }: JobContext): Promise<{ done: boolean }> => {
   const stage = progress.stage("work", 10);
@@ -17,15 +18,15 @@ const work = async ({ signal, progress }: JobContext): Promise<{ done: boolean }
   stage.done();
   return { done: true };
 };
-const job = runJob({ json: true }, work, { resumes: true });
+const job = runJob(output, work, { resumes: true });
 
 process.exit(
   await job.then(
     async (result) => {
       if (behaviour === "unread") await sleep(60_000);
-      await printResult(result, { json: true }, () => "");
+      await printResult(result, output, () => "");
       return 0;
     },
-    (error: unknown) => reportError(error, false),
+    (error: unknown) => reportError(error, output),
   ),
 );

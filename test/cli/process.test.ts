@@ -9,7 +9,11 @@ const script = fileURLToPath(new URL("./process-job.js", import.meta.url));
 
 /** Runs the job, sends the signals once it is ready, each after a pause in ms, and says how it ended. */
 async function run(behaviour: string, ...signals: [NodeJS.Signals, number][]) {
-  const child = spawn(process.execPath, [script, behaviour, "a b"], { stdio: ["ignore", "pipe", "pipe"] });
+  return runWith([behaviour, "a b"], ...signals);
+}
+
+async function runWith(words: readonly string[], ...signals: [NodeJS.Signals, number][]) {
+  const child = spawn(process.execPath, [script, ...words], { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
   child.stderr.on("data", (chunk) => {
@@ -60,6 +64,23 @@ test("a job that ends well in spite of Ctrl-C is done", async () => {
   const { code, stdout } = await run("finish", ["SIGINT", 0]);
   assert.equal(code, 0);
   assert.deepEqual(JSON.parse(stdout), { done: true });
+});
+
+test("with a log in JSON each line of stderr is one object, to the end", async () => {
+  const { code, stderr } = await runWith(["stop", "--log-format", "json"], ["SIGINT", 0]);
+  assert.equal(code, 130);
+  const lines = stderr
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as { level: string; message: string; fields: { state?: string } });
+  assert.deepEqual(
+    lines.map(({ level, message, fields }) => [level, message.replace(/:.*/, ""), fields.state]),
+    [
+      ["info", "stopping; Ctrl-C again stops at once", undefined],
+      ["info", "work", "stopped"],
+      ["error", "stopped; to resume, run again", undefined],
+    ],
+  );
 });
 
 test("an end by another process has its own exit code", async () => {

@@ -26,7 +26,7 @@ before(async () => {
   events.emit({ type: "client-enrolled", client: "ada", as: "new", rows });
   events.emit({ type: "run-started", model: "the/model", clients: [{ name: "ada", rows }] });
   events.emit({ type: "stage-began", stage: "sketch", total: 3 });
-  events.emit({ type: "stage-advanced", stage: "sketch", done: 1 });
+  events.emit({ type: "stage-advanced", stage: "sketch", done: 1, info: { clients: "1/3" } });
   events.emit({ type: "fault", client: "eve\u001b[2J", stage: "sketch", message: "silent\nfor long" });
   await events.flush();
 });
@@ -43,14 +43,14 @@ test("show says what a run under way is, beside its coordinator", async () => {
   assert.match(stdout, /^model: the\/model, sha256 (ab){32}$/m);
   assert.match(stdout, /^clients: 1, 1 in the run, 1 enrolled$/m);
   assert.match(stdout, /^ {2}ada: 40 training, 8 validation, 12 test rows$/m);
-  assert.match(stdout, /^stage: sketch, 1 of 3$/m);
+  assert.match(stdout, /^stage: sketch, 33 %, clients 1\/3$/m);
   assert.match(stdout, /^groups: not found yet$/m);
   assert.match(stdout, /^ {2}eve\ufffd\[2J in sketch: silent for long$/m);
   // The state's own folder, given as an option.
   const json = JSON.parse((await kindred(["run", "show", "--state", join(run, "state"), "--json"])).stdout);
   assert.equal(json.status, "running");
   assert.equal(json.modelHash, "ab".repeat(32));
-  assert.deepEqual(json.stages, [{ stage: "sketch", done: 1, total: 3 }]);
+  assert.deepEqual(json.stages, [{ stage: "sketch", done: 1, total: 3, info: { clients: "1/3" } }]);
 });
 
 test("logs prints the events so far, one per line, from a position on, as text or as JSON", async () => {

@@ -8,7 +8,7 @@ import { openModel } from "../../client/models/open.js";
 import { runSession, type TaskRunner } from "../../client/session/session.js";
 import { ClientWork } from "../../client/tasks/runner.js";
 import { CompiledGraphs } from "../../client/tuning/compiled-graphs.js";
-import { EventLog } from "../../coordinator/events/events.js";
+import { EventLog, type LoggedEvent, readEvents } from "../../coordinator/events/events.js";
 import { openRun, type RunOutcome } from "../../coordinator/open-run.js";
 import type { Strategy } from "../../coordinator/strategies/strategy.js";
 import { silentLog } from "../../shared/base/log.js";
@@ -41,6 +41,8 @@ export interface TestOutcome {
   readonly outcome: RunOutcome;
   readonly faults: RunOutcome["faults"];
   readonly costs: RunOutcome["costs"];
+  /** All that happened, in its order. */
+  readonly events: readonly LoggedEvent[];
 }
 
 export async function runFederation(run: TestRun): Promise<TestOutcome> {
@@ -90,7 +92,9 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
       ...(run.deadlineMs === undefined ? {} : { deadlineMs: run.deadlineMs }),
     }).result;
     await events.flush();
-    return { outcome, faults: outcome.faults, costs: outcome.costs };
+    const happened: LoggedEvent[] = [];
+    for await (const event of readEvents(state.records)) happened.push(event);
+    return { outcome, faults: outcome.faults, costs: outcome.costs, events: happened };
   } finally {
     stop.abort();
     await Promise.allSettled(sessions);

@@ -135,7 +135,7 @@ describe("a coordinator and three clients, each a process", () => {
       victim.kill("SIGKILL");
       assert.equal((await victim.end).signal, "SIGKILL");
       clients.set("c1", disturbed.client("c1"));
-      await second.seen(/^train groups: /m);
+      await second.seen(/ info train groups: /);
       second.kill("SIGKILL");
       await second.end;
       const third = await disturbed.coordinator();

@@ -24,14 +24,14 @@ const kinds = (stderr: string, kind: string): number =>
 /** Moments of a run, in its order, each seen from what stderr holds. */
 const MOMENTS: readonly { readonly during: string; readonly now: (stderr: string) => boolean }[] = [
   { during: "the sweep", now: (text) => tasksSince(text, /coordinator listens/) >= 3 },
-  { during: "the shared adapter's training", now: (text) => tasksSince(text, /^learning rate: .*chosen/m) >= 2 },
-  { during: "the local trainings", now: (text) => tasksSince(text, /^train shared: .*\(/m) >= 1 },
+  { during: "the shared adapter's training", now: (text) => tasksSince(text, /learning rate ended/) >= 2 },
+  { during: "the local trainings", now: (text) => tasksSince(text, /train shared ended/) >= 1 },
   { during: "the sketching", now: (text) => kinds(text, "sketchGradients") >= 2 },
-  { during: "the estimate", now: (text) => /^sketch gradients: .*\(/m.test(text) },
-  { during: "the groups' training", now: (text) => tasksSince(text, /^search groups: .*\(/m) >= 4 },
-  { during: "the boosting", now: (text) => tasksSince(text, /^train groups: .*\(/m) >= 2 },
+  { during: "the estimate", now: (text) => /sketch gradients ended/.test(text) },
+  { during: "the groups' training", now: (text) => tasksSince(text, /search groups ended/) >= 4 },
+  { during: "the boosting", now: (text) => tasksSince(text, /train groups ended/) >= 2 },
   { during: "the weighing", now: (text) => kinds(text, "fitWeights") >= 1 },
-  { during: "the scoring", now: (text) => tasksSince(text, /^weigh: .*\(/m) >= 7 },
+  { during: "the scoring", now: (text) => tasksSince(text, /weigh ended/) >= 7 },
 ];
 
 /** With a server that remembers, so that what it remembers is resumed as well. */
@@ -138,7 +138,7 @@ describe("kindred simulate, stopped by Ctrl-C", () => {
 
     const quiet = start(args);
     await quiet.seen(/resuming/);
-    await quiet.seen(/^train shared: /m);
+    await quiet.seen(/ info train shared: /);
     quiet.kill("SIGINT");
     const stopped = await quiet.end;
     assert.equal(stopped.code, 130, stopped.stderr);

@@ -4,7 +4,7 @@
  */
 import type { Evaluate } from "../../../tasks/evaluate/message.js";
 import { BOOSTING_STEPS, bestAlternative, pooledLoss } from "../../ensemble/weights.js";
-import { beginStage } from "../../events/events.js";
+import { beginStage, type EventInfo, lossFact } from "../../events/events.js";
 import { trainFederated } from "../../rounds/train.js";
 import type { TrainedAdapter, TrainingParts } from "../../rounds/training-job.js";
 import type { EnsembleMember, NamedCurve } from "../method.js";
@@ -26,14 +26,17 @@ export async function boostGroups(
     const group = worstGroup(losses, members, exhausted);
     if (group === undefined) break;
     const own = members.filter((member) => member.group === group);
-    const step = await boostGroup(parts, { clients: groups[group]!, group, own, boost, learningRate });
+    const facts = { step: `${boost + 1}/${rounds}`, group: group + 1 };
+    const onProgress = (share: number, info: EventInfo): void =>
+      stage.reached((boost + share) / rounds, { ...facts, ...info });
+    const step = await boostGroup(parts, { clients: groups[group]!, group, own, boost, learningRate, onProgress });
     curves.push(step.curve);
     if (step.member === undefined) exhausted.add(group);
     else {
       members.push(step.member);
       losses[group] = step.loss;
     }
-    stage.advance({ group: group + 1, step: step.member?.step ?? 0 });
+    onProgress(1, lossFact(step.loss));
   }
   stage.end();
   return { members, curves };
@@ -61,12 +64,16 @@ interface BoostingStep {
   /** From 0, over all groups. */
   readonly boost: number;
   readonly learningRate: number;
+  readonly onProgress: (share: number, info: EventInfo) => void;
 }
+
+/** Of a boosting step: the rest is the search for its length. */
+const TRAINING_SHARE = 0.9;
 
 /** Fits a new adapter to what the members leave, and finds how far to go along it. */
 async function boostGroup(
   parts: TrainingParts,
-  { clients, group, own, boost, learningRate }: BoostingStep,
+  { clients, group, own, boost, learningRate, onProgress }: BoostingStep,
 ): Promise<{ member?: EnsembleMember; curve: NamedCurve; loss: number }> {
   const count = own.filter((member) => member.kind === "boost").length;
   const name = `group-${group + 1}-boost-${count + 1}`;
@@ -81,6 +88,7 @@ async function boostGroup(
     adapter,
     learningRate,
     offset: own.map((member) => ({ adapter: member.values, weight: member.step })),
+    onProgress: (share, info) => onProgress(TRAINING_SHARE * share, info),
   });
   const curve: NamedCurve = { name, unit: trained.unit, points: trained.curve };
   if (trained.values === undefined) return { curve, loss: trained.startLoss };
@@ -98,6 +106,7 @@ async function boostGroup(
     key: `step/${name}`,
     clients,
     taskOf: () => task,
+    onShare: (share) => onProgress(TRAINING_SHARE + (1 - TRAINING_SHARE) * share, lossFact(trained.validationLoss)),
   });
   parts.books.charge(["kindred"], "boost", charges);
   const scores = [...results.values()].map((result) => result.scores);

@@ -5,6 +5,7 @@
 import type { AdapterSpec, BlobRef } from "../../../shared/wire/types.js";
 import type { Evaluate } from "../../../tasks/evaluate/message.js";
 import type { RealLosses } from "../../estimation/calibration.js";
+import { beginStage, type EventSink } from "../../events/events.js";
 import type { Books } from "../../run/books.js";
 import type { Cohort } from "../../run/cohort.js";
 import type { LocalTrained, SharedTrained } from "../method.js";
@@ -16,16 +17,20 @@ export interface CalibrationTargets {
 
 /** Asks each client once. Clients that do not answer, or hold no validation rows, are missing. */
 export async function realLosses(
-  { cohort, books }: { readonly cohort: Cohort; readonly books: Books },
+  { cohort, books, events }: { readonly cohort: Cohort; readonly books: Books; readonly events: EventSink },
   adapter: AdapterSpec,
   { shared, local }: CalibrationTargets,
 ): Promise<RealLosses> {
   const membersOf = (client: string): BlobRef[] =>
     [local.values.get(client), shared.values].filter((ref) => ref !== undefined);
+  const clients = cohort.names.filter((name) => membersOf(name).length > 0);
+  const stage = beginStage(events, "calibrate", clients.length);
   const { results, charges } = await cohort.ask({
     stage: "calibrate",
     key: "calibrate",
-    clients: cohort.names.filter((name) => membersOf(name).length > 0),
+    clients,
+    weight: (rows) => rows.validation,
+    onShare: (share, answered) => stage.answered(share, answered, clients.length),
     taskOf: (client): Evaluate => {
       const members = membersOf(client);
       return {
@@ -39,6 +44,7 @@ export async function realLosses(
     },
   });
   books.charge(["kindred"], "calibrate", charges);
+  stage.end();
   const own = new Map<string, number>();
   const common = new Map<string, number>();
   for (const [client, { scores }] of results) {

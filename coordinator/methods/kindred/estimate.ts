@@ -88,7 +88,8 @@ async function sketchesOf(parts: EstimateParts): Promise<ReadonlyMap<string, Blo
     key: "sketch",
     clients,
     taskOf: () => task,
-    onDone: () => stage.advance(),
+    weight: (rows) => rows.train + rows.validation,
+    onShare: (share, answered) => stage.answered(share, answered, clients.length),
   });
   books.charge(["kindred"], "sketch", charges);
   stage.end();
@@ -148,18 +149,23 @@ async function solve(
   const { estimation, groups, grouping: constraints, seed } = parts.plan;
   const { sketches, rejected } = await usableSketches(parts, refs);
   const clients = sketches.map(({ client }) => client);
-  const estimating = beginStage(events, "estimate affinities", 1);
+  // How many subsets a standard error needs is known only when it is reached.
+  const estimating = beginStage(events, "estimate affinities", estimation.standardError === "auto" ? 1 : 0);
   const runtime = new MeteredRuntime(parts.runtime);
   const solver = await openEstimator(sketches, estimation, { seed, runtime, signal, real });
   try {
-    const sampled = await estimateAffinities(solver, estimation, seed);
+    const sampled = await estimateAffinities(solver, estimation, seed, (share) => estimating.reached(share));
     const { matrix } = sampled.affinity;
     const estimated = runtime.flops;
-    estimating.advance();
     estimating.end();
     // How many groups the search looks at is known only when it ends.
     const searching = beginStage(events, "search groups", 0);
-    const evaluator = new SurrogateEvaluator(solver, { onSolved: (count) => searching.advance({}, count) });
+    let solved = 0;
+    const onSolved = (count: number): void => {
+      solved += count;
+      searching.advance({ candidateGroups: solved }, count);
+    };
+    const evaluator = new SurrogateEvaluator(solver, { onSolved });
     const grouping = await findGroups(
       matrix,
       { evaluator, problem: solver.problem, halves: (half) => halfAffinity(sampled, half) },
@@ -172,6 +178,7 @@ async function solve(
         signal,
       },
     );
+    const forecast = await forecastOf(solver, grouping.partition, seed);
     searching.end({ groups: grouping.partition.length });
     return {
       clients,
@@ -179,7 +186,7 @@ async function solve(
       partition: grouping.partition.map((group) => [...group]),
       candidates: candidateNotes(grouping),
       reason: grouping.why,
-      facts: { ...factsOf(solver, sampled), forecast: await forecastOf(solver, grouping.partition, seed) },
+      facts: { ...factsOf(solver, sampled), forecast },
       flops: { estimate: estimated, search: runtime.flops - estimated },
       rejected,
       evidence: evidenceOf(parts, { sketches, refs, real, errors: sampled.errors.matrix }),

@@ -5,6 +5,7 @@ import { misfits } from "../../rounds/misfits.js";
 import { trainFederated } from "../../rounds/train.js";
 import type { TrainingParts } from "../../rounds/training-job.js";
 import type { Cohort } from "../../run/cohort.js";
+import { JointShare } from "../../run/joint-share.js";
 import type { EnsembleMember, NamedCurve } from "../method.js";
 
 export interface GroupAdapters {
@@ -32,6 +33,9 @@ export async function trainGroups(
   const members: EnsembleMember[] = [];
   const losses: number[] = [];
   const stage = beginStage(parts.events, "train groups", groups.length);
+  const rowsOf = (clients: readonly string[]): number =>
+    clients.reduce((sum, client) => sum + parts.cohort.info(client).rows.train, 0);
+  const shares = new JointShare(new Map(groups.map((clients, group) => [String(group), rowsOf(clients)])));
   for (const [group, clients] of groups.entries()) {
     const { values, unit, curve, validationLoss } = await trainFederated(parts, {
       name: trainingName(parts.cohort, clients, group),
@@ -41,12 +45,14 @@ export async function trainGroups(
       clients,
       adapter,
       learningRate,
+      onProgress: (share, info) =>
+        stage.reached(shares.set(String(group), share), { group: `${group + 1}/${groups.length}`, ...info }),
     });
     const name = `group-${group + 1}`;
     curves.push({ name, unit, points: curve });
     losses.push(validationLoss);
     if (values !== undefined) members.push({ name, group, kind: "group", values, step: 1 });
-    stage.advance(Number.isFinite(validationLoss) ? { loss: validationLoss } : {});
+    stage.reached(shares.set(String(group), 1), { group: `${group + 1}/${groups.length}` });
   }
   stage.end();
   const wrong = await misfits(parts, adapter, members);

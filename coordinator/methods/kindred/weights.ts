@@ -47,7 +47,8 @@ export async function fitEnsemble(
       prior: priorOf(groupOf.get(client)!),
       strength: strength === "auto" ? DEFAULT_STRENGTH : strength,
     }),
-    onDone: () => stage.advance(),
+    weight: (rows) => rows.validation,
+    onShare: (share, answered) => stage.answered(share, answered, clients.length),
   });
   books.charge(["kindred"], "weigh", charges);
   stage.end();

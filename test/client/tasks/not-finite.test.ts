@@ -85,7 +85,7 @@ test("training and the fit of ensemble weights end likewise, and blame no learni
     refused,
   );
   await assert.rejects(
-    fitEnsembleWeights(compiledGraphs, { layout, members: [values] }, rows, { prior: [0.5], strength: 1 }, meter),
+    fitEnsembleWeights(compiledGraphs, { layout, members: [values] }, rows, { prior: [0.5], strength: 1 }, { meter }),
     refused,
   );
 });

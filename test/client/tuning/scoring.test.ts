@@ -142,7 +142,13 @@ test("fitted weights minimise the objective: no small step is better, and no wei
   const rows = [1, 2, 3, 4, 5, 6].map((seed) => row(seed));
   const prior = [1, 0, 0];
   const strength = 2;
-  const fit = await fitEnsembleWeights(compiledGraphs, { layout, members }, rows, { prior, strength }, new Meter());
+  const fit = await fitEnsembleWeights(
+    compiledGraphs,
+    { layout, members },
+    rows,
+    { prior, strength },
+    { meter: new Meter() },
+  );
   const objective = async (weights: readonly number[]): Promise<number> => {
     const [score] = await scoreMixtures(compiledGraphs, { layout, members }, [weights], rows, { meter: new Meter() });
     const away = weights.reduce((sum, w, j) => sum + (w - prior[j]!) ** 2, 0);
@@ -176,7 +182,7 @@ test("a larger strength moves the weights towards the prior", async () => {
       { layout, members },
       rows,
       { prior: [1, 0, 0], strength },
-      new Meter(),
+      { meter: new Meter() },
     );
     return Math.hypot(...weights.map((w, j) => w - [1, 0, 0][j]!));
   };

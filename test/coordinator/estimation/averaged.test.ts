@@ -47,7 +47,17 @@ for (const folds of [1, 3])
     const twice = await createAveragedSolver(crossFit(buildProblem(together(first, first)), folds), 2, async (part) =>
       createReferenceSolver(part, OPTIONS),
     );
-    const [wanted, got] = [await fitHeldOut(one, PARTITION), await fitHeldOut(twice, PARTITION)];
+    const shares: number[] = [];
+    const [wanted, got] = [
+      await fitHeldOut(one, PARTITION),
+      await fitHeldOut(twice, PARTITION, undefined, (share) => shares.push(share)),
+    ];
+    // How far it is grows, in steps within a stage of the path too, and ends with all.
+    assert.deepEqual(
+      shares,
+      shares.toSorted((a, b) => a - b),
+    );
+    assert(shares.length > 8 && (shares[0] as number) <= 1 / 8 && Math.abs((shares.at(-1) as number) - 1) < 1e-9);
     assert.deepEqual(got.lambda, wanted.lambda);
     memberValues(wanted).forEach((values, k) => {
       values.forEach((f, s) => {

@@ -82,7 +82,7 @@ test("stages under way have the most units that were reported, in any order; sta
     { type: "stage-advanced", stage: "never began", done: 1 },
     { type: "stage-ended", stage: "one" },
   );
-  assert.deepEqual(stages, [{ stage: "two", done: 5, total: 0 }]);
+  assert.deepEqual(stages, [{ stage: "two", done: 5, total: 0, info: {} }]);
 });
 
 test("a training has its last round and the last validation loss that is known", () => {

@@ -27,7 +27,7 @@ function recording(said: unknown[], bound: object = {}): Logger {
 
 test("the command line's log goes to stderr, from its level on, with a child's fields", () => {
   const { stdout, stderr } = run(`
-    const log = await createLog({ level: "info", json: true });
+    const log = await createLog({ level: "info", format: "json" });
     log.child({ client: "harbour" }).info("update accepted", { round: 3 });
     log.debug("not said");
     log.error("failed", { nested: { a: 1 } });`);
@@ -37,17 +37,33 @@ test("the command line's log goes to stderr, from its level on, with a child's f
     .split("\n")
     .map((line) => JSON.parse(line) as Record<string, unknown>);
   assert.deepEqual(
-    lines.map(({ timestamp, ...fields }) => fields),
+    lines.map(({ time, ...rest }) => rest),
     [
-      { level: "info", message: "update accepted", client: "harbour", round: 3 },
-      { level: "error", message: "failed", nested: { a: 1 } },
+      { level: "info", message: "update accepted", fields: { client: "harbour", round: 3 } },
+      { level: "error", message: "failed", fields: { nested: { a: 1 } } },
     ],
   );
+  for (const { time } of lines) assert.equal(new Date(time as string).toISOString(), time);
 });
 
 test("a line of text ends with the fields", () => {
   const { stderr } = run(`(await createLog()).warn("late", { round: 3, who: ["a"] });`);
   assert.match(stderr, /^\d{4}-\d\d-\d\dT\S+ warn late round=3 who=\["a"\]\n$/);
+});
+
+test("on a terminal a line has the time of day, its level unless it is news, and its fields in words", () => {
+  const { stderr } = run(`
+    const log = await createLog({ format: "terminal", write: (line) => process.stderr.write(line + "|\\n") });
+    log.child({ client: "harbour" }).info("client enrolled", { trainingRows: 24, of: undefined });
+    log.warn("late\\u001b[2J", { loss: 0.81234 });
+    log.info("waiting");`);
+  assert.deepEqual(
+    stderr
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.replace(/^\d\d:\d\d:\d\d /, "")),
+    ["client enrolled: client harbour, training rows 24|", "warning: late\ufffd[2J: loss 0.812|", "waiting|"],
+  );
 });
 
 test("a line of text stays one line, and controls no terminal, whatever the other side says", () => {

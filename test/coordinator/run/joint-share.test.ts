@@ -1,0 +1,20 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { JointShare } from "../../../coordinator/run/joint-share.js";
+
+test("the share of the whole is the weighted sum of the parts, and never falls", () => {
+  const shares = new JointShare(
+    new Map([
+      ["a", 3],
+      ["b", 1],
+    ]),
+  );
+  assert.equal(shares.set("b", 0.5), 0.125);
+  assert.equal(shares.set("b", 0.25), 0.125);
+  assert.equal(shares.set("a", 1), 0.875);
+  assert.equal(shares.set("b", 7), 1);
+});
+
+test("workers without work have done nothing of it", () => {
+  assert.equal(new JointShare(new Map([["a", 0]])).set("a", 1), 0);
+});
