@@ -12,7 +12,6 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { renderChatPrompt, renderConversation } from "./conversation.js";
-import { show } from "./rows.js";
 import type {
   ClientRows,
   EncodedChoices,
@@ -25,6 +24,7 @@ import type {
   TokenizedText,
   Tokenizer,
 } from "./types.js";
+import { show } from "./values.js";
 
 export interface EncodeOptions {
   /** Longest row in tokens, special tokens included. At most the model's context. */
