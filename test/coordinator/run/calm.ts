@@ -1,13 +1,13 @@
 /** Runs of a test file, in one thread beside it, and the calm run of each case, made once. */
 import assert from "node:assert/strict";
 import { after } from "node:test";
-import { Worker } from "node:worker_threads";
+import { SHARE_ENV, Worker } from "node:worker_threads";
 import type { LivedRun } from "../../support/lives.js";
 import { canonical } from "../../support/pinned-run.js";
 import { CASES, type CaseName } from "./cases.js";
 import type { Adversity, Answer, Request } from "./lives-worker.js";
 
-const worker = new Worker(new URL("./lives-worker.js", import.meta.url));
+const worker = new Worker(new URL("./lives-worker.js", import.meta.url), { env: SHARE_ENV });
 const waiting = new Map<number, (answer: Answer) => void>();
 let asked = 0;
 worker.on("error", (error) => {
