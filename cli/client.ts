@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { example } from "./options/help.js";
 import { type ModelOptions, modelOf, modelOptions } from "./options/model.js";
-import { type FormatOptions, formatGiven, formatOptions } from "./options/rows.js";
+import { endOfTextOf, type FormatOptions, formatGiven, formatOptions } from "./options/rows.js";
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./options/runtime.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
 import { integer } from "./options/values.js";
@@ -37,6 +37,7 @@ export function client(command: Command): Command {
         maxTokens,
         data: resolve(options.data),
         format: formatGiven(options),
+        endOfText: endOfTextOf(options),
         runtime: runtimeOf(options),
         security: securityOf(options),
         ...(state === undefined ? {} : { state: resolve(state) }),

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
 import { type ModelOptions, modelOf, modelOptions } from "./options/model.js";
-import { type FormatOptions, formatGiven, formatOptions } from "./options/rows.js";
+import { endOfTextOf, type FormatOptions, formatGiven, formatOptions } from "./options/rows.js";
 import { engineOptions, type RuntimeOptions, runtimeOf } from "./options/runtime.js";
 import { integer, number } from "./options/values.js";
 import { type OutputOptions, printResult, runJob, screen } from "./process.js";
@@ -38,6 +38,7 @@ export function data(command: Command): Command {
         ...(await modelOf(options)),
         data: dataPath(options.data),
         format: formatGiven(options),
+        endOfText: endOfTextOf(options),
         maxTokens,
         seed,
         runtime: runtimeOf(options),

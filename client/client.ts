@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { writeEnsemble } from "../shared/adapters/ensemble-folder.js";
 import type { JobContext } from "../shared/base/command.js";
 import { KindredError } from "../shared/base/errors.js";
+import type { EndOfText } from "../shared/config/enumerations.js";
 import type { RowFormat } from "../shared/config/format.js";
 import type { Quantization } from "../shared/quantization/layout.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
@@ -16,6 +17,7 @@ import type { EncodedDataset } from "./data/types.js";
 import type { BaseModel } from "./models/base.js";
 import { openModel } from "./models/open.js";
 import { runSession } from "./session/session.js";
+import { encodingOf } from "./tasks/encoding.js";
 import { ClientWork } from "./tasks/runner.js";
 import type { ReceivedEnsemble } from "./tasks/work.js";
 import { CompiledGraphs } from "./tuning/compiled-graphs.js";
@@ -35,6 +37,7 @@ export interface ClientJob {
   readonly data: string | GivenRows;
   /** Longest row in tokens; at most the model's context. */
   readonly maxTokens: number;
+  readonly endOfText: EndOfText;
   readonly format: RowFormat;
   readonly runtime: RuntimeChoice;
   readonly security: SecurityOptions;
@@ -64,11 +67,10 @@ export async function openClient(job: ClientJob, context: JobContext): Promise<O
     typeof data === "string"
       ? await loadClient(data, { name, seed, format })
       : readClient({ where: "data", fields: { ...data, client: name } }, rowReader(format), seed);
-  const { base, tokenizer, renderChat } = await openModel(job.model, { ...context, quantization: job.quantization });
-  const maxTokens = Math.min(job.maxTokens, base.architecture.context);
+  const model = await openModel(job.model, { ...context, quantization: job.quantization });
   // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
-  const dataset = await encodeClient(rows, tokenizer, { maxTokens, renderChat });
-  return { run: () => work(job, base, dataset, context) };
+  const dataset = await encodeClient(rows, model.tokenizer, encodingOf(model, job, context.log));
+  return { run: () => work(job, model.base, dataset, context) };
 }
 
 async function work(

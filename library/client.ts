@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { type ClientEnd, type GivenRows, openClient } from "../client/client.js";
 import { resolveModel } from "../shared/config/config.js";
+import type { EndOfText } from "../shared/config/enumerations.js";
 import type { RowFormat } from "../shared/config/format.js";
 import type { Quantization } from "../shared/quantization/layout.js";
 import { DEFAULT_RUNTIME, type RuntimeChoice } from "../shared/runtimes/types.js";
@@ -21,6 +22,8 @@ export interface StartClientOptions extends CallOptions {
   readonly format?: RowFormat;
   /** Longest row in tokens. @default 512 */
   readonly maxTokens?: number;
+  /** Whether the end-of-text token is appended to rows and scored, as the option of a configuration. @default "auto" */
+  readonly endOfText?: EndOfText;
   /** Draws the splits that the data lacks. @default 0 */
   readonly seed?: number;
   readonly quantization?: Quantization | "none";
@@ -43,7 +46,7 @@ export interface RunningClient {
  * @throws {KindredError} `invalid_data`, `invalid_model`, `not_found`, `insecure` naming file, field and value
  */
 export async function startClient(options: StartClientOptions): Promise<RunningClient> {
-  const { data, format = {}, maxTokens = 512, seed = 0, quantization = "none", state } = options;
+  const { data, format = {}, maxTokens = 512, endOfText = "auto", seed = 0, quantization = "none", state } = options;
   const stop = new AbortController();
   const { log, progress, signal } = contextOf(options);
   const abort = (): void => stop.abort();
@@ -57,6 +60,7 @@ export async function startClient(options: StartClientOptions): Promise<RunningC
       data: typeof data === "string" ? resolve(data) : data,
       format,
       maxTokens,
+      endOfText,
       seed,
       quantization,
       runtime: { ...DEFAULT_RUNTIME, ...options.runtime },

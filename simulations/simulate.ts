@@ -79,7 +79,7 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
   const opened = await openPopulation(plan, run);
   const { population, model } = opened;
   checkPlan(plan, run, population, model);
-  const datasets = await encodePopulation(plan, opened);
+  const datasets = await encodePopulation(plan, opened, run.log);
   const runtime = await openRuntime({ ...plan.runtime, ...(run.memory === undefined ? {} : { memory: run.memory }) });
   try {
     await claim(plan, run, begun, inputsHash(population, model));

@@ -1,17 +1,19 @@
 /** Options for a file of rows and the form of its rows. */
 import { type Command, Option } from "commander";
 import { oneLine } from "../../shared/base/terminal.js";
+import type { EndOfText } from "../../shared/config/enumerations.js";
 import { escapeWarnings, formatOf, type RowFormat } from "../../shared/config/format.js";
 import { jsonOption } from "./general.js";
 import { type ModelOptions, modelOf, modelOptions } from "./model.js";
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./runtime.js";
-import { choiceMap, integer } from "./values.js";
+import { choiceMap, endOfText, integer } from "./values.js";
 
 export interface FormatOptions {
   readonly template?: string;
   readonly completion?: string;
   readonly choices?: Record<string, string>;
   readonly label?: string;
+  readonly endOfText?: EndOfText;
 }
 
 export interface RowsOptions extends ModelOptions, FormatOptions, RuntimeOptions {
@@ -38,7 +40,15 @@ export const formatOptions = (to: Command): Command =>
         .argParser(choiceMap)
         .helpGroup(GROUP),
     )
-    .addOption(new Option("--label <field>", "field that holds the label").helpGroup(GROUP));
+    .addOption(new Option("--label <field>", "field that holds the label").helpGroup(GROUP))
+    .addOption(
+      new Option("--end-of-text <when>", "append and score the end-of-text token: auto (free answers), true or false")
+        .argParser(endOfText)
+        .helpGroup(GROUP),
+    );
+
+/** What a command does unless the option is given. */
+export const endOfTextOf = ({ endOfText = "auto" }: Pick<FormatOptions, "endOfText">): EndOfText => endOfText;
 
 /** The options of the commands that read a file of rows. @param longest what `--max-tokens` counts */
 export const rowsOptions = (to: Command, longest = "longest row in tokens"): Command =>
@@ -72,5 +82,12 @@ export function formatGiven(options: FormatOptions & Quiet): RowFormat {
 /** The values of `rowsOptions`, as a job takes them. */
 export async function rowsOf(options: RowsOptions & Quiet) {
   const { data, maxTokens } = options;
-  return { ...(await modelOf(options)), data, maxTokens, format: formatGiven(options), runtime: runtimeOf(options) };
+  return {
+    ...(await modelOf(options)),
+    data,
+    maxTokens,
+    endOfText: endOfTextOf(options),
+    format: formatGiven(options),
+    runtime: runtimeOf(options),
+  };
 }

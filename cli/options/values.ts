@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from "commander";
 import { parse } from "lossless-json";
 import { parseBytes } from "../../shared/base/bytes.js";
+import { END_OF_TEXT, type EndOfText } from "../../shared/config/enumerations.js";
 
 export function integer(min: number): (text: string) => number {
   return (text) => {
@@ -48,6 +49,13 @@ export function positives(text: string): number[] {
 
 const numbers = (text: string): number[] =>
   text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+
+/** When the end-of-text token is appended to rows. */
+export function endOfText(text: string): EndOfText {
+  const found = END_OF_TEXT.find((value) => String(value) === text);
+  if (found !== undefined) return found;
+  throw new InvalidArgumentError(`It must be ${END_OF_TEXT.join(", ")}.`);
+}
 
 /** A list of names: "a,b". */
 export const names = (text: string): string[] => text.split(",").map((name) => name.trim());

@@ -31,6 +31,12 @@ export interface EncodeOptions {
   readonly maxTokens: number;
   /** The model's chat template. Without it, rows of messages are refused. */
   readonly renderChat?: RenderChat | undefined;
+  /** The token that is appended to rows and scored, unless they end with it. @default none */
+  readonly end?: {
+    readonly token: number;
+    /** "free answers": rows with a completion and no choices. */
+    readonly rows: "free answers" | "all";
+  };
 }
 
 type Of<K extends Example["kind"]> = Extract<Example, { kind: K }>;
@@ -65,6 +71,12 @@ function without(ids: Int32Array, from: number, lost: number): Int32Array {
   kept.set(ids.subarray(0, from));
   kept.set(ids.subarray(from + lost), from);
   return kept;
+}
+
+function appended(list: Int32Array, value: number): Int32Array {
+  const longer = new Int32Array(list.length + 1).fill(value);
+  longer.set(list);
+  return longer;
 }
 
 /** [from, from + 1, ..., to - 1]. */
@@ -206,7 +218,17 @@ export class RowEncoder {
     return without(ids, leading, Math.max(0, ids.length + room - maxTokens));
   }
 
-  private textRow({ where }: Of<"text">, ids: Int32Array): EncodedRow {
+  /** A text with the end-of-text token behind it, where rows of its kind have one. */
+  private ended(text: ScoredText, freeAnswer: boolean): ScoredText {
+    const { end } = this.options;
+    if (end === undefined || (end.rows === "free answers" && !freeAnswer)) return text;
+    const { ids, scored } = text;
+    if (ids.at(-1) === end.token) return text;
+    return { ids: appended(ids, end.token), scored: appended(scored, ids.length) };
+  }
+
+  private textRow({ where }: Of<"text">, text: Int32Array): EncodedRow {
+    const { ids } = this.ended({ ids: text, scored: range(1, text.length) }, false);
     const tokens = ids.slice(0, this.options.maxTokens);
     if (tokens.length < 2) throw fail(where, "the text has nothing to score; expected at least two tokens");
     return { tokens, scored: range(1, tokens.length) };
@@ -218,7 +240,9 @@ export class RowEncoder {
     encoded: readonly TokenizedText[],
   ): EncodedRow {
     const completions = [{ start: prompt.length, end: Number.POSITIVE_INFINITY }];
-    const whole = encoded.map((text) => ({ ids: text.ids, scored: reaching(text, completions) }));
+    const whole = encoded.map((text) =>
+      this.ended({ ids: text.ids, scored: reaching(text, completions) }, choices === undefined),
+    );
     const fieldOf = (at: number): string => (choices === undefined ? "the completion" : `choices[${at}]`);
     const { leading } = this.tokenizer;
     const lost = this.tokensLost(whole, fieldOf, where);
@@ -285,7 +309,7 @@ export class RowEncoder {
 
   private chatRow({ where }: Of<"chat">, encoded: TokenizedText, turns: readonly TextRange[]): EncodedRow {
     const { maxTokens } = this.options;
-    const { ids } = encoded;
+    const { ids, scored: whole } = this.ended({ ids: encoded.ids, scored: reaching(encoded, turns) }, false);
     const lost = Math.max(0, ids.length - maxTokens);
     const leading = lost === 0 ? 0 : this.leadingOf(ids);
     const lastTurn = turns.findLast(({ start, end }) => end > start);
@@ -296,7 +320,7 @@ export class RowEncoder {
         `the last assistant turn alone has ${reply} tokens, more than maxTokens ${maxTokens}; shorten it`,
       );
     }
-    const left = reaching(encoded, turns).filter((at) => at < leading || at >= leading + lost);
+    const left = whole.filter((at) => at < leading || at >= leading + lost);
     const scored = scoredAfter(left, lost);
     if (scored.length === 0) throw fail(where, "messages has nothing to score: the assistant's turns are empty");
     return { tokens: without(ids, leading, lost), scored };

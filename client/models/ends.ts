@@ -1,5 +1,5 @@
 /**
- * The tokens that end a text: eos_token_id of generation_config.json, else of config.json, as in transformers; for a GGUF file,
+ * The tokens that end a text that is written: eos_token_id of generation_config.json, else of config.json, as in transformers; for a GGUF file,
  * the field of its metadata.
  */
 import { readdir } from "node:fs/promises";
@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
 import { brief, readJsonObject } from "../../shared/base/json.js";
 import type { BaseModel } from "./base.js";
+import type { SpecialTokens } from "./special-tokens.js";
+import type { ModelTokenizer } from "./tokenizer.js";
 
 /** Real files are under 1 KB. */
 const MAX_CONFIG_BYTES = 1_000_000;
@@ -26,6 +28,21 @@ export async function endTokens({ folder, architecture }: BaseModel): Promise<Re
     );
   }
   return new Set(ids);
+}
+
+/**
+ * The token that ends a text that is learned: eos_token of the tokenizer's files, as in TRL, else the first of `endTokens`.
+ * @throws {KindredError} as `endTokens`
+ */
+export async function endOfTextToken(
+  base: BaseModel,
+  tokenizer: ModelTokenizer,
+  { eos_token: named }: SpecialTokens,
+): Promise<number | undefined> {
+  const id = named === undefined ? undefined : await tokenizer.idOf(named);
+  if (id !== undefined && id < base.architecture.vocabulary) return id;
+  const [first] = await endTokens(base);
+  return first;
 }
 
 /** The file with the field, and the field's value. */

@@ -4,14 +4,17 @@ import { resolveModel } from "../../shared/models/hub.js";
 import type { RenderChat } from "../data/types.js";
 import { type BaseModel, type BaseOptions, openBaseModel } from "./base.js";
 import { chatTemplateOf, loadChatTemplate } from "./chat.js";
+import { endOfTextToken } from "./ends.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
-import { specialTokensOf } from "./special-tokens.js";
+import { readTokenizerConfig, type SpecialTokens, specialTokensOf } from "./special-tokens.js";
 import { checkTokenizerFits, loadTokenizer, type ModelTokenizer, tokenizerOf } from "./tokenizer.js";
 
 export interface OpenedModel {
   readonly base: BaseModel;
   readonly tokenizer: ModelTokenizer;
   readonly renderChat: RenderChat | undefined;
+  /** The token that ends a text; undefined where the model's files name none. */
+  readonly endOfText: number | undefined;
 }
 
 /**
@@ -46,23 +49,28 @@ export async function openModel(
   { quantization = "none", ...context }: Pick<JobContext, "progress" | "signal"> & BaseOptions,
 ): Promise<OpenedModel> {
   const base = await openBaseModel(await fetchModel(model, context), { quantization });
-  const { tokenizer, renderChat } = await tokenizerAndTemplate(base);
+  const { tokenizer, renderChat, specialTokens } = await tokenizerAndTemplate(base);
   checkTokenizerFits(tokenizer, base.folder);
-  return { base, tokenizer, renderChat };
+  return { base, tokenizer, renderChat, endOfText: await endOfTextToken(base, tokenizer, specialTokens) };
 }
 
-/** Tokenizer and chat template, from the folder's files or from a GGUF's metadata. */
-async function tokenizerAndTemplate({ folder }: BaseModel): Promise<Omit<OpenedModel, "base">> {
+interface Parts extends Pick<OpenedModel, "tokenizer" | "renderChat"> {
+  readonly specialTokens: SpecialTokens;
+}
+
+/** Tokenizer, chat template and special tokens, from the folder's files or from a GGUF's metadata. */
+async function tokenizerAndTemplate({ folder }: BaseModel): Promise<Parts> {
   if (folder.gguf === undefined) {
-    return { tokenizer: await loadTokenizer(folder.path), renderChat: await loadChatTemplate(folder.path) };
+    const { specialTokens } = await readTokenizerConfig(folder.path);
+    const [tokenizer, renderChat] = [await loadTokenizer(folder.path), await loadChatTemplate(folder.path)];
+    return { tokenizer, renderChat, specialTokens };
   }
   const { json, config } = ggufTokenizer(folder.gguf.file);
   const template = config.chat_template;
+  const specialTokens = specialTokensOf(config, folder.path);
   return {
+    specialTokens,
     tokenizer: await tokenizerOf(json, folder.path),
-    renderChat:
-      typeof template === "string"
-        ? chatTemplateOf(template, specialTokensOf(config, folder.path), folder.path)
-        : undefined,
+    renderChat: typeof template === "string" ? chatTemplateOf(template, specialTokens, folder.path) : undefined,
   };
 }

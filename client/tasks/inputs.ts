@@ -5,6 +5,7 @@ import { isTarget } from "../../shared/adapters/targets.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
+import type { EndOfText } from "../../shared/config/enumerations.js";
 import type { RowFormat } from "../../shared/config/format.js";
 import type { Quantization } from "../../shared/quantization/layout.js";
 import { RowEncoder } from "../data/encode.js";
@@ -16,6 +17,7 @@ import { openModel } from "../models/open.js";
 import { type AdapterLayout, type AdapterValues, adapterFromTensors } from "../tuning/adapter.js";
 import { bottleneckLayout } from "../tuning/bottleneck.js";
 import { type LoraLayout, loraLayout } from "../tuning/lora.js";
+import { encodingOf } from "./encoding.js";
 
 export interface InputFiles {
   /** Folder, GGUF file or hub id. */
@@ -26,6 +28,7 @@ export interface InputFiles {
   /** File of rows. */
   readonly data: string;
   readonly maxTokens: number;
+  readonly endOfText: EndOfText;
   readonly format: RowFormat;
 }
 
@@ -45,14 +48,9 @@ export async function openInputs(files: InputFiles, context: JobContext): Promis
       file: files.data,
     });
   }
-  const { base, tokenizer, renderChat } = await openModel(files.model, {
-    ...context,
-    quantization: files.quantization,
-  });
-  const encoder = new RowEncoder(tokenizer, {
-    maxTokens: Math.min(files.maxTokens, base.architecture.context),
-    renderChat,
-  });
+  const model = await openModel(files.model, { ...context, quantization: files.quantization });
+  const { base } = model;
+  const encoder = new RowEncoder(model.tokenizer, encodingOf(model, files, context.log));
   const rows = await encoder.encode(examples);
   const names = examples.map(({ where }) => where);
   if (files.adapter === undefined) return { base, rows, names };

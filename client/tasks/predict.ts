@@ -5,6 +5,7 @@
 import { readEnsemble } from "../../shared/adapters/ensemble-folder.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
+import type { EndOfText } from "../../shared/config/enumerations.js";
 import type { RowFormat } from "../../shared/config/format.js";
 import type { Quantization } from "../../shared/quantization/layout.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
@@ -23,6 +24,7 @@ import { smallestLayout } from "../tuning/kinds.js";
 import { budgetOf } from "../tuning/memory.js";
 import type { SamplingPlan } from "../tuning/sampling.js";
 import { choiceNlls, likeliest } from "../tuning/scoring.js";
+import { encodingOf } from "./encoding.js";
 import { openAdapter } from "./inputs.js";
 
 export interface PredictJob {
@@ -37,6 +39,7 @@ export interface PredictJob {
   readonly format: RowFormat;
   /** Longest row in tokens, its answer included. */
   readonly maxTokens: number;
+  readonly endOfText: EndOfText;
   /** Of an answer that is written. */
   readonly maxNewTokens: number;
   readonly sampling: SamplingPlan;
@@ -85,10 +88,10 @@ interface Tuned {
  */
 export async function predict(job: PredictJob, context: JobContext): Promise<Prediction[]> {
   const questions = await readQuestions(job.data, job.format);
-  const { base, tokenizer, renderChat } = await openModel(job.model, { ...context, quantization: job.quantization });
+  const model = await openModel(job.model, { ...context, quantization: job.quantization });
+  const { base, tokenizer } = model;
   const tuned = await openTuned(base, job.tuned);
-  const maxTokens = Math.min(job.maxTokens, base.architecture.context);
-  const encoder = new RowEncoder(tokenizer, { maxTokens, renderChat });
+  const encoder = new RowEncoder(tokenizer, encodingOf(model, job, context.log));
   const asked = { choices: [] as QuestionWithChoices[], text: [] as Question[] };
   for (const question of questions) {
     if (hasChoices(question)) asked.choices.push(question);
@@ -96,7 +99,7 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
   }
   const rows = await encoder.encodeChoices(asked.choices);
   const prompts = await encoder.encodePrompts(asked.text, job.maxNewTokens);
-  const ends = await endTokens(base);
+  const ends = new Set([...(await endTokens(base)), ...(model.endOfText === undefined ? [] : [model.endOfText])]);
   const runtime = await openRuntime(job.runtime);
   const compiledGraphs = new CompiledGraphs(
     runtime,

@@ -2,11 +2,13 @@
  * Makes one complete, frozen plan of a configuration. Paths become absolute: they are relative to the file that names them.
  * Every mistake is found before any data is read.
  */
+
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, extname, isAbsolute, posix, resolve } from "node:path";
 import { convertPathToPattern, isDynamicPattern } from "tinyglobby";
 import { z } from "zod";
 import { KindredError } from "../base/errors.js";
+import type { EndOfText } from "./enumerations.js";
 import { formatOf, mergeFormats, type RowFormat } from "./format.js";
 import { mistakesOf } from "./issues.js";
 import { invalid, readConfig } from "./read.js";
@@ -131,13 +133,17 @@ function simulationOf(options: Simulation, title: string, { base, where }: Origi
 
 /**
  * The plan of `kindred simulate`.
- * @param format its fields take the place of the file's
+ * @param given fields of rows that take the place of the file's
  * @throws {KindredError} `not_found`, `invalid_config` with one line that names `file:LINE`, field and value
  */
-export async function loadSimulationConfig(file: string, format: RowFormat = {}): Promise<SimulationPlan> {
+export async function loadSimulationConfig(
+  file: string,
+  given: RowFormat & { readonly endOfText?: EndOfText | undefined } = {},
+): Promise<SimulationPlan> {
   const { template, completion, choices, label, ...options } = await readConfig(file, simulationSchema);
-  const rows = mergeFormats(formatOf({ template, completion, choices, label }), format);
-  return simulationOf({ ...options, ...rows }, basename(file, extname(file)), {
+  const rows = mergeFormats(formatOf({ template, completion, choices, label }), formatOf(given));
+  const { endOfText = options.endOfText } = given;
+  return simulationOf({ ...options, ...rows, endOfText }, basename(file, extname(file)), {
     base: dirname(resolve(file)),
     where: file,
   });

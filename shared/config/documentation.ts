@@ -45,7 +45,7 @@ export const README_OPTIONS = [
 /** Sections of the page, in order, by the first word of the options' paths. An option of no section gets one of its own. */
 const SECTIONS: readonly { readonly title: string; readonly options: readonly string[] }[] = [
   { title: "Model and clients", options: ["model", "population", "minClients", "title"] },
-  { title: "Rows", options: ["template", "completion", "choices", "label", "maxTokens"] },
+  { title: "Rows", options: ["template", "completion", "choices", "label", "maxTokens", "endOfText"] },
   { title: "Base model and adapter", options: ["base", "adapter"] },
   { title: "Training", options: ["training"] },
   { title: "Estimation", options: ["estimation"] },

@@ -3,6 +3,10 @@
  * the command line share it. Knows nothing but the words: it loads nothing, so that a command line can name them at once.
  */
 
+/** Whether rows end with the model's end-of-text token. auto: those with a completion and no choices. */
+export const END_OF_TEXT = ["auto", true, false] as const;
+export type EndOfText = (typeof END_OF_TEXT)[number];
+
 /** What a report compares, in the order of its tables. `kindred` is the whole method. */
 export const METHODS = ["base", "shared", "local", "full", "kindred"] as const;
 export type MethodName = (typeof METHODS)[number];

@@ -140,6 +140,9 @@ export const simulationSchema = z
       .describe(
         "Longest row in tokens, at most the model's context. A prompt that is too long loses tokens on its left, as many as the longest of its choices needs. A deployed client has --max-tokens in place of this option.",
       ),
+    endOfText: auto(z.boolean()).describe(
+      "Whether the model's end-of-text token is appended to rows and scored, so that the model learns where an answer ends. auto: to rows with a completion and no choices. true: to all rows that do not end with it, and to each choice. false: to none. The command-line option --end-of-text overrides it; a deployed client has that option alone.",
+    ),
     compare: z
       .array(z.enum(METHODS))
       .default(["base", "shared", "local"])

@@ -9,14 +9,16 @@ import { type DataFacts, factsOf, notesOf } from "../../client/data/facts.js";
 import { hasTrainFile, loadClient } from "../../client/data/load.js";
 import { isPopulationFile } from "../../client/data/population-file.js";
 import { rowsStem } from "../../client/data/readers.js";
-import type { ClientRows, EncodedDataset, EncodedRow, Example } from "../../client/data/types.js";
+import type { ClientRows, EncodedRow, Example } from "../../client/data/types.js";
 import type { BaseModel } from "../../client/models/base.js";
 import { type OpenedModel, openModel } from "../../client/models/open.js";
 import { secondsPerFlop, type TrainingSettings, trainingCost } from "../../client/profile/training-cost.js";
+import { encodingOf } from "../../client/tasks/encoding.js";
 import { adapterLayout } from "../../client/tuning/kinds.js";
 import type { LoraLayout } from "../../client/tuning/lora.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { runDefaults } from "../../shared/config/config.js";
+import type { EndOfText } from "../../shared/config/enumerations.js";
 import type { RowFormat } from "../../shared/config/format.js";
 import type { Quantization } from "../../shared/quantization/layout.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
@@ -30,6 +32,7 @@ export interface CheckJob {
   readonly data: string;
   readonly format: RowFormat;
   readonly maxTokens: number;
+  readonly endOfText: EndOfText;
   readonly seed: number;
   readonly runtime: RuntimeChoice;
   /** @default that of a configuration */
@@ -85,15 +88,20 @@ export async function checkData(job: CheckJob, context: JobContext): Promise<Dat
   const clients = await clientsOf(job);
   const model = await openModel(job.model, { ...context, quantization: job.quantization });
   const { base } = model;
-  const maxTokens = Math.min(job.maxTokens, base.architecture.context);
+  const encoding = encodingOf(model, job, context.log);
+  const { maxTokens } = encoding;
   const settings = settingsOf(job, base);
   const checks: ClientCheck[] = [];
   const train: EncodedRow[] = [];
   let examples: readonly MarkedRow[] = [];
   const stage = context.progress.stage("encode rows", clients.length);
   for (const rows of clients) {
-    const encoded = await encodedAs(rows, model, maxTokens);
-    const facts = factsOf(rows, encoded, await encodedAs(rows, model, Number.MAX_SAFE_INTEGER));
+    const encoded = await encodeClient(rows, model.tokenizer, encoding);
+    const facts = factsOf(
+      rows,
+      encoded,
+      await encodeClient(rows, model.tokenizer, { ...encoding, maxTokens: Number.MAX_SAFE_INTEGER }),
+    );
     checks.push({ ...facts, training: trainingCost(base, encoded.train, settings), notes: notesOf(facts) });
     if (examples.length === 0) examples = await markedRows(rows.train, encoded.train, model);
     train.push(...encoded.train);
@@ -143,14 +151,6 @@ async function wholeCost(
     flops,
     seconds: measure === undefined ? null : (await measure()) * flops,
   };
-}
-
-async function encodedAs(
-  rows: ClientRows,
-  { tokenizer, renderChat }: OpenedModel,
-  maxTokens: number,
-): Promise<EncodedDataset> {
-  return await encodeClient(rows, tokenizer, { maxTokens, renderChat });
 }
 
 /** The first row, the longest one and one from the middle, each once. */

@@ -69,7 +69,7 @@ export async function sketchPopulation(
   const { log, progress, signal } = context;
   const opened = await openPopulation(plan, context);
   const { base } = opened.model;
-  const clients = new Clients(opened.population.clients, await encodePopulation(plan, opened), log);
+  const clients = new Clients(opened.population.clients, await encodePopulation(plan, opened, log), log);
   const task = sketchTask(plan, answerSets(negativesOf(plan.estimation.margin) > 1 ? clients.answerPrefixes() : []));
   const { kind: _, ...sketching } = task;
   // Serialised once, not per client: with hundreds of sets of other clients' answers it has megabytes.

@@ -3,7 +3,9 @@ import { createHash } from "node:crypto";
 import { encodeClient } from "../../client/data/encode.js";
 import type { EncodedDataset, Split } from "../../client/data/types.js";
 import { type OpenedModel, openModel } from "../../client/models/open.js";
+import { encodingOf } from "../../client/tasks/encoding.js";
 import type { JobContext } from "../../shared/base/command.js";
+import type { Logger } from "../../shared/base/log.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import { loadPopulation, type Population } from "./load.js";
 
@@ -29,11 +31,12 @@ export async function openPopulation(
  */
 export async function encodePopulation(
   plan: SimulationPlan,
-  { population, model: { base, tokenizer, renderChat } }: OpenedPopulation,
+  { population, model }: OpenedPopulation,
+  log: Logger,
 ): Promise<EncodedDataset[]> {
-  const maxTokens = Math.min(plan.maxTokens, base.architecture.context);
+  const encoding = encodingOf(model, plan, log);
   const datasets: EncodedDataset[] = [];
-  for (const rows of population.clients) datasets.push(await encodeClient(rows, tokenizer, { maxTokens, renderChat }));
+  for (const rows of population.clients) datasets.push(await encodeClient(rows, model.tokenizer, encoding));
   return datasets;
 }
 

@@ -88,7 +88,7 @@ export class Testbed {
     const opened = await openPopulation(plan, context);
     const { clients } = opened.population;
     const { base } = opened.model;
-    const datasets = await encodePopulation(plan, opened);
+    const datasets = await encodePopulation(plan, opened, context.log);
     const runtime = await openRuntime(plan.runtime);
     const compiledGraphs = new CompiledGraphs(runtime, base);
     const layout = layoutOf(compiledGraphs, { ...plan.adapter, initSeed: plan.seed });

@@ -161,6 +161,43 @@ test("white space whose offsets are trimmed counts where it stands", async () =>
   assert.deepEqual([...turn!.scored], [9, 10, 11]);
 });
 
+test("the end-of-text token is appended and scored: to free answers alone, to every row, and not twice", async () => {
+  const END = "$".charCodeAt(0);
+  const ended = async (rows: "free answers" | "all", example: Example, maxTokens = 512) => {
+    const options = { maxTokens, renderChat, end: { token: END, rows } };
+    const [row] = await new RowEncoder(characterTokenizer(), options).encode([example]);
+    const { tokens, scored, choices } = row!;
+    const scores = [...scored].map((at) => spell(tokens.slice(at, at + 1))).join("");
+    return [spell(tokens), scores, ...(choices?.tokens.map(spell) ?? [])];
+  };
+  const examples: Example[] = [
+    answer("Q", "a"),
+    answer("Q", ""),
+    answer("Q", "a$"),
+    answer("Q", "a", ["a", "b"]),
+    { kind: "text", where, text: "ab" },
+    chat(["user", "h"], ["assistant", "y"]),
+  ];
+  const all = (rows: "free answers" | "all") => Promise.all(examples.map((example) => ended(rows, example)));
+  assert.deepEqual(await all("free answers"), [
+    ["^Qa$", "a$"],
+    ["^Q$", "$"],
+    ["^Qa$", "a$"],
+    ["^Qa", "a", "a", "b"],
+    ["^ab", "ab"],
+    ["<u>h;<a>y;", "y;"],
+  ]);
+  assert.deepEqual(await all("all"), [
+    ["^Qa$", "a$"],
+    ["^Q$", "$"],
+    ["^Qa$", "a$"],
+    ["^Qa$", "a$", "a$", "b$"],
+    ["^ab$", "ab$"],
+    ["<u>h;<a>y;$", "y;$"],
+  ]);
+  assert.deepEqual(await ended("all", answer("abcdef", "XY"), 6), ["^efXY$", "XY$"]);
+});
+
 test("rows with nothing to score are refused by file and line", async () => {
   await refuses(() => encode({ kind: "text", where, text: "" }), "invalid_data", /nothing to score/);
   await refuses(() => encode({ kind: "text", where, text: "a" }, 512, 0), "invalid_data", /nothing to score/);

@@ -44,7 +44,7 @@ function linkedFolder(name: string, source: string): string {
 
 const lossOf = async (given: { model: string; adapter: string; data: string; runtime?: RuntimeChoice }) => {
   const runtime: RuntimeChoice = { kind: "onnx", device: "cpu", threads: 1 };
-  const job = { quantization: "none", maxTokens: 64, format: {}, runtime, ...given } as const;
+  const job = { quantization: "none", maxTokens: 64, endOfText: "auto", format: {}, runtime, ...given } as const;
   return (await evaluateFile(job, context)).loss;
 };
 

@@ -37,7 +37,7 @@ function evaluate(
   runtime: RuntimeChoice = DEFAULT_RUNTIME,
 ): Promise<Evaluation> {
   const data = fixture("evaluate", `${rows}.jsonl`);
-  const job = { model, quantization: "none", data, maxTokens, format: {}, runtime } as const;
+  const job = { model, quantization: "none", data, maxTokens, endOfText: "auto", format: {}, runtime } as const;
   const context = { log: silentLog, progress: silentProgress, signal: new AbortController().signal };
   return evaluateFile(adapter === undefined ? job : { ...job, adapter }, context);
 }

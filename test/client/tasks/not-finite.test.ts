@@ -47,6 +47,7 @@ for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
       quantization: "none",
       format: {},
       maxTokens: 64,
+      endOfText: "auto",
       runtime: { kind: "onnx", device: "cpu", threads: 1 },
     } as const;
     const sampling = { temperature: 0, topK: 0, topP: 1 };

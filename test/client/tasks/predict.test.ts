@@ -37,6 +37,7 @@ const common = {
   quantization: "none",
   format: {},
   maxTokens: 64,
+  endOfText: "auto",
   maxNewTokens: 8,
   sampling: { temperature: 0, topK: 0, topP: 1 },
   seed: 0,
@@ -73,6 +74,7 @@ for (const adapter of [undefined, ADAPTER]) {
         quantization: "none",
         data: CHOICES,
         maxTokens: 64,
+        endOfText: "auto",
         format: {},
         runtime: common.runtime,
         ...(adapter ? { adapter } : {}),
@@ -149,6 +151,23 @@ test("prompts and conversations are continued, their own completions unseen; row
     assert.equal((await tokenizer.decode(start)) + prediction!.text, await tokenizer.decode(tokens));
   }
   await runtime.close();
+});
+
+const STORIES = process.env.KINDRED_DATA && join(process.env.KINDRED_DATA, "models", "stories260K");
+const skip = STORIES === undefined && "KINDRED_DATA is not set";
+
+test("what a SentencePiece model writes can be fed back as a completion: it has the tokens that were written", {
+  skip,
+}, async () => {
+  const model = STORIES as string;
+  const { tokenizer } = await openModel(model, context);
+  for (const prompt of ["Once upon a time", "The dog was", "Lily went to the park. She"]) {
+    const [{ text, tokens }] = (await answers({ model, data: rowsFile([{ prompt }]) })) as [TextPrediction];
+    assert.match(text, /^ ?[^ ]/);
+    const [start, whole] = [await idsOf(tokenizer, prompt), await idsOf(tokenizer, prompt + text)];
+    assert.deepEqual(whole.slice(0, start.length), start);
+    assert.equal(whole.length, start.length + tokens);
+  }
 });
 
 test("a prompt that is too long loses its beginning; one without room is refused", async () => {

@@ -17,6 +17,7 @@ test("it judges the loss that evaluate reports, and the same seed gives the same
     adapter: asset("test", "fixtures", "peft", "adapters", "all"),
     data: asset("test", "fixtures", "evaluate", "rows-completion.jsonl"),
     maxTokens: 64,
+    endOfText: "auto",
     format: {},
     runtime: DEFAULT_RUNTIME,
   } as const;

@@ -78,11 +78,20 @@ test("model and population suffice, and give a complete plan with absolute paths
     transport: { compression: "none" },
     seed: 0,
     maxTokens: 512,
+    endOfText: "auto",
     compare: ["base", "shared", "local"],
     full: { learningRate: "auto" },
     concurrency: 4,
     runtime: { kind: "auto", device: "auto", threads: "auto" },
   });
+});
+
+test("endOfText is auto, true or false, and a command's option takes the place of the file's", async () => {
+  assert.equal((await load(`${least}endOfText: false\n`)).endOfText, false);
+  await assert.rejects(load(`${least}endOfText: sometimes\n`), /endOfText: .*sometimes/);
+  const file = join(folder, "ended.yaml");
+  writeFileSync(file, `${least}endOfText: false\n`);
+  assert.equal((await loadSimulationConfig(file, { endOfText: true })).endOfText, true);
 });
 
 test("the plan is frozen throughout", async () => {

@@ -22,6 +22,7 @@ const check = (data: string, more: Partial<CheckJob> = {}) =>
       data,
       format: {},
       maxTokens: 512,
+      endOfText: "auto",
       seed: 0,
       runtime: DEFAULT_RUNTIME,
       timed: false,
