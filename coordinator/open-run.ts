@@ -10,7 +10,7 @@ import { asKindredError, KindredError } from "../shared/base/errors.js";
 import type { RunPlan } from "../shared/config/config.js";
 import { METHODS, type MethodName } from "../shared/config/enumerations.js";
 import type { Runtime } from "../shared/runtimes/types.js";
-import type { AdapterSpec, RowCounts } from "../shared/wire/types.js";
+import type { AdapterSpec, BlobRef, RowCounts } from "../shared/wire/types.js";
 import type { ReceiveEnsemble } from "../tasks/receive-ensemble/message.js";
 import { PUBLISHED, type Published } from "./ensemble/published.js";
 import { beginStage, type EventSink, silentEvents } from "./events/events.js";
@@ -28,6 +28,7 @@ import { adapterSweep, chooseLearningRate, fullSweep, type SweepOutcome } from "
 import { Books, type MethodCosts } from "./run/books.js";
 import { Cohort, type FaultNote } from "./run/cohort.js";
 import { Journal } from "./run/journal.js";
+import { Retention } from "./run/retention.js";
 import type { Records } from "./storage/types.js";
 import { strategyOf } from "./strategies/registry.js";
 import type { Strategy } from "./strategies/strategy.js";
@@ -39,6 +40,8 @@ export interface RunOptions {
   readonly pool: ClientPool;
   /** The run's journal. */
   readonly state: { readonly records: Pick<Records, "memo" | "saveMemo"> };
+  /** Keep updates and the ends of rounds in the state after the run, for studies of them. @default false */
+  readonly keepUpdates?: boolean;
   /** Runs the coordinator's own matrix products. */
   readonly runtime: Runtime;
   /** @default discards them */
@@ -114,14 +117,15 @@ export function openRun(options: RunOptions): Run {
 async function run(options: RunOptions, events: EventSink, signal: AbortSignal): Promise<RunOutcome> {
   const { plan, runtime, compare = [], model = null } = options;
   const strategy = strategyOf(plan.training.strategy, options.strategies);
-  const journal = new Journal(options.state.records);
+  const retention = new Retention();
+  const journal = new Journal(options.state.records, retention);
   const clients = await membersOf(options, journal, signal);
   events.emit({ type: "run-started", model, clients: clients.map(({ name, rows }) => ({ name, rows })) });
   const { pool, deadlineMs } = options;
-  const cohort = new Cohort({ pool, clients, events, signal, deadlineMs });
+  const cohort = new Cohort({ pool, clients, events, retention, signal, deadlineMs });
   const books = new Books();
   const shapes: KindredParts["shapes"] = new Map();
-  const parts: KindredParts = { plan, cohort, books, journal, events, runtime, signal, shapes, strategy };
+  const parts: KindredParts = { plan, cohort, books, journal, events, retention, runtime, signal, shapes, strategy };
   const adapter: AdapterSpec = { ...plan.adapter, initSeed: plan.seed };
   const methods: Methods = {
     base: baseMethod(adapter),
@@ -142,6 +146,8 @@ async function run(options: RunOptions, events: EventSink, signal: AbortSignal):
     return method !== undefined && wanted.includes(name) ? [[name, method]] : [];
   });
   const scores = await scoreMethods(parts, new Map(compared), [...kindred.weights.keys()]);
+  // Every result is stored by now, and a run that resumes reads none of these.
+  if (!options.keepUpdates) await removeAll(pool.blobs, retention.surplus);
   events.emit({ type: "run-finished", groups: kindred.groups.length, members: kindred.members.length });
   const { estimate, groups, members, weights } = kindred;
   return {
@@ -192,6 +198,10 @@ async function membersOf(
   });
   const rows = await journal.step("rows", async () => clients.map((client) => ({ ...client.rows })));
   return clients.map((client, at) => ({ ...client, rows: rows[at] as RowCounts }));
+}
+
+async function removeAll(blobs: ClientPool["blobs"], refs: readonly BlobRef[]): Promise<void> {
+  for (const ref of refs) if (await blobs.has(ref)) await blobs.remove(ref);
 }
 
 /** Trains the wanted methods and those that they use, in the order of reports; each is trained once. */

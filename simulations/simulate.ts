@@ -64,6 +64,8 @@ export interface SimulationRun extends JobContext {
   readonly onEvent?: RunEventListener;
   /** Groups to train instead of those found. */
   readonly partition?: readonly (readonly string[])[];
+  /** As `RunOptions` has it. */
+  readonly keepUpdates?: boolean;
 }
 
 const FILES = ["report.json", "report.html", "clients.csv", "affinity.csv", "run.json"] as const;
@@ -260,6 +262,7 @@ async function federate(
       compare: plan.compare,
       model: plan.model,
       partition: run.partition,
+      ...(run.keepUpdates === undefined ? {} : { keepUpdates: run.keepUpdates }),
       fullLearningRate: plan.full.learningRate,
       deadlineMs: 0,
       signal: cohort.signal,

@@ -53,8 +53,8 @@ export interface ClientPool {
   /** Tells the clients that ask within the linger time that the run is over. */
   finish(reason: string, options?: FinishOptions): Promise<void>;
 
-  /** Reads and writes blobs in pieces. */
-  readonly blobs: Pick<Blobs, "range" | "readInto" | "write">;
+  /** Reads and writes blobs in pieces, and removes them. */
+  readonly blobs: Pick<Blobs, "range" | "readInto" | "write" | "has" | "remove">;
 
   putBlob(bytes: Uint8Array): Promise<BlobRef>;
   /** @throws {KindredError} `not_found`, `checksum_mismatch` */

@@ -102,7 +102,8 @@ async function askRound(
   const validates = (job.validateRounds ?? true) && schedule.validates(round.index);
   const { proximal = 0 } = ctx.strategy.client?.(round) ?? {};
   const terms = proximal > 0 ? { proximal } : {};
-  const request: Pick<Request<TrainAdapter>, "key" | "taskOf"> = {
+  const request: Pick<Request<TrainAdapter>, "key" | "taskOf" | "transient"> = {
+    transient: true,
     key: `train/${job.name}/${round.index}`,
     taskOf: (client) => ({
       kind: "trainAdapter",
@@ -152,10 +153,13 @@ async function closeRound(
   fold: RoundFold | undefined,
 ) {
   const { adapter, stage } = job;
-  const step = await ctx.journal.step(roundKey(round), async () => {
+  const end = async () => {
     if (fold === undefined) throw new KindredError("internal", `the end of ${roundKey(round)} was stored, and is gone`);
     return await endRound(fold, before);
-  });
+  };
+  const step = await ctx.journal.step(roundKey(round), end, { transient: true });
+  // A run that resumes at its very end reads the shapes again, from whichever training is first then.
+  if (before.full === null) ctx.retention.keep(step.full);
   for (const { client, reason } of step.rejected) ctx.cohort.fault(client, stage, reason);
   if (step.full !== null && !ctx.shapes.has(adapter.kind)) {
     ctx.shapes.set(adapter.kind, (await StoredTensors.open(ctx.cohort.blobs, step.full)).shapes);
@@ -216,8 +220,10 @@ export async function trainTogether(ctx: TrainingParts, job: TrainingJob): Promi
   }
   if (end.full === null) return nothing("round");
   record(plan.rounds, await validate(ctx, job, end.full, `train/${job.name}/validate`, job.clients));
+  const values = best.values ?? end.full;
+  ctx.retention.keep(values);
   return {
-    values: best.values ?? end.full,
+    values,
     validationLoss: best.loss,
     startLoss,
     unit: "round",

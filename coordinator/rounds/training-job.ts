@@ -9,6 +9,7 @@ import type { EventInfo, EventSink } from "../events/events.js";
 import type { Books } from "../run/books.js";
 import type { Cohort, Request } from "../run/cohort.js";
 import type { Journal } from "../run/journal.js";
+import type { Retention } from "../run/retention.js";
 import type { Strategy } from "../strategies/strategy.js";
 import type { TensorShapes } from "../strategies/tensors.js";
 import { roundSchedule } from "./schedule.js";
@@ -20,6 +21,7 @@ export interface TrainingParts {
   readonly books: Books;
   readonly journal: Journal;
   readonly events: EventSink;
+  readonly retention: Retention;
   /** Names and shapes of a whole adapter of a kind, once a training of several clients has shown them. */
   readonly shapes: Map<TunedSettings["kind"], TensorShapes>;
   /** Of every training of several clients. */
@@ -31,7 +33,7 @@ export interface TrainingParts {
 export async function ask<T extends TaskSpec>(
   ctx: TrainingParts,
   { stage, methods, book }: TrainingJob,
-  request: Pick<Request<T>, "key" | "clients" | "taskOf" | "onDone" | "onShare">,
+  request: Pick<Request<T>, "key" | "clients" | "taskOf" | "onDone" | "onShare" | "transient">,
 ): Promise<ReadonlyMap<string, ResultFor<T>>> {
   const { results, charges } = await ctx.cohort.ask({ stage, ...request });
   ctx.books.charge(methods, book, charges);

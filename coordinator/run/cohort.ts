@@ -9,6 +9,7 @@ import type { EventSink } from "../events/events.js";
 import type { ClientInfo, ClientPool } from "../roster/pool.js";
 import type { Charge } from "./books.js";
 import { JointShare } from "./joint-share.js";
+import type { Retention } from "./retention.js";
 
 export interface FaultNote {
   readonly client: string;
@@ -34,6 +35,8 @@ export interface Request<T extends TaskSpec> {
   readonly weight?: (rows: RowCounts) => number;
   /** Withdraws the clients' tasks. */
   readonly signal?: AbortSignal;
+  /** Whether the blobs of the results serve this run alone, and nothing after it. @default false */
+  readonly transient?: boolean;
 }
 
 export interface Answers<T extends TaskSpec> {
@@ -48,6 +51,8 @@ export interface CohortOptions {
   /** In the order of the run's reports. */
   readonly clients: readonly ClientInfo[];
   readonly events: EventSink;
+  /** Told which blobs the results name. */
+  readonly retention: Retention;
   readonly signal?: AbortSignal | undefined;
   /** A task fails when its progress has not grown for so long, milliseconds; 0: never. */
   readonly deadlineMs?: number | undefined;
@@ -80,9 +85,9 @@ export class Cohort {
 
   /** Has clients do a task each. @throws {KindredError} `cancelled` */
   async ask<T extends TaskSpec>(request: Request<T>): Promise<Answers<T>> {
-    const { stage, key, clients, taskOf, onDone, signal } = request;
+    const { stage, key, clients, taskOf, onDone, signal, transient = false } = request;
     throwIfAborted(this.options.signal);
-    const { pool, deadlineMs } = this.options;
+    const { pool, deadlineMs, retention } = this.options;
     const stop = [this.options.signal, signal].filter((one) => one !== undefined);
     const options = {
       ...(stop.length === 0 ? {} : { signal: stop.length === 1 ? stop[0]! : AbortSignal.any(stop) }),
@@ -94,6 +99,8 @@ export class Cohort {
         const onProgress = follow && ((fraction: number) => follow(client, fraction, false));
         const outcome = await pool.run(key, client, taskOf(client), { ...options, ...(onProgress && { onProgress }) });
         follow?.(client, 1, true);
+        if (outcome.ok && transient) retention.pass(outcome.result);
+        else if (outcome.ok) retention.keep(outcome.result);
         onDone?.(client, outcome.ok ? outcome.result : undefined);
         return { client, outcome };
       }),

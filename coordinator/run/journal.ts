@@ -6,11 +6,21 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import type { Records } from "../storage/types.js";
+import { Retention } from "./retention.js";
+
+export interface StepOptions {
+  /** Whether the blobs that the result names serve this run alone, and nothing after it. @default false */
+  readonly transient?: boolean;
+}
 
 export class Journal {
   private readonly running = new Map<string, Promise<unknown>>();
 
-  constructor(private readonly records: Pick<Records, "memo" | "saveMemo">) {}
+  /** @param retention is told which blobs the results name */
+  constructor(
+    private readonly records: Pick<Records, "memo" | "saveMemo">,
+    private readonly retention: Retention = new Retention(),
+  ) {}
 
   /**
    * The result of `fn`, which runs unless a result is stored under `key`. A key that is being worked on is waited for, not
@@ -19,10 +29,16 @@ export class Journal {
    * Results pass through JSON the first time as well, so that a first and a resumed run see the same values.
    * @throws {KindredError} `internal` where a result does not survive JSON (NaN, typed arrays, maps, class instances)
    */
-  step<T>(key: string, fn: () => Promise<T>): Promise<T> {
+  step<T>(key: string, fn: () => Promise<T>, { transient = false }: StepOptions = {}): Promise<T> {
     const known = this.running.get(key);
     if (known) return known as Promise<T>;
-    const run = this.once(key, fn).finally(() => this.running.delete(key));
+    const run = this.once(key, fn)
+      .then((value) => {
+        if (transient) this.retention.pass(value);
+        else this.retention.keep(value);
+        return value;
+      })
+      .finally(() => this.running.delete(key));
     this.running.set(key, run);
     return run;
   }

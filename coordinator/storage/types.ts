@@ -144,6 +144,8 @@ export interface Blobs {
   held(taskId: string, ref: BlobRef): Promise<number>;
   /** Opens an upload where it stopped. Ends a write that is still open under the same name. */
   receive(taskId: string, ref: BlobRef): Promise<IncomingBlob>;
+  /** Deletes a blob; one that is not there is a no-op. Nothing may read it any longer. */
+  remove(ref: BlobRef): Promise<void>;
   /** Deletes what a task left unfinished. */
   dropUnfinished(taskId: string): Promise<void>;
 }

@@ -48,6 +48,7 @@ export async function benchCompression(print: (line: string) => void, seeds: rea
         const report = await runSimulation(plan, {
           out,
           force: false,
+          keepUpdates: true,
           log: silentLog,
           progress: silentProgress,
           signal,

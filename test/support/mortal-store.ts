@@ -123,6 +123,7 @@ function mortalBlobs(inner: Blobs, read: Gate, write: Gate): Blobs {
         suspend: () => read(() => incoming.suspend()),
       };
     },
+    remove: (ref) => write(() => inner.remove(ref)),
     dropUnfinished: (taskId) => write(() => inner.dropUnfinished(taskId)),
   };
 }

@@ -97,6 +97,11 @@ export class FileBlobs implements Blobs {
     return (await fileSize(this.path(ref))) === ref.size;
   }
 
+  async remove(ref: BlobRef): Promise<void> {
+    await this.handles.forget(this.path(ref));
+    await rm(this.path(ref), { force: true });
+  }
+
   private async mustHave(ref: BlobRef): Promise<void> {
     if (!(await this.has(ref))) throw missingBlob(ref, this.whole);
   }

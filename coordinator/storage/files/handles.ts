@@ -31,6 +31,15 @@ export class FileHandles {
     }
   }
 
+  /** Closes the file of this path, where it is open and not being read. */
+  async forget(path: string): Promise<void> {
+    const entry = this.files.get(path);
+    if (entry === undefined || entry.users > 0) return;
+    this.files.delete(path);
+    await closeFile(entry);
+    this.waiting.shift()?.();
+  }
+
   /** Closes all files once the reads under way have ended. */
   async close(): Promise<void> {
     this.closed = true;

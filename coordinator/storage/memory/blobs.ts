@@ -56,6 +56,10 @@ export class MemoryBlobs implements Blobs {
     return this.whole.get(ref.sha256)?.length === ref.size;
   }
 
+  async remove(ref: BlobRef): Promise<void> {
+    this.whole.delete(ref.sha256);
+  }
+
   async range(ref: BlobRef, offset: number, length: number): Promise<Buffer> {
     checkRange(ref, offset, length);
     const bytes = Buffer.allocUnsafeSlow(length);

@@ -43,6 +43,19 @@ inEachPlace((place, state, remove) => {
       }
     });
 
+    it("are removed, and can be stored anew; removing what is not there changes nothing", async () => {
+      const [gone, stays] = [bytesOf(1_000, "gone"), bytesOf(1_000, "stays")];
+      const { blobs } = state.now;
+      const refs = [await blobs.put(gone), await blobs.put(stays)] as const;
+      await blobs.range(refs[0], 0, 10); // a file that was read is held open
+      await blobs.remove(refs[0]);
+      await blobs.remove(refs[0]);
+      assert.deepEqual([await blobs.has(refs[0]), await blobs.has(refs[1])], [false, true]);
+      await assert.rejects(blobs.range(refs[0], 0, 10), code("not_found"));
+      await blobs.put(gone);
+      assert.ok(Buffer.from(await blobs.range(refs[0], 0, 1_000)).equals(gone));
+    });
+
     it("are copies: nobody's buffer is stored or handed out", async () => {
       const bytes = bytesOf(1_000, "copies");
       const ref = refOf(bytes);
