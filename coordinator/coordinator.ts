@@ -84,6 +84,7 @@ export async function startCoordinator(
       log,
     });
     closing.push(() => server.close());
+    log.info("waiting for clients", { atLeast: plan.minClients, state: job.state });
     enrolment.begin();
     const run = openRun({
       plan,
