@@ -7,7 +7,7 @@ import { endOfTextOf, type FormatOptions, formatGiven, formatOptions } from "./o
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./options/runtime.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
 import { integer } from "./options/values.js";
-import { type OutputOptions, runJob } from "./process.js";
+import { type OutputOptions, printText, runJob } from "./process.js";
 
 interface ClientOptions extends OutputOptions, ModelOptions, FormatOptions, RuntimeOptions, TlsOptions {
   readonly coordinator: string;
@@ -42,7 +42,9 @@ export function client(command: Command): Command {
         security: securityOf(options),
         ...(state === undefined ? {} : { state: resolve(state) }),
       };
-      await runJob<void>(options, (context) => runClient(job, context), { resumes: true });
+      const end = await runJob(options, (context) => runClient(job, context), { resumes: true });
+      const { clientEnding } = await import("./jobs/endings.js");
+      await printText(clientEnding(end.ensemble?.members.length, { name, model: options.model, state }));
     });
   tlsOptions(runtimeOptions(formatOptions(command)), "client");
   return example(

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { example } from "./options/help.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
-import { type OutputOptions, runJob } from "./process.js";
+import { type OutputOptions, printText, runJob } from "./process.js";
 
 interface CoordinatorOptions extends OutputOptions, TlsOptions {
   readonly config: string;
@@ -23,9 +23,11 @@ export function coordinator(command: Command): Command {
       const { stateFolder } = await import("../coordinator/storage/open.js");
       const { listen, state } = options;
       const folder = stateFolder(state);
-      const summary = folder === undefined ? {} : { summary: join(folder, "result.json") };
-      const job = { listen, state, ...summary, security: securityOf(options) };
-      await runJob<void>(options, (context) => runCoordinator(plan, job, context), { resumes: true });
+      const summary = folder === undefined ? undefined : join(folder, "result.json");
+      const job = { listen, state, ...(summary === undefined ? {} : { summary }), security: securityOf(options) };
+      const outcome = await runJob(options, (context) => runCoordinator(plan, job, context), { resumes: true });
+      const { coordinatorEnding } = await import("./jobs/endings.js");
+      await printText(coordinatorEnding(outcome, state, summary));
     });
   tlsOptions(command, "coordinator");
   return example(

@@ -21,6 +21,7 @@ export function demo(command: Command): Command {
     .addOption(jsonOption())
     .action(async (options: DemoOptions) => {
       const { runDemo } = await import("../simulations/demo/demo.js");
+      const { reportEnding } = await import("./jobs/endings.js");
       const { terminalReport } = await import("../simulations/report/terminal.js");
       const out = resolve(options.out);
       // People run a demo to see it run: a finished one runs anew, an unfinished one resumes.
@@ -30,7 +31,7 @@ export function demo(command: Command): Command {
       await printResult(
         report,
         options,
-        () => `${terminalReport(report, screen()).trimEnd()}\n\nreport: ${join(out, "report.html")}`,
+        () => `${terminalReport(report, screen()).trimEnd()}\n\n${reportEnding(options.out, out)}`,
       );
     });
   return example(command, "demo --seed 1");

@@ -8,7 +8,7 @@ import { exitCodeOf, KindredError } from "../shared/base/errors.js";
 import { reasonOf } from "../shared/base/json.js";
 import { formatLine, type Logger } from "../shared/base/log.js";
 import type { Progress } from "../shared/base/progress.js";
-import { oneLine } from "../shared/base/terminal.js";
+import { oneLine, shellWord } from "../shared/base/terminal.js";
 
 export interface OutputOptions {
   readonly debug?: boolean;
@@ -165,8 +165,7 @@ function stopOnSignals(
 function stopped({ command = "kindred" }: OutputOptions, resumes: boolean): string {
   if (!resumes) return "stopped";
   const words = process.argv.slice(2).filter((word) => word !== "--force");
-  const quoted = words.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
-  return `stopped; to resume, run again: ${command} ${quoted.join(" ")}`;
+  return `stopped; to resume, run again: ${[command, ...words.map(shellWord)].join(" ")}`;
 }
 
 /** Writes a text to stdout. Where that fails the promise stays open: `watchProcess` ends the process, and says why. */

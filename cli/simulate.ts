@@ -1,5 +1,4 @@
 /** `kindred simulate CONFIG --out DIR` */
-import { join } from "node:path";
 import type { Command } from "commander";
 import type { Report } from "../simulations/report/types.js";
 import { forceOption, jsonOption } from "./options/general.js";
@@ -18,6 +17,7 @@ export function simulate(command: Command): Command {
       const { plan, place } = await simulationOf(config, options);
       const { runSimulation } = await import("../simulations/simulate.js");
       const { terminalReport } = await import("../simulations/report/terminal.js");
+      const { reportEnding } = await import("./jobs/endings.js");
       const run = { ...place, source: config };
       const report = await runJob<Report>(options, (context) => runSimulation(plan, { ...run, ...context }), {
         resumes: true,
@@ -25,7 +25,7 @@ export function simulate(command: Command): Command {
       await printResult(
         report,
         options,
-        () => `${terminalReport(report, screen()).trimEnd()}\n\nreport: ${join(place.out, "report.html")}`,
+        () => `${terminalReport(report, screen()).trimEnd()}\n\n${reportEnding(options.out, place.out)}`,
       );
     });
   runtimeOptions(formatOptions(command), "that of the configuration").addOption(jsonOption());

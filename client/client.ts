@@ -18,6 +18,7 @@ import type { BaseModel } from "./models/base.js";
 import { openModel } from "./models/open.js";
 import { runSession } from "./session/session.js";
 import { encodingOf } from "./tasks/encoding.js";
+import { NarratedRunner } from "./tasks/narrated.js";
 import { ClientWork } from "./tasks/runner.js";
 import type { ReceivedEnsemble } from "./tasks/work.js";
 import { CompiledGraphs } from "./tuning/compiled-graphs.js";
@@ -77,7 +78,7 @@ async function work(
   { state, ...job }: ClientJob,
   base: BaseModel,
   dataset: EncodedDataset,
-  { log, signal }: JobContext,
+  { log, progress, signal }: JobContext,
 ): Promise<ClientEnd> {
   const runtime = await openRuntime(job.runtime);
   try {
@@ -91,17 +92,20 @@ async function work(
       await writeEnsemble(join(state, "ensemble"), { baseModel: job.model, adapter, members, weights });
     };
     const { train, validation, test } = dataset;
+    log.info("connecting", { coordinator: job.coordinator });
+    const runner = new NarratedRunner(new ClientWork({ compiledGraphs, dataset: () => dataset, onEnsemble }), progress);
     const end = await runSession({
       coordinator: job.coordinator,
       security: job.security,
       name: job.name,
       modelHash: base.hash,
       rows: { train: train.length, validation: validation.length, test: test.length },
-      runner: new ClientWork({ compiledGraphs, dataset: () => dataset, onEnsemble }),
+      runner,
       ...(state === undefined ? {} : { stateDir: state }),
       signal,
       log,
     });
+    runner.close();
     if (!end.finished) throw new KindredError("cancelled", `the coordinator gave the run up: ${end.reason}`);
     return { reason: end.reason, ...(ensemble === undefined ? {} : { ensemble }) };
   } finally {
@@ -110,12 +114,13 @@ async function work(
 }
 
 /** `kindred client`. @throws {KindredError} as `openClient` and `OpenedClient.run` */
-export async function runClient(job: ClientJob, context: JobContext): Promise<void> {
+export async function runClient(job: ClientJob, context: JobContext): Promise<ClientEnd> {
   const { log } = context;
   const { state } = job;
   const client = await openClient(job, context);
   if (state === undefined) log.warn("no --state given: the ensemble that this client is returned will not be kept");
-  const { reason, ensemble } = await client.run();
+  const end = await client.run();
+  const { reason, ensemble } = end;
   if (ensemble === undefined) {
     log.warn(
       "run finished without an ensemble for this client: it enrolled after the run had begun, or could not take part",
@@ -124,4 +129,5 @@ export async function runClient(job: ClientJob, context: JobContext): Promise<vo
       },
     );
   } else log.info("run finished", { reason, ...(state === undefined ? {} : { ensemble: join(state, "ensemble") }) });
+  return end;
 }

@@ -163,7 +163,11 @@ function summaryOf(outcome: RunOutcome): unknown {
 }
 
 /** Serves a federation to its end. @throws {KindredError} as `startCoordinator` and `Run.result` */
-export async function runCoordinator(plan: CoordinatorPlan, job: CoordinatorJob, context: JobContext): Promise<void> {
+export async function runCoordinator(
+  plan: CoordinatorPlan,
+  job: CoordinatorJob,
+  context: JobContext,
+): Promise<RunOutcome> {
   const { result } = await startCoordinator(plan, job, context);
-  await result;
+  return await result;
 }

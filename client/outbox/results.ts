@@ -18,6 +18,12 @@ export interface Receipt {
   readonly reason: string;
 }
 
+/** What became of a result that was sent. */
+export interface Sent extends Receipt {
+  /** Bytes of its blobs: what has left, whether it was taken or not. */
+  readonly bytes: number;
+}
+
 /**
  * Errors whose messages are about files, rows or defects may quote what the client holds. They stay in the client's own log;
  * the coordinator learns the code.
@@ -42,9 +48,10 @@ export async function sendResult(
   { taskId, task }: Assignment,
   result: UnsentResult,
   { retry, memory }: SendOptions,
-): Promise<Receipt> {
+): Promise<Sent> {
   const encoded = await encodeReleases(task, result, memory);
-  const send = async (): Promise<Receipt> => {
+  const size = encoded.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  const send = async (): Promise<Sent> => {
     const refs = new Map<string, BlobRef>();
     for (const { field, bytes } of encoded) {
       const ref = refOf(bytes);
@@ -53,7 +60,7 @@ export async function sendResult(
     }
     const named = { ...result, ...Object.fromEntries(refs), ...appliedTransforms(task) } as unknown as TaskResult;
     const message = encodeResult(taskId, named);
-    return retrying(() => connection.reportResult(message), retry);
+    return { ...(await retrying(() => connection.reportResult(message), retry)), bytes: size };
   };
   try {
     return await send();

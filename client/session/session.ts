@@ -32,6 +32,8 @@ export interface TaskIo {
 export interface TaskRunner {
   /** Does a task. An error it throws fails this task alone; a KindredError keeps its code. */
   run(task: TaskSpec, io: TaskIo): Promise<UnsentResult>;
+  /** Told when a task's result has left. @param bytes of its blobs */
+  sent?(task: TaskSpec, bytes: number): void;
 }
 
 export interface SessionOptions {
@@ -130,7 +132,7 @@ class Session {
       }
       if (next.over) {
         const { finished, reason } = next.over;
-        this.log.info("run is over", { finished, reason });
+        this.log.debug("run is over", { finished, reason });
         return { finished, reason };
       }
       if (next.task) await this.work(next.task);
@@ -152,7 +154,9 @@ class Session {
     this.connection.sessionToken = reply.sessionToken;
     this.heartbeatMs = Math.max(1, Math.min(reply.heartbeatMs, LONGEST_HEARTBEAT_MS));
     this.waitMs = Math.max(1, Math.min(reply.longestWaitMs, LONGEST_WAIT_MS));
-    this.log.info("enrolled", { coordinator: this.options.coordinator });
+    const { train, validation, test } = rows;
+    const sizes = { trainingRows: train, validationRows: validation, testRows: test };
+    this.log.info("enrolled", { coordinator: this.options.coordinator, ...sizes });
   }
 
   /** Makes a call; where the coordinator has lost the session, enrols and makes it again. */
@@ -206,9 +210,11 @@ class Session {
           if (share > fraction) fraction = Math.min(1, share);
         });
         if (signal.aborted) throw new KindredError("cancelled", "stopped");
-        receipt = await this.enrolled(() =>
+        const sent = await this.enrolled(() =>
           sendResult(this.connection, { taskId, task }, result, { retry, memory: this.memory }),
         );
+        this.options.runner.sent?.(task, sent.bytes);
+        receipt = sent;
       } catch (thrown) {
         if (this.stop.signal.aborted) throw new KindredError("cancelled", "stopped", {}, thrown);
         if (fatal) throw fatal;

@@ -40,7 +40,7 @@ export function logLine(event: LoggedEvent): LogLine {
       return ["debug", "round closed", { training, round, of, accepted, rejected, trainLoss, validationLoss }];
     }
     case "learning-rate-chosen":
-      return ["info", "learning rate chosen", { subject: event.subject, learningRate: event.learningRate }];
+      return ["debug", "learning rate chosen", { subject: event.subject, learningRate: event.learningRate }];
     case "groups-found":
       return ["info", "groups found", { groups: event.groups.length, reason: event.reason }];
     case "score":

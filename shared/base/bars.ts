@@ -34,18 +34,24 @@ const [LEAST_BAR, MOST_BAR] = [6, 24];
  * A stage on one line: its name, bar and percents (where the total is known), and as many of its facts as there is room for. The last
  * one stays: it is the time.
  */
-export function barLine(name: string, share: number | undefined, facts: readonly string[], columns: number): string {
+export function barLine(
+  name: string,
+  share: number | undefined,
+  facts: readonly string[],
+  columns: number,
+  withBar = columns >= WITH_BAR,
+): string {
   // The last column stays free: a cursor behind it would be on the next line.
   const width = Math.max(20, columns - 1);
   const least = columns < NARROW ? SHORT_NAME : NAME;
-  const size = columns < WITH_BAR ? 0 : Math.max(LEAST_BAR, Math.min(MOST_BAR, width - NAME - PERCENT - FACTS - 4));
+  const size = !withBar ? 0 : Math.max(LEAST_BAR, Math.min(MOST_BAR, width - NAME - PERCENT - FACTS - 4));
   const title = columnsOf(name) <= least ? fit(name, least) : cut(name, Math.max(least, width - size - PERCENT - 4));
   const full = Math.floor((share ?? 0) * size);
   const blocks = size === 0 ? "" : `${"█".repeat(full)}${"░".repeat(size - full)} `;
   const bar = `${blocks}${`${Math.floor(100 * (share ?? 0))} %`.padStart(PERCENT)}`;
-  const head = share === undefined ? title : `${title} ${bar}`;
+  const head = share !== undefined ? `${title} ${bar}` : withBar ? title : `${title} ${" ".repeat(PERCENT)}`;
   const room = width - columnsOf(head) - 2;
-  const kept = [...facts];
+  const kept = facts.filter((fact) => fact !== "");
   while (kept.length > 1 && columnsOf(kept.join(", ")) > room) kept.splice(-2, 1);
   return cut(`${head}  ${kept.join(", ")}`.trimEnd(), width);
 }
@@ -78,7 +84,7 @@ export function createBars({ stream, clock = Date.now }: BarsOptions): Bars {
     if (bar !== undefined) shown?.bars.remove(bar);
     if (how === "dropped") return;
     const share = how === "done" && stage.share !== undefined ? 1 : stage.share;
-    print(barLine(stage.name, share, stage.summary(how), columns()));
+    print(barLine(stage.name, share, stage.summary(how), columns(), false));
   };
   return {
     stage(name, total, options = {}) {

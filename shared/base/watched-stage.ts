@@ -59,9 +59,9 @@ export class WatchedStage implements Stage {
     this.end("dropped");
   }
 
-  /** Ends the stage where the job ends before it. */
+  /** Ends the stage where the job ends before it. Of waiting nothing is to be told. */
   stop(): void {
-    this.end("stopped");
+    this.end(this.options.paced === false ? "dropped" : "stopped");
   }
 
   private end(how: StageEnd): void {

@@ -138,8 +138,8 @@ test("a stage that ends before its last unit ends at 100 %; one whose job stops 
   boost.done();
   bars.close();
   assert.deepEqual(screen.text(), [
-    "boost                ████████████ 100 %  0 s",
-    "train shared         ██████░░░░░░  50 %  round 3/4, stopped",
+    "boost                100 %  0 s",
+    "train shared          50 %  round 3/4, stopped",
   ]);
 });
 
@@ -204,7 +204,7 @@ test("a stage whose total is unknown has no bar and no percents, and its clock r
   assert.deepEqual(screen.text(), ["search groups         groupings 1418, 34 s so far"]);
   stage.done({ groups: 4 });
   bars.close();
-  assert.deepEqual(screen.text(), ["search groups         groups 4, 34 s"]);
+  assert.deepEqual(screen.text(), ["search groups               groups 4, 34 s"]);
 });
 
 test("a stage that goes on where another process stopped starts there", (t) => {
