@@ -43,9 +43,13 @@ export class HostedTokenizer {
   }
 }
 
+/** The library's messages may quote a whole file. */
+const MAX_MESSAGE = 300;
+
 function given(answer: TokenizerAnswer): unknown {
   if ("value" in answer) return answer.value;
-  throw new TokenizerFailure("refused" in answer ? answer.refused : "it is not loaded");
+  const message = "refused" in answer ? answer.refused : "it is not loaded";
+  throw new TokenizerFailure(message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE)}...`);
 }
 
 function inTurn<T>(work: () => Promise<T>): Promise<T> {
