@@ -18,6 +18,7 @@ import { writeAtomically } from "../../shared/base/atomic.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import { makePrivateFolder } from "../../shared/base/private.js";
+import { unitOf } from "../../shared/base/progress.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import { MeteredRuntime } from "../../shared/runtimes/metered.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
@@ -79,11 +80,7 @@ export async function estimateFiles(job: EstimateJob, { log, progress, signal }:
       { seed, runtime, signal },
     );
     try {
-      let told = 0;
-      const sampled = await estimateAffinities(solver, settings, seed, (share) => {
-        stage.tick(share - told);
-        told = share;
-      });
+      const sampled = await estimateAffinities(solver, settings, seed, unitOf(stage));
       const [first, second] = [memberValues(sampled.fits, 0), memberValues(sampled.fits, 1)];
       const values = memberValues(sampled.fits);
       const subsets = sampled.plan.subsets.map((members, k) => {

@@ -6,6 +6,8 @@
  * Turns after the last one of the assistant are left out: nothing in them is scored, and they would take room from those before.
  */
 import { KindredError } from "../../shared/base/errors.js";
+import { invalidData as fail } from "./faults.js";
+import { commonPrefix } from "./prefix.js";
 import type { ChatMessage, Conversation, RenderChat, RenderedChat, TextRange } from "./types.js";
 
 /** A conversation's text. The ranges are ascending and disjoint, and at least one of them is not empty. */
@@ -17,10 +19,6 @@ export interface ConversationText {
 /** Stands for a turn's content where the content's place is looked for. Private-use characters: no template acts on them. */
 const PLACEHOLDER = "\uE0A7\uE1B3\uE0A7";
 
-function fail(where: string, message: string, cause?: unknown): KindredError {
-  return new KindredError("invalid_data", `${where}: ${message}`, { where }, cause);
-}
-
 /** The end of a text for a message, in quotation marks. */
 function tail(text: string): string {
   return JSON.stringify(text.length > 40 ? `...${text.slice(-40)}` : text);
@@ -28,12 +26,6 @@ function tail(text: string): string {
 
 function head(text: string): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text);
-}
-
-function commonPrefix(a: string, b: string): number {
-  let at = 0;
-  while (at < a.length && a[at] === b[at]) at++;
-  return at;
 }
 
 /** A function that renders a conversation's messages, or some of them. @throws {KindredError} as `renderConversation` */
@@ -101,15 +93,15 @@ class Turns {
     const advice = "write the row as prompt and completion";
     const closed = this.render(messages.slice(0, at), false).text;
     if (!text.startsWith(closed)) {
-      const from = commonPrefix(text, closed);
+      const from = commonPrefix([text, closed]);
       return fail(
         this.where,
         `messages[${at}]: the chat template rewrites what stands before this turn: ${head(closed.slice(from))} becomes ` +
           `${head(text.slice(from))} once the turn is there; ${advice}`,
       );
     }
-    const prompt = before.slice(commonPrefix(before, closed));
-    const written = text.slice(Math.min(closed.length, commonPrefix(before, closed)));
+    const prompt = before.slice(commonPrefix([before, closed]));
+    const written = text.slice(Math.min(closed.length, commonPrefix([before, closed])));
     const { content } = messages[at]!;
     const cut =
       typeof content !== "string" || written.includes(content.trim())

@@ -10,8 +10,10 @@
  * answers from the position where they begin (on ten tasks truncated to 192 tokens, one of them reached a loss of 0.1 nats at an
  * accuracy of one half).
  */
-import { KindredError } from "../../shared/base/errors.js";
+
 import { renderChatPrompt, renderConversation } from "./conversation.js";
+import { invalidData as fail } from "./faults.js";
+import { commonPrefix } from "./prefix.js";
 import type {
   ClientRows,
   EncodedChoices,
@@ -61,10 +63,6 @@ interface ScoredText {
   readonly scored: Int32Array;
 }
 
-function fail(where: string, message: string, cause?: unknown): KindredError {
-  return new KindredError("invalid_data", `${where}: ${message}`, { where }, cause);
-}
-
 /** Ids without `lost` of them, from the one at `from` on. */
 function without(ids: Int32Array, from: number, lost: number): Int32Array {
   const kept = new Int32Array(ids.length - lost);
@@ -98,13 +96,6 @@ function reaching({ starts, ends }: TokenizedText, ranges: readonly TextRange[])
 /** Scored tokens after `lost` tokens are gone. A token with nothing before it is not scored. */
 function scoredAfter(scored: Int32Array, lost: number): Int32Array {
   return scored.map((at) => at - lost).filter((at) => at >= 1);
-}
-
-function commonPrefix(lists: readonly Int32Array[]): number {
-  const [first, ...others] = lists as [Int32Array, ...Int32Array[]];
-  let length = 0;
-  while (length < first.length && others.every((list) => list[length] === first[length])) length++;
-  return length;
 }
 
 /** Drafts in groups of about as many texts as are encoded at once. */

@@ -11,7 +11,7 @@ export interface SplitFacts {
   readonly tokens: number;
   /** Those that are scored. */
   readonly scored: number;
-  /** Tokens of the longest row, before truncation. */
+  /** Tokens of the longest row with its right answer, before truncation. */
   readonly longest: number;
   /** Rows that lost tokens at their beginning (plain text: at its end), and how many tokens all of them lost. */
   readonly truncated: { readonly rows: number; readonly tokens: number };
@@ -69,7 +69,7 @@ const bySplit = <T>(of: (split: Split) => T): Record<Split, T> => ({
   test: of("test"),
 });
 
-/** Tokens of a row as the longest of its choices makes it. */
+/** Tokens of a row with its right answer. */
 const lengthOf = ({ tokens }: EncodedRow): number => tokens.length;
 
 function splitFacts(rows: readonly EncodedRow[], whole: readonly EncodedRow[]): SplitFacts {

@@ -1,7 +1,7 @@
 /** The completion that a row's label stands for, by the configuration's map. */
-import { KindredError } from "../../shared/base/errors.js";
 import { sameNumber } from "../../shared/base/exact-json.js";
 import type { RowFormat } from "../../shared/config/format.js";
+import { invalidData as fail } from "./faults.js";
 import { isNumber, isScalar, show } from "./values.js";
 
 /** The completion of a row's label; undefined where the row may be without one and is. */
@@ -55,8 +55,4 @@ function nearKey(value: unknown, keys: readonly string[]): string | undefined {
   const text = String(value);
   const plain = (label: string): string => label.trim().toLowerCase();
   return keys.find((key) => plain(key) === plain(text) || sameNumber(key, text));
-}
-
-function fail(where: string, message: string): KindredError {
-  return new KindredError("invalid_data", `${where}: ${message}`, { where });
 }

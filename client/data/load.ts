@@ -6,6 +6,7 @@ import { access, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
 import type { RowFormat } from "../../shared/config/format.js";
+import { invalidData as fail } from "./faults.js";
 import { isPopulationFile, readClient, readClientLines } from "./population-file.js";
 import { readAllRows, rowExtensions } from "./readers.js";
 import { rowReader } from "./rows.js";
@@ -17,10 +18,6 @@ export interface LoadOptions {
   /** Draws missing splits. */
   readonly seed: number;
   readonly format?: RowFormat | undefined;
-}
-
-function fail(where: string, message: string): KindredError {
-  return new KindredError("invalid_data", `${where}: ${message}`, { where });
 }
 
 /**

@@ -2,9 +2,9 @@
  * A population file holds one client per row: its name, its planted group where that is known, and lists of rows per split. A
  * client's own data may be such a file too (load.ts takes the client's row of it), so the format is known here.
  */
-import { KindredError } from "../../shared/base/errors.js";
 import { MAX_NAME_LENGTH } from "../../shared/base/limits.js";
 import { MAX_CLIENT_BYTES } from "../../shared/base/lines.js";
+import { invalidData as fail } from "./faults.js";
 import { readValues } from "./readers.js";
 import type { RowReader } from "./rows.js";
 import { fillSplits } from "./splits.js";
@@ -33,10 +33,6 @@ const OTHER_SPLIT_NAMES: Readonly<Record<string, Split>> = {
   tests: "test",
   testing: "test",
 };
-
-function fail(where: string, message: string): KindredError {
-  return new KindredError("invalid_data", `${where}: ${message}`, { where });
-}
 
 /**
  * The clients of a population file, one at a time.

@@ -1,9 +1,11 @@
 /**
  * Checks rows and brings their forms into one type. A row is plain text, an object with prompt, completion and choices, with
- * instruction, input and output, or with messages, or any other object through a template. This file knows text and formats; encode.ts makes tokens.
+ * instruction, input and output, or with messages, or any other object through a template. This file knows text and formats;
+ * encode.ts makes tokens.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { parseTemplate, type RowFormat, type TemplatePart } from "../../shared/config/format.js";
+import { invalidData as fail } from "./faults.js";
 import { labelReader } from "./labels.js";
 import type { ChatMessage, Example, Question } from "./types.js";
 import { isScalar, show, templateValue } from "./values.js";
@@ -24,10 +26,6 @@ type Draft =
 
 /** More choices than any classification task has: CLINC150 has 151. */
 const MAX_CHOICES = 10_000;
-
-function fail(where: string, message: string): KindredError {
-  return new KindredError("invalid_data", `${where}: ${message}`, { where });
-}
 
 /** A text field's value. Refused where it is no text or cannot be written as UTF-8. */
 function textOf(value: unknown, field: string, where: string): string {

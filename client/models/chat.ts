@@ -8,7 +8,7 @@ import { Template } from "@huggingface/jinja";
 import { KindredError } from "../../shared/base/errors.js";
 import { isObject, reasonOf } from "../../shared/base/json.js";
 import type { RenderChat } from "../data/types.js";
-import { readTokenizerConfig, type SpecialTokens } from "./special-tokens.js";
+import { readTokenizerConfig, type SpecialTokens, type TokenizerConfig } from "./special-tokens.js";
 
 /** The longest known templates are under 30 KB. */
 const MAX_TEMPLATE_BYTES = 1_000_000;
@@ -34,12 +34,13 @@ async function templateFile(path: string): Promise<string> {
 
 /**
  * The chat template of a model's folder, or undefined where the model has none.
+ * @param known the folder's configuration of the tokenizer, where it was read already
  * @returns a function that throws `invalid_data` where the template refuses the messages (roles out of order, for example)
  * @throws {KindredError} `invalid_model` where the template cannot be parsed
  */
-export async function loadChatTemplate(folder: string): Promise<RenderChat | undefined> {
+export async function loadChatTemplate(folder: string, known?: TokenizerConfig): Promise<RenderChat | undefined> {
   const names = await readdir(folder).catch((): string[] => []);
-  const config = await readTokenizerConfig(folder);
+  const config = known ?? (await readTokenizerConfig(folder));
   const inFile = names.includes("chat_template.jinja");
   const path = inFile ? join(folder, "chat_template.jinja") : config.path;
   const text = inFile ? await templateFile(path) : templateIn(config.fields.chat_template);

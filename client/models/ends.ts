@@ -1,6 +1,6 @@
 /**
- * The tokens that end a text that is written: eos_token_id of generation_config.json, else of config.json, as in transformers; for a GGUF file,
- * the field of its metadata.
+ * The tokens that end a text that is written: eos_token_id of generation_config.json, else of config.json, as in transformers; for a
+ * GGUF file, the field of its metadata.
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";

@@ -61,9 +61,9 @@ interface Parts extends Pick<OpenedModel, "tokenizer" | "renderChat"> {
 /** Tokenizer, chat template and special tokens, from the folder's files or from a GGUF's metadata. */
 async function tokenizerAndTemplate({ folder }: BaseModel): Promise<Parts> {
   if (folder.gguf === undefined) {
-    const { specialTokens } = await readTokenizerConfig(folder.path);
-    const [tokenizer, renderChat] = [await loadTokenizer(folder.path), await loadChatTemplate(folder.path)];
-    return { tokenizer, renderChat, specialTokens };
+    const config = await readTokenizerConfig(folder.path);
+    const [tokenizer, renderChat] = [await loadTokenizer(folder.path), await loadChatTemplate(folder.path, config)];
+    return { tokenizer, renderChat, specialTokens: config.specialTokens };
   }
   const { json, config } = ggufTokenizer(folder.gguf.file);
   const template = config.chat_template;

@@ -190,7 +190,7 @@ class LoadedTokenizer implements ModelTokenizer {
 }
 
 /**
- * Reads a model folder's tokenizer.json (and tokenizer_config.json where it is there).
+ * Reads a model folder's tokenizer.json.
  * @throws {KindredError} `invalid_model` where tokenizer.json is missing, damaged or refused by the library
  */
 export async function loadTokenizer(folder: string): Promise<ModelTokenizer> {

@@ -2,7 +2,6 @@
  * What training an adapter on given rows costs: steps and operations by formula (analytic.ts), and time by taking some of these steps
  * on this machine.
  */
-
 import { openRuntime } from "../../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../../shared/runtimes/types.js";
 import type { EncodedRow } from "../data/types.js";

@@ -41,3 +41,12 @@ const silentStage: Stage = { tick() {}, done() {}, drop() {} };
 
 /** Shows nothing. */
 export const silentProgress: Progress = { stage: () => silentStage, close() {} };
+
+/** Tells a stage how much of one of its units is done. @returns takes the share, 0 .. 1, which does not fall */
+export function unitOf(stage: Stage): (share: number) => void {
+  let told = 0;
+  return (share) => {
+    stage.tick(share - told);
+    told = share;
+  };
+}

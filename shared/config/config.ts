@@ -2,7 +2,6 @@
  * Makes one complete, frozen plan of a configuration. Paths become absolute: they are relative to the file that names them.
  * Every mistake is found before any data is read.
  */
-
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, extname, isAbsolute, posix, resolve } from "node:path";
 import { convertPathToPattern, isDynamicPattern } from "tinyglobby";

@@ -9,7 +9,7 @@ import { type DataFacts, factsOf, notesOf } from "../../client/data/facts.js";
 import { hasTrainFile, loadClient } from "../../client/data/load.js";
 import { isPopulationFile } from "../../client/data/population-file.js";
 import { rowsStem } from "../../client/data/readers.js";
-import type { ClientRows, EncodedRow, Example } from "../../client/data/types.js";
+import { type ClientRows, type EncodedRow, type Example, SPLITS } from "../../client/data/types.js";
 import type { BaseModel } from "../../client/models/base.js";
 import { type OpenedModel, openModel } from "../../client/models/open.js";
 import { secondsPerFlop, type TrainingSettings, trainingCost } from "../../client/profile/training-cost.js";
@@ -96,12 +96,10 @@ export async function checkData(job: CheckJob, context: JobContext): Promise<Dat
   let examples: readonly MarkedRow[] = [];
   const stage = context.progress.stage("encode rows", clients.length);
   for (const rows of clients) {
-    const encoded = await encodeClient(rows, model.tokenizer, encoding);
-    const facts = factsOf(
-      rows,
-      encoded,
-      await encodeClient(rows, model.tokenizer, { ...encoding, maxTokens: Number.MAX_SAFE_INTEGER }),
-    );
+    const whole = await encodeClient(rows, model.tokenizer, { ...encoding, maxTokens: Number.MAX_SAFE_INTEGER });
+    const fits = SPLITS.every((split) => whole[split].every((row) => longestOf(row) <= maxTokens));
+    const encoded = fits ? whole : await encodeClient(rows, model.tokenizer, encoding);
+    const facts = factsOf(rows, encoded, whole);
     checks.push({ ...facts, training: trainingCost(base, encoded.train, settings), notes: notesOf(facts) });
     if (examples.length === 0) examples = await markedRows(rows.train, encoded.train, model);
     train.push(...encoded.train);
@@ -118,6 +116,12 @@ export async function checkData(job: CheckJob, context: JobContext): Promise<Dat
       job.timed ? () => timed(job, base, train, settings, context) : undefined,
     ),
   };
+}
+
+/** Tokens of a row with the longest of its choices. */
+function longestOf({ tokens, choices }: EncodedRow): number {
+  if (choices === undefined) return tokens.length;
+  return choices.promptLength + Math.max(...choices.tokens.map(({ length }) => length));
 }
 
 /** Training as a run does it unless it is configured otherwise. */

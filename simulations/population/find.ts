@@ -5,20 +5,16 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { glob, isDynamicPattern } from "tinyglobby";
+import { invalidData as fail } from "../../client/data/faults.js";
 import { hasTrainFile } from "../../client/data/load.js";
 import { rowExtensions, rowsStem } from "../../client/data/readers.js";
 import { SPLITS } from "../../client/data/types.js";
 import { show } from "../../client/data/values.js";
-import { KindredError } from "../../shared/base/errors.js";
 
 /** A client that was found: its name, and its folder or file. */
 export interface FoundClient {
   readonly name: string;
   readonly data: string;
-}
-
-function fail(path: string, message: string): KindredError {
-  return new KindredError("invalid_data", `${path}: ${message}`, { path });
 }
 
 /** Whether a path is the file of one split, whose folder is a client: `hospital/train.jsonl`. */

@@ -16,6 +16,7 @@ import { KindredError, throwIfAborted } from "../../shared/base/errors.js";
 import { canonicalJson } from "../../shared/base/json.js";
 import type { Logger } from "../../shared/base/log.js";
 import { makePrivateFolder } from "../../shared/base/private.js";
+import { unitOf } from "../../shared/base/progress.js";
 import { Semaphore } from "../../shared/base/semaphore.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
 import { openRuntime } from "../../shared/runtimes/choose.js";
@@ -92,11 +93,7 @@ export async function sketchPopulation(
     const semaphore = new Semaphore(plan.concurrency);
     const one = async (at: number): Promise<void> => {
       throwIfAborted(signal);
-      let told = 0;
-      const onShare = (share: number): void => {
-        stage.tick(share - told);
-        told = share;
-      };
+      const onShare = unitOf(stage);
       await clients.sketch(at, {
         out,
         model: base.hash,

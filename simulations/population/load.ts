@@ -1,13 +1,15 @@
 /**
  * All clients of a population and their rows: from a population file (one client per row), a folder or a glob of clients' files, or
- * a list of them. Rows are read and checked at once, so that a mistake in the last client's data is known before the first client is trained.
+ * a list of them. Rows are read and checked at once, so that a mistake in the last client's data is known before the first client is
+ * trained.
  */
+
+import { invalidData as fail } from "../../client/data/faults.js";
 import { type LoadOptions, loadClient } from "../../client/data/load.js";
 import { checkName, type GivenRows, groupOf, readClient, readClientLines } from "../../client/data/population-file.js";
 import { rowReader } from "../../client/data/rows.js";
 import type { ClientRows } from "../../client/data/types.js";
 import { show } from "../../client/data/values.js";
-import { KindredError } from "../../shared/base/errors.js";
 import { MAX_CLIENTS } from "../../shared/base/limits.js";
 import { mergeFormats, type RowFormat } from "../../shared/config/format.js";
 import { findClients } from "./find.js";
@@ -41,10 +43,6 @@ export interface Population {
   readonly clients: readonly ClientRows[];
   /** Present where every client names its group. */
   readonly planted?: PlantedGroups;
-}
-
-function fail(where: string, message: string): KindredError {
-  return new KindredError("invalid_data", `${where}: ${message}`, { where });
 }
 
 /** Clients as they are read, each name once. */

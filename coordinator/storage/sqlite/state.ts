@@ -85,7 +85,10 @@ function unreadable(folder: string, error: NodeJS.ErrnoException): KindredError 
   return new KindredError("invalid_option", `state ${folder}: cannot be read (${error.message})`, { folder }, error);
 }
 
-/** Makes the folder and the databases' files, readable by their owner alone. SQLite opens a file that it may not write to read-only, and would then grant a lease to everybody. */
+/**
+ * Makes the folder and the databases' files, readable by their owner alone. SQLite opens a file that it may not write to read-only, and
+ * would then grant a lease to everybody.
+ */
 async function mustBeWritable(folder: string): Promise<void> {
   try {
     makePrivateFolder(folder);
