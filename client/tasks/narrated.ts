@@ -56,7 +56,6 @@ function courseOf(first: number | undefined, last: number | undefined): StageInf
 
 /** A stage that is shown: one task, or the rounds of one training. */
 class Shown {
-  private reached = 0;
   private sent = 0;
   private first: number | undefined;
   private last: number | undefined;
@@ -65,6 +64,8 @@ class Shown {
   constructor(
     private readonly stage: Stage,
     private readonly releases: string,
+    /** Share of the stage that is done, 0 .. 1. */
+    private reached: number,
     /** Names the training; absent for other tasks. */
     readonly training?: string,
   ) {}
@@ -170,10 +171,11 @@ export class NarratedRunner implements TaskRunner {
     // A training whose last rounds went without this client.
     this.end();
     const note = (): string | undefined => (this.working ? undefined : "waiting for the others");
-    const stage = this.progress.stage(nameOf(task), 1, { from: shareOf(task, 0), note });
+    const from = shareOf(task, 0);
+    const stage = this.progress.stage(nameOf(task), 1, { from, note });
     const kinds = Object.values(kindOf(task).releases).map(({ kind }) => kind);
     const main = kinds.find((kind) => kind !== "count") ?? "count";
-    this.shown = new Shown(stage, RELEASED[main], training);
+    this.shown = new Shown(stage, RELEASED[main], from, training);
     return this.shown;
   }
 

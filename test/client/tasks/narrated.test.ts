@@ -90,6 +90,13 @@ test("a training that goes on without the client ends where the next one begins"
   ]);
 });
 
+test("a client that joins a training in its middle counts from there", async () => {
+  const { progress, since } = recording();
+  const runner = new NarratedRunner(halves, progress);
+  await runner.run(round(5, 5), io());
+  assert.deepEqual(since().slice(2), ["train adapter of 1 from 0.5", "train adapter +0.25 {}"]);
+});
+
 test("another task is a stage of its own; what fails is dropped, and the session sees the same", async () => {
   const { progress, since } = recording();
   const shares: number[] = [];
