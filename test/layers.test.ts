@@ -208,6 +208,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
   "simulations/*": ["client/*", "coordinator/*", "shared/*", "simulations/*", "tasks/*"],
   // Programs of a clone behave at a terminal as the command line does.
+  "simulations/benchmarks": ["cli", "client/*", "coordinator/*", "shared/*", "simulations/*", "tasks/*"],
   "simulations/scenarios": ["cli", "client/*", "coordinator/*", "shared/*", "simulations/*"],
   "test/*": ["", "library", "cli/*", "client/*", "coordinator/*", "shared/*", "simulations/*", "tasks/*", "test/*"],
 };
@@ -274,7 +275,7 @@ const RULES: readonly Rule[] = [
   {
     name: "what a process prints, and how it ends, is the business of programs",
     target: /^cli\//,
-    by: /^(kindred\.ts$|cli\/|simulations\/scenarios\/main\.ts$|test\/)/,
+    by: /^(kindred\.ts$|cli\/|simulations\/(benchmarks|scenarios)\/main\.ts$|test\/)/,
   },
 ];
 

@@ -1,10 +1,13 @@
 /**
- * `npm run bench [-- PART ...]`: every figure beside a peer's or a physical limit in the same run. Run it on an idle machine.
- * The peers' figures appear where KINDRED_PYTHON names a Python that has torch, transformers, peft and scikit-learn.
+ * `npm run bench -- NAME ... [--json]`: every figure beside a peer's or a physical limit in the same run. Run it on an idle machine.
+ * The peers' figures appear where KINDRED_PYTHON names a Python that has torch, transformers, peft and scikit-learn. Without a name it
+ * lists what there is.
  */
 import { cpus, totalmem } from "node:os";
+import { reportError } from "../../cli/process.js";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
+import { type Described, listing, parseWords, refuseName } from "../catalogue.js";
 import { benchAggregation } from "./aggregation.js";
 import { benchCompression } from "./compression.js";
 import { benchEngine, benchSketching } from "./engine.js";
@@ -19,8 +22,6 @@ import { benchSdp } from "./sdp.js";
 import { benchTraining } from "./training.js";
 
 const print = (line: string): void => console.log(line);
-/** One JSON object per line, for the parts that support it. */
-const asJson = process.argv.includes("--json");
 
 async function withRuntime(use: (runtime: Runtime) => Promise<unknown>): Promise<void> {
   const runtime = new OnnxRuntime();
@@ -28,14 +29,14 @@ async function withRuntime(use: (runtime: Runtime) => Promise<unknown>): Promise
   await runtime.close();
 }
 
-interface Part {
-  readonly about: string;
-  readonly run: () => Promise<unknown>;
-  /** Takes minutes or gigabytes: runs only by name. */
-  readonly named?: true;
+interface Benchmark extends Described {
+  /** @param json one JSON object per line, where the benchmark supports it */
+  readonly run: (json: boolean) => Promise<unknown>;
 }
 
-const PARTS: Readonly<Record<string, Part>> = {
+const USAGE = "npm run bench -- NAME ... [--json]";
+
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   engine: {
     about: "forward + backward with per-example gradients, SmolLM2-135M shape",
     run: () => withRuntime((runtime) => benchEngine(runtime, print)),
@@ -54,8 +55,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   },
   aggregation: {
     about: "a round's updates folded by strategies: peak memory, time, longest gap of the event loop; 8 GB on disk",
-    run: () => benchAggregation(print, { json: asJson }),
-    named: true,
+    run: (json) => benchAggregation(print, { json }),
   },
   members: {
     about: "four adapters in one pass and one after the other: classification, text",
@@ -69,18 +69,15 @@ const PARTS: Readonly<Record<string, Part>> = {
   "estimation-large": {
     about: "subset surrogates, d = 400, 100 examples per client: 2,000 clients with 10,000 subsets of 45",
     run: () => withRuntime((runtime) => benchLargeEstimation(runtime, print)),
-    named: true,
   },
   "estimation-growth": {
     about: "how time and memory of the estimation grow with n, k and d: a table and a plot in runs/",
     run: () => benchGrowth(print, "runs"),
-    named: true,
   },
   projections: {
     about:
       "what a budget of sketch numbers buys: one wide projection, or several narrow ones averaged; planted sketches",
     run: () => withRuntime((runtime) => benchProjections(runtime, print)),
-    named: true,
   },
   sdp: {
     about: "the grouping relaxation with its certificate, beside cvxpy with SCS: 100 and 500 clients",
@@ -90,12 +87,10 @@ const PARTS: Readonly<Record<string, Part>> = {
     about:
       "planted groups found among 500 clients, three levels of noise, beside other ways; populations without groups",
     run: () => benchPlantedGroups(print),
-    named: true,
   },
   compression: {
     about: "the demo's population with updates as they are, in half precision and in 8 bits: losses and bytes",
     run: () => benchCompression(print),
-    named: true,
   },
   groupings: {
     about: "the demo's population: groups found against planted and random groups, really trained",
@@ -103,21 +98,33 @@ const PARTS: Readonly<Record<string, Part>> = {
   },
 };
 
-const wanted = process.argv.slice(2).filter((word) => word !== "--json");
-const unknown = wanted.find((name) => PARTS[name] === undefined);
-if (unknown !== undefined) {
-  console.error(`kindred bench: no part is called ${unknown}; there are ${Object.keys(PARTS).join(", ")}`);
-  process.exit(2);
+async function main(): Promise<number> {
+  try {
+    const { values, positionals } = parseWords({
+      allowPositionals: true,
+      options: { json: { type: "boolean", default: false }, help: { type: "boolean", default: false } },
+    });
+    if (values.help || positionals.length === 0) {
+      print(listing(USAGE, BENCHMARKS));
+      return 0;
+    }
+    const unknown = positionals.find((name) => !Object.hasOwn(BENCHMARKS, name));
+    if (unknown !== undefined) refuseName(unknown, Object.keys(BENCHMARKS), "npm run bench");
+    // In JSON mode the output is JSON alone.
+    const note = values.json ? (line: string): void => console.error(line) : print;
+    const [processor] = cpus();
+    note(
+      `${cpus().length} x ${processor?.model ?? "unknown processor"}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.versions.node}`,
+    );
+    for (const [name, { about, run }] of Object.entries(BENCHMARKS)) {
+      if (!positionals.includes(name)) continue;
+      note(`${name}: ${about}`);
+      await run(values.json);
+    }
+    return 0;
+  } catch (error) {
+    return reportError(error, {});
+  }
 }
-// In JSON mode the output is JSON alone.
-const note = asJson ? (line: string): void => console.error(line) : print;
-const [processor] = cpus();
-note(
-  `${cpus().length} x ${processor?.model ?? "unknown processor"}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, Node ${process.versions.node}`,
-);
-for (const [name, { about, run, named }] of Object.entries(PARTS)) {
-  if (wanted.length > 0 ? !wanted.includes(name) : named) continue;
-  note(`${name}: ${about}`);
-  await run();
-}
-process.exit(0);
+
+process.exit(await main());

@@ -1,13 +1,13 @@
 /**
  * Named experiments: `npm run scenario -- NAME [--out DIR] [--seed N] [--seeds COUNT] [--model DIR] [--force]`. A simulation writes its
  * population and the report of a run; a study measures one thing and writes its findings. Both continue where they were stopped.
- * Scenarios on real data need KINDRED_DATA.
+ * Scenarios on real data need KINDRED_DATA. Without a name it lists them.
  */
 import { join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { reportError, runJob, wantsColour } from "../../cli/process.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
+import { listing, parseWords, refuseName } from "../catalogue.js";
 import { DEMO_OPTIONS } from "../demo/demo.js";
 import { DEMO_MODEL } from "../demo/demo-model.js";
 import { plantedPopulation, populationLines } from "../population/planted.js";
@@ -24,6 +24,7 @@ interface Scenario extends StudySetup {
 }
 
 const COMMAND = "npm run scenario --";
+const USAGE = `${COMMAND} NAME [--out DIR] [--model DIR] [--seed N] [--seeds COUNT] [--force] [--debug]`;
 
 const needsModel = (): never => {
   throw new KindredError("invalid_option", "--model: required by this scenario; give the folder of the model");
@@ -69,7 +70,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
 
 async function main(): Promise<number> {
   try {
-    const { values, positionals } = parseArgs({
+    const { values, positionals } = parseWords({
       allowPositionals: true,
       options: {
         out: { type: "string" },
@@ -81,11 +82,11 @@ async function main(): Promise<number> {
         help: { type: "boolean", default: false },
       },
     });
-    if (values.help) {
-      console.log(helpText());
+    const [name, ...more] = positionals;
+    if (values.help || name === undefined) {
+      console.log(listing(USAGE, { ...SCENARIOS, ...STUDIES }));
       return 0;
     }
-    const [name = "", ...more] = positionals;
     if (more.length > 0)
       throw new KindredError("invalid_option", `only one scenario per run; got ${name}, ${more.join(", ")}`);
     const whole = (option: "seed" | "seeds", least: number): number => {
@@ -108,27 +109,11 @@ async function main(): Promise<number> {
       const findings = await runJob({ command: COMMAND }, (context) => study.run(job, context), { resumes: true });
       await writeFindings(job.out, findings);
       console.log(`${findingsText(findings)}\n\n${join(job.out, "study.html")}`);
-    } else {
-      const names = Object.keys({ ...SCENARIOS, ...STUDIES }).join(", ");
-      throw new KindredError(
-        "invalid_option",
-        `unknown scenario ${name || "(none)"}; known scenarios: ${names}; see --help`,
-      );
-    }
+    } else refuseName(name, Object.keys({ ...SCENARIOS, ...STUDIES }), "npm run scenario");
     return 0;
   } catch (error) {
     return reportError(error, { debug: process.argv.includes("--debug") });
   }
-}
-
-function helpText(): string {
-  const all = Object.entries({ ...SCENARIOS, ...STUDIES });
-  const longest = Math.max(...all.map(([name]) => name.length));
-  return [
-    `${COMMAND} NAME [--out DIR] [--model DIR] [--seed N] [--seeds N] [--force] [--debug]`,
-    "",
-    ...all.map(([name, { about }]) => `${name.padEnd(longest)}  ${about}`),
-  ].join("\n");
 }
 
 async function simulate(scenario: Scenario, job: StudyJob): Promise<void> {
