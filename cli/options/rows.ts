@@ -1,5 +1,6 @@
 /** Options for a file of rows and the form of its rows. */
 import { type Command, Option } from "commander";
+import { formatLine } from "../../shared/base/log.js";
 import { oneLine } from "../../shared/base/terminal.js";
 import type { EndOfText } from "../../shared/config/enumerations.js";
 import { escapeWarnings, formatOf, type RowFormat } from "../../shared/config/format.js";
@@ -60,27 +61,30 @@ export const rowsOptions = (to: Command, longest = "longest row in tokens"): Com
     ),
   ).addOption(jsonOption());
 
-export interface Quiet {
+/** How a command writes to stderr. */
+export interface Output {
   readonly quiet?: boolean;
+  readonly logFormat?: "text" | "json";
 }
 
 /** Says on stderr, once each, what is probably a mistake in the forms of rows. */
-export function warnOfFormats(formats: readonly RowFormat[], { quiet }: Quiet): void {
+export function warnOfFormats(formats: readonly RowFormat[], { quiet, logFormat }: Output): void {
   if (quiet) return;
   for (const warning of new Set(formats.flatMap(escapeWarnings))) {
-    process.stderr.write(`kindred: warning: ${oneLine(warning)}\n`);
+    const line = logFormat === "json" ? formatLine("json", "warn", warning) : `kindred: warning: ${oneLine(warning)}`;
+    process.stderr.write(`${line}\n`);
   }
 }
 
 /** The form of the rows that the options give. */
-export function formatGiven(options: FormatOptions & Quiet): RowFormat {
+export function formatGiven(options: FormatOptions & Output): RowFormat {
   const format = formatOf(options);
   warnOfFormats([format], options);
   return format;
 }
 
 /** The values of `rowsOptions`, as a job takes them. */
-export async function rowsOf(options: RowsOptions & Quiet) {
+export async function rowsOf(options: RowsOptions & Output) {
   const { data, maxTokens } = options;
   return {
     ...(await modelOf(options)),

@@ -1,7 +1,7 @@
 /** A simulation's file and folder, for the commands that run it in whole or in part. */
 import { resolve } from "node:path";
 import type { ForceOption } from "./general.js";
-import { type FormatOptions, type Quiet, warnOfFormats } from "./rows.js";
+import { type FormatOptions, type Output, warnOfFormats } from "./rows.js";
 import { type RuntimeOptions, runtimeOf } from "./runtime.js";
 
 export interface SimulationOptions extends RuntimeOptions, FormatOptions, ForceOption {
@@ -9,7 +9,7 @@ export interface SimulationOptions extends RuntimeOptions, FormatOptions, ForceO
 }
 
 /** The plan of the file, on the runtime that the options choose; the folder of its results; the bound on memory. */
-export async function simulationOf(config: string, options: SimulationOptions & Quiet) {
+export async function simulationOf(config: string, options: SimulationOptions & Output) {
   const { loadSimulationConfig } = await import("../../shared/config/config.js");
   const read = await loadSimulationConfig(config, options);
   const listed = typeof read.population === "string" ? [] : read.population;
