@@ -64,9 +64,10 @@ export function count(value: Maybe): string {
   return finite(value) ? String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, "\u202f") : NOTHING;
 }
 
-export function duration(seconds: Maybe): string {
+/** "34.2 s", "1 min 20 s", "2 h 05 min". @param digits decimals of seconds below a minute */
+export function duration(seconds: Maybe, digits = 1): string {
   if (!finite(seconds)) return NOTHING;
-  if (seconds < 99.95) return `${fixed(seconds, 1)} s`;
+  if (Number(seconds.toFixed(digits)) < 60) return `${fixed(seconds, digits)} s`;
   const whole = Math.round(seconds);
   if (whole < 3600) return `${Math.floor(whole / 60)} min ${String(whole % 60).padStart(2, "0")} s`;
   const minutes = Math.round(seconds / 60);

@@ -59,13 +59,3 @@ export function roughly(ms: number): string {
   if (minutes < 90) return `about ${whole(minutes, 5)} min`;
   return `about ${whole(minutes / 60, 1)} h`;
 }
-
-const two = (value: number): string => String(value).padStart(2, "0");
-
-/** "34 s", "1 min 20 s", "2 h 05 min". */
-export function elapsed(ms: number): string {
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${two(seconds % 60)} s`;
-  return `${Math.floor(seconds / 3600)} h ${two(Math.floor((seconds % 3600) / 60))} min`;
-}

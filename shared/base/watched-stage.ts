@@ -1,5 +1,6 @@
 /** A stage as a display knows it: how much is done, the last facts, the time left. It writes nothing. */
-import { elapsed, Pace, roughly } from "./pace.js";
+import { duration } from "./format.js";
+import { Pace, roughly } from "./pace.js";
 import type { Stage, StageInfo, StageOptions } from "./progress.js";
 import { factsOf } from "./terminal.js";
 
@@ -92,12 +93,13 @@ export class WatchedStage implements Stage {
     const time = leftMs !== undefined ? `${roughly(leftMs)} left` : "";
     return {
       facts: [...factsOf(this.info), ...(note === undefined ? [] : [note])],
-      time: time === "" && (share === undefined || elapsedMs >= 10_000) ? `${elapsed(elapsedMs)} so far` : time,
+      time:
+        time === "" && (share === undefined || elapsedMs >= 10_000) ? `${duration(elapsedMs / 1000, 0)} so far` : time,
     };
   }
 
   /** The same when it has ended. */
   summary(how: StageEnd): readonly string[] {
-    return [...factsOf(this.info), how === "done" ? elapsed(this.elapsedMs) : "stopped"];
+    return [...factsOf(this.info), how === "done" ? duration(this.elapsedMs / 1000, 0) : "stopped"];
   }
 }

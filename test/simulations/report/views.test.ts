@@ -156,8 +156,12 @@ test("numbers are formatted for people", () => {
     ["0 B", "999 B", "8.40 MB", "1.31 TFLOP"],
   );
   assert.deepEqual(
-    [format.duration(9.94), format.duration(119), format.duration(7265)],
-    ["9.9 s", "1 min 59 s", "2 h 01 min"],
+    [0, 9.94, 59.94, 59.96, 119, 3599.7, 7265].map((seconds) => format.duration(seconds)),
+    ["0.0 s", "9.9 s", "59.9 s", "1 min 00 s", "1 min 59 s", "1 h 00 min", "2 h 01 min"],
+  );
+  assert.deepEqual(
+    [0.4, 59.4, 59.6, 80, 7500].map((seconds) => format.duration(seconds, 0)),
+    ["0 s", "59 s", "1 min 00 s", "1 min 20 s", "2 h 05 min"],
   );
   assert.deepEqual(
     [format.plain(0.003), format.plain(12.5), format.plain(1500), format.plain(1e-9)],
