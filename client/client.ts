@@ -9,6 +9,7 @@ import type { Quantization } from "../shared/quantization/layout.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../shared/runtimes/types.js";
 import { channelCredentials, type SecurityOptions } from "../shared/wire/security.js";
+import type { ModelIdentity } from "../shared/wire/types.js";
 import { encodeClient } from "./data/encode.js";
 import { loadClient } from "./data/load.js";
 import { type GivenRows, readClient } from "./data/population-file.js";
@@ -18,6 +19,7 @@ import type { BaseModel } from "./models/base.js";
 import { openModel } from "./models/open.js";
 import { runSession } from "./session/session.js";
 import { encodingOf } from "./tasks/encoding.js";
+import { identityOf } from "./tasks/identity.js";
 import { NarratedRunner } from "./tasks/narrated.js";
 import { ClientWork } from "./tasks/runner.js";
 import type { ReceivedEnsemble } from "./tasks/work.js";
@@ -69,15 +71,16 @@ export async function openClient(job: ClientJob, context: JobContext): Promise<O
       ? await loadClient(data, { name, seed, format })
       : readClient({ where: "data", fields: { ...data, client: name } }, rowReader(format), seed);
   const model = await openModel(job.model, { ...context, quantization: job.quantization });
+  const encoding = encodingOf(model, job, context.log);
   // Encoded now: a row that cannot be is the user's to mend before others wait for this client.
-  const dataset = await encodeClient(rows, model.tokenizer, encodingOf(model, job, context.log));
-  return { run: () => work(job, model.base, dataset, context) };
+  const dataset = await encodeClient(rows, model.tokenizer, encoding);
+  const identity = identityOf(model, rows, encoding, job.quantization);
+  return { run: () => work(job, { base: model.base, identity, dataset }, context) };
 }
 
 async function work(
   { state, ...job }: ClientJob,
-  base: BaseModel,
-  dataset: EncodedDataset,
+  { base, identity, dataset }: { base: BaseModel; identity: ModelIdentity; dataset: EncodedDataset },
   { log, progress, signal }: JobContext,
 ): Promise<ClientEnd> {
   const runtime = await openRuntime(job.runtime);
@@ -98,7 +101,7 @@ async function work(
       coordinator: job.coordinator,
       security: job.security,
       name: job.name,
-      modelHash: base.hash,
+      identity,
       rows: { train: train.length, validation: validation.length, test: test.length },
       runner,
       ...(state === undefined ? {} : { stateDir: state }),

@@ -10,10 +10,12 @@ import { KindredError } from "../shared/base/errors.js";
 import type { CoordinatorPlan } from "../shared/config/config.js";
 import { modelHash, openModelFolder } from "../shared/models/files.js";
 import { resolveModel } from "../shared/models/hub.js";
+import { modelTokenizerHash } from "../shared/models/tokenizer-json.js";
 import type { Quantization } from "../shared/quantization/layout.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
 import { transformsOf } from "../shared/transforms/names.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
+import type { ModelIdentity } from "../shared/wire/types.js";
 import type { Score } from "../tasks/evaluate/message.js";
 import { EventLog, type RunEventListener } from "./events/events.js";
 import { logReader } from "./events/follow.js";
@@ -60,7 +62,7 @@ export async function startCoordinator(
 ): Promise<RunningCoordinator> {
   checkSampling(plan, plan.minClients);
   strategyOf(plan.training.strategy, job.strategies);
-  const hash = plan.model === undefined ? undefined : await hashOf(plan.model, plan.base.quantization, signal);
+  const identity = plan.model === undefined ? {} : await identityOf(plan.model, plan.base.quantization, signal);
   const runtime = await openRuntime(plan.runtime);
   const closing: (() => Promise<unknown>)[] = [() => runtime.close()];
   const close = async (): Promise<void> => {
@@ -79,7 +81,7 @@ export async function startCoordinator(
       security: job.security,
       state,
       events,
-      ...(hash === undefined ? {} : { modelHash: hash }),
+      identity,
       transforms: transformsOf(plan.transport.compression),
       log,
     });
@@ -128,11 +130,20 @@ async function conclude(
   return outcome;
 }
 
-async function hashOf(model: string, quantization: Quantization | "none", signal: AbortSignal): Promise<string> {
+/** What clients must have. The chat template is that of the first client with rows of messages: the coordinator renders none. */
+async function identityOf(
+  model: string,
+  quantization: Quantization | "none",
+  signal: AbortSignal,
+): Promise<Partial<ModelIdentity>> {
   const folder = await openModelFolder(await resolveModel(model, { signal }));
   const cache = defaultCache();
   await makeCache(cache);
-  return await modelHash(folder, { cache: join(cache, "model-hashes.json"), quantization });
+  return {
+    quantization,
+    modelHash: await modelHash(folder, { cache: join(cache, "model-hashes.json"), quantization }),
+    tokenizerHash: await modelTokenizerHash(folder),
+  };
 }
 
 /** What a deployment's operator wants to know; scores are of each client's own test rows. */

@@ -4,9 +4,9 @@
  * A run is an ordinary function: learning rate, then the methods in their order, then publishing, then scoring. Its tasks and steps are
  * stored under names. A restarted coordinator runs it again and gets the stored results, until it reaches what was under way.
  */
-import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { asKindredError, KindredError } from "../shared/base/errors.js";
+import { firstDifference } from "../shared/base/json.js";
 import type { RunPlan } from "../shared/config/config.js";
 import { METHODS, type MethodName } from "../shared/config/enumerations.js";
 import type { Runtime } from "../shared/runtimes/types.js";
@@ -176,11 +176,12 @@ async function membersOf(
   journal: Journal,
   signal: AbortSignal,
 ): Promise<ClientInfo[]> {
-  const fingerprint = createHash("sha256").update(JSON.stringify(plan)).digest("hex");
-  if ((await journal.step("plan", async () => fingerprint)) !== fingerprint) {
+  const here: unknown = JSON.parse(JSON.stringify(plan));
+  const difference = firstDifference(await journal.step("plan", async () => here), here);
+  if (difference !== undefined) {
     throw new KindredError(
       "already_exists",
-      "holds a run of another configuration or another version of Kindred; go on with those it was started with, or give another state",
+      `holds a run of another configuration: ${difference}; go on with the configuration and the version of Kindred that it was started with, or give another state`,
     );
   }
   const count = "names" in members ? members.names.length : members.atLeast;

@@ -2,6 +2,7 @@
  * `kindred simulate`: a coordinator and all clients of a population in one process, over real gRPC on the loopback. Clients
  * share one engine and one copy of the base model; everything else is what a deployment runs.
  */
+
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
@@ -28,6 +29,7 @@ import { asset } from "../shared/base/assets.js";
 import { writeAtomically } from "../shared/base/atomic.js";
 import type { JobContext } from "../shared/base/command.js";
 import { asKindredError, KindredError } from "../shared/base/errors.js";
+import { firstDifference } from "../shared/base/json.js";
 import { detailsOf, type Logger } from "../shared/base/log.js";
 import { makePrivateFolder } from "../shared/base/private.js";
 import { Semaphore } from "../shared/base/semaphore.js";
@@ -36,6 +38,7 @@ import { openRuntime } from "../shared/runtimes/choose.js";
 import { onnxInstallation, tfjsVersion } from "../shared/runtimes/install/installed.js";
 import type { Runtime } from "../shared/runtimes/types.js";
 import { transformsOf } from "../shared/transforms/names.js";
+import type { ModelIdentity } from "../shared/wire/types.js";
 import type { Population } from "./population/load.js";
 import { encodePopulation, openPopulation } from "./population/open.js";
 import { assembleReport } from "./report/assemble.js";
@@ -84,7 +87,7 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
   const datasets = await encodePopulation(plan, opened, run.log);
   const runtime = await openRuntime({ ...plan.runtime, ...(run.memory === undefined ? {} : { memory: run.memory }) });
   try {
-    await claim(plan, run, begun, inputsHash(population, model));
+    await claim(plan, run, begun, inputsOf(population, model));
     const { outcome, facts } = await federate(plan, run, { population, datasets, model }, runtime);
     const report = assembleReport({
       plan,
@@ -106,21 +109,42 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
   }
 }
 
+/** What a run reads: SHA-256, and an id. */
+interface Inputs {
+  readonly model: string;
+  readonly tokenizer: string;
+  /** Empty where the model has none. */
+  readonly chatTemplate: string;
+  /** The end-of-text token; empty where the model names none. */
+  readonly endOfText: string;
+  readonly rows: string;
+}
+
 /** What a run was begun with, as `run.json` in its folder says. */
 interface Begun {
-  /** SHA-256 of the plan. */
-  readonly plan: string;
-  /** SHA-256 of the rows and the base model. */
-  readonly inputs: string;
+  readonly plan: unknown;
+  readonly inputs: Inputs;
 }
 
-const planHash = (plan: SimulationPlan): string => createHash("sha256").update(JSON.stringify(plan)).digest("hex");
-
-function inputsHash(population: Population, { base }: OpenedModel): string {
-  const hash = createHash("sha256").update(base.hash);
+function inputsOf(population: Population, { base, tokenizer, renderChat, endOfText }: OpenedModel): Inputs {
+  const hash = createHash("sha256");
   for (const client of population.clients) hash.update(JSON.stringify(client));
-  return hash.digest("hex");
+  return {
+    model: base.hash,
+    tokenizer: tokenizer.hash,
+    chatTemplate: renderChat?.hash ?? "",
+    endOfText: String(endOfText ?? ""),
+    rows: hash.digest("hex"),
+  };
 }
+
+const INPUT_NAMES: Readonly<Record<keyof Inputs, string>> = {
+  model: "another model",
+  tokenizer: "another tokenizer",
+  chatTemplate: "another chat template",
+  endOfText: "another end-of-text token",
+  rows: "other rows",
+};
 
 /**
  * Refuses a folder that holds a finished run, one of another configuration, or what bears the names of a run and is none. Changes
@@ -147,10 +171,11 @@ async function checkFolder(plan: SimulationPlan, { out, force }: SimulationRun):
   const text = await readFile(join(out, "run.json"), "utf8").catch(() => undefined);
   if (text === undefined) return undefined;
   const begun = JSON.parse(text) as Begun;
-  if (begun.plan !== planHash(plan)) {
+  const difference = firstDifference(begun.plan, JSON.parse(JSON.stringify(plan)));
+  if (difference !== undefined) {
     throw new KindredError(
       "already_exists",
-      `${out}: holds an unfinished run of another configuration or another version of Kindred; choose another --out, or add --force to replace it`,
+      `${out}: holds an unfinished run of another configuration: ${difference}; choose another --out, or add --force to replace it`,
       { out },
     );
   }
@@ -162,14 +187,15 @@ async function claim(
   plan: SimulationPlan,
   { out, force, log }: SimulationRun,
   begun: Begun | undefined,
-  inputs: string,
+  inputs: Inputs,
 ): Promise<void> {
   if (begun !== undefined) {
-    if (begun.inputs !== inputs) {
+    const changed = (Object.keys(INPUT_NAMES) as (keyof Inputs)[]).find((name) => begun.inputs[name] !== inputs[name]);
+    if (changed !== undefined) {
       // Its results would be of both.
       throw new KindredError(
         "already_exists",
-        `${out}: holds an unfinished run on other rows or another model, which have changed since; choose another --out, or add --force to replace it`,
+        `${out}: holds an unfinished run on ${INPUT_NAMES[changed]}; choose another --out, or add --force to replace it`,
         { out },
       );
     }
@@ -181,7 +207,7 @@ async function claim(
     await rm(join(out, "state"), { recursive: true, force: true });
     for (const file of FILES) await rm(join(out, file), { force: true });
   }
-  await writeAtomically(join(out, "run.json"), `${JSON.stringify({ plan: planHash(plan), inputs } satisfies Begun)}\n`);
+  await writeAtomically(join(out, "run.json"), `${JSON.stringify({ plan, inputs } satisfies Begun)}\n`);
 }
 
 /** What of the configuration does not fit this model or so many clients, said before any client works for it. */
@@ -218,13 +244,22 @@ interface Federation {
 async function federate(
   plan: SimulationPlan,
   run: SimulationRun,
-  { population, datasets, model: { base } }: Federation,
+  { population, datasets, model: { base, tokenizer } }: Federation,
   runtime: Runtime,
 ): Promise<{ outcome: RunOutcome; facts: EventFacts }> {
   const closing: (() => Promise<unknown>)[] = [];
   try {
     const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(run.memory, base, run.log, { trains: true }));
     closing.push(() => compiledGraphs.close());
+    // All clients share the model and the plan, and so the chat template and the ends of rows.
+    const identity: ModelIdentity = {
+      quantization: plan.base.quantization,
+      modelHash: base.hash,
+      tokenizerHash: tokenizer.hash,
+      chatTemplateHash: null,
+      endOfFreeAnswers: null,
+      endOfOtherRows: null,
+    };
     const state = await openState(join(run.out, "state"));
     closing.push(() => state.close());
     const events = new EventLog(state.records);
@@ -238,13 +273,14 @@ async function federate(
       listen: "127.0.0.1:0",
       state,
       events,
-      modelHash: base.hash,
+      identity,
       transforms,
       log,
     });
     closing.push(() => server.close());
     const cohort = startClients(plan, population, server.address, {
       folder: join(run.out, "state", "clients"),
+      identity,
       compiledGraphs,
       datasets,
       log,
@@ -292,6 +328,7 @@ interface SimulatedClients {
 interface ClientEngine {
   /** Each client's own state is a folder below it. */
   readonly folder: string;
+  readonly identity: ModelIdentity;
   readonly compiledGraphs: CompiledGraphs;
   readonly datasets: readonly EncodedDataset[];
   readonly log: Logger;
@@ -303,7 +340,7 @@ function startClients(
   plan: SimulationPlan,
   { clients }: Population,
   coordinator: string,
-  { folder, compiledGraphs, datasets, log, signal }: ClientEngine,
+  { folder, identity, compiledGraphs, datasets, log, signal }: ClientEngine,
 ): SimulatedClients {
   const stop = new AbortController();
   setMaxListeners(0, stop.signal); // every client and every task under way listens
@@ -320,7 +357,7 @@ function startClients(
       name: rows.name,
       // The same in a resumed run, so that the client is known again.
       instanceId: createHash("sha256").update(`simulated\n${plan.seed}\n${rows.name}`).digest("hex"),
-      modelHash: compiledGraphs.model.hash,
+      identity,
       stateDir: join(folder, String(at)),
       rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
       runner,

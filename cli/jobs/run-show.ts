@@ -16,7 +16,7 @@ export async function runCondition(run: string): Promise<RunCondition> {
   const state = await readRun(run);
   try {
     const [client] = await state.records.clients();
-    return { ...(await summarizeRun(readEvents(state.records))), modelHash: client?.modelHash ?? null };
+    return { ...(await summarizeRun(readEvents(state.records))), modelHash: client?.identity.modelHash ?? null };
   } finally {
     await state.close();
   }

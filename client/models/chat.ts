@@ -2,13 +2,17 @@
  * A model's chat template: Jinja, rendered by @huggingface/jinja as transformers renders it (chat_template.jinja, else
  * chat_template of tokenizer_config.json). It knows no tokens: client/data decides which turns are scored.
  */
+import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Template } from "@huggingface/jinja";
 import { KindredError } from "../../shared/base/errors.js";
-import { isObject, reasonOf } from "../../shared/base/json.js";
+import { canonicalJson, isObject, reasonOf } from "../../shared/base/json.js";
 import type { RenderChat } from "../data/types.js";
 import { readTokenizerConfig, type SpecialTokens, type TokenizerConfig } from "./special-tokens.js";
+
+/** Renders conversations. `hash` is the SHA-256 (hex) of what decides how. */
+export type ChatTemplate = RenderChat & { readonly hash: string };
 
 /** The longest known templates are under 30 KB. */
 const MAX_TEMPLATE_BYTES = 1_000_000;
@@ -38,7 +42,7 @@ async function templateFile(path: string): Promise<string> {
  * @returns a function that throws `invalid_data` where the template refuses the messages (roles out of order, for example)
  * @throws {KindredError} `invalid_model` where the template cannot be parsed
  */
-export async function loadChatTemplate(folder: string, known?: TokenizerConfig): Promise<RenderChat | undefined> {
+export async function loadChatTemplate(folder: string, known?: TokenizerConfig): Promise<ChatTemplate | undefined> {
   const names = await readdir(folder).catch((): string[] => []);
   const config = known ?? (await readTokenizerConfig(folder));
   const inFile = names.includes("chat_template.jinja");
@@ -48,7 +52,7 @@ export async function loadChatTemplate(folder: string, known?: TokenizerConfig):
 }
 
 /** A chat template from its text. @param tokens special tokens, which it may write. @param path for messages */
-export function chatTemplateOf(text: string, tokens: SpecialTokens, path: string): RenderChat {
+export function chatTemplateOf(text: string, tokens: SpecialTokens, path: string): ChatTemplate {
   let template: Template;
   try {
     template = new Template(text);
@@ -61,7 +65,7 @@ export function chatTemplateOf(text: string, tokens: SpecialTokens, path: string
       error,
     );
   }
-  return ({ messages, variables }, { addGenerationPrompt }) => {
+  const render: RenderChat = ({ messages, variables }, { addGenerationPrompt }) => {
     try {
       const text = template.render({
         ...tokens,
@@ -82,4 +86,13 @@ export function chatTemplateOf(text: string, tokens: SpecialTokens, path: string
       );
     }
   };
+  return Object.assign(render, { hash: hashOf(text, tokens) });
+}
+
+/** SHA-256 (hex) of a template and of the special tokens that it names. */
+function hashOf(text: string, tokens: SpecialTokens): string {
+  const named = Object.fromEntries(Object.entries(tokens).filter(([name]) => text.includes(name)));
+  return createHash("sha256")
+    .update(`kindred chat template 1\n${canonicalJson([text, named])}`)
+    .digest("hex");
 }

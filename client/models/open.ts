@@ -1,18 +1,17 @@
 /** Opens everything that a client needs of a model: weights, tokenizer, chat template. A model on the hub is fetched first. */
 import type { JobContext } from "../../shared/base/command.js";
+import { ggufTokenizer } from "../../shared/models/gguf-tokenizer.js";
 import { resolveModel } from "../../shared/models/hub.js";
-import type { RenderChat } from "../data/types.js";
 import { type BaseModel, type BaseOptions, openBaseModel } from "./base.js";
-import { chatTemplateOf, loadChatTemplate } from "./chat.js";
+import { type ChatTemplate, chatTemplateOf, loadChatTemplate } from "./chat.js";
 import { endOfTextToken } from "./ends.js";
-import { ggufTokenizer } from "./gguf-tokenizer.js";
 import { readTokenizerConfig, type SpecialTokens, specialTokensOf } from "./special-tokens.js";
 import { checkTokenizerFits, loadTokenizer, type ModelTokenizer, tokenizerOf } from "./tokenizer.js";
 
 export interface OpenedModel {
   readonly base: BaseModel;
   readonly tokenizer: ModelTokenizer;
-  readonly renderChat: RenderChat | undefined;
+  readonly renderChat: ChatTemplate | undefined;
   /** The token that ends a text; undefined where the model's files name none. */
   readonly endOfText: number | undefined;
 }

@@ -5,19 +5,14 @@
  * tokenizer.json alone decides. Flags of tokenizer_config.json such as add_bos_token, with which transformers rewrites the
  * post-processor of some classes, have no effect.
  */
-import { createHash } from "node:crypto";
-import { readdir } from "node:fs/promises";
-import { resolve } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
-import { brief, canonicalJson, isObject, readJsonObject } from "../../shared/base/json.js";
+import { brief, isObject } from "../../shared/base/json.js";
 import type { ModelFolder } from "../../shared/models/files.js";
+import { readTokenizerJson, tokenizerHash } from "../../shared/models/tokenizer-json.js";
 import type { TokenizedText, Tokenizer } from "../data/types.js";
 import type { EncodedTexts, Loaded } from "./tokenizer-host.js";
 import { checkTokenizerParts } from "./tokenizer-parts.js";
 import { HostedTokenizer, TokenizerFailure } from "./tokenizer-process.js";
-
-/** The largest known files (256,000 entries with merges) have about 35 MB. */
-const MAX_TOKENIZER_BYTES = 200_000_000;
 
 /** Far above any vocabulary. Ids are the rows of the model's embedding. */
 const MAX_TOKEN_ID = 16_777_215;
@@ -27,7 +22,7 @@ export interface ModelTokenizer extends Tokenizer {
   readonly path: string;
   /** The largest id plus one. At most the model's vocab_size, which may be padded. */
   readonly vocabularySize: number;
-  /** SHA-256 (hex) of the parts that turn text into ids; formatting and truncation settings are left out. */
+  /** See `tokenizerHash`. */
   readonly hash: string;
   /** The id of a token by its content; undefined where there is no such token. */
   idOf(token: string): Promise<number | undefined>;
@@ -65,19 +60,6 @@ function checkedIds(
     return token.content;
   });
   return { largest: inVocabulary, added };
-}
-
-/** A model whose merges are pairs of tokens; older files join the two by a space. */
-function normalizedMerges(model: unknown): unknown {
-  if (!isObject(model) || !Array.isArray(model.merges)) return model;
-  return { ...model, merges: model.merges.map((merge) => (typeof merge === "string" ? merge.split(" ") : merge)) };
-}
-
-function hashOf(json: Readonly<Record<string, unknown>>): string {
-  const { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model } = json;
-  const parts = { added_tokens, normalizer, pre_tokenizer, post_processor, decoder, model: normalizedMerges(model) };
-  const text = canonicalJson(Object.fromEntries(Object.entries(parts).filter(([, part]) => part != null)));
-  return createHash("sha256").update(`kindred tokenizer 1\n${text}`).digest("hex");
 }
 
 /** UTF-16 units of a request's texts. Bounds the memory of an answer: a unit is at most about one token of 12 bytes. */
@@ -194,18 +176,7 @@ class LoadedTokenizer implements ModelTokenizer {
  * @throws {KindredError} `invalid_model` where tokenizer.json is missing, damaged or refused by the library
  */
 export async function loadTokenizer(folder: string): Promise<ModelTokenizer> {
-  const names = await readdir(folder).catch((): string[] => []);
-  const path = resolve(folder, "tokenizer.json");
-  if (!names.includes("tokenizer.json")) {
-    const other = ["tokenizer.model", "vocab.json", "vocab.txt"].find((name) => names.includes(name));
-    const hint =
-      other === undefined
-        ? ""
-        : `; ${other} can be converted: python -c "from transformers import AutoTokenizer as T; ` +
-          `T.from_pretrained('${folder}').save_pretrained('${folder}')"`;
-    throw invalid(`${path}: no such file; the model's tokenizer is needed${hint}`, { file: path });
-  }
-  const json = await readJsonObject(path, { maxBytes: MAX_TOKENIZER_BYTES, code: "invalid_model" });
+  const { json, path } = await readTokenizerJson(folder);
   return tokenizerOf(json, path);
 }
 
@@ -247,7 +218,7 @@ export async function tokenizerOf(json: Readonly<Record<string, unknown>>, path:
   const ids = [...loaded.added.flatMap((id) => id ?? []), ...leading];
   const top = ids.reduce((most, id) => Math.max(most, id), largest);
   if (top > MAX_TOKEN_ID) throw invalid(`${path}: has the id ${top}; ids are 0 to ${MAX_TOKEN_ID}`, { file: path });
-  return new LoadedTokenizer(path, top + 1, hashOf(json), leading, hosted);
+  return new LoadedTokenizer(path, top + 1, tokenizerHash(json), leading, hosted);
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Logger } from "../../shared/base/log.js";
 import type { Task__Output } from "../../shared/wire/gen/kindred/v1/Task.js";
 import { DEFAULT_MAX_BLOB_BYTES, LONGEST_WAIT_MS, PROTOCOL_VERSION } from "../../shared/wire/limits.js";
 import { channelCredentials, type SecurityOptions } from "../../shared/wire/security.js";
-import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
+import type { BlobRef, ModelIdentity, RowCounts } from "../../shared/wire/types.js";
 import { decodeTask } from "../../tasks/envelope.js";
 import type { TaskSpec, UnsentResult } from "../../tasks/kinds.js";
 import { Connection } from "../outbox/connection.js";
@@ -41,8 +41,7 @@ export interface SessionOptions {
   readonly coordinator: string;
   readonly security?: SecurityOptions;
   readonly name: string;
-  /** SHA-256 of the base model. */
-  readonly modelHash: string;
+  readonly identity: ModelIdentity;
   readonly rows: RowCounts;
   readonly runner: TaskRunner;
   /** Keeps the client's identity, so that it may come back under its name at once, and the errors that its updates carry over. */
@@ -141,12 +140,15 @@ class Session {
   }
 
   private async enrol(): Promise<void> {
-    const { name, modelHash, rows } = this.options;
+    const { name, identity, rows } = this.options;
     const request = {
       protocolVersion: PROTOCOL_VERSION,
       clientName: name,
       instanceId: this.instance,
-      modelHash,
+      ...identity,
+      chatTemplateHash: identity.chatTemplateHash ?? "",
+      endOfFreeAnswers: identity.endOfFreeAnswers ?? "",
+      endOfOtherRows: identity.endOfOtherRows ?? "",
       rows: { ...rows },
       transforms: ABILITIES,
     };

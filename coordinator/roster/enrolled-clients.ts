@@ -2,12 +2,13 @@
  * The enrolled clients in memory: their records, sessions and ledgers. Decisions are in enrolment.ts and ledger.ts. It knows nothing of
  * storage, timers, connections or the contents of tasks.
  */
+
 import { createHash, randomBytes } from "node:crypto";
 import { KindredError } from "../../shared/base/errors.js";
 import { MAX_CLIENTS, PROTOCOL_VERSION } from "../../shared/wire/limits.js";
-import type { RowCounts } from "../../shared/wire/types.js";
+import type { ModelIdentity, RowCounts } from "../../shared/wire/types.js";
 import type { StoredClient } from "../storage/types.js";
-import { decideEnrolment, type EnrolmentKind } from "./enrolment.js";
+import { decideEnrolment, type EnrolmentKind, IDENTITY_PARTS } from "./enrolment.js";
 import {
   emptyLedger,
   isLive,
@@ -23,7 +24,7 @@ export interface EnrolRequest {
   readonly protocolVersion: number;
   readonly name: string;
   readonly instanceId: string;
-  readonly modelHash: string;
+  readonly identity: ModelIdentity;
   readonly rows: RowCounts;
   readonly transforms: readonly string[];
 }
@@ -53,8 +54,8 @@ interface Session {
 }
 
 export interface EnrolledClientsOptions extends LedgerPolicy {
-  /** SHA-256 of the base model that clients must have. @default that of the first client */
-  readonly modelHash: string | undefined;
+  /** What clients must have. A part that is left out is that of the first client that has one. */
+  readonly identity: Partial<ModelIdentity>;
   /** Transforms that clients must support. */
   readonly transforms: readonly string[];
   readonly now: () => number;
@@ -88,7 +89,7 @@ export class EnrolledClients {
     return [...this.byName.values()]
       .map((client) => ({
         name: client.record.name,
-        modelHash: client.record.modelHash,
+        modelHash: client.record.identity.modelHash,
         rows: client.record.rows,
         live: this.isLive(client),
       }))
@@ -104,7 +105,7 @@ export class EnrolledClients {
 
   /** Decides on a client and opens its session. @throws {KindredError} see `decideEnrolment` */
   enrol(request: EnrolRequest): Enrolment {
-    const { name, modelHash, rows } = request;
+    const { name, identity, rows } = request;
     const instanceHash = sha256(request.instanceId);
     const holder = this.byName.get(name);
     const decision = decideEnrolment(
@@ -112,7 +113,7 @@ export class EnrolledClients {
       holder && { instanceHash: holder.record.instanceHash, live: this.isLive(holder) },
       {
         protocolVersion: PROTOCOL_VERSION,
-        modelHash: this.modelHash() ?? modelHash,
+        identity: this.expected(),
         transforms: this.options.transforms,
         clients: this.size,
         maxClients: MAX_CLIENTS,
@@ -120,7 +121,7 @@ export class EnrolledClients {
     );
     if (!decision.admit) throw decision.error;
     const token = randomBytes(32).toString("base64url");
-    const record = { name, instanceHash, tokenHash: sha256(token), modelHash, rows };
+    const record = { name, instanceHash, tokenHash: sha256(token), identity, rows };
     const ledger = holder?.ledger ?? emptyLedger(this.options.now());
     this.replaceSession(name, record.tokenHash);
     this.byName.set(name, { record, ledger, seen: true, left: false, notified: holder?.notified ?? false });
@@ -177,9 +178,12 @@ export class EnrolledClients {
     return isLive(ledger, this.options.now(), this.options);
   }
 
-  private modelHash(): string | undefined {
-    const [first] = this.byName.values();
-    return this.options.modelHash ?? first?.record.modelHash;
+  /** What a client must have: the coordinator's own, else that of the first client that has one. */
+  private expected(): Partial<ModelIdentity> {
+    const given = [this.options.identity, ...[...this.byName.values()].map(({ record }) => record.identity)];
+    return Object.fromEntries(
+      IDENTITY_PARTS.map((part) => [part, given.find((identity) => identity[part] != null)?.[part]]),
+    );
   }
 
   /** The current session of a name becomes its former one, so that its process learns of the replacement; older ones are dropped. */

@@ -3,12 +3,13 @@
  * run. Decisions are in enrolment.ts and ledger.ts, sessions in enrolled-clients.ts, waiting calls in polls.ts, callers of tasks in
  * running-tasks.ts, outcomes in results.ts; the server speaks gRPC.
  */
+
 import { isDeepStrictEqual } from "node:util";
 import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { TransformName } from "../../shared/transforms/names.js";
 import { LONGEST_WAIT_MS } from "../../shared/wire/limits.js";
-import type { BlobRef } from "../../shared/wire/types.js";
+import type { BlobRef, ModelIdentity } from "../../shared/wire/types.js";
 import { checkTask } from "../../tasks/envelope.js";
 import type { ResultFor, TaskResult, TaskSpec } from "../../tasks/kinds.js";
 import { type EventSink, silentEvents } from "../events/events.js";
@@ -25,7 +26,7 @@ export interface RosterOptions {
   readonly records: Records;
   readonly blobs: Blobs;
   /** SHA-256 of the base model. @default that of the first client */
-  readonly modelHash?: string | undefined;
+  readonly identity?: Partial<ModelIdentity> | undefined;
   /** Transforms of updates that clients must support. @default none */
   readonly transforms?: readonly TransformName[];
   readonly log: Logger;
@@ -70,12 +71,12 @@ export class Roster implements ClientPool {
   private closed = false;
 
   private constructor(private readonly options: RosterOptions) {
-    const { records, blobs, modelHash, transforms = [], events = silentEvents } = options;
+    const { records, blobs, identity = {}, transforms = [], events = silentEvents } = options;
     this.events = events;
     this.now = options.now ?? (() => performance.now());
     this.silenceMs = options.silenceMs ?? DEFAULT_SILENCE_MS;
     this.tickMs = options.tickMs ?? DEFAULT_TICK_MS;
-    this.enrolled = new EnrolledClients({ modelHash, transforms, silenceMs: this.silenceMs, now: this.now });
+    this.enrolled = new EnrolledClients({ identity, transforms, silenceMs: this.silenceMs, now: this.now });
     this.results = new Results({
       records,
       blobs,

@@ -2,6 +2,7 @@
  * The coordinator on the network: binds the three services to the roster and the state. Handlers authenticate, check bounds and
  * translate; the roster decides.
  */
+
 import { crc32 } from "node:zlib";
 import { Server } from "@grpc/grpc-js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
@@ -24,6 +25,7 @@ import type { BlobsHandlers } from "../../shared/wire/gen/kindred/v1/Blobs.js";
 import type { Chunk, Chunk__Output } from "../../shared/wire/gen/kindred/v1/Chunk.js";
 import type { DownloadRequest__Output } from "../../shared/wire/gen/kindred/v1/DownloadRequest.js";
 import type { EnrolmentHandlers } from "../../shared/wire/gen/kindred/v1/Enrolment.js";
+import type { EnrolRequest__Output } from "../../shared/wire/gen/kindred/v1/EnrolRequest.js";
 import type { NextTaskReply } from "../../shared/wire/gen/kindred/v1/NextTaskReply.js";
 import type { TaskResult__Output } from "../../shared/wire/gen/kindred/v1/TaskResult.js";
 import type { TasksHandlers } from "../../shared/wire/gen/kindred/v1/Tasks.js";
@@ -33,18 +35,22 @@ import {
   LONGEST_WAIT_MS,
   MAX_CHUNK_BYTES,
   MAX_CLIENT_TRANSFORMS,
+  MAX_END_TOKEN_LENGTH,
   MAX_ERROR_MESSAGE_LENGTH,
   MAX_INSTANCE_ID_LENGTH,
   MAX_MESSAGE_BYTES,
   MAX_NAME_LENGTH,
+  MAX_QUANTIZATION_LENGTH,
   MAX_TRANSFORM_NAME_LENGTH,
   MIN_INSTANCE_ID_LENGTH,
   PROTOCOL_VERSION,
 } from "../../shared/wire/limits.js";
 import { parseAddress, type SecurityOptions, serverCredentials } from "../../shared/wire/security.js";
 import { messageSize, services } from "../../shared/wire/services.js";
+import type { ModelIdentity } from "../../shared/wire/types.js";
 import { decodeResult, encodeTask } from "../../tasks/envelope.js";
 import type { EventSink } from "../events/events.js";
+import { protocolMismatch } from "../roster/enrolment.js";
 import type { ClientPool } from "../roster/pool.js";
 import type { Receipt } from "../roster/results.js";
 import { Roster } from "../roster/roster.js";
@@ -58,8 +64,8 @@ export interface ServerOptions {
   readonly security?: SecurityOptions | undefined;
   /** Holds clients, tasks and blobs. The caller closes it after the server. */
   readonly state: State;
-  /** SHA-256 of the base model that clients must have, 64 hexadecimal digits. @default that of the first client */
-  readonly modelHash?: string | undefined;
+  /** What clients must have. @default of each part: that of the first client that names it */
+  readonly identity?: Partial<ModelIdentity> | undefined;
   /** Transforms of updates that clients must be able to do. @default none */
   readonly transforms?: readonly TransformName[];
   readonly log: Logger;
@@ -159,17 +165,25 @@ function enrolment(context: CallContext, roster: Roster): EnrolmentHandlers {
       context,
       (request) => request.clientName,
       async (request) => {
-        const rows = present("rows", request.rows);
         const protocolVersion = whole("protocol_version", request.protocolVersion, 1, 1_000_000);
-        const sessionToken = await roster.enrol({
+        const name = text("client_name", request.clientName, 1, MAX_NAME_LENGTH);
+        // Before the other fields: those of another version may be missing.
+        if (protocolVersion !== PROTOCOL_VERSION) throw protocolMismatch(name, protocolVersion, PROTOCOL_VERSION);
+        const rows = present("rows", request.rows);
+        const asked = {
           protocolVersion,
-          name: text("client_name", request.clientName, 1, MAX_NAME_LENGTH),
+          name,
           instanceId: text("instance_id", request.instanceId, MIN_INSTANCE_ID_LENGTH, MAX_INSTANCE_ID_LENGTH),
-          modelHash: hash("model_hash", request.modelHash),
+          identity: identityOf(request),
           rows: { train: rows.train, validation: rows.validation, test: rows.test },
           transforms: list("transforms", request.transforms, 0, MAX_CLIENT_TRANSFORMS, (name, value) =>
             text(name, value, 1, MAX_TRANSFORM_NAME_LENGTH),
           ),
+        };
+        const sessionToken = await roster.enrol(asked).catch((error: unknown): never => {
+          const { code, message: reason } = asKindredError(error);
+          context.log.warn("client is refused", { client: name, code, reason });
+          throw error;
         });
         return {
           sessionToken,
@@ -180,6 +194,22 @@ function enrolment(context: CallContext, roster: Roster): EnrolmentHandlers {
       },
     ),
   };
+}
+
+function identityOf(request: EnrolRequest__Output): ModelIdentity {
+  const { chatTemplateHash: chat } = request;
+  return {
+    quantization: text("quantization", request.quantization, 1, MAX_QUANTIZATION_LENGTH),
+    modelHash: hash("model_hash", request.modelHash),
+    tokenizerHash: hash("tokenizer_hash", request.tokenizerHash),
+    chatTemplateHash: chat === "" ? null : hash("chat_template_hash", chat),
+    endOfFreeAnswers: endToken("end_of_free_answers", request.endOfFreeAnswers),
+    endOfOtherRows: endToken("end_of_other_rows", request.endOfOtherRows),
+  };
+}
+
+function endToken(field: string, value: string): string | null {
+  return value === "" ? null : text(field, value, 1, MAX_END_TOKEN_LENGTH);
 }
 
 function tasks(context: CallContext, roster: Roster): TasksHandlers {

@@ -4,7 +4,7 @@
  * blobs survive the death of the machine as well. This folder takes no decisions.
  */
 import type { ErrorCode } from "../../shared/base/errors.js";
-import type { BlobRef, RowCounts } from "../../shared/wire/types.js";
+import type { BlobRef, ModelIdentity, RowCounts } from "../../shared/wire/types.js";
 import type { TaskResult, TaskSpec } from "../../tasks/kinds.js";
 
 export interface StoredClient {
@@ -13,7 +13,7 @@ export interface StoredClient {
   readonly instanceHash: string;
   /** SHA-256 of the present session's token. */
   readonly tokenHash: string;
-  readonly modelHash: string;
+  readonly identity: ModelIdentity;
   readonly rows: RowCounts;
 }
 

@@ -61,3 +61,29 @@ export function canonicalJson(value: unknown): string {
   const keys = Object.keys(value).sort();
   return `{${keys.map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`).join(",")}}`;
 }
+
+/**
+ * Where two JSON values differ first, for a message: the field, and its value in both. Undefined where they are the same.
+ * @example firstDifference({ a: { b: 1 } }, { a: {} }) // "a.b is 1 there and absent here"
+ */
+export function firstDifference(there: unknown, here: unknown, field = ""): string | undefined {
+  if (isObject(there) && isObject(here)) {
+    for (const key of new Set([...Object.keys(there), ...Object.keys(here)])) {
+      const found = firstDifference(there[key], here[key], field === "" ? key : `${field}.${key}`);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+  if (Array.isArray(there) && Array.isArray(here) && there.length === here.length) {
+    for (const [index, item] of there.entries()) {
+      const found = firstDifference(item, here[index], `${field}[${index}]`);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+  if (there === undefined && here === undefined) return undefined;
+  const shown = (value: unknown): string => (value === undefined ? "absent" : brief(value));
+  if (there === undefined || here === undefined || canonicalJson(there) !== canonicalJson(here))
+    return `${field} is ${shown(there)} there and ${shown(here)} here`;
+  return undefined;
+}

@@ -2,8 +2,8 @@
 
 export { MAX_CLIENTS, MAX_NAME_LENGTH } from "../base/limits.js";
 
-/** Major version of the protocol. Both sides must speak the same. 2: a task is a kind's name and the kind's own message. */
-export const PROTOCOL_VERSION = 2;
+/** Major version of the protocol. Both sides must speak the same. 3: a client names its tokenizer at enrolment. */
+export const PROTOCOL_VERSION = 3;
 
 /** Chunks of 256 KB to 1 MB are the fastest over gRPC on loopback; 4 MB are slower, and a lost chunk costs more. */
 export const MAX_CHUNK_BYTES = 1_048_576;
@@ -23,6 +23,12 @@ export const MAX_UPLOADS_PER_TASK = 8;
 /** Shorter would be guessable. */
 export const MIN_INSTANCE_ID_LENGTH = 16;
 export const MAX_INSTANCE_ID_LENGTH = 200;
+
+/** Names of formats have four characters. */
+export const MAX_QUANTIZATION_LENGTH = 40;
+
+/** Ids have at most eight digits. */
+export const MAX_END_TOKEN_LENGTH = 40;
 
 /** An error's message goes into HTTP/2 trailers, whose usual bound is 8 KB, percent-encoded. */
 export const MAX_ERROR_MESSAGE_LENGTH = 2_000;

@@ -41,3 +41,19 @@ export interface WeightedAdapter {
   readonly adapter: BlobRef;
   readonly weight: number;
 }
+
+/** What gives the numbers of a client their meaning. All clients of a run have the same. */
+export interface ModelIdentity {
+  /** Format that the base model's linears are rounded to; "none" where they are as in the files. */
+  readonly quantization: string;
+  /** SHA-256 of the base model, quantisation included. */
+  readonly modelHash: string;
+  /** SHA-256 of what turns text into token ids. */
+  readonly tokenizerHash: string;
+  /** SHA-256 of the chat template and the special tokens that it writes; null for a client without rows of messages. */
+  readonly chatTemplateHash: string | null;
+  /** Token that is appended to free answers, "none" where none is; null for a client without such rows. */
+  readonly endOfFreeAnswers: string | null;
+  /** The same for rows of any other kind. */
+  readonly endOfOtherRows: string | null;
+}

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { EventLog } from "../../coordinator/events/events.js";
 import { openState } from "../../coordinator/storage/open.js";
 import type { State } from "../../coordinator/storage/types.js";
-import { temporaryFolder } from "../support/federation.js";
+import { IDENTITY, temporaryFolder } from "../support/federation.js";
 import { kindred, start } from "../support/processes.js";
 
 const folder = temporaryFolder();
@@ -21,7 +21,13 @@ before(async () => {
   // As a simulation keeps it: in a folder of its run.
   state = await openState(join(run, "state"));
   const modelHash = "ab".repeat(32);
-  await state.records.saveClient({ name: "ada", instanceHash: "i", tokenHash: "t", modelHash, rows });
+  await state.records.saveClient({
+    name: "ada",
+    instanceHash: "i",
+    tokenHash: "t",
+    identity: { ...IDENTITY, modelHash },
+    rows,
+  });
   events = new EventLog(state.records);
   events.emit({ type: "client-enrolled", client: "ada", as: "new", rows });
   events.emit({ type: "run-started", model: "the/model", clients: [{ name: "ada", rows }] });

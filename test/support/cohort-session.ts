@@ -20,7 +20,7 @@ import type { BlobRef } from "../../shared/wire/types.js";
 import { decodeResult, encodeResult } from "../../tasks/envelope.js";
 import type { TaskResult, TaskSpec, UnsentResult } from "../../tasks/kinds.js";
 import type { Cohort, CohortClient } from "./cohort.js";
-import { MODEL_HASH } from "./federation.js";
+import { IDENTITY } from "./federation.js";
 import type { VirtualTime } from "./virtual-time.js";
 
 /** The course of a client's attempt at a task. */
@@ -197,7 +197,7 @@ export class CohortSession {
       protocolVersion: PROTOCOL_VERSION,
       name,
       instanceId: `instance of ${name}`,
-      modelHash: MODEL_HASH,
+      identity: IDENTITY,
       rows,
       transforms: ABILITIES,
     });

@@ -1,4 +1,5 @@
 /** A coordinator and clients for tests: real gRPC on a free port, real SQLite in a temporary folder, a runner that only counts. */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,13 +19,21 @@ import { encodeSafetensors, parseSafetensors } from "../../shared/adapters/safet
 import { silentLog } from "../../shared/base/log.js";
 import { SeededRng } from "../../shared/base/random.js";
 import type { NamedTensors } from "../../shared/base/tensors.js";
-import type { AdapterSpec, BlobRef } from "../../shared/wire/types.js";
+import type { AdapterSpec, BlobRef, ModelIdentity } from "../../shared/wire/types.js";
 import type { Evaluate } from "../../tasks/evaluate/message.js";
 import { weightAlternatives } from "../../tasks/fit-weights/message.js";
 import type { TaskSpec, UnsentResult } from "../../tasks/kinds.js";
 import type { TrainAdapter } from "../../tasks/train-adapter/message.js";
 
 export const MODEL_HASH = "ab".repeat(32);
+export const IDENTITY: ModelIdentity = {
+  quantization: "none",
+  modelHash: MODEL_HASH,
+  tokenizerHash: "12".repeat(32),
+  chatTemplateHash: null,
+  endOfFreeAnswers: null,
+  endOfOtherRows: null,
+};
 export const ROWS = { train: 5, validation: 2, test: 3 };
 const NO_COST = { flops: 0, computeSeconds: 0, peakRssBytes: 0 };
 
@@ -141,7 +150,7 @@ export const countingRunner: TaskRunner = { run: count };
 
 export async function coordinatorAt(url: string, options: Partial<ServerOptions> = {}): Promise<Coordinator> {
   const state = await openState(url);
-  const given = { listen: "127.0.0.1:0", state, modelHash: MODEL_HASH, log: silentLog, ...options };
+  const given = { listen: "127.0.0.1:0", state, identity: IDENTITY, log: silentLog, ...options };
   const server = await serveCoordinator(given).catch(async (error: unknown) => {
     await state.close();
     throw error;
@@ -177,7 +186,7 @@ export function clientOf(address: string, name: string, options: Partial<Session
   const end = runSession({
     coordinator: address,
     name,
-    modelHash: MODEL_HASH,
+    identity: IDENTITY,
     rows: ROWS,
     runner: countingRunner,
     log: silentLog,

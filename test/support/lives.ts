@@ -9,7 +9,7 @@ import { silentLog } from "../../shared/base/log.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { type Cohort, type CohortClient, cohort } from "./cohort.js";
 import { CALM, CohortSession, ConnectionLost, type Process, type Trouble } from "./cohort-session.js";
-import { MODEL_HASH } from "./federation.js";
+import { IDENTITY } from "./federation.js";
 import { MemoryStore } from "./memory-store.js";
 import { type Death, mortal } from "./mortal-store.js";
 import { type Json, type PinnedPlan, pinnedRun } from "./pinned-run.js";
@@ -137,7 +137,7 @@ class Life {
     const roster = await Roster.open({
       records: state.records,
       blobs: state.blobs,
-      modelHash: MODEL_HASH,
+      identity: IDENTITY,
       log: silentLog,
       now: this.time.now,
       every: this.time.every,

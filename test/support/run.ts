@@ -2,6 +2,7 @@
  * A whole run in the test's own process: coordinator, run, and clients over real gRPC that really train the tiny model.
  * Clients may have faulty runners, or be controlled by the test.
  */
+
 import { encodeClient } from "../../client/data/encode.js";
 import type { EncodedDataset } from "../../client/data/types.js";
 import { openModel } from "../../client/models/open.js";
@@ -15,6 +16,7 @@ import { silentLog } from "../../shared/base/log.js";
 import { silentProgress } from "../../shared/base/progress.js";
 import { loadSimulationConfig } from "../../shared/config/config.js";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
+import type { ModelIdentity } from "../../shared/wire/types.js";
 import { loadPopulation } from "../../simulations/population/load.js";
 import { coordinatorAt, temporaryFolder } from "./federation.js";
 import { TINY_MODEL, type TinyClient, writeTinyRun } from "./tiny.js";
@@ -23,9 +25,9 @@ export interface TestRun {
   readonly clients: readonly TinyClient[];
   /** By client: makes a runner from the honest one. */
   readonly runners?: Readonly<Record<string, (honest: TaskRunner) => TaskRunner>>;
-  /** Clients played by hand: gets the address and the base model's hash, and plays until the signal fires. */
+  /** Clients played by hand: gets the address and what clients must have, and plays until the signal fires. */
   readonly played?: Readonly<
-    Record<string, (address: string, modelHash: string, signal: AbortSignal) => Promise<void>>
+    Record<string, (address: string, identity: ModelIdentity, signal: AbortSignal) => Promise<void>>
   >;
   readonly options?: object;
   /** As `RunOptions` has it. */
@@ -52,10 +54,18 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
   const plan = await loadSimulationConfig(config);
   const population = await loadPopulation(plan.population as string, { seed: plan.seed });
   const { base, tokenizer } = await openModel(TINY_MODEL, { progress: silentProgress, signal: stop.signal });
+  const identity: ModelIdentity = {
+    quantization: "none",
+    modelHash: base.hash,
+    tokenizerHash: tokenizer.hash,
+    chatTemplateHash: null,
+    endOfFreeAnswers: null,
+    endOfOtherRows: null,
+  };
   const runtime = new OnnxRuntime({ threads: 1 });
   const compiledGraphs = new CompiledGraphs(runtime, base);
   const coordinator = await coordinatorAt(`${folder.path}/state`, {
-    modelHash: base.hash,
+    identity,
     ...(run.silenceMs === undefined ? {} : { silenceMs: run.silenceMs }),
   });
   const datasets = new Map<string, EncodedDataset>();
@@ -63,12 +73,12 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
     datasets.set(rows.name, await encodeClient(rows, tokenizer, { maxTokens: base.architecture.context }));
   const sessions = population.clients.map((rows) => {
     const played = run.played?.[rows.name];
-    if (played) return played(coordinator.address, base.hash, stop.signal);
+    if (played) return played(coordinator.address, identity, stop.signal);
     const honest = new ClientWork({ compiledGraphs, dataset: () => datasets.get(rows.name)!, full: true });
     return runSession({
       coordinator: coordinator.address,
       name: rows.name,
-      modelHash: base.hash,
+      identity,
       rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
       runner: run.runners?.[rows.name]?.(honest) ?? honest,
       signal: stop.signal,

@@ -9,6 +9,7 @@ import type { FloatTensor } from "../../shared/base/tensors.js";
 import { encodeBlobRef } from "../../shared/wire/fields.js";
 import { PROTOCOL_VERSION } from "../../shared/wire/limits.js";
 import { channelCredentials } from "../../shared/wire/security.js";
+import type { ModelIdentity } from "../../shared/wire/types.js";
 import type { TaskSpec } from "../../tasks/kinds.js";
 import { bytesOf } from "../support/federation.js";
 import { runFederation, type TestOutcome } from "../support/run.js";
@@ -255,10 +256,18 @@ describe("a client that is no help at all", () => {
 
   it("(its chunks have wrong checksums) gets nothing accepted, is told why, and is given up", async () => {
     const refusals: string[] = [];
-    const play = async (address: string, modelHash: string, signal: AbortSignal): Promise<void> => {
+    const play = async (address: string, identity: ModelIdentity, signal: AbortSignal): Promise<void> => {
       const connection = new Connection({ address, credentials: channelCredentials(address), signal });
       const rows = { train: 16, validation: 8, test: 8 };
-      const who = { clientName: FAULTY, instanceId: "an-instance-that-lies", modelHash, rows };
+      const who = {
+        clientName: FAULTY,
+        instanceId: "an-instance-that-lies",
+        ...identity,
+        chatTemplateHash: "",
+        endOfFreeAnswers: "",
+        endOfOtherRows: "",
+        rows,
+      };
       connection.sessionToken = (await connection.enrol({ protocolVersion: PROTOCOL_VERSION, ...who })).sessionToken;
       while (!signal.aborted) {
         const { task } = await connection.nextTask(1_000);

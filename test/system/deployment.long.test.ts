@@ -153,7 +153,10 @@ describe("a coordinator and three clients, each a process", () => {
     const words = ["--config", config, "--listen", "127.0.0.1:0", "--state", whole.state];
     const { code, stderr } = await kindred(["coordinator", ...words, "--quiet"]);
     assert.equal(code, 2);
-    assert.match(stderr, /^kindred: \S+coordinator: holds a run of another configuration[^\n]+\n$/);
+    assert.match(
+      stderr,
+      /^kindred: \S+coordinator: holds a run of another configuration: [a-zA-Z.]+ is \S+ there and \S+ here;[^\n]+\n$/,
+    );
   });
 });
 
@@ -198,7 +201,7 @@ describe("a coordinator that is told how many clients to wait for, and nothing e
     assert.equal(stranger.code, 2);
     assert.match(
       stranger.stderr,
-      /^kindred: client c1 has base model [0-9a-f]+, the coordinator [0-9a-f]+: give both/m,
+      /^kindred: client c1 has the base model [0-9a-f]+, the run [0-9a-f]+: give all clients the same model folder$/m,
     );
 
     const second = client("c1", 1);

@@ -65,7 +65,10 @@ describe("kindred simulate, killed with SIGKILL again and again", () => {
     const other = writeTinyRun(join(folder.path, "input"), tinyClients({ clients: 4 }), { seed: 1, title: "run" });
     const { code, stderr } = await kindred(["simulate", other, "--out", killed]);
     assert.equal(code, 2);
-    assert.match(stderr, /^kindred: \S*killed: holds an unfinished run of another configuration[^\n]*--force[^\n]*\n$/);
+    assert.match(
+      stderr,
+      /^kindred: \S*killed: holds an unfinished run of another configuration: [a-zA-Z.]+ is [^\n]+ there and [^\n]+ here;[^\n]*--force[^\n]*\n$/,
+    );
   });
 
   it("refuses to go on where the rows have changed", async () => {
@@ -75,7 +78,7 @@ describe("kindred simulate, killed with SIGKILL again and again", () => {
     assert.equal(code, 2);
     assert.match(
       stderr,
-      /^kindred: \S*killed: holds an unfinished run on other rows or another model[^\n]*--force[^\n]*\n$/,
+      /^kindred: \S*killed: holds an unfinished run on other rows; choose another --out[^\n]*--force[^\n]*\n$/,
     );
   });
 

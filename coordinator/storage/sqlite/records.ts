@@ -1,6 +1,7 @@
 /** Records in a SQLite database: Kysely makes the statements. One process at a time may write. */
+
 import type { CompiledQuery, Kysely, SqliteDatabase } from "kysely";
-import type { BlobRef, RowCounts } from "../../../shared/wire/types.js";
+import type { BlobRef, ModelIdentity, RowCounts } from "../../../shared/wire/types.js";
 import type { TaskSpec } from "../../../tasks/kinds.js";
 import { announcedOtherwise } from "../faults.js";
 import type { RecordReader, Records, StoredClient, StoredEvent, StoredTask, TaskOutcome } from "../types.js";
@@ -21,7 +22,7 @@ export class SqliteReader implements RecordReader {
       name: row.name,
       instanceHash: row.instance_hash,
       tokenHash: row.token_hash,
-      modelHash: row.model_hash,
+      identity: JSON.parse(row.identity) as ModelIdentity,
       rows: JSON.parse(row.rows) as RowCounts,
     }));
   }
@@ -120,7 +121,7 @@ export class SqliteRecords extends SqliteReader implements Records {
       name: client.name,
       instance_hash: client.instanceHash,
       token_hash: client.tokenHash,
-      model_hash: client.modelHash,
+      identity: JSON.stringify(client.identity),
       rows: JSON.stringify(client.rows),
     };
     await this.db

@@ -4,11 +4,11 @@ import { KindredError } from "../../../shared/base/errors.js";
 import type { Connection } from "./database.js";
 
 /** Raised when a table changes. A file of another version is refused, not guessed at. */
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 export interface Tables {
   schema_info: { version: number };
-  clients: { name: string; instance_hash: string; token_hash: string; model_hash: string; rows: string };
+  clients: { name: string; instance_hash: string; token_hash: string; identity: string; rows: string };
   tasks: { id: string; key: string; client: string; spec: string; outcome: string | null };
   uploads: { task_id: string; sha256: string; size: number; complete: number };
   memos: { key: string; value: string };
@@ -16,7 +16,7 @@ export interface Tables {
 }
 
 const TABLES: readonly string[] = [
-  "clients (name text primary key, instance_hash text not null, token_hash text not null, model_hash text not null, rows text not null)",
+  "clients (name text primary key, instance_hash text not null, token_hash text not null, identity text not null, rows text not null)",
   "tasks (id text primary key, key text not null, client text not null, spec text not null, outcome text)",
   "uploads (task_id text not null, sha256 text not null, size integer not null, complete integer not null, primary key (task_id, sha256))",
   "memos (key text primary key, value text not null)",

@@ -1,9 +1,9 @@
 /** Tokenizers from a GGUF's metadata: each splitting, and damaged metadata. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ggufTokenizer } from "../../../client/models/gguf-tokenizer.js";
 import { type ModelTokenizer, tokenizerOf } from "../../../client/models/tokenizer.js";
 import type { GgufFile, GgufValue } from "../../../shared/models/gguf.js";
+import { ggufTokenizer } from "../../../shared/models/gguf-tokenizer.js";
 import { idsOf } from "../data/tokenizers.js";
 
 const TOKENS = ["<s>", "a", "1", "2", "11", "111", "Ġ", "Ġa", "12", "aa", "[x]"];

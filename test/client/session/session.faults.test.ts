@@ -3,6 +3,8 @@ import { after, before, describe, it, type TestContext } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { TaskRunner } from "../../../client/session/session.js";
 import { KindredError } from "../../../shared/base/errors.js";
+import { silentLog } from "../../../shared/base/log.js";
+import type { ModelIdentity } from "../../../shared/wire/types.js";
 import type { UnsentResult } from "../../../tasks/kinds.js";
 import {
   adapterBytes,
@@ -13,7 +15,9 @@ import {
   coordinatorAt,
   count,
   evaluateTask,
+  IDENTITY,
   incremented,
+  MODEL_HASH,
   type TestClient,
   temporaryFolder,
   trainTask,
@@ -39,9 +43,13 @@ function failsWith(code: string, ...parts: string[]) {
 
 describe("a client in trouble", () => {
   const folder = temporaryFolder();
+  const logged: string[] = [];
   let coordinator: Coordinator;
   before(async () => {
-    coordinator = await coordinatorAt(folder.path, { silenceMs: 600 });
+    const warn = (message: string, fields?: object): void => {
+      logged.push(`${message} ${JSON.stringify(fields)}`);
+    };
+    coordinator = await coordinatorAt(folder.path, { silenceMs: 600, log: { ...silentLog, warn } });
   });
   after(async () => {
     await coordinator.close();
@@ -94,10 +102,38 @@ describe("a client in trouble", () => {
     assert.deepEqual([smooth.bytesUp, smooth.bytesDown], [rough.bytesUp, rough.bytesDown]);
   });
 
-  it("is told that its base model is another one", async () => {
+  it("is told which part of its model is another one, and the coordinator logs it", async () => {
     const other = "cd".repeat(32);
-    const client = clientOf(coordinator.address, "stranger", { modelHash: other });
-    await assert.rejects(client.end, failsWith("model_mismatch", "stranger", other, "ab".repeat(32)));
+    const parts: readonly [Partial<ModelIdentity>, string, string][] = [
+      [{ quantization: "int4", modelHash: other }, "quantization int4, the run none", "--quantization none"],
+      [{ modelHash: other }, `base model ${other}, the run ${MODEL_HASH}`, "the same model folder"],
+      [{ tokenizerHash: other }, `tokenizer ${other}, the run ${IDENTITY.tokenizerHash}`, "the same tokenizer.json"],
+    ];
+    for (const [part, differs, todo] of parts) {
+      const client = clientOf(coordinator.address, "stranger", { identity: { ...IDENTITY, ...part } });
+      await assert.rejects(client.end, failsWith("model_mismatch", "client stranger has the ", differs, todo));
+      assert.match(logged.at(-1) ?? "", new RegExp(`client is refused.*stranger.*${differs}`));
+    }
+  });
+
+  it("is told that its chat template is another one, where both have rows of messages", async (t) => {
+    const withTemplate = (digits: string | null) => ({
+      identity: { ...IDENTITY, chatTemplateHash: digits === null ? null : digits.repeat(32) },
+    });
+    joined(t, clientOf(coordinator.address, "no messages", withTemplate(null)));
+    await arrived(coordinator.pool, "no messages");
+    joined(t, clientOf(coordinator.address, "first", withTemplate("01")));
+    await arrived(coordinator.pool, "first");
+    joined(t, clientOf(coordinator.address, "none either", withTemplate(null)));
+    await arrived(coordinator.pool, "none either");
+    await assert.rejects(
+      clientOf(coordinator.address, "second", withTemplate("02")).end,
+      failsWith(
+        "model_mismatch",
+        `chat template ${"02".repeat(32)}, the run ${"01".repeat(32)}`,
+        "chat_template.jinja",
+      ),
+    );
   });
 
   it("is told that its name is taken, and the holder of the name works on", async (t) => {

@@ -6,15 +6,32 @@ import {
   type EnrolmentPolicy,
   type Holder,
 } from "../../../coordinator/roster/enrolment.js";
+import type { ModelIdentity } from "../../../shared/wire/types.js";
+
+const IDENTITY: ModelIdentity = {
+  quantization: "none",
+  modelHash: "m",
+  tokenizerHash: "t",
+  chatTemplateHash: null,
+  endOfFreeAnswers: null,
+  endOfOtherRows: "none",
+};
 
 const APPLICANT: Applicant = {
   protocolVersion: 3,
   name: "ada",
   instanceHash: "one",
-  modelHash: "m",
+  identity: IDENTITY,
   transforms: ["fp16", "later"],
 };
-const POLICY: EnrolmentPolicy = { protocolVersion: 3, modelHash: "m", transforms: [], clients: 4, maxClients: 5 };
+const POLICY: EnrolmentPolicy = {
+  protocolVersion: 3,
+  identity: { ...IDENTITY, chatTemplateHash: "c" },
+  transforms: [],
+  clients: 4,
+  maxClients: 5,
+};
+const OTHER: ModelIdentity = { ...IDENTITY, modelHash: "n" };
 
 const TABLE: readonly (readonly [string, Partial<Applicant>, Holder | undefined, Partial<EnrolmentPolicy>, string])[] =
   [
@@ -41,17 +58,68 @@ const TABLE: readonly (readonly [string, Partial<Applicant>, Holder | undefined,
       { transforms: ["int8"] },
       "unsupported",
     ],
-    ["another base model is refused", { modelHash: "n" }, undefined, {}, "model_mismatch"],
+    ["another base model is refused", { identity: OTHER }, undefined, {}, "model_mismatch"],
+    [
+      "another quantization is refused",
+      { identity: { ...IDENTITY, quantization: "nf4" } },
+      undefined,
+      {},
+      "model_mismatch",
+    ],
+    [
+      "another tokenizer is refused",
+      { identity: { ...IDENTITY, tokenizerHash: "u" } },
+      undefined,
+      {},
+      "model_mismatch",
+    ],
+    [
+      "another chat template is refused",
+      { identity: { ...IDENTITY, chatTemplateHash: "d" } },
+      undefined,
+      {},
+      "model_mismatch",
+    ],
+    ["the same chat template is admitted", { identity: { ...IDENTITY, chatTemplateHash: "c" } }, undefined, {}, "new"],
+    [
+      "the first chat template is admitted",
+      { identity: { ...IDENTITY, chatTemplateHash: "d" } },
+      undefined,
+      { identity: IDENTITY },
+      "new",
+    ],
+    [
+      "another end of rows is refused",
+      { identity: { ...IDENTITY, endOfOtherRows: "2" } },
+      undefined,
+      {},
+      "model_mismatch",
+    ],
+    [
+      "another end of rows is admitted where no client has had such rows",
+      { identity: { ...IDENTITY, endOfFreeAnswers: "2" } },
+      undefined,
+      {},
+      "new",
+    ],
+    [
+      "rows without an end differ from rows with one",
+      { identity: { ...IDENTITY, endOfFreeAnswers: "none" } },
+      undefined,
+      { identity: { ...IDENTITY, endOfFreeAnswers: "2" } },
+      "model_mismatch",
+    ],
+    ["the first client is admitted", {}, undefined, { identity: {} }, "new"],
     [
       "the protocol version is checked first",
-      { protocolVersion: 2, modelHash: "n" },
+      { protocolVersion: 2, identity: OTHER },
       { instanceHash: "two", live: true },
       {},
       "protocol_mismatch",
     ],
     [
       "a known identity does not excuse another base model",
-      { modelHash: "n" },
+      { identity: OTHER },
       { instanceHash: "one", live: true },
       {},
       "model_mismatch",

@@ -19,7 +19,7 @@ import {
   type Coordinator,
   coordinatorAt,
   evaluateTask,
-  MODEL_HASH,
+  IDENTITY,
   ROWS,
   temporaryFolder,
   trainTask,
@@ -55,7 +55,17 @@ describe("a coordinator", () => {
 
   function enrolment(clientName: string, change: Partial<EnrolRequest> = {}): EnrolRequest {
     const instanceId = `the-instance-of-${clientName}`;
-    return { protocolVersion: PROTOCOL_VERSION, clientName, instanceId, modelHash: MODEL_HASH, rows: ROWS, ...change };
+    return {
+      protocolVersion: PROTOCOL_VERSION,
+      clientName,
+      instanceId,
+      ...IDENTITY,
+      chatTemplateHash: "",
+      endOfFreeAnswers: "",
+      endOfOtherRows: "",
+      rows: ROWS,
+      ...change,
+    };
   }
 
   /** Sends a blob by hand, chunks changed by `spoil`. */

@@ -149,7 +149,7 @@ test("a file of another schema version is refused, to write and to read", async 
     file.exec(`update schema_info set version = ${version}`);
     file.close();
     const words = new RegExp(
-      `state.db: .*expected schema version 2, got version ${version}; use the Kindred that wrote it`,
+      `state.db: .*expected schema version 3, got version ${version}; use the Kindred that wrote it`,
     );
     await assert.rejects(openState(folder), fault("unsupported", words));
     await assert.rejects(readState(folder), fault("unsupported", words));

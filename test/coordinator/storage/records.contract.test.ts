@@ -3,7 +3,7 @@ import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
 import type { StoredEvent, TaskOutcome } from "../../../coordinator/storage/types.js";
 import type { KindredError } from "../../../shared/base/errors.js";
-import { trainTask } from "../../support/federation.js";
+import { IDENTITY, trainTask } from "../../support/federation.js";
 import { inEachPlace } from "../../support/states.js";
 
 const DONE: TaskOutcome = { ok: false, code: "task_failed", message: "once", bytesUp: 1, bytesDown: 2 };
@@ -19,7 +19,7 @@ inEachPlace((place, state, remove) => {
         name: "ada",
         instanceHash: "i",
         tokenHash: "t",
-        modelHash: "m",
+        identity: { ...IDENTITY, chatTemplateHash: "c" },
         rows: { train: 1, validation: 2, test: 3 },
       };
       const { records } = state.now;

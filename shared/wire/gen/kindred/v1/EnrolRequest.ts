@@ -9,6 +9,11 @@ export interface EnrolRequest {
   'modelHash'?: (string);
   'rows'?: (_kindred_v1_RowCounts | null);
   'transforms'?: (string)[];
+  'tokenizerHash'?: (string);
+  'chatTemplateHash'?: (string);
+  'quantization'?: (string);
+  'endOfFreeAnswers'?: (string);
+  'endOfOtherRows'?: (string);
 }
 
 export interface EnrolRequest__Output {
@@ -18,4 +23,9 @@ export interface EnrolRequest__Output {
   'modelHash': (string);
   'rows': (_kindred_v1_RowCounts__Output | null);
   'transforms': (string)[];
+  'tokenizerHash': (string);
+  'chatTemplateHash': (string);
+  'quantization': (string);
+  'endOfFreeAnswers': (string);
+  'endOfOtherRows': (string);
 }
