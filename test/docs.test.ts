@@ -3,15 +3,14 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { test } from "node:test";
-import { fileURLToPath } from "node:url";
+import { before, test } from "node:test";
 import { supportedModelTypes } from "../client/models/families.js";
 import { asset } from "../shared/base/assets.js";
 import { configJsonSchema, loadCoordinatorConfig, loadSimulationConfig } from "../shared/config/config.js";
 import { loadPopulation } from "../simulations/population/load.js";
 import { kindNamed, kindNames } from "../tasks/kinds.js";
+import { Commands } from "./support/commands.js";
 
-const program = fileURLToPath(new URL("../kindred.js", import.meta.url));
 const read = (path: string): string => readFileSync(asset(path), "utf8");
 
 const DOCUMENTS = [
@@ -26,18 +25,9 @@ const DOCUMENTS = [
   ...readdirSync(asset("docs", "decisions")).map((name) => `docs/decisions/${name}`),
 ];
 
+/** Command, or action of one -> what its --help says; that of the program under "". */
 const helps = new Map<string, string>();
-
-/** What a command's --help says; that of the program without one. */
-function help(command: string): string {
-  const known = helps.get(command);
-  if (known !== undefined) return known;
-  const words = [...command.split(" "), "--help"].filter(Boolean);
-  const { stdout, status } = spawnSync(process.execPath, [program, ...words], { encoding: "utf8", timeout: 30_000 });
-  assert.equal(status, 0, `kindred ${words.join(" ")}`);
-  helps.set(command, stdout);
-  return stdout;
-}
+const help = (command: string): string => helps.get(command) ?? assert.fail(`there is no help of ${command}`);
 
 const commands = (): string[] => [...help("").matchAll(/^ {2}([a-z]+) /gm)].map((match) => match[1] as string);
 /** "run show" and the like of a command that has actions with options of their own; else the command. */
@@ -48,6 +38,20 @@ const actionsOf = (command: string): string[] => {
 };
 const optionsOf = (command: string): Set<string> =>
   new Set([...help(command).matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map((match) => match[1] as string));
+
+before(async () => {
+  const program = new Commands();
+  const ask = async (command: string): Promise<void> => {
+    if (helps.has(command)) return;
+    const { code, stdout } = await program.run([...command.split(" ").filter(Boolean), "--help"]);
+    assert.equal(code, 0, command);
+    helps.set(command, stdout);
+  };
+  await ask("");
+  await Promise.all(commands().map(ask));
+  await Promise.all(commands().flatMap(actionsOf).map(ask));
+  program.close();
+});
 
 /** What is wrong with a command line of a document. */
 function flaws(line: string): string[] {

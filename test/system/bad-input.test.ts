@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { after, describe, it } from "node:test";
 import { asset } from "../../shared/base/assets.js";
+import { Commands } from "../support/commands.js";
 import { temporaryFolder } from "../support/federation.js";
-import { type Ended, kindred } from "../support/processes.js";
 import { jsonLines, TINY_MODEL, tinyClients, writeTinyRun } from "../support/tiny.js";
 
 /** A mistake, the command that makes it, and what the one line on stderr must say: where, which value, what to do. */
@@ -14,9 +14,6 @@ interface Mistake {
   readonly make: (folder: string) => readonly string[];
   readonly says: readonly RegExp[];
 }
-
-/** Processes at one time: starting one is most of a case's cost. */
-const AT_A_TIME = 2;
 
 function tinyModel(folder: string): string {
   const model = join(folder, "model");
@@ -427,27 +424,16 @@ const MISTAKES: readonly Mistake[] = [
 describe("a user's mistake ends with exit code 2 and one line that says where it is and what to do", () => {
   const folder = temporaryFolder();
   after(() => folder.remove());
-  const ends = new Map<string, Promise<Ended>>();
-  before(() => {
-    // Two at a time; each case awaits its own.
-    let last: Promise<unknown>[] = Array.from({ length: AT_A_TIME }, () => Promise.resolve());
-    MISTAKES.forEach(({ what, make }, at) => {
+  const commands = new Commands();
+  after(() => commands.close());
+
+  for (const [at, { what, make, says }] of MISTAKES.entries()) {
+    it(what, async () => {
       const own = join(folder.path, String(at));
       mkdirSync(own);
       // Half with --json: stdout stays empty, the line is the same. --quiet: no log around it.
       const words = [...make(own), "--quiet", ...(at % 2 === 0 && !/coordinator/.test(String(make)) ? ["--json"] : [])];
-      const end = last[at % AT_A_TIME]!.then(() => kindred(words));
-      last = last.with(
-        at % AT_A_TIME,
-        end.catch(() => undefined),
-      );
-      ends.set(what, end);
-    });
-  });
-
-  for (const { what, says } of MISTAKES) {
-    it(what, async () => {
-      const { code, stdout, stderr } = (await ends.get(what)) as Ended;
+      const { code, stdout, stderr } = await commands.run(words);
       assert.match(stderr, /^kindred: [^\n]+\n$/);
       for (const part of says) assert.match(stderr, part);
       assert.equal(stdout, "");
