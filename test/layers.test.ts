@@ -82,9 +82,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
   client: ["client/*", "shared/*", "tasks/*"],
   "client/data": ["shared/base", "shared/config"],
+  "client/jinja": [],
   "client/doctor": ["client/models", "client/tuning", "shared/*"],
   "client/models": [
     "client/data",
+    "client/jinja",
     "shared/base",
     "shared/adapters",
     "shared/graph",

@@ -1,14 +1,15 @@
 /**
- * A model's chat template: Jinja, rendered by @huggingface/jinja as transformers renders it (chat_template.jinja, else
- * chat_template of tokenizer_config.json). It knows no tokens: client/data decides which turns are scored.
+ * A model's chat template, rendered as transformers renders it (chat_template.jinja, else chat_template of tokenizer_config.json). It
+ * knows no tokens: client/data decides which turns are scored.
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { Template } from "@huggingface/jinja";
 import { KindredError } from "../../shared/base/errors.js";
 import { canonicalJson, isObject, reasonOf } from "../../shared/base/json.js";
-import type { RenderChat } from "../data/types.js";
+import type { ChatMessage, RenderChat } from "../data/types.js";
+import { dictOf } from "../jinja/json.js";
+import { Template } from "../jinja/template.js";
 import { readTokenizerConfig, type SpecialTokens, type TokenizerConfig } from "./special-tokens.js";
 
 /** Renders conversations. `hash` is the SHA-256 (hex) of what decides how. */
@@ -51,39 +52,46 @@ export async function loadChatTemplate(folder: string, known?: TokenizerConfig):
   return text === undefined ? undefined : chatTemplateOf(text, config.specialTokens, path);
 }
 
-/** A chat template from its text. @param tokens special tokens, which it may write. @param path for messages */
+/** Names under which a message's reasoning is given, the standard one first. */
+const REASONING = ["reasoning_content", "thinking", "reasoning"] as const;
+
+/** One process writes one date, so that a conversation's texts agree. */
+const STARTED = new Date();
+
+/** A message whose reasoning stands under the names that templates read, whatever its own name is, as in transformers. */
+function withReasoning(message: ChatMessage): ChatMessage {
+  const reasoning = REASONING.map((name) => message[name]).find((value) => value !== undefined && value !== null);
+  return reasoning === undefined ? message : { thinking: reasoning, ...message, reasoning_content: reasoning };
+}
+
+/**
+ * A chat template from its text.
+ * @param tokens special tokens, which it may write. @param path for messages
+ * @throws {KindredError} `invalid_model` naming the line where the template cannot be read, or has something that is not supported
+ */
 export function chatTemplateOf(text: string, tokens: SpecialTokens, path: string): ChatTemplate {
   let template: Template;
   try {
     template = new Template(text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new KindredError(
-      "invalid_model",
-      `${path}: the chat template cannot be read (${reason})`,
-      { file: path },
-      error,
-    );
+    const message = `${path}: the chat template cannot be read (${(error as Error).message})`;
+    throw new KindredError("invalid_model", message, { file: path }, error);
   }
   const render: RenderChat = ({ messages, variables }, { addGenerationPrompt }) => {
+    const names = {
+      tools: null,
+      documents: null,
+      ...variables,
+      ...tokens,
+      messages: messages.map(withReasoning),
+      add_generation_prompt: addGenerationPrompt,
+    };
     try {
-      const text = template.render({
-        ...tokens,
-        tools: null,
-        documents: null,
-        ...variables,
-        messages,
-        add_generation_prompt: addGenerationPrompt,
-      });
-      return { text, marked: undefined };
+      const { text, marked } = template.render(dictOf(Object.entries(names)), STARTED);
+      return { text, marked: template.marks ? marked : undefined };
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new KindredError(
-        "invalid_data",
-        `the chat template (${path}) refuses the messages: ${reason}`,
-        { file: path },
-        error,
-      );
+      const message = `the chat template (${path}) refuses the messages: ${(error as Error).message}`;
+      throw new KindredError("invalid_data", message, { file: path }, error);
     }
   };
   return Object.assign(render, { hash: hashOf(text, tokens) });

@@ -82,6 +82,6 @@ test("messages that the template refuses are reported as invalid data", async ()
   const renderChat = await loadChatTemplate(folder);
   assert.throws(() => renderChat!({ messages: [{ role: "robot", content: "" }] }, { addGenerationPrompt: false }), {
     code: "invalid_data",
-    message: /refuses the messages: unknown role robot/,
+    message: /refuses the messages: line 4: unknown role robot/,
   });
 });

@@ -1,0 +1,85 @@
+/** Templates: what is refused, where, and in which words; what a hostile one cannot do. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { TemplateError } from "../../../client/jinja/errors.js";
+import { dictOf } from "../../../client/jinja/json.js";
+import { Template } from "../../../client/jinja/template.js";
+
+const NOW = new Date(2024, 6, 6);
+
+function render(source: string, variables: object = {}): string {
+  return new Template(source).render(dictOf(Object.entries(variables)), NOW).text;
+}
+
+function refuses(run: () => unknown, message: RegExp): void {
+  assert.throws(run, (error) => {
+    assert.ok(error instanceof TemplateError, String(error));
+    assert.match(error.message, message);
+    return true;
+  });
+}
+
+test("a mistake in a template is found when it is read, and names its line", () => {
+  for (const [source, message] of [
+    ["a\n{{ x | nosuch }}", /^line 2: the filter nosuch is not supported$/],
+    ["{{ x is nosuch }}", /^line 1: the test nosuch is not supported$/],
+    ["\n\n{% include 'file' %}", /^line 3: the statement include is not supported$/],
+    ["{% nosuch %}", /^line 1: there is no statement nosuch here$/],
+    ["{% if x %}\n", /^line 1: expected elif or else or endif, got the template's end$/],
+    ["{{ x\n}", /^line 2: unexpected "\}"$/],
+    ["{{ x y }}", /^line 1: expected \}\}, got "y"$/],
+  ] as const) {
+    refuses(() => new Template(source), message);
+  }
+});
+
+test("a mistake that shows when a template renders names its line and what is missing", () => {
+  refuses(() => render("a\n{{ x.y }}"), /^line 2: x is undefined$/);
+  refuses(() => render("{{ x.y.z }}", { x: { a: 1 } }), /^line 1: a dict has no "y"$/);
+  refuses(() => render("{{ 'a' + x }}", { x: 1 }), /^line 1: str \+ int has no meaning$/);
+  refuses(
+    () => render("{% for m in x %}\n{{ raise_exception('turns ' ~ m) }}{% endfor %}", { x: [1] }),
+    /^line 2: turns 1$/,
+  );
+});
+
+test("methods that would change a value, and those that are not known here, are refused by name", () => {
+  refuses(() => render("{{ x.append(1) }}", { x: [] }), /list\.append is not supported/);
+  refuses(() => render("{{ x.encode() }}", { x: "a" }), /str\.encode is not supported/);
+  refuses(() => render("{{ strftime_now('%Q') }}"), /strftime_now does not support %Q/);
+});
+
+test("a template that does not end, or that fills the memory, is ended", () => {
+  const long = "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}";
+  refuses(() => render(long), /takes more than \d+ steps/);
+  refuses(() => render("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), /nested too deep|steps/);
+  refuses(() => render("{{ 'a' * 10 ** 12 }}"), /longer than/);
+  refuses(() => render("{{ 10 ** (10 ** 10) }}"), /longer than/);
+  const doubled = "{% set ns = namespace(x=['a']) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
+  refuses(() => render(doubled), /longer than/);
+  refuses(() => render("{% for i in range(9999) %}{{ x }}{% endfor %}", { x: "a".repeat(10_000) }), /longer than/);
+  refuses(() => new Template(`{{ ${"(".repeat(5000)}1${")".repeat(5000)} }}`), /nested deeper/);
+  refuses(() => new Template("{% if x %}".repeat(5000)), /nested deeper/);
+});
+
+test("names of JavaScript's own objects are no names of a template", () => {
+  assert.equal(
+    render("{{ constructor }}|{{ x.constructor }}|{{ x.__proto__ }}|{{ 'a'.length }}|{{ y.length }}", {
+      x: {},
+      y: [1],
+    }),
+    "||||",
+  );
+  refuses(() => new Template("{{ 1 | constructor }}"), /not supported/);
+  refuses(() => new Template("{{ 1 is toString }}"), /not supported/);
+});
+
+test("long texts take no time beyond their length", () => {
+  const spaces = `${" ".repeat(200_000)}a${" ".repeat(200_000)}`;
+  assert.equal(render("{{ (x ~ 'b').strip() | length }}", { x: spaces }), "200002");
+  assert.equal(render(`a${" ".repeat(200_000)}{{- 1 }}`), "a1");
+});
+
+test("what a template writes is never read as a template", () => {
+  assert.equal(render("{{ x }}", { x: "{{ 1 }}{% if %}" }), "{{ 1 }}{% if %}");
+});
