@@ -82,7 +82,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
   client: ["client/*", "shared/*", "tasks/*"],
   "client/data": ["shared/base", "shared/config"],
-  "client/jinja": [],
+  "client/jinja": ["shared/base"],
   "client/doctor": ["client/models", "client/tuning", "shared/*"],
   "client/models": [
     "client/data",

@@ -7,6 +7,7 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { invalidData as fail } from "./faults.js";
+import { isGiven, isProvenance } from "./fields.js";
 import { commonPrefix } from "./prefix.js";
 import type { ChatMessage, Conversation, RenderChat, RenderedChat, TextRange } from "./types.js";
 
@@ -44,6 +45,26 @@ function renderer({ variables = {} }: Conversation, renderChat: RenderChat | und
       throw fail(where, (cause as Error).message, cause); // a template may refuse messages, and does not know the row
     }
   };
+}
+
+/** Fields of a message that only say which it is, or which call it belongs to. */
+function isIdentifier({ role }: ChatMessage, field: string): boolean {
+  return field === "role" || field === "id" || field === "tool_call_id" || (field === "name" && role === "tool");
+}
+
+/** A field that the template does not read would be dropped without a word. */
+function refuseUnread({ messages, variables = {} }: Conversation, rendered: RenderedChat, where: string): void {
+  const ofMessages = messages.flatMap((message, at) =>
+    Object.keys(message)
+      .filter((field) => isGiven(message[field]) && !isIdentifier(message, field) && !rendered.readMessage(at, field))
+      .map((field) => `messages[${at}].${field}`),
+  );
+  const ofRow = Object.keys(variables).filter(
+    (name) => isGiven(variables[name]) && !isProvenance(name) && !rendered.readVariable(name),
+  );
+  const [field] = [...ofMessages, ...ofRow];
+  if (field === undefined) return;
+  throw fail(where, `${field} is not used by the model's chat template, so that it would be lost; remove it`);
 }
 
 /** Finds the turns of one conversation in its text. */
@@ -128,7 +149,9 @@ export function renderConversation(
   const last = conversation.messages.findLastIndex(({ role }) => role === "assistant");
   const messages = conversation.messages.slice(0, last + 1);
   const render = renderer(conversation, renderChat, where);
-  const { text, marked } = render(messages, false);
+  const rendered = render(messages, false);
+  refuseUnread({ ...conversation, messages }, rendered, where);
+  const { text, marked } = rendered;
   const turns = new Turns(messages, text, render, where);
   const scored = marked ?? messages.flatMap(({ role }, at) => (role === "assistant" ? [turns.rangeOf(at)] : []));
   if (!scored.some(({ start, end }) => end > start)) {
@@ -148,5 +171,7 @@ export function renderChatPrompt(
   renderChat: RenderChat | undefined,
   where: string,
 ): string {
-  return renderer(conversation, renderChat, where)(conversation.messages, true).text;
+  const rendered = renderer(conversation, renderChat, where)(conversation.messages, true);
+  refuseUnread(conversation, rendered, where);
+  return rendered.text;
 }

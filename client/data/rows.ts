@@ -6,9 +6,11 @@
 import { KindredError } from "../../shared/base/errors.js";
 import { parseTemplate, type RowFormat, type TemplatePart } from "../../shared/config/format.js";
 import { invalidData as fail } from "./faults.js";
+import { isGiven, refuseOtherFields } from "./fields.js";
 import { labelReader } from "./labels.js";
-import type { ChatMessage, Example, Question } from "./types.js";
-import { isScalar, show, templateValue } from "./values.js";
+import { readConversation } from "./messages.js";
+import type { Example, Question } from "./types.js";
+import { isScalar, show } from "./values.js";
 
 /** Turns one parsed row into a value. @throws {KindredError} `invalid_data` naming `where`, the field and the value */
 export type RowReader<T> = (row: unknown, where: string) => T;
@@ -44,6 +46,11 @@ function templateOf(template: string, field: string): TemplatePart[] {
   }
 }
 
+/** The field that a template is, where it is one field and no more: such a row is the field's text, and no prompt. */
+function fieldAlone([first, ...rest]: readonly TemplatePart[]): string | undefined {
+  return first !== undefined && "field" in first && rest.length === 0 ? first.field : undefined;
+}
+
 function has(row: object, field: string): boolean {
   return Object.hasOwn(row, field);
 }
@@ -72,6 +79,7 @@ function distinct(choices: readonly string[], where: string): string[] {
 }
 
 function readAnswer(row: Record<string, unknown>, where: string): Draft {
+  refuseOtherFields(row, ["prompt", "completion", "choices"], where);
   const prompt = textOf(row.prompt, "prompt", where);
   const answer = has(row, "completion") ? { completion: textOf(row.completion, "completion", where) } : {};
   if (!has(row, "choices") || row.choices === null) return { kind: "answer", where, prompt, ...answer };
@@ -88,33 +96,15 @@ function readAnswer(row: Record<string, unknown>, where: string): Draft {
 
 /** A row of instruction data: instruction, an input that may be absent or empty, and output. */
 function readInstruction(row: Record<string, unknown>, where: string): Draft {
+  const { text, ...own } = row;
   const instruction = textOf(row.instruction, "instruction", where);
   const given = has(row, "input") && row.input !== null ? textOf(row.input, "input", where) : "";
   const input = given === "" ? "" : `### Input:\n${given}\n\n`;
   const answer = has(row, "output") ? { completion: textOf(row.output, "output", where) } : {};
+  // Data sets repeat the whole in a field of its own.
+  const repeats = typeof text === "string" && text.includes(instruction) && text.includes(answer.completion ?? "");
+  refuseOtherFields(repeats ? own : row, ["instruction", "input", "output"], where);
   return { kind: "answer", where, prompt: `### Instruction:\n${instruction}\n\n${input}### Response:\n`, ...answer };
-}
-
-/** The fields of a row with messages, their numbers as a chat template takes them. */
-function forTemplates(row: Record<string, unknown>, where: string): Record<string, unknown> {
-  try {
-    return templateValue(row) as Record<string, unknown>;
-  } catch (error) {
-    throw fail(where, (error as Error).message);
-  }
-}
-
-function readMessages(row: Record<string, unknown>, where: string): Draft {
-  if (!Array.isArray(row.messages)) throw fail(where, `messages must be a list, got ${show(row.messages)}`);
-  const messages = row.messages.map((message: unknown, index): ChatMessage => {
-    const field = `messages[${index}]`;
-    if (typeof message !== "object" || message === null) {
-      throw fail(where, `${field} must be {"role", "content"}, got ${show(message)}`);
-    }
-    const { role, content } = message as Record<string, unknown>;
-    return { role: textOf(role, `${field}.role`, where), content: textOf(content, `${field}.content`, where) };
-  });
-  return { kind: "chat", where, messages };
 }
 
 /**
@@ -152,38 +142,69 @@ export function questionReader(format: RowFormat = {}): RowReader<Question> {
       const { kind: _, ...question } = draft;
       return question;
     }
-    const { messages } = draft;
+    const { kind: _, where: __, messages, ...rest } = draft;
     const last = messages.at(-1);
     if (last === undefined) throw fail(where, "messages is empty, so there is nothing to answer");
-    if (last.role !== "assistant") return { where, prompt: { messages } };
-    return { where, prompt: { messages: messages.slice(0, -1) }, completion: last.content as string };
+    if (last.role !== "assistant") return { where, prompt: { messages, ...rest } };
+    const prompt = { messages: messages.slice(0, -1), ...rest };
+    return typeof last.content === "string" && !isGiven(last.tool_calls)
+      ? { where, prompt, completion: last.content }
+      : { where, prompt };
   };
 }
 
-/** @param labelRequired whether every row must have its label */
-function draftReader(format: RowFormat, labelRequired: boolean): RowReader<Draft> {
+/** Fields that hold an answer, by their usual names. */
+const ANSWERS = ["completion", "answer", "answers", "output", "response", "target", "reply", "solution"];
+
+/** A row whose template is the field `text` alone is that text, and an answer beside it would be left behind. */
+function refuseAnswers(row: Readonly<Record<string, unknown>>, text: string, where: string): void {
+  const answer = ANSWERS.find((field) => field !== text && isGiven(row[field]));
+  if (answer === undefined) return;
+  throw fail(
+    where,
+    `${show(answer)} is not read (value ${show(row[answer])}): the template ${show(`{${text}}`)} alone scores the field ` +
+      `${show(text)} as a whole text; to score the answer add completion ${show(`{${answer}}`)}; to score the text alone ` +
+      "give it as completion in place of template",
+  );
+}
+
+/** @param scored whether every row must have what is scored: its label, or a completion */
+function draftReader(format: RowFormat, scored: boolean): RowReader<Draft> {
   const prompt = format.template === undefined ? undefined : templateOf(format.template, "template");
   const completion = format.completion === undefined ? undefined : templateOf(format.completion, "completion");
   const map = format.choices === undefined ? undefined : new Map(Object.entries(format.choices));
-  if (prompt === undefined && (map !== undefined || completion !== undefined)) {
-    throw new KindredError("invalid_config", "choices and completion need a template for the prompt; add template");
+  if (prompt === undefined && map !== undefined) {
+    throw new KindredError("invalid_config", "choices need a template for the prompt; add template");
   }
   if (map !== undefined && completion !== undefined) {
     throw new KindredError("invalid_config", "choices and completion exclude each other; remove one of them");
   }
   const choices = map && distinct([...map.values()], "the configuration's choices");
-  const labelOf = map && labelReader(format.label, map, labelRequired);
+  const labelOf = map && labelReader(format.label, map, scored);
+  const wholeText = prompt && fieldAlone(prompt);
+  if (scored && prompt !== undefined && map === undefined && completion === undefined && wholeText === undefined) {
+    throw new KindredError(
+      "invalid_config",
+      `template: makes a prompt, and nothing says what is scored, got ${show(format.template)} alone; add completion or choices; ` +
+        'for a whole text give completion alone, such as "{title}: {text}"',
+      { field: "template" },
+    );
+  }
 
   // A template that names them is meant for rows that have them.
-  const ownForm = !prompt?.some((part) => "field" in part && (part.field === "prompt" || part.field === "completion"));
+  const named = [...(prompt ?? []), ...(completion ?? [])].flatMap((part) => ("field" in part ? [part.field] : []));
+  const ownForm = !named.includes("prompt") && !named.includes("completion");
 
-  const readTemplated = (row: Record<string, unknown>, parts: readonly TemplatePart[], where: string): Draft => {
-    const text = fill(parts, row, "template", where);
+  const readTemplated = (row: Record<string, unknown>, where: string): Draft => {
+    const text = fill(prompt ?? [], row, "template", where);
     if (labelOf !== undefined && choices !== undefined) {
       const label = labelOf(row, where);
       return { kind: "answer", where, prompt: text, choices, ...(label === undefined ? {} : { completion: label }) };
     }
-    if (completion === undefined) return { kind: "text", where, text };
+    if (completion === undefined) {
+      if (scored && wholeText !== undefined) refuseAnswers(row, wholeText, where);
+      return { kind: "text", where, text };
+    }
     return { kind: "answer", where, prompt: text, completion: fill(completion, row, "completion", where) };
   };
 
@@ -194,8 +215,8 @@ function draftReader(format: RowFormat, labelRequired: boolean): RowReader<Draft
     }
     const object = row as Record<string, unknown>;
     if (ownForm && has(object, "prompt") && has(object, "completion")) return readAnswer(object, where);
-    if (has(object, "messages")) return readMessages(forTemplates(object, where), where);
-    if (prompt !== undefined) return readTemplated(object, prompt, where);
+    if (has(object, "messages")) return { kind: "chat", where, ...readConversation(object, where) };
+    if (prompt !== undefined || completion !== undefined) return readTemplated(object, where);
     if (has(object, "prompt")) return readAnswer(object, where);
     if (has(object, "instruction")) return readInstruction(object, where);
     const fields = Object.keys(object).map(show).join(", ") || "none";

@@ -44,6 +44,10 @@ export interface RenderedChat {
   readonly text: string;
   /** What the template marks as the assistant's by `{% generation %}`, ascending; undefined where it has no such tags. */
   readonly marked: readonly TextRange[] | undefined;
+  /** Whether the template read a field of a message. */
+  readMessage(index: number, field: string): boolean;
+  /** Whether it read one of the conversation's variables. */
+  readVariable(name: string): boolean;
 }
 
 /**

@@ -21,22 +21,3 @@ export function isNumber(value: unknown): value is number | bigint | WrittenNumb
 export function isScalar(value: unknown): value is number | bigint | boolean | WrittenNumber {
   return typeof value === "boolean" || isNumber(value);
 }
-
-/**
- * The value with numbers as a chat template takes them: a whole number beyond 2^53 as a bigint, others as doubles.
- * @throws {Error} for a number that a double would change in value or in writing; the message is for the user, the caller adds the
- *   place
- */
-export function templateValue(value: unknown): unknown {
-  if (value instanceof WrittenNumber) {
-    if (/^-?\d+$/.test(value.text)) return value.text === "-0" ? 0 : BigInt(value.text);
-    const number = Number(value.text);
-    if (Number.isFinite(number) && !Number.isInteger(number)) return number;
-    throw new Error(
-      `the number ${value.text} has another form in a template; write it as a text, or as a whole number`,
-    );
-  }
-  if (Array.isArray(value)) return value.map(templateValue);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, templateValue(inner)]));
-}

@@ -1,4 +1,5 @@
 /** JSON as Python's `json` module writes it, and values from JSON. */
+import { WrittenNumber } from "../../shared/base/exact-json.js";
 import { ValueError } from "./errors.js";
 import { compareTexts } from "./text.js";
 import { type Dict, isList, isNumeric, Tuple, toText, typeOf, type Value } from "./values.js";
@@ -61,16 +62,27 @@ export function toJson(value: Value, form: JsonForm, depth = 0): string {
   throw new ValueError(`${typeOf(value)} cannot be written as JSON`);
 }
 
-/** A value of parsed JSON. A number without a fraction is an int. */
+/** A value of parsed JSON. A number that is written without a fraction and an exponent is an int. */
 export function fromJson(value: unknown): Value {
   if (value === null || value === undefined) return null;
   if (typeof value === "number") return Number.isSafeInteger(value) ? BigInt(value) : value;
   if (typeof value === "string" || typeof value === "boolean" || typeof value === "bigint") return value;
+  if (value instanceof WrittenNumber) return /^-?\d+$/.test(value.text) ? BigInt(value.text) : Number(value.text);
   if (Array.isArray(value)) return value.map(fromJson);
   if (typeof value === "object") return dictOf(Object.entries(value));
   throw new ValueError(`a ${typeof value} is no value of JSON`);
 }
 
-export function dictOf(entries: Iterable<readonly [string, unknown]>): Dict {
-  return new Map([...entries].map(([key, item]) => [key, fromJson(item)]));
+/**
+ * A dict of an object's entries.
+ * @throws {ValueError} where a name is a number: JavaScript's objects put such names first, so that the order of the file is lost
+ */
+export function dictOf(entries: readonly (readonly [string, unknown])[]): Dict {
+  const number = entries.find(([key]) => /^(0|[1-9]\d{0,9})$/.test(key));
+  if (number !== undefined && entries.length > 1) {
+    throw new ValueError(
+      `the order of fields is lost where one is named by a number, as ${number[0]}; name it otherwise`,
+    );
+  }
+  return new Map(entries.map(([key, item]) => [key, fromJson(item)]));
 }

@@ -13,6 +13,7 @@ import {
   isList,
   isNumeric,
   keyOf,
+  ListOfParts,
   Markup,
   Namespace,
   type Numeric,
@@ -24,9 +25,11 @@ import {
 
 /** Far above the length of any conversation: a template that makes more is a mistake, or an attack on the memory. */
 export const MAX_TEXT = 50_000_000;
+/** Far above the messages, tools and parts of any conversation. Python's sandbox gives `range` a tenth of it. */
+const MAX_ITEMS = 1_000_000;
 
-function bounded(length: number): void {
-  if (length > MAX_TEXT) throw new ValueError(`makes a value longer than ${MAX_TEXT}`);
+function bounded(length: number, most = MAX_TEXT): void {
+  if (length > most) throw new ValueError(`makes a value longer than ${most}`);
 }
 
 function escaped(text: string): string {
@@ -103,7 +106,7 @@ function repeat(value: Value, times: Numeric): Value | undefined {
   }
   const items = isList(value) ? value : value instanceof Tuple ? value.items : undefined;
   if (items === undefined) return undefined;
-  bounded(items.length * n);
+  bounded(items.length * n, MAX_ITEMS);
   const all = Array.from({ length: n }, () => items).flat();
   return isList(value) ? all : new Tuple(all);
 }
@@ -114,10 +117,13 @@ function add(left: Value, right: Value): Value | undefined {
     return left + right;
   }
   if (isList(left) && isList(right)) {
-    bounded(left.length + right.length);
+    bounded(left.length + right.length, MAX_ITEMS);
     return [...left, ...right];
   }
-  if (left instanceof Tuple && right instanceof Tuple) return new Tuple([...left.items, ...right.items]);
+  if (left instanceof Tuple && right instanceof Tuple) {
+    bounded(left.items.length + right.items.length, MAX_ITEMS);
+    return new Tuple([...left.items, ...right.items]);
+  }
   const html = (value: Value): string | undefined =>
     value instanceof Markup ? value.text : typeof value === "string" ? escaped(value) : undefined;
   if (left instanceof Markup || right instanceof Markup) {
@@ -137,6 +143,7 @@ export function binary(operator: string, left: Value, right: Value): Value {
   if (operator === "+") made = add(left, right);
   if (operator === "*" && isNumeric(right)) made = repeat(left, right);
   if (operator === "*" && isNumeric(left)) made = repeat(right, left);
+  for (const side of [left, right]) if (made === undefined && side instanceof ListOfParts) side.refuse();
   if (made === undefined) throw new ValueError(`${typeOf(left)} ${operator} ${typeOf(right)} has no meaning`);
   return made;
 }

@@ -94,6 +94,45 @@ export abstract class Attributes {
   abstract get(name: string): Value | undefined;
 }
 
+/** A dict that knows which of its fields were read. */
+export class WatchedDict extends Map<Value, Value> {
+  private readonly read = new Set<Value>();
+  private readAll = false;
+
+  wasRead(name: string): boolean {
+    return this.readAll || this.read.has(name);
+  }
+
+  override get(name: Value): Value | undefined {
+    this.read.add(name);
+    return super.get(name);
+  }
+
+  override has(name: Value): boolean {
+    this.read.add(name);
+    return super.has(name);
+  }
+
+  override keys(): MapIterator<Value> {
+    this.readAll = true;
+    return super.keys();
+  }
+
+  override values(): MapIterator<Value> {
+    this.readAll = true;
+    return super.values();
+  }
+
+  override entries(): MapIterator<[Value, Value]> {
+    this.readAll = true;
+    return super.entries();
+  }
+
+  override [Symbol.iterator](): MapIterator<[Value, Value]> {
+    return this.entries();
+  }
+}
+
 /** A list that must not be written as one text, because the template would write Python's notation of it. */
 export class ListOfParts extends Array<Value> {
   static override get [Symbol.species](): ArrayConstructor {
@@ -101,7 +140,18 @@ export class ListOfParts extends Array<Value> {
   }
 
   /** Where it stands, for messages: `messages[0].content`. */
-  field = "";
+  private field = "a value";
+
+  static at(field: string, parts: readonly Value[]): ListOfParts {
+    const list = new ListOfParts();
+    list.push(...parts);
+    list.field = field;
+    return list;
+  }
+
+  refuse(): never {
+    throw new ValueError(`${this.field} is a list of parts, and the template writes it as one text; give a text`);
+  }
 }
 
 export function isList(value: Value): value is readonly Value[] {
@@ -246,7 +296,7 @@ function floatText(value: number): string {
 export function notation(value: Value): string {
   if (typeof value === "string") return literal(value);
   if (value instanceof Undefined) return "Undefined";
-  if (value instanceof ListOfParts) return toText(value);
+  if (value instanceof ListOfParts) value.refuse();
   if (isList(value)) return `[${value.map(notation).join(", ")}]`;
   if (value instanceof Tuple) {
     return value.items.length === 1 ? `(${notation(value.items[0]!)},)` : `(${value.items.map(notation).join(", ")})`;
@@ -269,7 +319,7 @@ export function toText(value: Value): string {
   if (value instanceof Undefined) return "";
   if (value instanceof Markup) return value.text;
   if (value instanceof ListOfParts) {
-    throw new ValueError(`${value.field} is a list of parts, and the template writes it as one text; give a text`);
+    value.refuse();
   }
   if (isList(value) || value instanceof Map || value instanceof Tuple || value instanceof View) return notation(value);
   throw new ValueError(`a value of type ${typeOf(value)} cannot be written`);

@@ -8,8 +8,10 @@ import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
 import { canonicalJson, isObject, reasonOf } from "../../shared/base/json.js";
 import type { ChatMessage, RenderChat } from "../data/types.js";
+import { globalsAt } from "../jinja/globals.js";
 import { dictOf } from "../jinja/json.js";
 import { Template } from "../jinja/template.js";
+import { isList, ListOfParts, WatchedDict } from "../jinja/values.js";
 import { readTokenizerConfig, type SpecialTokens, type TokenizerConfig } from "./special-tokens.js";
 
 /** Renders conversations. `hash` is the SHA-256 (hex) of what decides how. */
@@ -58,10 +60,27 @@ const REASONING = ["reasoning_content", "thinking", "reasoning"] as const;
 /** One process writes one date, so that a conversation's texts agree. */
 const STARTED = new Date();
 
-/** A message whose reasoning stands under the names that templates read, whatever its own name is, as in transformers. */
-function withReasoning(message: ChatMessage): ChatMessage {
+/** Names that a row cannot give to a template, because they are the template's own. */
+const OWN_NAMES: ReadonlySet<string> = new Set([
+  "messages",
+  "add_generation_prompt",
+  ...globalsAt(STARTED).keys(),
+] as string[]);
+
+/** A message as a template gets it: its reasoning stands under the names that templates read, as in transformers. */
+function turnOf(message: ChatMessage, at: number): WatchedDict {
   const reasoning = REASONING.map((name) => message[name]).find((value) => value !== undefined && value !== null);
-  return reasoning === undefined ? message : { thinking: reasoning, ...message, reasoning_content: reasoning };
+  const fields = reasoning === undefined ? message : { thinking: reasoning, ...message, reasoning_content: reasoning };
+  const turn = dictOf(Object.entries(fields));
+  const content = turn.get("content");
+  if (content !== undefined && isList(content)) turn.set("content", ListOfParts.at(`messages[${at}].content`, content));
+  return new WatchedDict(turn);
+}
+
+/** Whether the template read a message's field. A reasoning was read under any of its names. */
+function wasRead(turn: WatchedDict | undefined, field: string): boolean {
+  const names = REASONING.some((name) => name === field) ? REASONING : [field];
+  return names.some((name) => turn?.wasRead(name) ?? false);
 }
 
 /**
@@ -77,18 +96,25 @@ export function chatTemplateOf(text: string, tokens: SpecialTokens, path: string
     const message = `${path}: the chat template cannot be read (${(error as Error).message})`;
     throw new KindredError("invalid_model", message, { file: path }, error);
   }
-  const render: RenderChat = ({ messages, variables }, { addGenerationPrompt }) => {
-    const names = {
-      tools: null,
-      documents: null,
-      ...variables,
-      ...tokens,
-      messages: messages.map(withReasoning),
-      add_generation_prompt: addGenerationPrompt,
-    };
+  const render: RenderChat = ({ messages, variables = {} }, { addGenerationPrompt }) => {
+    const isOwn = (name: string): boolean => OWN_NAMES.has(name) || Object.hasOwn(tokens, name);
     try {
-      const { text, marked } = template.render(dictOf(Object.entries(names)), STARTED);
-      return { text, marked: template.marks ? marked : undefined };
+      const turns = messages.map(turnOf);
+      const names = new WatchedDict([
+        ["tools", null],
+        ["documents", null],
+        ...dictOf(Object.entries(variables).filter(([name]) => !isOwn(name))),
+        ...Object.entries(tokens),
+        ["messages", turns],
+        ["add_generation_prompt", addGenerationPrompt],
+      ]);
+      const { text, marked } = template.render(names, STARTED);
+      return {
+        text,
+        marked: template.marks ? marked : undefined,
+        readMessage: (index, field) => wasRead(turns[index], field),
+        readVariable: (name) => !isOwn(name) && names.wasRead(name),
+      };
     } catch (error) {
       const message = `the chat template (${path}) refuses the messages: ${(error as Error).message}`;
       throw new KindredError("invalid_data", message, { file: path }, error);

@@ -87,10 +87,10 @@ function checkFormat({ template, completion, choices }: RowFormat, where: string
   if (choices !== undefined && completion !== undefined) {
     throw invalid(where, "choices and completion exclude each other; expected at most one of them; remove the other");
   }
-  if (template === undefined && (choices !== undefined || completion !== undefined)) {
+  if (template === undefined && choices !== undefined) {
     throw invalid(
       where,
-      "choices and completion need a prompt, and there is no template that makes one; expected template beside them; add it",
+      "choices need a prompt, and there is no template that makes one; expected template beside them; add it",
     );
   }
 }

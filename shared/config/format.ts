@@ -4,9 +4,9 @@
  */
 
 export interface RowFormat {
-  /** Text of the prompt. `{field}` stands for a row's field; `{{` and `}}` are braces. Without choices or completion: the whole text. */
+  /** Text of the prompt. `{field}` stands for a row's field; `{{` and `}}` are braces. It needs choices or completion, unless it is one field alone or asks a question. */
   readonly template?: string;
-  /** Template of the completion, for answers in free text. Not beside `choices`. */
+  /** Template of the completion, for answers in free text. Not beside `choices`. Without `template` the prompt is empty. */
   readonly completion?: string;
   /** Completion of each value of the label. At least two. */
   readonly choices?: Readonly<Record<string, string>>;

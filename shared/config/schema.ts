@@ -31,11 +31,13 @@ const rowFormat = {
   template: template
     .optional()
     .describe(
-      "Prompt of a row, with fields of the row in braces: 'Text: {text} Answer:'. {{ and }} are braces themselves. A line end is \\n within double quotes, and two other characters within single quotes. A number stands as it is written in the file. Without choices or completion it is the whole text.",
+      "Prompt of a row, with fields of the row in braces: 'Text: {text} Answer:'. {{ and }} are braces themselves. A line end is \\n within double quotes, and two other characters within single quotes. A number stands as it is written in the file. Without choices or a completion nothing says what is scored: rows to be scored are refused, unless the template is one field alone, '{text}', which is scored as a whole text.",
     ),
   completion: template
     .optional()
-    .describe("Completion of a row, with fields of the row in braces. For answers in free text, in place of choices."),
+    .describe(
+      "Completion of a row, with fields of the row in braces. For answers in free text, in place of choices. Without a template it is a whole text: the prompt is empty.",
+    ),
   choices: z
     .record(z.string(), z.string().min(1))
     .refine(

@@ -314,7 +314,7 @@ const MISTAKES: readonly Mistake[] = [
   },
   {
     what: "a row without a field that the template names",
-    make: (folder) => evaluate(folder, [{ word: "good" }], TINY_MODEL, "--template", "the {text} was"),
+    make: (folder) => evaluate(folder, [{ word: "good" }], TINY_MODEL, "--template", "{text}"),
     says: [/rows\.jsonl:1: /, /text/],
   },
   {

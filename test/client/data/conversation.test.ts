@@ -107,8 +107,57 @@ test("a generation prompt that does not begin the turn is refused, with both tex
   );
 });
 
+test("a template that marks the assistant's turns itself says what is scored", () => {
+  const marking = `{% for m in messages %}{% if m.role == 'assistant' %}A:{% generation %}{{ m.content }}.{% endgeneration %}
+{%- else %}U:{{ m.content }}{% endif %};{% endfor %}`;
+  assert.deepEqual(split(marking, twice), { text: "U:a;A:b.;U:c;A:d.;", scored: ["b.", "d."] });
+  refuses(
+    "{% for m in messages %}{{ m.content }}{% endfor %}{% if false %}{% generation %}{% endgeneration %}{% endif %}",
+    twice,
+    /nothing to score: its chat template marks no text as generated/,
+  );
+});
+
 test("a template that writes nothing of the assistant has nothing to score", () => {
-  refuses("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}", twice, /nothing to score/);
+  refuses(
+    "{% for m in messages %}{{ m.content if m.role == 'user' }}{{ m.content[:0] }}{% endfor %}",
+    twice,
+    /nothing to score/,
+  );
+});
+
+test("a field that the template does not use is refused, in rows to be scored and in questions", () => {
+  const [user, ...others] = twice.messages;
+  const named: Conversation = { messages: [{ ...user!, name: "Bo" }, ...others] };
+  const unused = /: messages\[0\]\.name is not used by the model's chat template, so that it would be lost; remove it$/;
+  refuses(CHATML, named, unused);
+  refuses(
+    CHATML,
+    { ...twice, variables: { tools: [{}] } },
+    /^rows\.jsonl:7: tools is not used by the model's chat template/,
+  );
+  refuses(CHATML, { ...twice, variables: { weight: 0 } }, /^rows\.jsonl:7: weight is not used/);
+  const renderChat = chatTemplateOf(CHATML, {}, "tokenizer_config.json");
+  assert.throws(() => renderChatPrompt(named, renderChat, where), { message: unused });
+  const systemLost = conversation(["system", "be kind"], ["user", "a"], ["assistant", "b"]);
+  refuses(
+    "{% for m in messages %}{% if m.role != 'system' %}{{ m.content }}{% endif %}{% endfor %}",
+    systemLost,
+    /messages\[0\]\.content/,
+  );
+});
+
+test("fields without a value may pass, and those that only say which row, message or call it is", () => {
+  const messages = [
+    { role: "user", content: "a", name: "", tool_calls: [], id: 4 },
+    { role: "tool", content: "4", name: "f", tool_call_id: "x" },
+    { role: "assistant", content: "b", weight: null },
+  ];
+  const chat: Conversation = {
+    messages,
+    variables: { tools: null, id: 3, prompt_id: "p", source: "s", documents: [] },
+  };
+  assert.deepEqual(split(CHATML, chat).scored, ["b<|end|>\n"]);
 });
 
 test("the prompt of a question ends where the assistant's turn begins", () => {

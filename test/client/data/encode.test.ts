@@ -205,9 +205,10 @@ test("rows with nothing to score are refused by file and line", async () => {
   await refuses(() => encode(answer("", "a"), 512, 0), "invalid_data", /nothing to score/);
 });
 
+const READS_ALL = { marked: undefined, readMessage: () => true, readVariable: () => true };
 const renderChat: RenderChat = ({ messages }, { addGenerationPrompt }) => ({
   text: messages.map(({ role, content }) => `<${role[0]}>${content};`).join("") + (addGenerationPrompt ? "<a>" : ""),
-  marked: undefined,
+  ...READS_ALL,
 });
 const chat = (...messages: [string, string][]): Example => ({
   kind: "chat",
@@ -246,7 +247,7 @@ test("a token that spans the beginning or the end of an assistant's turn is scor
 test("a conversation that loses its oldest tokens keeps the special tokens that its template begins with", async () => {
   const withBos: RenderChat = (conversation, options) => {
     const { text } = renderChat(conversation, options);
-    return { text: `\u0001${text}`, marked: undefined };
+    return { text: `\u0001${text}`, ...READS_ALL };
   };
   const row = await encode(chat(["user", "hi"], ["assistant", "yo"]), 7, 1, withBos);
   assert.deepEqual(pick(row), { text: "^<a>yo;", scores: "yo;" });
@@ -259,7 +260,7 @@ test("messages without a chat template are refused as unsupported", async () => 
 test("a chat template that rewrites earlier turns is refused", async () => {
   const rewriting: RenderChat = ({ messages }) => ({
     text: `${messages.length}${messages.map((message) => message.content).join("")}`,
-    marked: undefined,
+    ...READS_ALL,
   });
   await refuses(
     () => encode(chat(["user", "hi"], ["assistant", "yo"]), 512, 1, rewriting),

@@ -37,7 +37,7 @@ test("one client's data may be a folder, a file of rows, or its line of a popula
   const byFolder = await loadClient(path, { name: "n", seed: 1 });
   const byFile = await loadClient(join(path, "train.jsonl"), { name: "n", seed: 1 });
   assert.deepEqual(byFile, byFolder);
-  const byCsv = await loadClient(join(path, "rows.csv"), { name: "n", seed: 1, format: { template: "{t}" } });
+  const byCsv = await loadClient(join(path, "rows.csv"), { name: "n", seed: 1, format: { completion: "{t}" } });
   assert.equal(byCsv.train.length, 8);
   const file = population({ client: "m", train: many(3) }, { client: "n", train: many(10) });
   assert.equal((await loadClient(file, { name: "n", seed: 1 })).train.length, 8);
@@ -46,6 +46,7 @@ test("one client's data may be a folder, a file of rows, or its line of a popula
 
 test("a table whose columns are called client and train is a file of rows, not a population", async () => {
   const path = join(dataFolder({ "rows.csv": `client,train\n${"x,y\n".repeat(5)}` }), "rows.csv");
-  const rows = await loadClient(path, { name: "x", seed: 1, format: { template: "{client} {train}" } });
-  assert.deepEqual(rows.train[0]?.kind === "text" && rows.train[0].text, "x y");
+  const rows = await loadClient(path, { name: "x", seed: 1, format: { template: "{client}", completion: " {train}" } });
+  const [row] = rows.train;
+  assert.deepEqual(row?.kind === "answer" && row.prompt + row.completion, "x y");
 });

@@ -7,7 +7,7 @@ import { after, test } from "node:test";
 import { groupOf, readClient, readClientLines } from "../../../client/data/population-file.js";
 import { readAllRows } from "../../../client/data/readers.js";
 import { rowReader } from "../../../client/data/rows.js";
-import { templateValue } from "../../../client/data/values.js";
+import { chatTemplateOf } from "../../../client/models/chat.js";
 import { WrittenNumber } from "../../../shared/base/exact-json.js";
 
 const folder = mkdtempSync(join(tmpdir(), "kindred-numbers-"));
@@ -82,11 +82,18 @@ test("where the label's field is missing, the fields that are there are named", 
   });
 });
 
-test("a chat template gets whole numbers exactly, and no number that it would write otherwise", () => {
-  const given = { n: new WrittenNumber("9007199254740993"), list: [new WrittenNumber("0.10"), 3] };
-  assert.deepEqual(templateValue(given), { n: 9007199254740993n, list: [0.1, 3] });
-  for (const number of ["1.0", "1E5", "1e400"]) {
-    const row = { messages: [{ role: "assistant", content: "a" }], tools: [{ limit: new WrittenNumber(number) }] };
-    assert.throws(() => rowReader()(row, "f:1"), { message: /^f:1: the number 1.* has another form in a template/ });
-  }
+test("a chat template gets numbers as Python's JSON reads them", async () => {
+  const file = join(folder, "numbers.jsonl");
+  const numbers = '{"n": 9007199254740993, "l": [0.10, 3, 1.0, 1E5, -0, 1e-7, 1e400, 12345678901234567890.5]}';
+  writeFileSync(file, `{"messages": [{"role": "assistant", "content": "a"}], "tools": [${numbers}]}\n`);
+  const [row] = await readAllRows(file);
+  const renderChat = chatTemplateOf("{{ tools[0] | tojson }}{{ messages[0].content }}{{ tools }}", {}, "t");
+  assert.ok(row?.kind === "chat");
+  const { text } = renderChat(row, { addGenerationPrompt: false });
+  const written = "[0.1, 3, 1.0, 100000.0, 0, 1e-07";
+  assert.equal(
+    text,
+    `{"n": 9007199254740993, "l": ${written}, Infinity, 1.2345678901234567e+19]}a` +
+      `[{'n': 9007199254740993, 'l': ${written}, inf, 1.2345678901234567e+19]}]`,
+  );
 });

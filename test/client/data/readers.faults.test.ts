@@ -83,9 +83,9 @@ test("truncated archives, and files that are not archives, are refused", async (
 });
 
 test("invalid csv is refused by file and line", async () => {
-  await refuses(file("width.csv", "a,b\n1,2\n3\n"), ":3", /not valid CSV/, "invalid_data", { template: "{a}" });
+  await refuses(file("width.csv", "a,b\n1,2\n3\n"), ":3", /not valid CSV/, "invalid_data", { completion: "{a}" });
   await refuses(file("quote.csv", 'a,b\n1,"2\n3\n'), ":2", /quote in this record is not closed/, "invalid_data", {
-    template: "{a}",
+    completion: "{a}",
   });
   await refuses(file("twice.csv", "a,a\n1,2\n"), ":1", /column "a" twice/);
 });

@@ -60,19 +60,24 @@ test("instruction, input and output are a prompt of three parts and its answer; 
   const question = questionReader()({ instruction: "Add." }, where);
   assert.equal(question.prompt, "### Instruction:\nAdd.\n\n### Response:\n");
   // A template of the user's own is the user's word.
-  assert.equal((read(row, { template: "{instruction}:" }) as { text: string }).text, "Add.:");
+  const own = { template: "{instruction}:", completion: " {output}" };
+  assert.equal((read(row, own) as { prompt: string }).prompt, "Add.:");
+  // Alpaca's field that repeats the others.
+  assert.deepEqual(read({ ...row, text: `${prompt}3` }), { ...answer, prompt });
+  refuses(
+    { ...row, text: "more" },
+    /the field "text" is not read \(value "more"\); rows with instruction have instruction, input, output/,
+  );
 });
 
 test("a template that names prompt or completion is for rows that have them; any other leaves such rows as they are", () => {
   const row = { prompt: "p", completion: "c", text: "t" };
   const mine = read(row, { template: "Q: {prompt}", completion: " {completion}" });
   assert.deepEqual(mine, { kind: "answer", where, prompt: "Q: p", completion: " c" });
-  assert.deepEqual(read(row, { template: "Q: {text}", completion: " x" }), {
-    kind: "answer",
-    where,
-    prompt: "p",
-    completion: "c",
-  });
+  const format = { template: "Q: {text}", completion: " x" };
+  const whole = { prompt: "p", completion: "c" };
+  assert.deepEqual(read(whole, format), { kind: "answer", where, ...whole });
+  refuses(row, /the field "text" is not read/, format);
 });
 
 test("a template fills in fields, and choices maps the label's value to its completion", () => {
@@ -102,14 +107,35 @@ test("labels that share a completion make one choice", () => {
   assert.deepEqual(row.kind === "answer" && row.choices, ["1", "2"]);
 });
 
-test("without choices a template makes plain text, or an answer by a completion's template", () => {
-  assert.deepEqual(read({ a: "x", n: 4 }, { template: "{{{a}}} {n}" }), { kind: "text", where, text: "{x} 4" });
+test("a completion's template makes an answer in free text; without a template for the prompt, the whole text", () => {
+  const whole = read({ a: "x", n: 4 }, { completion: "{{{a}}} {n}" });
+  assert.deepEqual(whole, { kind: "answer", where, prompt: "", completion: "{x} 4" });
   assert.deepEqual(read({ q: "x", a: "y" }, { template: "{q}", completion: " {a}" }), {
     kind: "answer",
     where,
     prompt: "x",
     completion: " y",
   });
+});
+
+test("a template alone is refused, unless it is one field, which is a whole text without an answer beside it", () => {
+  assert.throws(
+    () => rowReader({ template: "Q: {question}\nA:" }),
+    /template: makes a prompt, and nothing says what is scored, got "Q: \{question\}\\nA:" alone; add completion or choices/,
+  );
+  const format = { template: "{text}" };
+  assert.deepEqual(read({ text: "a", label: 1 }, format), { kind: "text", where, text: "a" });
+  for (const answer of ["completion", "answer", "output", "response"]) {
+    refuses(
+      { text: "a", [answer]: "b" },
+      new RegExp(`"${answer}" is not read \\(value "b"\\).*add completion "{${answer}}"`),
+      format,
+    );
+    assert.equal(read({ text: "a", [answer]: "" }, format).kind, "text");
+    assert.deepEqual(read({ [answer]: "b" }, { template: `{ ${answer} }` }), { kind: "text", where, text: "b" });
+  }
+  // A question may have its answer beside it, which is not scored.
+  assert.equal(questionReader(format)({ text: "a", answer: "b" }, where).prompt, "a");
 });
 
 test("rows of any other form are refused by field and value", () => {
@@ -125,14 +151,82 @@ test("rows of any other form are refused by field and value", () => {
   refuses({ prompt: "p", completion: "c", choices: ["c", ""] }, /empty completion/);
   refuses({ prompt: "p\ud800", completion: "c" }, /prompt holds half of a surrogate pair/);
   refuses({ messages: "hi" }, /messages must be a list/);
-  refuses({ messages: [{ role: "user", content: 3 }] }, /messages\[0\]\.content must be a string, got 3/);
+  refuses(
+    { messages: [{ role: "user", content: 3 }] },
+    /messages\[0\]\.content must be a string or a list of parts, got 3/,
+  );
   refuses({ messages: [{ role: "user", content: "a" }] }, /expected a turn of the role "assistant"/);
   refuses({ txt: "a", label: 1 }, /no field "text", which template names; the row has "txt", "label"/, labels);
   refuses({ text: null, label: 1 }, /text must be a string, got null/, labels);
   refuses({ text: "a", label: 2 }, /label 2 is not in the set of labels that choices gives: \["0","1"\]/, labels);
   refuses({ text: "a", label: "__proto__" }, /is not in the set of labels/, labels);
   refuses({ text: "a" }, /no field "label"/, labels);
-  refuses({ label: 1 }, /no field "toString"/, { template: "{toString}" });
+  refuses({ label: 1 }, /no field "toString"/, { template: "{toString}", completion: "a" });
+});
+
+test("a field that nothing reads is refused by name, unless it says where the row is from or has no value", () => {
+  const row = { prompt: "p", completion: "c" };
+  for (const field of ["weight", "system", "images", "tools", "label", "answer"]) {
+    refuses({ ...row, [field]: 1 }, new RegExp(`the field "${field}" is not read \\(value 1\\).*remove it`));
+  }
+  const provenance = {
+    id: 3,
+    prompt_id: "x",
+    idx: 0,
+    uuid: "y",
+    source: "s",
+    metadata: { a: 1 },
+    url: "u",
+    category: "c",
+  };
+  assert.deepEqual(read({ ...row, ...provenance }), { kind: "answer", where, ...row });
+  const empty = { weight: null, system: "", images: [], extra: {} };
+  assert.deepEqual(read({ ...row, ...empty }), { kind: "answer", where, ...row });
+  // What a template does not name is not meant to be read.
+  assert.equal(read({ ...row, weight: 1 }, { template: "{prompt}", completion: "{completion}" }).kind, "answer");
+});
+
+test("messages keep the fields that a chat template may read, and their own form is checked", () => {
+  const call = { type: "function", function: { name: "f", arguments: { a: 1 } } };
+  const messages = [
+    { role: "user", content: [{ type: "text", text: "hi" }], name: "Bo" },
+    { role: "assistant", content: null, tool_calls: [call] },
+    { role: "tool", content: "1", tool_call_id: "x" },
+    { role: "assistant", content: "yo", reasoning_content: "hm" },
+  ];
+  const tools = [{ type: "function", function: { name: "f" } }];
+  assert.deepEqual(read({ messages, tools, id: 1 }), { kind: "chat", where, messages, variables: { tools, id: 1 } });
+  assert.deepEqual(read({ messages, tools: JSON.stringify(tools) }), {
+    kind: "chat",
+    where,
+    messages,
+    variables: { tools },
+  });
+  const asked = [
+    { role: "user", content: "hi" },
+    { role: "assistant", content: "yo" },
+  ];
+  assert.deepEqual(read({ messages: asked, prompt: "hi" }), { kind: "chat", where, messages: asked });
+  refuses({ messages: ["hi"] }, /messages\[0\] must be \{"role", "content"\}, got "hi"/);
+  refuses(
+    { messages: [{ role: "assistant" }] },
+    /messages\[0\]\.content must be a string or a list of parts, got undefined/,
+  );
+  refuses({ messages: [{ role: "assistant", content: null, tool_calls: "f" }] }, /tool_calls must be a list, got "f"/);
+  const parts = (part: unknown) => ({ messages: [{ role: "user", content: [part] }, ...asked] });
+  refuses(parts({ type: "image", url: "x" }), /messages\[0\]\.content\[0\]\.type is "image"; only "text" can be read/);
+  refuses(parts({ type: "text" }), /content\[0\]\.text must be a string/);
+  refuses(parts({ type: "text", text: "a", cache: 1 }), /content\[0\]\.cache is not read/);
+  refuses({ messages: asked, tools: "get_weather" }, /tools must be a list of objects, got "get_weather"/);
+  refuses({ messages: asked, tools: [{ a: ["\ud800"] }] }, /tools\[0\]\.a\[0\] holds half of a surrogate pair/);
+});
+
+test("a question with tools keeps them; a turn that calls a tool is no completion", () => {
+  const user = { role: "user", content: "hi" };
+  const call = { role: "assistant", content: "", tool_calls: [{ function: { name: "f", arguments: {} } }] };
+  const tools = [{ name: "f" }];
+  const question = questionReader()({ messages: [user, call], tools }, where);
+  assert.deepEqual(question, { where, prompt: { messages: [user], variables: { tools } } });
 });
 
 test("a contradictory format is refused as a mistake of the configuration", () => {
@@ -141,6 +235,7 @@ test("a contradictory format is refused as a mistake of the configuration", () =
     { template: "a}" },
     { template: "{}" },
     { choices: { a: "1", b: "2" } },
+    { template: "{a}{b}" },
     { template: "{a}", completion: "{b}", choices: { a: "1", b: "2" } },
   ]) {
     assert.throws(

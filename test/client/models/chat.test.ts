@@ -4,7 +4,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
-import { loadChatTemplate } from "../../../client/models/chat.js";
+import type { ChatMessage, Conversation } from "../../../client/data/types.js";
+import { chatTemplateOf, loadChatTemplate } from "../../../client/models/chat.js";
 
 /** ChatML, with a refusal; the first turn's newline tests that blocks are trimmed as transformers trims them. */
 const TEMPLATE = `{{ bos_token }}
@@ -19,7 +20,7 @@ const TEMPLATE = `{{ bos_token }}
 {%- endif %}
 {%- if tools %}unused{% endif %}`;
 
-const messages = [
+const conversation = [
   { role: "user", content: " Hi " },
   { role: "assistant", content: "Hello {{ 7 * 7 }}" },
 ];
@@ -37,7 +38,7 @@ function config(fields: object): Promise<void> {
 async function render(addGenerationPrompt = false): Promise<string> {
   const renderChat = await loadChatTemplate(folder);
   assert.ok(renderChat);
-  return renderChat({ messages }, { addGenerationPrompt }).text;
+  return renderChat({ messages: conversation }, { addGenerationPrompt }).text;
 }
 
 const rendered = "<s><|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello {{ 7 * 7 }}<|im_end|>\n";
@@ -84,4 +85,74 @@ test("messages that the template refuses are reported as invalid data", async ()
     code: "invalid_data",
     message: /refuses the messages: line 4: unknown role robot/,
   });
+});
+
+const READS = `{% for m in messages %}{{ m.role }}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% if m.tool_calls %}
+{{- m.tool_calls | tojson }}{% elif m.role == 'assistant' %}{{ m.content }}{{ m.reasoning_content }}{% endif %}{% endfor %}
+{%- if enable_thinking is defined %}{{ enable_thinking }}{% endif %}`;
+
+const messages = (...turns: object[]): Conversation => ({ messages: turns as ChatMessage[] });
+
+/** Fields that the template did not read. */
+function unread({ messages, variables = {} }: Conversation): string[] {
+  const renderChat = chatTemplateOf(READS, { eos_token: "</s>" }, "t");
+  const rendered = renderChat({ messages, variables }, { addGenerationPrompt: false });
+  return [
+    ...messages.flatMap((message, at) =>
+      Object.keys(message).flatMap((field) => (rendered.readMessage(at, field) ? [] : [`${at}.${field}`])),
+    ),
+    ...Object.keys(variables).filter((name) => !rendered.readVariable(name)),
+  ];
+}
+
+test("a render says which fields of each message the template read", () => {
+  const user = { role: "user", content: "a" };
+  const call = { role: "assistant", content: "Let me see", tool_calls: [{ function: { name: "f" } }] };
+  assert.deepEqual(unread(messages(user)), []);
+  assert.deepEqual(unread(messages({ ...user, name: "Bo", weight: 0 })), ["0.name", "0.weight"]);
+  assert.deepEqual(unread(messages({ role: "system", content: "kind" }, user)), ["0.content"]);
+  assert.deepEqual(unread(messages(user, call)), ["1.content"]);
+  assert.deepEqual(unread(messages({ role: "assistant", content: "a", reasoning: "r" })), []);
+  assert.deepEqual(unread(messages({ ...user, reasoning: "r" })), ["0.reasoning"]);
+});
+
+test("a render says which variables of a row the template read, and none of them takes the place of its own names", () => {
+  const user = { role: "user", content: "a" };
+  const given = {
+    enable_thinking: false,
+    tools: [{}],
+    weight: 2,
+    eos_token: "x",
+    range: "y",
+    add_generation_prompt: true,
+  };
+  const [, ...others] = Object.keys(given);
+  assert.deepEqual(unread({ ...messages(user), variables: given }), others);
+});
+
+test("a list of parts that the template would write in Python's notation is refused", () => {
+  const messages = [{ role: "user", content: [{ type: "text", text: "a" }] }];
+  const render = (template: string): string =>
+    chatTemplateOf(template, {}, "t")({ messages }, { addGenerationPrompt: false }).text;
+  const refused = {
+    message: /messages\[0\]\.content is a list of parts, and the template writes it as one text; give a text/,
+  };
+  for (const template of [
+    "{{ messages[0].content }}",
+    "{{ messages[0].content | trim }}",
+    "{{ 'a' + messages[0].content }}",
+  ]) {
+    assert.throws(() => render(template), refused);
+  }
+  assert.equal(render("{% for part in messages[0].content %}{{ part.text }}{% endfor %}"), "a");
+  assert.equal(render("{{ messages[0].content | tojson }}"), '[{"type": "text", "text": "a"}]');
+});
+
+test("an object whose fields lost their order is refused", () => {
+  const messages = [{ role: "user", content: "a", extra: { b: 1, "2": 2 } }];
+  const renderChat = chatTemplateOf("{{ messages[0] | tojson }}", {}, "t");
+  assert.throws(
+    () => renderChat({ messages }, { addGenerationPrompt: false }),
+    /order of fields is lost .* as 2; name it otherwise/,
+  );
 });

@@ -276,7 +276,7 @@ test("labels of choices are taken as they are written", async () => {
 });
 
 test("mistakes between fields are refused", async () => {
-  await refuses(`${least}choices: {a: x, b: y}\n`, /: choices and completion need a prompt/);
+  await refuses(`${least}choices: {a: x, b: y}\n`, /: choices need a prompt/);
   await refuses(`${least}template: "{t}"\ncompletion: "{c}"\nchoices: {a: x, b: y}\n`, /exclude each other/);
   await refuses(
     "model: model\npopulation: [{name: a, data: a}, {name: a, data: b}]\n",

@@ -54,8 +54,8 @@ test("a folder's files of rows are clients by their names, and its folders with 
     "sites/.cache/x.parquet": "no rows",
   });
   const all = { east: 3, north: 4, west: 7 };
-  assert.deepEqual(await found(folder, "sites", 'template: "{text}"'), all);
-  assert.deepEqual(Object.keys(await found(folder, "sites", 'template: "{text}"')), ["east", "north", "west"]);
+  assert.deepEqual(await found(folder, "sites", 'completion: "{text}"'), all);
+  assert.deepEqual(Object.keys(await found(folder, "sites", 'completion: "{text}"')), ["east", "north", "west"]);
 });
 
 test("a glob's matches are clients by what tells their paths apart", async () => {
