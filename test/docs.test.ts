@@ -18,11 +18,18 @@ const DOCUMENTS = [
   "ARCHITECTURE.md",
   "PRIVACY.md",
   "CONTRIBUTING.md",
-  "docs/configuration.md",
-  "docs/formats.md",
-  "docs/glossary.md",
-  "docs/studies.md",
-  ...readdirSync(asset("docs", "decisions")).map((name) => `docs/decisions/${name}`),
+  "simulations/LOG.md",
+  ...["docs", "docs/decisions"].flatMap((folder) =>
+    readdirSync(asset(folder))
+      .filter((name) => name.endsWith(".md"))
+      .map((name) => `${folder}/${name}`),
+  ),
+];
+
+/** Pages for users of the command line. */
+const GUIDES = [
+  "README.md",
+  ...["commands", "data", "deployment", "models", "rows", "runtimes"].map((name) => `docs/${name}.md`),
 ];
 
 /** Command, or action of one -> what its --help says; that of the program under "". */
@@ -84,14 +91,14 @@ test("every kindred command in the documents has the words and options that the 
   assert.match(flaws("npx kindred run show x --follow").join(), /no option --follow/);
 });
 
-test("every option that the README names in its text is an option of some command", () => {
+test("every option that a page for users names in its text is an option of some command", () => {
   const known = new Set(
     commands()
       .flatMap(actionsOf)
       .flatMap((command) => [...optionsOf(command)]),
   );
-  const named = [...read("README.md").matchAll(/`(--[a-z-]+)`/g)].map((match) => match[1] as string);
-  assert.ok(named.length > 3);
+  const named = GUIDES.flatMap((path) => [...read(path).matchAll(/`(--[a-z-]+)`/g)].map((match) => match[1] as string));
+  assert.ok(named.length > 20);
   assert.deepEqual(
     named.filter((option) => !known.has(option)),
     [],
@@ -160,24 +167,22 @@ test("the examples load, and the README shows the simulation's as it is", async 
   assert.equal(generated.status, 0, generated.stderr.toString());
 });
 
-test("the README's example of the library is the one of index.ts, which the library's test runs", () => {
+test("docs/library.md has the example of index.ts, which the library's test runs", () => {
   const [example = ""] = [...read("index.ts").matchAll(/^ \* ```js\n([\s\S]*?)^ \* ```$/gm)].map((match) => match[1]);
   assert.match(example, /simulate\(/);
-  assert.ok(read("README.md").includes(`\`\`\`js\n${example.replace(/^ \* ?/gm, "")}\`\`\``));
+  assert.ok(read("docs/library.md").includes(`\`\`\`js\n${example.replace(/^ \* ?/gm, "")}\`\`\``));
 });
 
-test("the README links to every program of docs/examples, once", () => {
+test("docs/library.md links to every program of docs/examples, once", () => {
   const programs = readdirSync(asset("docs", "examples")).filter((name) => /\.(ts|mjs)$/.test(name));
-  const rows = [...read("README.md").matchAll(/^\| \[docs\/examples\/[\w.]+\]\(docs\/examples\/([\w.]+)\) \|/gm)];
+  const rows = [...read("docs/library.md").matchAll(/^\| \[examples\/[\w.]+\]\(examples\/([\w.]+)\) \|/gm)];
   assert.deepEqual(rows.map((match) => match[1]).sort(), programs.sort());
 });
 
-test("the README's table of strategies is the list of kinds", () => {
-  const [, section = ""] = read("README.md").split(/^## Strategies$/m);
-  const [table = ""] = section.split(/^## /m);
-  const rows = [...table.matchAll(/^\| `(?!kind`)([a-z][a-z-]*)`(?: \(default\))? \| [a-z]/gm)].map(
-    (match) => match[1],
-  );
+test("the table of docs/strategies.md is the list of kinds", () => {
+  const rows = [
+    ...read("docs/strategies.md").matchAll(/^\| `(?!kind`)([a-z][a-z-]*)`(?: \(default\))? \| [a-z]/gm),
+  ].map((match) => match[1]);
   const options = read("docs/configuration.md").match(/`training\.strategy\.kind` \|[^|]*\| ([^|]*) \|/)?.[1] ?? "";
   assert.deepEqual(rows, options.split(/, | or /));
 });
@@ -195,16 +200,45 @@ test("PRIVACY.md has a line for every kind of task, and names only fields that t
   assert.deepEqual(told.sort(), enrolled.sort());
 });
 
-test("the README's table of models is the table of families", () => {
-  const rows = [...read("README.md").matchAll(/^ {2}\| `(?!model_type)(\w+)` \|/gm)].map((match) => match[1] as string);
+test("the table of docs/models.md is the table of families", () => {
+  const rows = [...read("docs/models.md").matchAll(/^ {2}\| `(?!model_type)(\w+)` \|/gm)].map(
+    (match) => match[1] as string,
+  );
   assert.deepEqual(rows.sort(), supportedModelTypes().sort());
 });
 
-test("every file that a document links to is there, and so is every folder of the layout", () => {
+/** The anchors of a page: its own, and those that a heading gets. */
+function anchorsOf(page: string): Set<string> {
+  const slug = (heading: string): string =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, "")
+      .replaceAll(" ", "-");
+  const headings = [...page.matchAll(/^#+ (.*)$/gm)].map((match) => slug(match[1] as string));
+  return new Set([...headings, ...[...page.matchAll(/<a id="([^"]+)">/g)].map((match) => match[1] as string)]);
+}
+
+/** Links of a document to files or anchors that are not there. */
+const brokenLinks = (path: string, text: string): string[] =>
+  [...text.matchAll(/\]\(([^)#:\s]*)(?:#([^)\s]+))?\)/g)].flatMap(([, file = "", anchor]) => {
+    const target = file === "" ? path : join(dirname(path), file);
+    if (!existsSync(asset(target))) return [`${path} links to ${file}`];
+    const known = anchor === undefined || anchorsOf(file === "" ? text : read(target)).has(anchor);
+    return known ? [] : [`${path} links to ${file}#${anchor}`];
+  });
+
+test("every file and every place in it that a document links to is there, and so is every folder of the layout", () => {
+  assert.deepEqual(
+    DOCUMENTS.flatMap((path) => brokenLinks(path, read(path))),
+    [],
+  );
+  // Controls.
+  const links = "# The one\n[a](#the-one) [b](#the-other) [c](README.md#try-it) [d](README.md#trial) [e](NOTHING.md)";
+  assert.equal(
+    brokenLinks("README.md", links).join(),
+    "README.md links to #the-other,README.md links to README.md#trial,README.md links to NOTHING.md",
+  );
   for (const path of DOCUMENTS) {
-    for (const [, target = ""] of read(path).matchAll(/\]\(([^)#:]+)\)/g)) {
-      assert.ok(existsSync(asset(join(dirname(path), target))), `${path} links to ${target}`);
-    }
     for (const [, target = ""] of read(path).matchAll(
       /`((?:client|coordinator|shared|simulations|tasks|test|proto|docs)\/[\w./-]+)`/g,
     )) {

@@ -1,6 +1,6 @@
 /**
- * The documentation of the options, made from the schema: the page docs/configuration.md and the README's table of the options
- * that people change most. Knows no file; `generate.ts` reads and writes.
+ * The documentation of the options, made from the schema: the page docs/configuration.md. Knows no file; `generate.ts` reads and
+ * writes.
  */
 import { type ConfigKind, configJsonSchema } from "./config.js";
 import { either, type JsonSchema, wordsOf } from "./words.js";
@@ -28,8 +28,8 @@ export interface Documented {
   readonly blocks: readonly DocumentedBlock[];
 }
 
-/** Options that the README shows. The list is the README's; all that it says of them is the schema's. */
-export const README_OPTIONS = [
+/** Options that people change most, which the page shows first. The list is made here; all that it says of them is the schema's. */
+export const COMMON_OPTIONS = [
   "model",
   "population",
   "adapter.rank",
@@ -244,41 +244,28 @@ grouping: { minSize: 2 }
 \`kindred schema simulate\` and \`kindred schema coordinator\` print the same as a JSON schema, which editors take for completion and checks: write it to a file, and put \`# yaml-language-server: $schema=simulate.schema.json\` on the first line of the configuration.
 `;
 
-/** The page docs/configuration.md. */
-export function configurationPage(documented: Documented = documentedOptions()): string {
-  return `${INTRODUCTION}\n${sections(documented)}\n`;
-}
-
 /** The first sentence, which stands alone, without the kinds that it is of. */
 const firstSentence = (text: string): string => text.replace(/^\*[^*]+\* /, "").replace(/\.( .*)?$/, "");
 
 /**
- * The README's table.
+ * The table of the options that people change most.
  * @throws {Error} where an option of `paths` is not in the schema
  */
-export function readmeTable(
-  paths: readonly string[] = README_OPTIONS,
+export function commonTable(
   { options }: Documented = documentedOptions(),
+  paths: readonly string[] = COMMON_OPTIONS,
 ): string {
   const rows = paths.map((path) => {
     const option = options.find((one) => one.path === path);
     if (option === undefined)
-      throw new Error(`README_OPTIONS: ${path} is not an option; change shared/config/documentation.ts`);
-    const link = `[${code(path)}](docs/configuration.md#${path})`;
+      throw new Error(`COMMON_OPTIONS: ${path} is not an option; change shared/config/documentation.ts`);
+    const link = `[${code(path)}](#${path})`;
     return `| ${link} | ${defaultCell(option)} | ${cell(firstSentence(option.description))} |`;
   });
   return ["| option | default | what it does |", "| --- | --- | --- |", ...rows].join("\n");
 }
 
-const START = "<!-- options:start: made from shared/config by node dist/shared/config/generate.js -->";
-const END = "<!-- options:end -->";
-
-/**
- * A document with its table of options replaced.
- * @throws {Error} where the document has no such block
- */
-export function withReadmeTable(document: string, rows: string = readmeTable()): string {
-  const [start, end] = [document.indexOf(START), document.indexOf(END)];
-  if (start < 0 || end < start) throw new Error(`the document has no block between ${START} and ${END}`);
-  return `${document.slice(0, start + START.length)}\n${rows}\n${document.slice(end)}`;
+/** The page docs/configuration.md. */
+export function configurationPage(documented: Documented = documentedOptions()): string {
+  return `${INTRODUCTION}\n## Changed most\n\n${commonTable(documented)}\n\n${sections(documented)}\n`;
 }

@@ -1,9 +1,9 @@
 /**
  * The options of a configuration file: their types, bounds, defaults and words. This is their only home: the check of a file,
- * the plan, the JSON schema for editors, docs/configuration.md and the table in the README are made from it. Knows no file.
+ * the plan, the JSON schema for editors, and docs/configuration.md are made from it. Knows no file.
  * What a run measures before it can decide (the number of groups, of subsets, the learning rate) stays "auto" in the plan.
  *
- * The first sentence of a description stands alone: the README shows no more. The others name units, and what "auto" and
+ * The first sentence of a description stands alone: the table of the options changed most shows no more. The others name units, and what "auto" and
  * zero mean.
  */
 import { z } from "zod";

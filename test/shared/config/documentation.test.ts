@@ -5,12 +5,10 @@ import { test } from "node:test";
 import { parse } from "yaml";
 import { asset } from "../../../shared/base/assets.js";
 import {
+  commonTable,
   configurationPage,
   type DocumentedOption,
   documentedOptions,
-  README_OPTIONS,
-  readmeTable,
-  withReadmeTable,
 } from "../../../shared/config/documentation.js";
 import { coordinatorSchema, simulationSchema } from "../../../shared/config/schema.js";
 import { expectedAt, type JsonSchema, wordsOf } from "../../../shared/config/words.js";
@@ -48,16 +46,15 @@ test("an option that may be left out has a default or says what happens without 
 
 test("an option's first sentence is short enough for a table", () => {
   for (const path of documentedOptions().options.map((option) => option.path)) {
-    const [, , row = ""] = readmeTable([path]).split("\n");
+    const [, , row = ""] = commonTable(documentedOptions(), [path]).split("\n");
     const said = row.split(" | ").at(-1) ?? "";
     assert.ok(said.length > 10 && said.length < 170, `${path}: ${said}`);
   }
 });
 
-test("docs/configuration.md and the README's table are what the schema gives", () => {
+test("docs/configuration.md is what the schema gives", () => {
   const command = "run npm run build && node dist/shared/config/generate.js";
   assert.ok(read("docs/configuration.md") === configurationPage(), `docs/configuration.md is old; ${command}`);
-  assert.ok(read("README.md") === withReadmeTable(read("README.md")), `the README's table is old; ${command}`);
   // Controls: another description is another page, and another default another table.
   const documented = documentedOptions();
   const changed = (change: Partial<DocumentedOption>) => ({
@@ -65,9 +62,8 @@ test("docs/configuration.md and the README's table are what the schema gives", (
     options: documented.options.map((option) => (option.path === "seed" ? { ...option, ...change } : option)),
   });
   assert.notEqual(configurationPage(changed({ description: "Another." })), configurationPage());
-  assert.notEqual(readmeTable(README_OPTIONS, changed({ default: "1" })), readmeTable());
-  assert.throws(() => readmeTable(["training.epoch"]), /training\.epoch is not an option/);
-  assert.throws(() => withReadmeTable("no block"), /no block/);
+  assert.notEqual(commonTable(changed({ default: "1" })), commonTable());
+  assert.throws(() => commonTable(documentedOptions(), ["training.epoch"]), /training\.epoch is not an option/);
 });
 
 test("the examples of docs/configuration.md are configurations", () => {
@@ -99,7 +95,7 @@ test("an option of a block that no section names is documented in a section of i
     kinds: ["simulate", "coordinator"],
   };
   const page = configurationPage({
-    options: [option],
+    options: [...documentedOptions().options.filter(({ path }) => !path.startsWith("transport.")), option],
     blocks: [{ path: "transport", description: "Bytes on the wire." }],
   });
   assert.match(page, /## Transport\n\n- `transport`: Bytes on the wire\.\n\n\| option/);
