@@ -20,7 +20,15 @@ import type { EstimateOutcome } from "./methods/kindred/estimate.js";
 import { checkGrouping, checkSampling } from "./methods/kindred/plan-checks.js";
 import { type KindredParts, kindredMethod } from "./methods/kindred.js";
 import { localMethod } from "./methods/local.js";
-import type { EnsembleMember, KindredTrained, Methods, NamedCurve, Trained, TrainedBy } from "./methods/method.js";
+import type {
+  BoostingStep,
+  EnsembleMember,
+  KindredTrained,
+  Methods,
+  NamedCurve,
+  Trained,
+  TrainedBy,
+} from "./methods/method.js";
 import { type MethodScores, scoreMethods } from "./methods/scoring.js";
 import { sharedMethod } from "./methods/shared.js";
 import type { ClientInfo, ClientPool } from "./roster/pool.js";
@@ -79,6 +87,8 @@ export interface RunOutcome {
   /** Of training all weights, where that is compared. */
   readonly fullSweep: SweepOutcome | undefined;
   readonly members: readonly EnsembleMember[];
+  /** In the order of the steps. */
+  readonly boosting: readonly BoostingStep[];
   /** Client -> one weight per member. */
   readonly weights: ReadonlyMap<string, readonly number[]>;
   readonly curves: readonly NamedCurve[];
@@ -149,7 +159,7 @@ async function run(options: RunOptions, events: EventSink, signal: AbortSignal):
   // Every result is stored by now, and a run that resumes reads none of these.
   if (!options.keepUpdates) await removeAll(pool.blobs, retention.surplus);
   events.emit({ type: "run-finished", groups: kindred.groups.length, members: kindred.members.length });
-  const { estimate, groups, members, weights } = kindred;
+  const { estimate, groups, members, boosting, weights } = kindred;
   return {
     // A client that could not be scored cannot be reported on.
     clients: estimate.clients.filter((client) => [...scores.values()].every((ofMethod) => ofMethod.has(client))),
@@ -159,6 +169,7 @@ async function run(options: RunOptions, events: EventSink, signal: AbortSignal):
     sweep,
     fullSweep: trained.full?.sweep,
     members,
+    boosting,
     weights,
     curves: compared.flatMap(([, { curves }]) => curves),
     methods: scores,

@@ -47,6 +47,7 @@ import { affinityCsv, clientsCsv } from "./report/csv.js";
 import { type EventFacts, eventFactsOf } from "./report/from-events.js";
 import { renderReport } from "./report/html.js";
 import type { Report } from "./report/types.js";
+import { keepTestRows, keptRows } from "./test-rows.js";
 
 export interface SimulationRun extends JobContext {
   /** Folder of the run. */
@@ -94,6 +95,8 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
       outcome,
       facts,
       population,
+      datasets,
+      testRows: await keptRows(clientsFolder(run), population, outcome),
       base: model.base,
       versions: versions(runtime),
       ...(run.command === undefined ? {} : { command: run.command }),
@@ -101,7 +104,7 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
     // The report itself first: whatever fails afterwards, the run's result is there.
     await writeAtomically(join(run.out, "clients.csv"), clientsCsv(report));
     await writeAtomically(join(run.out, "affinity.csv"), affinityCsv(report));
-    await writeAtomically(join(run.out, "report.html"), renderReport(report));
+    await writeAtomically(join(run.out, "report.html"), renderReport(report, facts.startedAt));
     await writeAtomically(join(run.out, "report.json"), `${JSON.stringify(report, null, 1)}\n`);
     return checkReport(report);
   } finally {
@@ -279,7 +282,7 @@ async function federate(
     });
     closing.push(() => server.close());
     const cohort = startClients(plan, population, server.address, {
-      folder: join(run.out, "state", "clients"),
+      folder: clientsFolder(run),
       identity,
       compiledGraphs,
       datasets,
@@ -314,6 +317,9 @@ async function federate(
     for (const end of closing.reverse()) await end();
   }
 }
+
+/** The state of each client is a folder in it, named by the client's place in the population. */
+const clientsFolder = ({ out }: SimulationRun): string => join(out, "state", "clients");
 
 interface SimulatedClients {
   /** Fires when the run is to stop, or a client broke. */
@@ -350,7 +356,9 @@ function startClients(
   const gate = new Semaphore(plan.concurrency);
   let broken: unknown;
   const sessions = clients.map((rows, at) => {
-    const work = new ClientWork({ compiledGraphs, dataset: () => datasets[at]!, full: true });
+    const stateDir = join(folder, String(at));
+    const onTestRows = keepTestRows(stateDir);
+    const work = new ClientWork({ compiledGraphs, dataset: () => datasets[at]!, full: true, onTestRows });
     const runner: TaskRunner = { run: (task, io) => gate.run(() => work.run(task, io)) };
     return runSession({
       coordinator,
@@ -358,7 +366,7 @@ function startClients(
       // The same in a resumed run, so that the client is known again.
       instanceId: createHash("sha256").update(`simulated\n${plan.seed}\n${rows.name}`).digest("hex"),
       identity,
-      stateDir: join(folder, String(at)),
+      stateDir,
       rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
       runner,
       signal: stop.signal,

@@ -12,12 +12,21 @@ import type { EncodedDataset, EncodedRow, Split } from "../data/types.js";
 import type { TaskIo } from "../session/session.js";
 import { type AdapterLayout, type AdapterValues, adapterFromTensors, initialAdapter } from "../tuning/adapter.js";
 import { type CompiledGraphs, Meter } from "../tuning/compiled-graphs.js";
+import type { RowScore } from "../tuning/scoring.js";
 import { layoutOf, sampledRows } from "./sketch.js";
 
 /** What a client is given at the end: its members and their weights. */
 export interface ReceivedEnsemble {
   readonly adapter: AdapterSpec;
   readonly members: readonly { readonly name: string; readonly weight: number; readonly tensors: NamedTensors }[];
+}
+
+/** Test rows under the mixtures of one task, row by row. */
+export interface TestRows {
+  /** Scored tokens of each row. */
+  readonly tokens: readonly number[];
+  /** [mixtures][rows], in the order of the task's mixtures and of the split's rows. */
+  readonly mixtures: readonly (readonly RowScore[])[];
 }
 
 export interface ClientWorkOptions {
@@ -28,6 +37,8 @@ export interface ClientWorkOptions {
   readonly onEnsemble?: (ensemble: ReceivedEnsemble) => Promise<void>;
   /** Tasks may train all weights: in a simulation, whose rows are nobody's. @default false */
   readonly full?: boolean;
+  /** Keeps the losses of single test rows: in a simulation, whose rows are nobody's. They are dropped unless given. */
+  readonly onTestRows?: (adapter: TunedSpec, rows: TestRows) => Promise<void>;
 }
 
 const sourceOf = ({ sha256 }: BlobRef): string => `adapter ${sha256.slice(0, 12)}`;
@@ -57,6 +68,10 @@ export class WorkTools {
 
   get onEnsemble(): ClientWorkOptions["onEnsemble"] {
     return this.options.onEnsemble;
+  }
+
+  get onTestRows(): ClientWorkOptions["onTestRows"] {
+    return this.options.onTestRows;
   }
 
   /** @param limit at most so many rows, drawn; 0: all */

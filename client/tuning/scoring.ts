@@ -228,6 +228,19 @@ function checkFinite({ row, nlls }: ScoredRow, nameOf: (row: number) => string):
   }
 }
 
+/** One row under one mixture. */
+export interface RowScore {
+  /** Nats, summed over the row's scored tokens. */
+  readonly nll: number;
+  /** Index of the most likely choice; -1 where the row has no choices. */
+  readonly chosen: number;
+}
+
+export interface MixtureScoringOptions extends ScoringOptions {
+  /** Called once per row, in ascending order of lengths. @param row its index. @param tokens scored. @param scores one per mixture */
+  readonly onRow?: ((row: number, tokens: number, scores: readonly RowScore[]) => void) | undefined;
+}
+
 /**
  * Scores rows under each mixture.
  * @param mixtures of each mixture one weight per member, or no weight for the base model
@@ -237,7 +250,7 @@ export async function scoreMixtures(
   adapters: Adapters,
   mixtures: readonly (readonly number[])[],
   rows: readonly EncodedRow[],
-  options: ScoringOptions,
+  { onRow, ...options }: MixtureScoringOptions,
 ): Promise<Score[]> {
   const totals = mixtures.map(() => ({ nllSum: 0, tokens: 0, correct: 0, choiceRows: 0, examples: 0 }));
   const classes = choiceClasses(rows);
@@ -247,17 +260,20 @@ export async function scoreMixtures(
     const { answer, scored: tokens } = scored.layout;
     const own = classes[scored.row];
     if (own !== undefined) labels.push(own[answer]!);
-    scored.nlls.forEach((candidates, m) => {
+    const ofRow = scored.nlls.map((candidates, m): RowScore => {
       const total = totals[m]!;
-      total.nllSum += candidates[answer] as number;
+      const nll = candidates[answer] as number;
+      total.nllSum += nll;
       total.tokens += tokens;
       total.examples++;
-      if (own === undefined) return;
+      if (own === undefined) return { nll, chosen: -1 };
       const chosen = likeliest(candidates);
       total.choiceRows++;
       if (chosen === answer) total.correct++;
       guesses[m]!.push(own[chosen]!);
+      return { nll, chosen };
     });
+    onRow?.(scored.row, tokens, ofRow);
   }
   return totals.map((total, m) => ({
     ...total,

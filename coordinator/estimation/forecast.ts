@@ -35,6 +35,8 @@ export interface Forecast {
   readonly accuracy?: ForecastValue | undefined;
   /** Mean over the clients that sent labels; absent where no client did. */
   readonly macroF1?: ForecastValue | undefined;
+  /** In the order of the problem's clients; nulls in `accuracy` for clients without choices. */
+  readonly clients: { readonly loss: readonly number[]; readonly accuracy: readonly (number | null)[] };
 }
 
 /** The forecast of one example. */
@@ -103,18 +105,34 @@ export async function forecastOf(
   }
   const surrogates = held.map((examples) => Float64Array.from(examples, ({ loss }) => loss));
   const losses = calibratedLosses(solver.problem, { client, weight }, partition, surrogates);
-  const answers = held
-    .map((examples) => examples.flatMap(({ correct }) => (correct === undefined ? [] : [Number(correct)])))
-    .filter((correct) => correct.length > 0)
-    .map((correct) => Float64Array.from(correct));
+  const correct = held.map((examples) =>
+    Float64Array.from(examples.flatMap(({ correct }) => (correct === undefined ? [] : [Number(correct)]))),
+  );
+  const answers = correct.filter(({ length }) => length > 0);
   const labelled = held
     .map((examples) => examples.filter(({ label, correct }) => label >= 0 && correct !== undefined))
     .filter((examples) => examples.length > 0);
   return {
     loss: meanOverClients(losses),
     ...(answers.length > 0 && { accuracy: meanOverClients(answers) }),
+    clients: {
+      loss: inOrder(client, losses.map(mean)),
+      accuracy: inOrder(
+        client,
+        correct.map((own) => (own.length > 0 ? mean(own) : null)),
+      ),
+    },
     ...(labelled.length > 0 && { macroF1: await meanF1(labelled, seed, eventLoopYield(solver.plan.signal)) }),
   };
+}
+
+/** @param client the client of each value */
+function inOrder<T>(client: Int32Array, values: readonly T[]): T[] {
+  const ordered = new Array<T>(values.length);
+  client.forEach((i, p) => {
+    ordered[i] = values[p]!;
+  });
+  return ordered;
 }
 
 /** @param held each client's examples with labels, at least one. @param seed of the resamples */

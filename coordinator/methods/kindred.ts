@@ -29,7 +29,7 @@ export const kindredMethod = (
     const groups = partition ?? estimate.partition.map((group) => group.map((i) => estimate.clients[i]!));
     events.emit({ type: "groups-found", groups, reason: estimate.reason });
     const own = await books.time(["kindred"], "train", () => trainGroups(parts, adapter, groups, learningRate));
-    const { members, curves } = await books.time(["kindred"], "boost", () =>
+    const { members, curves, boosting } = await books.time(["kindred"], "boost", () =>
       boostGroups(parts, groups, own, { rounds: plan.boosting.rounds, learningRate }),
     );
     const { strength } = plan.ensemble;
@@ -41,6 +41,7 @@ export const kindredMethod = (
       estimate,
       groups,
       members,
+      boosting,
       weights,
       curves: [...own.curves, ...curves],
       mixture: (client) =>

@@ -55,11 +55,25 @@ export interface EnsembleMember {
   readonly step: number;
 }
 
+/** What one boosting step changed. */
+export interface BoostingStep {
+  /** Name of its member; of a member that was not added, where `step` is 0. */
+  readonly name: string;
+  /** Index of its group. */
+  readonly group: number;
+  /** Length of the step that was chosen; 0: none. */
+  readonly step: number;
+  /** Of the group's clients that validated: loss of the group's mixture without and with the step, validation rows, nats per token. */
+  readonly clients: readonly { readonly client: string; readonly before: number; readonly after: number }[];
+}
+
 export interface KindredTrained extends Trained {
   readonly estimate: EstimateOutcome;
   /** A partition of the clients. */
   readonly groups: readonly (readonly string[])[];
   readonly members: readonly EnsembleMember[];
+  /** In the order of the steps. */
+  readonly boosting: readonly BoostingStep[];
   /** Client -> one weight per member. */
   readonly weights: ReadonlyMap<string, readonly number[]>;
 }

@@ -157,6 +157,13 @@ export const simulationSchema = z
         "Learning rate of training all weights. auto: a sweep of its own, since all weights need far smaller steps than adapters.",
       ),
     }).describe("Training of all weights, where compare has full."),
+    report: block({
+      examples: whole(0, 100)
+        .default(6)
+        .describe(
+          "Test rows that the report quotes, with each method's answer. 0: none, so that no row is in the report.",
+        ),
+    }).describe("What the report shows beside the run's numbers."),
     concurrency: whole(1, 1024).default(4).describe("Clients at work at one time. They share one engine."),
     runtime,
   })

@@ -1,24 +1,16 @@
 /** Assembles a report from a run's outcome and events. */
+import type { EncodedDataset } from "../../client/data/types.js";
 import type { BaseModel } from "../../client/models/base.js";
-import type { Forecast } from "../../coordinator/estimation/forecast.js";
 import { adjustedRandIndex } from "../../coordinator/grouping/rand-index.js";
 import type { RunOutcome } from "../../coordinator/open-run.js";
 import { peakRssBytes } from "../../shared/base/peak.js";
 import type { SimulationPlan } from "../../shared/config/config.js";
-import type { Score } from "../../tasks/evaluate/message.js";
 import type { Population } from "../population/load.js";
+import { answersOf, examplesOf } from "./answers.js";
+import { forecastsOf } from "./forecasts.js";
 import type { EventFacts } from "./from-events.js";
-import {
-  byClient,
-  type Json,
-  METHODS,
-  type MethodCost,
-  type MethodName,
-  type MethodResult,
-  type Planted,
-  type Report,
-  type TestScore,
-} from "./types.js";
+import { measuredScores, type ScoredTestRows } from "./measured.js";
+import { byClient, type Json, METHODS, type MethodCost, type MethodName, type Planted, type Report } from "./types.js";
 
 export interface ReportSources {
   readonly plan: SimulationPlan;
@@ -26,12 +18,17 @@ export interface ReportSources {
   /** Facts of the run's events. */
   readonly facts: EventFacts;
   readonly population: Population;
+  /** The population's rows as tokens, in its order. */
+  readonly datasets: readonly EncodedDataset[];
+  /** Of the clients whose test rows were kept. */
+  readonly testRows: readonly ScoredTestRows[];
   readonly base: BaseModel;
   readonly versions: Readonly<Record<string, string>>;
   readonly command?: string;
 }
 
-export function assembleReport({ plan, outcome, facts, population, base, versions, command }: ReportSources): Report {
+export function assembleReport(sources: ReportSources): Report {
+  const { plan, outcome, facts, population, testRows, base, versions, command } = sources;
   const { clients, estimate, sweep, fullSweep } = outcome;
   const served = new Set(clients);
   const left = outcome.groups.map((group) => group.filter((name) => served.has(name)));
@@ -39,14 +36,14 @@ export function assembleReport({ plan, outcome, facts, population, base, version
   // A group that lost all its clients is not shown; its members are listed with the first group shown.
   const shown = left.map((group) => Math.max(0, groups.indexOf(group)));
   const order = clients.map((name) => estimate.clients.indexOf(name));
-  const methods: Partial<Record<MethodName, MethodResult>> = {};
   const cost: Partial<Record<MethodName, MethodCost>> = {};
-  for (const method of METHODS) {
-    const scores = outcome.methods.get(method);
-    if (scores === undefined) continue;
-    methods[method] = methodResult(clients.map((name) => [name, scores.get(name) as Score]));
-    cost[method] = outcome.costs[method];
-  }
+  for (const method of METHODS) if (outcome.methods.has(method)) cost[method] = outcome.costs[method];
+  const { methods, gains, answerLossInterval } = measuredScores(
+    { clients, groups },
+    outcome.methods,
+    testRows,
+    plan.seed,
+  );
   const { layers, hidden, vocabulary } = base.architecture;
   return {
     title: plan.title,
@@ -54,6 +51,16 @@ export function assembleReport({ plan, outcome, facts, population, base, version
     groups,
     affinity: order.map((i) => order.map((j) => estimate.affinity[i]![j]!)),
     methods,
+    gains,
+    forecasts: forecastsOf(outcome, methods, answerLossInterval),
+    boosting: outcome.boosting.map(({ name, group, step, clients: own }) => ({
+      name,
+      group: shown[group] as number,
+      step,
+      clients: byClient(own.map(({ client, before, after }) => [client, { before, after }])),
+    })),
+    answers: answersOf(testRows),
+    examples: examplesOf(testRows, plan.report.examples, plan.seed),
     planted: planted(population, clients, groups),
     cost,
     learningRate: sweep.learningRate,
@@ -64,7 +71,7 @@ export function assembleReport({ plan, outcome, facts, population, base, version
     members: outcome.members.map(({ name, group, kind }) => ({ name, group: shown[group] as number, kind })),
     weights: byClient(clients.map((name) => [name, outcome.weights.get(name) as readonly number[]])),
     grouping: {
-      candidates: estimate.candidates.map(({ label, groups, judged, chosen }) => ({ label, groups, judged, chosen })),
+      candidates: estimate.candidates,
       reason: estimate.reason,
       measure: "minus the mean estimated loss on held-out rows, nats per example",
     },
@@ -75,13 +82,12 @@ export function assembleReport({ plan, outcome, facts, population, base, version
       subsetSize: estimate.facts.subsetSize,
       dim: estimate.facts.dim,
       pairCoverage: estimate.facts.pairCoverage,
+      standardError: estimate.facts.standardError,
       facts: {
         ...(estimate.facts.axes < estimate.facts.dim && { "leading axes kept per sketch": estimate.facts.axes }),
         margin: estimate.facts.twoTerms ? "format and choice" : "answer over the vocabulary",
         lambda: estimate.facts.lambda,
         folds: estimate.facts.folds,
-        "standard error of an affinity, by the choice of subsets": estimate.facts.standardError,
-        ...forecastFacts(estimate.facts.forecast),
         "largest gradient norm": estimate.facts.largestGradientNorm,
       },
     },
@@ -90,47 +96,22 @@ export function assembleReport({ plan, outcome, facts, population, base, version
     config: plan as unknown as Json,
     model: { name: plan.model, hash: base.hash, parameters: base.parameters, facts: { layers, hidden, vocabulary } },
     rows: byClient(clients.map((name) => [name, outcome.rows.get(name)!])),
+    tokens: tokensOf(sources),
+    wallSeconds: facts.wallSeconds,
     ...(command === undefined ? {} : { command }),
   };
 }
 
-function forecastFacts({ loss, accuracy, macroF1 }: Forecast): Readonly<Record<string, number | null>> {
-  return {
-    "estimated loss in the groups": loss.value,
-    "standard error of the estimated loss": loss.standardError,
-    ...(accuracy && {
-      "estimated accuracy in the groups": accuracy.value,
-      "standard error of the estimated accuracy": accuracy.standardError,
+/** Tokens of each client's rows, by split. */
+function tokensOf({ outcome, population, datasets }: ReportSources): NonNullable<Report["tokens"]> {
+  const places = new Map(population.clients.map(({ name }, at) => [name, at]));
+  const count = (rows: EncodedDataset["test"]): number => rows.reduce((sum, { tokens }) => sum + tokens.length, 0);
+  return byClient(
+    outcome.clients.map((name) => {
+      const { train, validation, test } = datasets[places.get(name) as number]!;
+      return [name, { train: count(train), validation: count(validation), test: count(test) }];
     }),
-    ...(macroF1 && {
-      "estimated macro-F1 in the groups": macroF1.value,
-      "standard error of the estimated macro-F1": macroF1.standardError,
-    }),
-  };
-}
-
-function methodResult(entries: readonly (readonly [string, Score])[]): MethodResult {
-  const scores = entries.map(
-    ([name, { nllSum, tokens, correct, choiceRows, macroF1 }]): readonly [string, TestScore] => [
-      name,
-      {
-        loss: nllSum / tokens,
-        accuracy: choiceRows > 0 ? correct / choiceRows : null,
-        ...(macroF1 === undefined ? {} : { macroF1 }),
-      },
-    ],
   );
-  const accuracies = scores.flatMap(([, { accuracy }]) => (accuracy === null ? [] : [accuracy]));
-  const f1s = scores.flatMap(([, { macroF1 }]) => macroF1 ?? []);
-  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
-  return {
-    clients: byClient(scores),
-    mean: {
-      loss: mean(scores.map(([, { loss }]) => loss)),
-      accuracy: accuracies.length > 0 ? mean(accuracies) : null,
-      ...(f1s.length > 0 ? { macroF1: mean(f1s) } : {}),
-    },
-  };
 }
 
 function planted(

@@ -40,6 +40,19 @@ function share(field: string, value: unknown): number | null {
   return number(field, value, 0) <= 1 ? (value as number) : refuse(field, "at most 1", value);
 }
 
+function interval(field: string, value: unknown): void {
+  if (value === undefined) return;
+  const [low, high, ...more] = list(field, value).map((end, k) => number(`${field}[${k}]`, end));
+  if (low === undefined || high === undefined || more.length > 0 || low > high)
+    refuse(field, "two numbers, the lower one first", JSON.stringify(value));
+}
+
+const INTERVALS = ["interval", "accuracyInterval", "macroF1Interval"] as const;
+
+function intervals(field: string, score: Fields): void {
+  for (const key of INTERVALS) interval(`${field}.${key}`, score[key]);
+}
+
 function partition(field: string, value: unknown, clients: ReadonlySet<string>): void {
   const seen = new Set<string>();
   list(field, value).forEach((group, g) => {
@@ -78,11 +91,13 @@ function method(field: string, value: unknown, clients: readonly string[]): void
     losses.push(number(`${path}.loss`, score.loss));
     const accuracy = share(`${path}.accuracy`, score.accuracy);
     if (accuracy !== null) accuracies.push(accuracy);
+    intervals(path, score);
     if (score.macroF1 !== undefined) f1s.push(share(`${path}.macroF1`, score.macroF1) ?? Number.NaN);
   }
   if (Object.keys(scores).length !== clients.length)
     refuse(`${field}.clients`, "the clients of the report", "other clients");
   const mean = object(`${field}.mean`, result.mean);
+  intervals(`${field}.mean`, mean);
   near(`${field}.mean.loss`, number(`${field}.mean.loss`, mean.loss), losses);
   near(`${field}.mean.accuracy`, share(`${field}.mean.accuracy`, mean.accuracy), accuracies);
   near(`${field}.mean.macroF1`, share(`${field}.mean.macroF1`, mean.macroF1 ?? null), f1s);
@@ -142,6 +157,7 @@ export function checkReport(value: unknown): Report {
     checkCurve(`curves[${c}]`, curve);
   });
   checkEnsemble(report, clients);
+  checkGains(report, clients);
   checkGrouping(report.grouping);
   trials("sweep", report.sweep);
   if (report.full !== undefined) {
@@ -185,6 +201,38 @@ function checkMethods(report: Fields, clients: readonly string[]): void {
     if (methods[name] !== undefined) method(`methods.${name}`, methods[name], clients);
     if (costs[name] !== undefined) cost(`cost.${name}`, costs[name]);
   }
+}
+
+/** Checks that each gain is the difference of the methods' scores. */
+function checkGains(report: Fields, clients: readonly string[]): void {
+  const methods = report.methods as Readonly<Record<string, Fields>>;
+  for (const [method, value] of Object.entries(object("gains", report.gains ?? {}))) {
+    const gains = object(`gains.${method}`, value);
+    const own = object(`gains.${method}.clients`, gains.clients);
+    const check = (path: string, item: unknown, ours: unknown, theirs: unknown): void => {
+      const { loss, accuracy } = object(path, item);
+      const [a, b] = [object(path, ours), object(path, theirs)];
+      difference(`${path}.loss`, loss, (b.loss as number) - (a.loss as number));
+      if (accuracy !== undefined)
+        difference(`${path}.accuracy`, accuracy, (a.accuracy as number) - (b.accuracy as number));
+    };
+    const [ours, theirs] = [methods.kindred, methods[method]];
+    for (const name of clients)
+      check(
+        `gains.${method}.clients[${JSON.stringify(name)}]`,
+        at(own, name),
+        at(ours?.clients as Fields, name),
+        at(theirs?.clients as Fields, name),
+      );
+    check(`gains.${method}.mean`, gains.mean, ours?.mean, theirs?.mean);
+  }
+}
+
+function difference(field: string, value: unknown, expected: number): void {
+  const { value: got, interval: range } = object(field, value);
+  if (Math.abs(number(`${field}.value`, got) - expected) > MEAN_TOLERANCE * Math.max(1, Math.abs(expected)))
+    refuse(`${field}.value`, `the difference of the scores, ${expected}`, got);
+  interval(`${field}.interval`, range);
 }
 
 function checkCurve(field: string, value: unknown): void {

@@ -1,6 +1,6 @@
 /**
- * Colour scales, interpolated in OKLab (Ottosson 2020) so that equal steps of a value look equal. The hues (blue against
- * orange) stay distinct under the common colour vision deficiencies. It knows no values, only positions 0..1 on a scale.
+ * Colour scales, interpolated in OKLab (Ottosson 2020) so that equal steps of a value look equal. It knows no values, only positions
+ * 0..1 on a scale.
  */
 
 export type Rgb = readonly [number, number, number];
@@ -8,16 +8,10 @@ export type Rgb = readonly [number, number, number];
 /** Colours at even distances along a scale. */
 export type Scale = readonly string[];
 
-/** Worse .. mean .. better. The middle has the colour of the page. */
-export const DIVERGING: { readonly light: Scale; readonly dark: Scale } = {
-  light: ["#a8400f", "#e8834a", "#f6c8a8", "#f3f2ee", "#a9cbf2", "#4a8fe0", "#154a94"],
-  dark: ["#ffb385", "#dd6b2c", "#6f3a1e", "#262624", "#1f4574", "#3a83dd", "#a5cdff"],
-};
-
-/** Low .. high. */
-export const SEQUENTIAL: { readonly light: Scale; readonly dark: Scale } = {
-  light: ["#f3f2ee", "#bcd6f4", "#6fa6e6", "#2a6fc4", "#123f80"],
-  dark: ["#262624", "#1d3c63", "#2a66b0", "#4f97ea", "#b4d6ff"],
+/** Low .. high, in ink: colours are for groups alone. Light themes darken, dark ones lighten. */
+export const INK: { readonly light: Scale; readonly dark: Scale } = {
+  light: ["#f7f6f2", "#c9c7bf", "#8b8982", "#4d4b46", "#16150f"],
+  dark: ["#1c1c1a", "#474640", "#7d7b72", "#b9b7ac", "#f6f4ea"],
 };
 
 function parse(hex: string): Rgb {

@@ -1,12 +1,13 @@
 /** A self-contained HTML document: head, policy, sections, data. Its policy allows no other script, style or request. */
 import { createHash } from "node:crypto";
 import { html, Markup, scriptJson } from "./markup.js";
-import { SCRIPT, STYLE } from "./page.js";
+import { SCRIPT } from "./script.js";
+import { STYLE } from "./style.js";
 
 export interface PageSection {
   readonly id: string;
-  /** In the list of sections. */
-  readonly name: string;
+  /** In the list of sections; undefined: not listed. */
+  readonly name: string | undefined;
   readonly body: Markup;
 }
 
@@ -44,11 +45,12 @@ export function pageOf({
 <style>${new Markup(STYLE)}</style>
 </head>
 <body>
+<a class="skip" href="#content">To the content</a>
 <header class="top">
 ${top}
-<nav aria-label="Sections">${sections.map(({ id, name }) => html`<a href="#${id}">${name}</a>`)}</nav>
+<nav aria-label="Sections">${sections.map(({ id, name }) => name !== undefined && html`<a href="#${id}">${name}</a>`)}</nav>
 </header>
-<main>
+<main id="content">
 ${sections.map(({ body }) => html`${body}\n`)}
 </main>
 <footer>${footer}</footer>

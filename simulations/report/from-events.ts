@@ -1,4 +1,4 @@
-/** The facts of a report that come from a run's events: faults, and the time of each stage. */
+/** The facts of a report that come from a run's events: faults, and the times of the run and of each stage. */
 import type { LoggedEvent } from "../../coordinator/events/events.js";
 import type { Fault, StageTime } from "./types.js";
 
@@ -7,6 +7,10 @@ export interface EventFacts {
   readonly faults: readonly Fault[];
   /** In the order of their starts. */
   readonly stages: readonly StageTime[];
+  /** When the run was first started, milliseconds since 1970; undefined where it was not. */
+  readonly startedAt: number | undefined;
+  /** From then to the last event. */
+  readonly wallSeconds: number;
 }
 
 /**
@@ -21,7 +25,11 @@ export async function eventFactsOf(
   const faults: Fault[] = [];
   const began = new Map<string, number>();
   const seconds = new Map<string, number>();
+  let startedAt: number | undefined;
+  let last = 0;
   for await (const event of events) {
+    if (event.type === "run-started") startedAt ??= event.at;
+    last = event.at;
     if (event.type === "fault") {
       const { client, stage, message } = event;
       faults.push({ client, stage, message });
@@ -36,6 +44,8 @@ export async function eventFactsOf(
   const text = ({ stage, message }: Fault): string => `${stage}\n${message}`;
   return {
     faults: faults.sort((a, b) => place(a) - place(b) || (text(a) < text(b) ? -1 : 1)),
+    startedAt,
+    wallSeconds: Math.max(0, last - (startedAt ?? last)) / 1000,
     stages: [...seconds].map(([stage, wallSeconds]) => ({ stage, wallSeconds })),
   };
 }

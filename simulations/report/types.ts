@@ -11,7 +11,10 @@ import { METHODS, type MethodName } from "../../shared/config/enumerations.js";
 
 export { METHODS, type MethodCost, type MethodName, type StageCost };
 
-/** Scores on test rows, as `kindred evaluate` defines them. */
+/** A 95 % interval: from the 2.5th to the 97.5th percentile of a bootstrap over test rows (intervals.ts). */
+export type Interval = readonly [low: number, high: number];
+
+/** Scores on test rows, as `kindred evaluate` defines them. Intervals are absent for a client with one test row. */
 export interface TestScore {
   /** Mean negative log-likelihood per scored token, in nats. */
   readonly loss: number;
@@ -19,12 +22,103 @@ export interface TestScore {
   readonly accuracy: number | null;
   /** Macro-F1 of these rows, 0 to 1; absent where no row has choices. */
   readonly macroF1?: number;
+  /** Of the loss. */
+  readonly interval?: Interval;
+  /** Of the accuracy; absent where that is null. */
+  readonly accuracyInterval?: Interval;
+  readonly macroF1Interval?: Interval;
 }
 
 export interface MethodResult {
   readonly clients: Readonly<Record<string, TestScore>>;
-  /** Unweighted means over clients; accuracy (else null) and macro-F1 (else absent) over the clients that have one. */
+  /**
+   * Unweighted means over clients; accuracy (else null) and macro-F1 (else absent) over the clients that have one. Their intervals are
+   * for these clients, whose test rows alone are resampled, and absent where one of them has none.
+   */
   readonly mean: TestScore;
+  /** Such means over the clients of each group, in the order of `groups`. */
+  readonly groups?: readonly TestScore[];
+}
+
+/** A measured difference. */
+export interface Difference {
+  readonly value: number;
+  /** Paired: both methods on the same resampled test rows. */
+  readonly interval?: Interval;
+}
+
+/** Gain of Kindred over another method on the same test rows; positive is better. */
+export interface Gain {
+  /** Nats per token. */
+  readonly loss: Difference;
+  /** Difference of shares; absent where no row has choices. */
+  readonly accuracy?: Difference;
+}
+
+export interface Gains {
+  readonly clients: Readonly<Record<string, Gain>>;
+  /** Of the means over clients. */
+  readonly mean: Gain;
+  /** Of the means over each group's clients, in the order of `groups`. */
+  readonly groups?: readonly Gain[];
+}
+
+/** An estimate made before any group was trained, and what it turned out to be. */
+export interface Forecasted {
+  readonly estimated: number;
+  /** Of the estimate, by the validation rows; null where unknown. Only for means over clients. */
+  readonly standardError?: number | null;
+  /** Of Kindred's mixture on test rows. */
+  readonly measured: number;
+  /** Of the measured value. */
+  readonly interval?: Interval | undefined;
+}
+
+/** Nats per row for clients with choices, else per scored token; and shares of right answers. */
+export interface Forecasts {
+  readonly mean: { readonly loss: Forecasted; readonly accuracy?: Forecasted; readonly macroF1?: Forecasted };
+  readonly clients: Readonly<Record<string, { readonly loss: Forecasted; readonly accuracy?: Forecasted }>>;
+}
+
+/** What one boosting step changed: mean loss on validation rows, nats per token. */
+export interface BoostingEffect {
+  /** Name of its member. */
+  readonly name: string;
+  /** Index into `groups`, from 0. */
+  readonly group: number;
+  /** Length of the step; 0: it was dropped. */
+  readonly step: number;
+  readonly clients: Readonly<Record<string, { readonly before: number; readonly after: number }>>;
+}
+
+/** Right answers and answers given, over the test rows with choices of all clients. */
+export interface Answers {
+  /** The most frequent right answers, in descending order of their number. */
+  readonly labels: readonly string[];
+  /** Whether there are other answers: they share one more row and column behind the labels. */
+  readonly others: boolean;
+  /** [right answer][answer given]: numbers of rows. */
+  readonly confusion: Readonly<Partial<Record<MethodName, readonly (readonly number[])[]>>>;
+}
+
+/** One test row, as text. */
+export interface ExampleAnswer {
+  readonly client: string;
+  /** The end of the prompt, or of the text before the last words. */
+  readonly prompt: string;
+  /** The right completion; empty for plain text. */
+  readonly right: string;
+  /** Loss of each method in nats per token; and its answer, where the row has choices. */
+  readonly methods: Readonly<Partial<Record<MethodName, { readonly loss: number; readonly answer?: string }>>>;
+}
+
+export interface Examples {
+  readonly rows: readonly ExampleAnswer[];
+  /** Rows among which they were drawn, and all test rows. */
+  readonly of: number;
+  readonly all: number;
+  /** Whether they were drawn among the rows on which the methods' answers differ. */
+  readonly differing: boolean;
 }
 
 export interface Planted {
@@ -69,6 +163,9 @@ export interface GroupingCandidate {
   readonly groups: number;
   /** Value of the partition by the estimator; higher is better, as in `affinity`. Null where it was not evaluated. */
   readonly judged: number | null;
+  /** Estimated gain over one group for all, in the unit of `judged`, and its standard error; null or absent where unknown. */
+  readonly gainOverOne?: number | null;
+  readonly standardError?: number | null;
   /** True for exactly one candidate. */
   readonly chosen: boolean;
 }
@@ -99,6 +196,8 @@ export interface Estimation {
   readonly dim: number;
   /** Number of subsets that contain a pair of clients. */
   readonly pairCoverage: { readonly min: number; readonly mean: number; readonly max: number };
+  /** Of an affinity, by the choice of subsets, in nats; null or absent where unknown. */
+  readonly standardError?: number | null;
   /** Further facts: margin form, lambda, rows sketched, seconds. */
   readonly facts?: Readonly<Record<string, Fact>> | undefined;
 }
@@ -147,6 +246,13 @@ export interface Report {
   /** A method not compared is absent. */
   readonly methods: Readonly<Partial<Record<MethodName, MethodResult>>>;
   readonly planted?: Planted | undefined;
+  /** By the method that Kindred is compared with; absent where test rows were not kept. */
+  readonly gains?: Readonly<Partial<Record<MethodName, Gains>>> | undefined;
+  readonly forecasts?: Forecasts | undefined;
+  readonly boosting?: readonly BoostingEffect[] | undefined;
+  /** Absent where no row has choices. */
+  readonly answers?: Answers | undefined;
+  readonly examples?: Examples | undefined;
   readonly cost: Readonly<Partial<Record<MethodName, MethodCost>>>;
   readonly learningRate: number;
   readonly seed: number;
@@ -174,6 +280,10 @@ export interface Report {
   readonly model: ModelFacts;
   /** Rows of each split of each client. */
   readonly rows?: Readonly<Record<string, SplitSizes>> | undefined;
+  /** Tokens of these rows. */
+  readonly tokens?: Readonly<Record<string, SplitSizes>> | undefined;
+  /** From the run's first start to its end, with the pauses of a run that was stopped meanwhile. */
+  readonly wallSeconds?: number | undefined;
   /** The command that reproduces this run, where there is one. */
   readonly command?: string | undefined;
 }

@@ -2,7 +2,8 @@
  * The numbers that renderers derive from a report: the order of the clients by group, the standardised affinity, gains between
  * methods, groups found against planted. It knows nothing of HTML and terminals, so that both show the same numbers.
  */
-import { at, METHODS, type MethodName, type Report, type TestScore } from "./types.js";
+import { fixed, significant } from "../../shared/base/format.js";
+import { at, type Difference, type Interval, METHODS, type MethodName, type Report, type TestScore } from "./types.js";
 
 export type Metric = "accuracy" | "loss";
 
@@ -171,6 +172,8 @@ export function compare(view: View, a: MethodName, b: MethodName): MethodCompari
 
 /** Mean score of one group's clients under a method. */
 export function groupMean(view: View, method: MethodName, group: number): TestScore {
+  const known = view.report.methods[method]?.groups?.[group];
+  if (known !== undefined) return known;
   const scores = (view.report.groups[group] ?? []).map((name) => scoreOf(view.report, method, name));
   const mean = (values: readonly (number | null)[]): number | null => {
     const known = values.filter((value) => value !== null);
@@ -180,6 +183,79 @@ export function groupMean(view: View, method: MethodName, group: number): TestSc
     loss: mean(scores.map((score) => score?.loss ?? null)) ?? Number.NaN,
     accuracy: mean(scores.map((score) => score?.accuracy ?? null)),
   };
+}
+
+/** The interval of a score in a metric. */
+export function intervalIn(score: TestScore | undefined, metric: Metric): Interval | undefined {
+  return metric === "accuracy" ? score?.accuracyInterval : score?.interval;
+}
+
+/** A gain in a metric, with its interval where test rows were kept; undefined where a score is missing. */
+export function gainIn(
+  { report, metric }: View,
+  other: MethodName,
+  of: { readonly client: string } | { readonly group: number } | "all",
+): Difference | undefined {
+  const gains = report.gains?.[other];
+  const own = of === "all" ? gains?.mean : "client" in of ? at(gains?.clients, of.client) : gains?.groups?.[of.group];
+  if (own !== undefined) return own[metric];
+  const score = (method: MethodName): TestScore | undefined => {
+    if (of === "all") return report.methods[method]?.mean;
+    return "client" in of ? scoreOf(report, method, of.client) : report.methods[method]?.groups?.[of.group];
+  };
+  const value = gain(score("kindred"), score(other), metric);
+  return value === null ? undefined : { value };
+}
+
+export interface ClientGain {
+  readonly client: string;
+  /** Index into `clients`. */
+  readonly index: number;
+  /** The best of the methods that Kindred is compared with, by this client's test rows. */
+  readonly baseline: MethodName;
+  readonly gain: Difference;
+}
+
+/**
+ * Gain of each client over its best baseline, the largest first. The baseline is chosen by the same test rows, which favours it: where
+ * methods are equal, the gain is below zero more often than above.
+ */
+export function clientGains(view: View): ClientGain[] {
+  const { report, metric, methods } = view;
+  if (report.methods.kindred === undefined) return [];
+  const others = methods.filter((method) => method !== "kindred");
+  const gains = report.clients.flatMap((client, index): ClientGain[] => {
+    const scored = others.filter((method) => gainIn(view, method, { client }) !== undefined);
+    const better = (a: MethodName, b: MethodName): number =>
+      (gain(scoreOf(report, b, client), scoreOf(report, a, client), metric) ?? 0) ||
+      (gain(scoreOf(report, b, client), scoreOf(report, a, client), "loss") ?? 0);
+    const [baseline] = scored.sort(better);
+    return baseline === undefined ? [] : [{ client, index, baseline, gain: gainIn(view, baseline, { client })! }];
+  });
+  return gains.sort((a, b) => b.gain.value - a.gain.value || a.index - b.index);
+}
+
+/** Of a difference's standard error, below which it is no more than chance would give in 95 of 100 cases. */
+const SIGNIFICANT = 1.96;
+/** Variances add: affinities that differ by chance alone have a spread of their standard error. */
+const NOISE = Math.SQRT2;
+
+/** Why there is no structure to show among the clients; undefined where there is. */
+export function noStructure({ report }: View): string | undefined {
+  const { clients, groups, grouping, estimation, affinity } = report;
+  if (clients.length < 3)
+    return `Of ${clients.length === 1 ? "one client" : "two clients"} there are no partners to compare.`;
+  if (groups.length === 1)
+    return "No structure found: by the estimate no division into groups gains more over one group for all than chance would give.";
+  const chosen = grouping.candidates.find((candidate) => candidate.chosen);
+  const { gainOverOne, standardError } = chosen ?? {};
+  if (gainOverOne != null && standardError != null && !(gainOverOne > SIGNIFICANT * standardError))
+    return `No structure found: these groups were asked for, and the estimate does not tell them from one group for all (gain ${fixed(gainOverOne, 4)} ± ${fixed(standardError, 4)} nats).`;
+  const error = estimation.standardError ?? 0;
+  const spread = spreadOf(affinity);
+  if (spread <= NOISE * error)
+    return `No structure found: affinities differ by ${significant(spread, 2)} nats in the median row, and the choice of subsets alone gives ${significant(error, 2)}.`;
+  return undefined;
 }
 
 /** Clients by planted group (rows) and by group found (columns); undefined where nothing was planted. */
@@ -203,17 +279,6 @@ export function groupName(group: number): string {
 
 export function plantedName(report: Report, group: number): string {
   return report.planted?.names?.[group] ?? `planted ${group + 1}`;
-}
-
-/** About `wanted` round numbers that cover lo..hi, the ends included. */
-export function ticks(lo: number, hi: number, wanted = 5): number[] {
-  const span = hi > lo ? hi - lo : Math.abs(hi) || 1;
-  const rough = span / Math.max(1, wanted - 1);
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough * 0.999) ?? 10) * power;
-  const first = Math.floor(lo / step + 1e-9);
-  const last = Math.max(first + 1, Math.ceil(hi / step - 1e-9));
-  return Array.from({ length: last - first + 1 }, (_, k) => Number(((first + k) * step).toPrecision(12)));
 }
 
 /** The value at quantile `q` (0..1), nearest rank. */

@@ -123,7 +123,7 @@ export function canonical(json: Json): string {
  * texts of faults. The rest is computed in float64 by the coordinator and the cohort.
  */
 export function lastingNumbers(outcome: Json): Json {
-  const { estimate, costs, faults, ...rest } = outcome as unknown as RunOutcome;
+  const { estimate, costs, faults, boosting: _, ...rest } = outcome as unknown as RunOutcome;
   const { clients, partition } = estimate;
   const flops = Object.entries(costs).map(([method, cost]) => [
     method,

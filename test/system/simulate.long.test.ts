@@ -71,6 +71,32 @@ describe("kindred simulate on six clients in two planted groups", () => {
     assert.deepEqual(report.faults, []);
   });
 
+  it("has intervals of all scores, paired gains, estimates beside what was measured, answers and examples", () => {
+    const report = readReport(out);
+    for (const [method, result] of Object.entries(report.methods))
+      for (const score of [...Object.values(result.clients), result.mean]) {
+        for (const interval of [score.interval, score.accuracyInterval, score.macroF1Interval])
+          assert.ok(interval && interval[0] <= interval[1], method);
+        assert.ok(score.interval![0] <= score.loss && score.loss <= score.interval![1], method);
+      }
+    for (const method of ["base", "shared", "local"] as const) {
+      const { value, interval } = report.gains![method]!.mean.loss;
+      assert.ok(Math.abs(value - (report.methods[method]!.mean.loss - report.methods.kindred!.mean.loss)) < 1e-9);
+      assert.ok(interval![0] <= value && value <= interval![1]);
+    }
+    assert.ok(report.forecasts!.mean.accuracy!.estimated > 0.5);
+    assert.deepEqual(Object.keys(report.forecasts!.clients).toSorted(), names);
+    const rows = clients.reduce((sum, { test }) => sum + test.length, 0);
+    for (const table of Object.values(report.answers!.confusion))
+      assert.equal(
+        table.flat().reduce((sum, count) => sum + count, 0),
+        rows,
+      );
+    assert.equal(report.examples!.all, rows);
+    assert.ok(report.wallSeconds! > 0);
+    for (const name of names) assert.ok(report.tokens![name]!.test > 8);
+  });
+
   it("finds the planted groups, and serves their clients better than one shared adapter", () => {
     const { planted, methods } = readReport(out);
     assert.equal(planted?.adjustedRandIndex, 1);

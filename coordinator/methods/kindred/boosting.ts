@@ -7,7 +7,7 @@ import { BOOSTING_STEPS, bestAlternative, pooledLoss } from "../../ensemble/weig
 import { beginStage, type EventInfo, lossFact } from "../../events/events.js";
 import { trainFederated } from "../../rounds/train.js";
 import type { TrainedAdapter, TrainingParts } from "../../rounds/training-job.js";
-import type { EnsembleMember, NamedCurve } from "../method.js";
+import type { BoostingStep, EnsembleMember, KindredTrained, NamedCurve } from "../method.js";
 import type { GroupAdapters } from "./group-adapters.js";
 
 /** @returns the groups' members with the boosting adapters behind them */
@@ -16,10 +16,11 @@ export async function boostGroups(
   groups: readonly (readonly string[])[],
   trained: GroupAdapters,
   { rounds, learningRate }: { readonly rounds: number; readonly learningRate: number },
-): Promise<{ members: readonly EnsembleMember[]; curves: readonly NamedCurve[] }> {
+): Promise<Pick<KindredTrained, "members" | "curves" | "boosting">> {
   const members = [...trained.members];
   const losses = [...trained.losses];
   const curves: NamedCurve[] = [];
+  const boosting: BoostingStep[] = [];
   const stage = beginStage(parts.events, "boost", rounds);
   const exhausted = new Set<number>();
   for (let boost = 0; boost < rounds; boost++) {
@@ -31,6 +32,7 @@ export async function boostGroups(
       stage.reached((boost + share) / rounds, { ...facts, ...info });
     const step = await boostGroup(parts, { clients: groups[group]!, group, own, boost, learningRate, onProgress });
     curves.push(step.curve);
+    if (step.effect !== undefined) boosting.push(step.effect);
     if (step.member === undefined) exhausted.add(group);
     else {
       members.push(step.member);
@@ -39,7 +41,7 @@ export async function boostGroups(
     onProgress(1, lossFact(step.loss));
   }
   stage.end();
-  return { members, curves };
+  return { members, curves, boosting };
 }
 
 /** The group with the highest loss that has a member and is not exhausted. */
@@ -56,7 +58,7 @@ function worstGroup(
   return worst;
 }
 
-interface BoostingStep {
+interface BoostingJob {
   readonly clients: readonly string[];
   readonly group: number;
   /** The group's members so far. */
@@ -73,8 +75,8 @@ const TRAINING_SHARE = 0.9;
 /** Fits a new adapter to what the members leave, and finds how far to go along it. */
 async function boostGroup(
   parts: TrainingParts,
-  { clients, group, own, boost, learningRate, onProgress }: BoostingStep,
-): Promise<{ member?: EnsembleMember; curve: NamedCurve; loss: number }> {
+  { clients, group, own, boost, learningRate, onProgress }: BoostingJob,
+): Promise<{ member?: EnsembleMember; effect?: BoostingStep; curve: NamedCurve; loss: number }> {
   const count = own.filter((member) => member.kind === "boost").length;
   const name = `group-${group + 1}-boost-${count + 1}`;
   // Other initial values: with the same A the new adapter would be the old one trained on.
@@ -114,6 +116,16 @@ async function boostGroup(
   const best = bestAlternative(scores);
   const loss = pooledLoss(scores.map((client) => client[best]!));
   const step = BOOSTING_STEPS[best] as number;
-  if (step === 0) return { curve, loss };
-  return { member: { name, group, kind: "boost", values: trained.values, step }, curve, loss };
+  const effect: BoostingStep = {
+    name,
+    group,
+    step,
+    clients: [...results].map(([client, { scores }]) => ({
+      client,
+      before: pooledLoss([scores[BOOSTING_STEPS.indexOf(0)]!]),
+      after: pooledLoss([scores[best]!]),
+    })),
+  };
+  if (step === 0) return { effect, curve, loss };
+  return { member: { name, group, kind: "boost", values: trained.values, step }, effect, curve, loss };
 }

@@ -1,17 +1,36 @@
-/** The report's section on affinities: the matrix, the facts of the estimate, and the candidate partitions. */
+/** The report's section on affinities: who helps whom, or that no structure was found. */
 import * as format from "../../../shared/base/format.js";
-import { DIVERGING, SEQUENTIAL } from "../colours.js";
-import { legend, matrixFigure, trialPlot } from "../figures.js";
+import { INK } from "../colours.js";
+import { legend, matrixFigure } from "../figures/matrix.js";
 import { html, type Markup } from "../markup.js";
-import type { Report } from "../types.js";
-import { contrast, groupName, quantile, spreadOf, type View } from "../views.js";
-import { base64, factRows, facts, MANY, type MatrixData } from "./values.js";
+import { contrast, noStructure, quantile, spreadOf, type View } from "../views.js";
+import { base64, MANY, type MatrixData, scrolling } from "./values.js";
 
-/** Standard deviations at the ends of the affinity's colour scale. */
+/** Standard deviations at the ends of the affinity's scale. */
 const STANDARD_END = 2.5;
+/** With more clients a table of numbers is no help; they are in affinity.csv. */
+const TABLE = 24;
 
 export function affinitySection(view: View, data: Record<string, MatrixData>): Markup {
-  const { report, order, bounds } = view;
+  const { report } = view;
+  const none = noStructure(view);
+  if (none !== undefined) {
+    const numbers = report.clients.length > 1 && " The numbers are in affinity.csv beside this page.";
+    return html`<section id="affinity"><h2>Who helps whom</h2><p class="lead"><b>${none}</b>${numbers}</p></section>`;
+  }
+  const means = contrast(view);
+  // Standardising shows noise at full contrast too, so the text says the size of a standard deviation.
+  const scale = html`One standard deviation is ${format.significant(spreadOf(report.affinity), 2)} nats in the median row${report.estimation.standardError ? `, and the choice of subsets alone gives ${format.significant(report.estimation.standardError, 2)}` : ""}.`;
+  const across =
+    means.across !== null &&
+    html` Within groups affinities are on average ${format.signed(means.inside ?? 0, 2)} standard deviations from the row's mean, across groups ${format.signed(means.across, 2)}.`;
+  return html`<section id="affinity"><h2>Who helps whom</h2>
+<p class="lead">An estimate, before any group was trained. Row i, column j: how client i fares after tuning on random sets of clients that contain i and j. Higher is better.${across} ${scale}</p>
+${matrixBlock(view, data)}</section>`;
+}
+
+function matrixBlock(view: View, data: Record<string, MatrixData>): Markup {
+  const { report, order } = view;
   const n = order.length;
   const raw = new Float64Array(n * n);
   const standard = new Float64Array(n * n);
@@ -31,87 +50,39 @@ export function affinitySection(view: View, data: Record<string, MatrixData>): M
       { label: "standard deviations from its row's mean:", values: base64(standard) },
     ],
   };
-  // Quantiles, so that one outlier does not make all other colours equal.
+  // Quantiles, so that one outlier does not make all other cells equal.
   const [lo, hi] = [quantile(raw, 0.01), quantile(raw, 0.99)];
-  const cell = Math.max(2, Math.min(40, Math.floor((n <= MANY ? 560 : 620) / Math.max(1, n))));
-  const bands = bounds.slice(0, -1).map((_, g) => groupName(g));
-  const figure = matrixFigure({
-    id: "affinity",
-    label: `Affinity of ${n} clients, ordered by group`,
-    rows: n,
-    columns: n,
-    images: [
-      { name: "standard", positions: standard.map((z) => 0.5 + z / (2 * STANDARD_END)), scale: DIVERGING },
-      { name: "raw", positions: raw.map((x) => (hi > lo ? (x - lo) / (hi - lo) : 0.5)), scale: SEQUENTIAL },
-    ],
-    rowBounds: bounds,
-    columnBounds: bounds,
-    rowBands: bands,
-    columnBands: bands,
-    rowNames: names,
-    cellWidth: cell,
-    cellHeight: cell,
-    blocks: true,
-  });
-  const means = contrast(view);
-  const { estimation } = report;
-  // Standardising shows noise at full contrast too, so the text says the size of a standard deviation.
-  const scale =
-    n > 2 && html` One standard deviation is ${format.significant(spreadOf(report.affinity), 2)} in the median row.`;
-  const across =
-    means.across !== null &&
-    html` On average, affinities within groups are ${format.signed(means.inside ?? 0, 2)} standard deviations from the row's mean, affinities across groups ${format.signed(means.across, 2)}.`;
-  return html`<section id="affinity"><h2>Affinities</h2>
-<p class="lead">Row i, column j: the estimated performance of client i after tuning on random sets of clients that contain i and j. Higher is better.${across}${scale}</p>
-<div class="split"><figure class="tabs"><input type="radio" name="view" id="view-standard" checked><label for="view-standard">Standardised by row</label><input type="radio" name="view" id="view-raw"><label for="view-raw">As estimated</label>
-<div class="panes"><div class="scroll">${figure}</div>
-${legend("standard", DIVERGING, [`${format.fixed(-STANDARD_END, 1)} worse than the row's mean`, `+${format.fixed(STANDARD_END, 1)} better`])}
-${legend("raw", SEQUENTIAL, [format.significant(lo, 3), format.significant(hi, 3)])}</div>
-<figcaption>Clients in the order of the groups found; groups are outlined.${n > MANY && " Point at a cell to see its clients."}</figcaption></figure>
-<div><h3>Estimation</h3>${facts([
-    ["Random subsets", `${format.count(estimation.subsets)} of ${format.counted(estimation.subsetSize, "client")}`],
-    ["Subsets per pair", coverage(report)],
-    ["Sketched gradient", `${format.count(estimation.dim)} numbers per example`],
-    ...factRows(estimation.facts),
-  ])}${groupingBlock(view)}</div></div></section>`;
+  const groups = order.map((i) => view.groupOf[i] ?? 0);
+  const figure = (name: "standard" | "raw", positions: Float64Array): Markup =>
+    matrixFigure({
+      id: "affinity",
+      label: `Affinity of ${n} clients, ordered by group, ${name === "raw" ? "as estimated" : "by row"}`,
+      rows: n,
+      columns: n,
+      images: [{ name, positions, scale: INK }],
+      rowGroups: groups,
+      columnGroups: groups,
+      rowNames: names,
+      square: true,
+    });
+  return html`<div class="tabs"><input type="radio" name="view" id="view-standard" checked><label for="view-standard">By row</label><input type="radio" name="view" id="view-raw"><label for="view-raw">As estimated</label>
+<div class="pane">${figure(
+    "standard",
+    standard.map((z) => 0.5 + z / (2 * STANDARD_END)),
+  )}${legend("standard", INK, [`${format.fixed(-STANDARD_END, 1)} standard deviations: worse than the row's mean`, `+${format.fixed(STANDARD_END, 1)}: better`])}</div>
+<div class="pane">${figure(
+    "raw",
+    raw.map((x) => (hi > lo ? (x - lo) / (hi - lo) : 0.5)),
+  )}${legend("raw", INK, [format.significant(lo, 3), `${format.significant(hi, 3)} nats`])}</div></div>
+<p class="note">Clients in the order of the groups found; groups are outlined.${n > MANY && " Point at a cell to see its clients."}</p>${n <= TABLE ? numberTable(names, standard) : ""}`;
 }
 
-function coverage(report: Report): string {
-  const { min, mean, max } = report.estimation.pairCoverage;
-  return `${format.fixed(mean, 1)} on average (${format.count(min)} to ${format.count(max)})`;
-}
-
-function groupingBlock(view: View): Markup | "" {
-  const { candidates, reason, measure } = view.report.grouping;
-  if (candidates.length === 0) return "";
-  const valued = candidates.filter((candidate) => candidate.judged !== null);
-  const plot =
-    new Set(valued.map((candidate) => candidate.groups)).size > 2 &&
-    trialPlot(
-      valued.map((candidate) => ({
-        x: candidate.groups,
-        y: candidate.judged ?? 0,
-        chosen: candidate.chosen,
-        label: String(candidate.groups),
-        tip: `${candidate.label}\n${format.counted(candidate.groups, "group")}: ${format.fixed(candidate.judged, 4)}${candidate.chosen ? "\nchosen" : ""}`,
-      })),
-      {
-        x: "groups",
-        y: "value",
-        logarithmic: false,
-        joined: false,
-        label: "Value of partitions by number of groups",
-      },
-    );
-  const rows = candidates.map(
-    (candidate) =>
-      html`<tr><td class="left">${candidate.label}</td><td>${candidate.groups}</td><td>${format.fixed(candidate.judged, 4)}</td><td class="left">${candidate.chosen ? html`<b class="good">chosen</b>` : ""}</td></tr>`,
+function numberTable(names: readonly string[], standard: Float64Array): Markup {
+  const n = names.length;
+  const rows = names.map(
+    (name, r) =>
+      html`<tr><th scope="row" class="name">${name}</th>${names.map((_, c) => html`<td>${r === c ? "" : format.signed(standard[r * n + c], 1)}</td>`)}</tr>`,
   );
-  const table = html`<table><thead><tr><th>Partition</th><th>Groups</th><th>Value</th><th></th></tr></thead><tbody>${rows}</tbody></table>`;
-  return html`<h3 id="grouping" class="gap">Choice of the groups</h3><p>${reason}</p>${plot}
-<p class="lead">${measure ? html`Value: ${measure}; higher is better.` : "Value by the estimator; higher is better."}</p>${
-    candidates.length > 10
-      ? html`<details><summary>All ${candidates.length} candidate partitions</summary><div class="scroll">${table}</div></details>`
-      : html`<div class="scroll">${table}</div>`
-  }`;
+  const head = names.map((name) => html`<th scope="col" class="name">${name}</th>`);
+  return html`<details><summary>The same as a table</summary>${scrolling("Affinities in standard deviations from the row's mean", html`<table class="counts"><thead><tr><th class="name">Client</th>${head}</tr></thead><tbody>${rows}</tbody></table>`)}</details>`;
 }

@@ -1,28 +1,58 @@
-/** The report's section on cost per method. */
+/** The report's section on cost: stage by stage, all methods on one scale. */
 import * as format from "../../../shared/base/format.js";
-import { bar, key } from "../figures.js";
+import { bar, key } from "../figures/marks.js";
 import { html, type Markup } from "../markup.js";
-import type { MethodName } from "../types.js";
+import { METHODS, type MethodName, type StageCost } from "../types.js";
 import { METHOD_NAMES, type View } from "../views.js";
+import { scrolling } from "./values.js";
+
+const MEASURES = [
+  { id: "flops", name: "Computation", show: format.flops },
+  { id: "bytesUp", name: "Sent by clients", show: format.bytes },
+  { id: "bytesDown", name: "Sent to clients", show: format.bytes },
+  { id: "wallSeconds", name: "Time", show: format.duration },
+] as const satisfies readonly { id: keyof StageCost; name: string; show: (value: number) => string }[];
+
+type Measure = (typeof MEASURES)[number];
 
 export function costSection(view: View): Markup | "" {
-  const { report } = view;
-  const methods = (Object.keys(METHOD_NAMES) as MethodName[]).filter((method) => report.cost[method] !== undefined);
+  const { cost } = view.report;
+  const methods = METHODS.filter((method) => cost[method] !== undefined);
   if (methods.length === 0) return "";
-  const columns = [
-    { name: "Computation", of: "flops", show: format.flops },
-    { name: "Sent by clients", of: "bytesUp", show: format.bytes },
-    { name: "Sent to clients", of: "bytesDown", show: format.bytes },
-    { name: "Time", of: "wallSeconds", show: format.duration },
-  ] as const;
-  const largest = columns.map((column) => Math.max(...methods.map((method) => report.cost[method]?.[column.of] ?? 0)));
-  return html`<section id="cost"><h2>Cost</h2>
-<p class="lead">Operations counted from the graphs, sketching and sweeps included; bytes on the wire.</p>
-<div class="scroll"><table><thead><tr><th>MethodName</th>${columns.map((column) => html`<th class="left" colspan="2">${column.name}</th>`)}</tr></thead><tbody>${methods.map(
+  const inputs = MEASURES.map(
+    ({ id, name }, k) =>
+      html`<input type="radio" name="cost" id="cost-${id}"${k === 0 && " checked"}><label for="cost-${id}">${name}</label>`,
+  );
+  const panes = MEASURES.map((measure) => html`<div class="pane">${pane(view, methods, measure)}</div>`);
+  return html`<section id="cost"><h2>Cost by stage</h2>
+<p class="lead">Operations are counted from the graphs, sketching and sweeps included; bytes are those on the wire. All bars of a measure are on one scale.</p>
+<div class="tabs">${inputs}${panes}</div>
+<details><summary>Totals as a table</summary>${totals(view, methods)}</details></section>`;
+}
+
+function pane({ report: { cost } }: View, methods: readonly MethodName[], { id, show }: Measure): Markup {
+  const largest = Math.max(
+    ...methods.flatMap((method) => Object.values(cost[method]!.stages).map((stage) => stage[id])),
+  );
+  const blocks = methods.map((method) => {
+    const { stages, [id]: total } = cost[method]!;
+    const rows = Object.entries(stages).filter(([, stage]) => stage[id] > 0);
+    const lines = rows.map(
+      ([name, stage]) =>
+        html`<dt>${name}</dt><dd>${bar(largest > 0 ? stage[id] / largest : 0)}</dd><dd>${show(stage[id])}</dd>`,
+    );
+    return html`<div><h3><span>${key(method)} ${METHOD_NAMES[method]}</span><span class="soft">${show(total)}</span></h3>${lines.length > 0 && html`<dl class="costs">${lines}</dl>`}</div>`;
+  });
+  return html`<div class="panels">${blocks}</div>`;
+}
+
+function totals({ report: { cost } }: View, methods: readonly MethodName[]): Markup {
+  const rows = methods.map(
     (method) =>
-      html`<tr><td>${key(method)} ${METHOD_NAMES[method]}</td>${columns.map((column, c) => {
-        const value = report.cost[method]?.[column.of] ?? 0;
-        return html`<td>${column.show(value)}</td><td class="left">${bar(largest[c] ? value / largest[c] : 0, method)}</td>`;
-      })}</tr>`,
-  )}</tbody></table></div></section>`;
+      html`<tr><th scope="row">${METHOD_NAMES[method]}</th>${MEASURES.map(({ id, show }) => html`<td>${show(cost[method]![id])}</td>`)}</tr>`,
+  );
+  return scrolling(
+    "Cost of each method",
+    html`<table><thead><tr><th>Method</th>${MEASURES.map(({ name }) => html`<th>${name}</th>`)}</tr></thead><tbody>${rows}</tbody></table>`,
+  );
 }

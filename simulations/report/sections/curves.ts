@@ -1,9 +1,11 @@
 /** The report's section on loss curves. */
 import * as format from "../../../shared/base/format.js";
-import { curvePanel, type Line } from "../figures.js";
+import { linearAxis } from "../figures/axis.js";
+import { groupSwatch } from "../figures/marks.js";
+import { curvePanel, type Line } from "../figures/plots.js";
 import { html, type Markup } from "../markup.js";
 import type { Curve } from "../types.js";
-import { ticks, type View } from "../views.js";
+import type { View } from "../views.js";
 
 function linesOf(curve: Curve): Line[] {
   return (["train", "validation"] as const).flatMap((kind) => {
@@ -16,20 +18,44 @@ function linesOf(curve: Curve): Line[] {
 }
 
 export function curvesSection(view: View): Markup | "" {
-  const { curves } = view.report;
+  const { curves, members } = view.report;
   const drawn = curves.map((curve) => ({ curve, lines: linesOf(curve) })).filter(({ lines }) => lines.length > 0);
   if (drawn.length === 0) return "";
-  const values = drawn.flatMap(({ lines }) => lines.flatMap((one) => one.points.map((point) => point.y)));
-  const scale = { y: ticks(Math.min(...values), Math.max(...values), 4), width: 260, height: 160 };
-  const boosts = new Set(view.report.members.filter((member) => member.kind === "boost").map((member) => member.name));
+  const points = drawn.flatMap(({ lines }) => lines.flatMap((one) => one.points));
+  const up = linearAxis(
+    points.map(({ y }) => y),
+    { wanted: 4 },
+  );
+  // Rounds and steps are not one unit: each has an axis for all its panels.
+  const acrossBy = (unit: Curve["unit"]) =>
+    linearAxis(
+      drawn.flatMap(({ curve, lines }) =>
+        curve.unit === unit ? lines.flatMap((one) => one.points.map(({ x }) => x)) : [],
+      ),
+      { wanted: 5 },
+    );
+  const across = { round: acrossBy("round"), step: acrossBy("step") };
+  const groupOf = new Map(members.map(({ name, group }) => [name, group]));
+  const boosts = new Set(members.filter(({ kind }) => kind === "boost").map(({ name }) => name));
   const ghost = drawn.find(({ curve }) => curve.name === "shared")?.lines.find((one) => one.kind === "validation");
-  return html`<section id="curves"><h2>Loss during training</h2>
-<p class="lead">Nats per token, all panels on one scale.</p>
-<div class="keys"><span><svg class="swatch" width="22" height="8" aria-hidden="true"><line class="curve validation" x1="0" y1="4" x2="22" y2="4"/></svg>validation</span><span><svg class="swatch" width="22" height="8" aria-hidden="true"><line class="curve train" x1="0" y1="4" x2="22" y2="4"/></svg>training</span>${ghost && html`<span><svg class="swatch" width="22" height="8" aria-hidden="true"><line class="curve ghost" x1="0" y1="4" x2="22" y2="4"/></svg>validation of the shared adapter</span>`}</div>
-<div class="panels">${drawn.map(({ curve, lines }) => {
-    const shared = curve.name === "shared";
-    const behind: Line[] = ghost && !shared && !boosts.has(curve.name) ? [{ ...ghost, kind: "ghost" }] : [];
+  const panels = drawn.map(({ curve, lines }) => {
+    const behind: Line[] =
+      ghost && curve.name !== "shared" && !boosts.has(curve.name) ? [{ ...ghost, kind: "ghost" }] : [];
     const last = (lines.find((one) => one.kind === "validation") ?? lines[0])?.points;
-    return html`<div class="${shared && "shared-panel"}"><h3>${curve.name}<span>${format.loss(last?.[0]?.y)} → ${format.loss(last?.at(-1)?.y)}</span></h3>${curvePanel(curve.name, curve.unit, [...behind, ...lines], scale)}</div>`;
-  })}</div></section>`;
+    // A boosting step that was dropped has no member, but its name tells its group.
+    const group = groupOf.get(curve.name) ?? groupOf.get(curve.name.replace(/-boost-\d+$/, ""));
+    const title = html`<h3><span>${group !== undefined && groupSwatch(group)} ${curve.name}</span><span class="soft">${format.loss(last?.[0]?.y)} → ${format.loss(last?.at(-1)?.y)}</span></h3>`;
+    const panel = curvePanel({ title: curve.name, unit: curve.unit, group }, [...behind, ...lines], {
+      across: across[curve.unit],
+      up,
+    });
+    return html`<div>${title}${panel}</div>`;
+  });
+  return html`<section id="curves"><h2>Loss during training</h2>
+<p class="lead">Nats per token; all panels on one scale.</p>
+<div class="keys">${keyOf("validation", "validation")}${keyOf("train", "training")}${ghost && keyOf("ghost", "validation of the shared adapter")}</div>
+<div class="panels">${panels}</div></section>`;
 }
+
+const keyOf = (kind: Line["kind"], text: string): Markup =>
+  html`<span><svg class="swatch" width="22" height="8" aria-hidden="true"><line class="curve ${kind}" x1="0" y1="4" x2="22" y2="4"/></svg>${text}</span>`;

@@ -2,11 +2,22 @@
 import * as format from "../../../shared/base/format.js";
 import { html, type Markup } from "../markup.js";
 import type { View } from "../views.js";
+import { folded, scrolling } from "./values.js";
 
-export function faultsSection(view: View): Markup | "" {
-  const { faults } = view.report;
+const MOST = 200;
+
+export function faultsSection({ report: { faults } }: View): Markup | "" {
   if (faults.length === 0) return "";
-  const shown = faults.slice(0, 200);
-  return html`<section id="faults"><h2>Faults</h2><p class="lead">${format.counted(faults.length, "fault")}. Each concerns one client; the run continued without its result.</p>
-<div class="scroll"><table><thead><tr><th>Client</th><th class="left">Stage</th><th class="left">Message</th></tr></thead><tbody>${shown.map((fault) => html`<tr><td class="name">${fault.client}</td><td class="left">${fault.stage}</td><td class="left">${fault.message}</td></tr>`)}</tbody></table></div>${faults.length > shown.length && html`<p class="lead">The others are in report.json.</p>`}</section>`;
+  const shown = faults.slice(0, MOST);
+  const rows = shown.map(
+    ({ client, stage, message }) =>
+      html`<tr><td class="name" title="${client}">${client}</td><td class="left">${stage}</td><td class="wrap left">${message}</td></tr>`,
+  );
+  const table = html`<table><thead><tr><th>Client</th><th class="left">Stage</th><th class="left">Message</th></tr></thead><tbody>${rows}</tbody></table>`;
+  return folded(
+    "faults",
+    "Faults",
+    `${format.counted(faults.length, "fault")} of clients`,
+    html`<p class="lead">Each concerns one client; the run continued without its result.</p>${scrolling("Faults of clients", table)}${faults.length > shown.length && html`<p class="lead">The others are in report.json.</p>`}`,
+  );
 }

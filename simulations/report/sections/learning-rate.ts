@@ -1,18 +1,22 @@
 /** The report's section on the sweeps of the learning rate. */
 import * as format from "../../../shared/base/format.js";
-import { trialPlot } from "../figures.js";
+import { trialPlot } from "../figures/plots.js";
 import { html, type Markup } from "../markup.js";
 import type { Report } from "../types.js";
 import type { View } from "../views.js";
-import { rateText } from "./values.js";
+import { folded, rateText, scrolling } from "./values.js";
 
 export function sweepSection({ report }: View): Markup | "" {
   const { full } = report;
   const own = full !== undefined && full.sweep.length > 0;
   if (report.sweep.length === 0 && !own) return "";
   const adapters = html`<p class="lead">Chosen by the pooled validation loss of a short training of the shared adapter, for all methods with adapters.</p>${sweepRow(report)}`;
-  return html`<section id="sweep"><h2>Learning rate</h2>
-${report.sweep.length > 0 && adapters}${own && html`<p class="lead">For training all weights, which needs smaller steps:</p>${sweepRow(full)}`}</section>`;
+  return folded(
+    "sweep",
+    "Learning rate",
+    `${rateText(report.learningRate)}, chosen among ${report.sweep.length}`,
+    html`${report.sweep.length > 0 && adapters}${own && html`<p class="lead">For training all weights, which needs smaller steps:</p>${sweepRow(full)}`}`,
+  );
 }
 
 function sweepRow({ sweep, learningRate }: Pick<Report, "sweep" | "learningRate">): Markup {
@@ -25,19 +29,20 @@ function sweepRow({ sweep, learningRate }: Pick<Report, "sweep" | "learningRate"
         x: trial.learningRate,
         y: trial.validationLoss ?? 0,
         chosen: chosen(trial.learningRate),
-        label: rateText(trial.learningRate),
         tip: `learning rate ${rateText(trial.learningRate)}\nvalidation loss ${format.fixed(trial.validationLoss, 4)}`,
       })),
       {
         x: "learning rate",
-        y: "validation loss",
+        y: "Validation loss, nats per token",
         logarithmic: true,
         joined: true,
         label: "Validation loss by learning rate",
       },
     );
-  return html`<div class="row">${plot}<div class="scroll"><table><thead><tr><th>Learning rate</th><th>Validation loss</th><th></th></tr></thead><tbody>${sweep.map(
+  const rows = sweep.map(
     (trial) =>
-      html`<tr><td>${rateText(trial.learningRate)}</td><td>${trial.validationLoss === null ? "diverged" : format.fixed(trial.validationLoss, 4)}</td><td class="left">${chosen(trial.learningRate) && html`<b class="good">chosen</b>`}</td></tr>`,
-  )}</tbody></table></div></div>`;
+      html`<tr><td>${rateText(trial.learningRate)}</td><td>${trial.validationLoss === null ? "diverged" : format.fixed(trial.validationLoss, 4)}</td><td class="left">${chosen(trial.learningRate) && html`<b>chosen</b>`}</td></tr>`,
+  );
+  const table = html`<table><thead><tr><th>Learning rate</th><th>Validation loss</th><th class="left">Choice</th></tr></thead><tbody>${rows}</tbody></table>`;
+  return html`<div class="row">${plot}${scrolling("Trials of the learning rate", table)}</div>`;
 }

@@ -1,8 +1,8 @@
-/** Parts of the report's sections: values as text, lists of facts, the data of matrices. */
+/** Parts of the report's sections: values as text, with their intervals, lists of facts, folded cards, the data of matrices. */
 import * as format from "../../../shared/base/format.js";
 import { html, type Markup } from "../markup.js";
-import type { Fact } from "../types.js";
-import type { View } from "../views.js";
+import type { Difference, Fact, Interval, TestScore } from "../types.js";
+import { intervalIn, type Metric, metricOf, type View } from "../views.js";
 
 /** With more clients their names are shown at the pointer only, and tables scroll inside the page. */
 export const MANY = 40;
@@ -24,8 +24,12 @@ export function base64(values: Iterable<number>): string {
   return bytes.toString("base64");
 }
 
-export function metricText(view: View, value: number | null | undefined): string {
-  return view.metric === "accuracy" ? `${format.percent(value)} %` : format.loss(value);
+/** A value of the metric without its unit. */
+export const cellText = (metric: Metric, value: number | null | undefined): string =>
+  metric === "accuracy" ? format.percent(value) : format.loss(value);
+
+export function metricText({ metric }: View, value: number | null | undefined): string {
+  return metric === "accuracy" ? `${cellText(metric, value)} %` : cellText(metric, value);
 }
 
 /** "23.1 points", "0.214 nats". */
@@ -39,9 +43,23 @@ export function gainCell(view: View, value: number | null): string {
   return view.metric === "accuracy" ? format.signed(value * 100, 1) : format.signed(value, 3);
 }
 
-export function mood(value: number | null): string {
-  return value === null || value === 0 ? "" : value > 0 ? "good" : "bad";
+/** The unit of a metric, as axes and headings say it. */
+export const unitOf = (metric: Metric): string => (metric === "accuracy" ? "accuracy, %" : "loss, nats per token");
+
+/** "90.1 to 92.4"; nothing where there is no interval. */
+export function rangeText(interval: Interval | undefined, text: (value: number) => string): string {
+  return interval === undefined ? "" : `${text(interval[0])} to ${text(interval[1])}`;
 }
+
+export const range = (interval: Interval | undefined, text: (value: number) => string): Markup | "" =>
+  interval === undefined ? "" : html`<span class="range">${rangeText(interval, text)}</span>`;
+
+/** A score in a metric with its interval, as the content of a cell. */
+export const scoreCell = (metric: Metric, score: TestScore | undefined): Markup =>
+  html`${cellText(metric, metricOf(score, metric))} ${range(intervalIn(score, metric), (value) => cellText(metric, value))}`;
+
+export const differenceCell = (view: View, difference: Difference | undefined): Markup =>
+  html`${gainCell(view, difference?.value ?? null)} ${range(difference?.interval, (value) => gainCell(view, value))}`;
 
 export function factRows(record: Readonly<Record<string, Fact>> | undefined): [string, string][] {
   return Object.entries(record ?? {}).map(([name, value]) => [
@@ -58,4 +76,14 @@ export function rateText(rate: number): string {
   return rate >= 0.01
     ? String(Number(rate.toPrecision(3)))
     : Number(rate.toPrecision(3)).toExponential().replace("-", "−");
+}
+
+/** A part of the page that is folded until it is asked for. @param note what is in it, in a few words */
+export function folded(id: string, title: string, note: string, body: Markup): Markup {
+  return html`<details class="card" id="${id}"><summary><h2>${title}</h2><span class="note">${note}</span></summary><div class="body">${body}</div></details>`;
+}
+
+/** A table that scrolls inside the page where it is too wide: reached by the keyboard, and named. */
+export function scrolling(label: string, table: Markup, tall = false): Markup {
+  return html`<div class="scroll${tall && " tall"}" tabindex="0" role="group" aria-label="${label}">${table}</div>`;
 }

@@ -1,7 +1,6 @@
 import { fixed, flops as flopsText, loss as lossText, percent } from "../../../shared/base/format.js";
 import { MARGINS } from "../../../shared/sketch/types.js";
-import { scatter } from "../../report/figures.js";
-import { seriesPlot } from "../../report/series.js";
+import { scatter, seriesPlot } from "../../report/figures/plots.js";
 import { mean } from "../harness/statistics.js";
 import type { Finding, Findings } from "../harness/study.js";
 import type { Agreement } from "./agreement.js";
@@ -126,7 +125,6 @@ function agreementFinding(
         figure: scatter(dots, {
           x: "estimated loss",
           y: `real ${split} loss`,
-          betterAbove: false,
           label: "Real against estimated loss",
           percent: false,
         }),

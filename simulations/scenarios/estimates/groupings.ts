@@ -16,7 +16,7 @@ import { findGroups } from "../../../coordinator/stages/groups.js";
 import type { JobContext } from "../../../shared/base/command.js";
 import { fixed, flops as flopsText, loss as lossText, percent } from "../../../shared/base/format.js";
 import type { SimulationPlan } from "../../../shared/config/config.js";
-import { scatter } from "../../report/figures.js";
+import { scatter } from "../../report/figures/plots.js";
 import { Measurements } from "../harness/measurements.js";
 import { planOf, type StudySetup } from "../harness/setup.js";
 import { sketchesOf } from "../harness/sketches.js";
@@ -313,7 +313,7 @@ function rankFinding(results: readonly SeedResult[], { name, of }: NamedEstimate
             y,
             tip: `${who}\nestimated ${lossText(x)}, real ${lossText(y)}`,
           })),
-          { x: name, y: "real test loss", betterAbove: false, label: `Real loss against ${name}`, percent: false },
+          { x: name, y: "real test loss", label: `Real loss against ${name}`, percent: false },
         ),
         caption: "A point per dataset and partition; on the line the estimate is exact.",
       },
@@ -327,7 +327,6 @@ function rankFinding(results: readonly SeedResult[], { name, of }: NamedEstimate
           {
             x: `gain by ${name}`,
             y: "real gain over its own adapter",
-            betterAbove: true,
             label: `Real gain against that by ${name}`,
             percent: false,
           },

@@ -7,7 +7,7 @@ import { Meter } from "../../../client/tuning/compiled-graphs.js";
 import type { JobContext } from "../../../shared/base/command.js";
 import { throwIfAborted } from "../../../shared/base/errors.js";
 import { count, fixed, significant } from "../../../shared/base/format.js";
-import { seriesPlot } from "../../report/series.js";
+import { seriesPlot } from "../../report/figures/plots.js";
 import { Measurements } from "../harness/measurements.js";
 import { planOf, type StudySetup } from "../harness/setup.js";
 import { mean, standardError } from "../harness/statistics.js";

@@ -1,6 +1,6 @@
 /** The findings of a study of the first-order approximation, as tables and figures. */
 import { loss as lossText, percent, significant } from "../../../shared/base/format.js";
-import { type Series, seriesPlot } from "../../report/series.js";
+import { type Series, seriesPlot } from "../../report/figures/plots.js";
 import { mean, type Ratio } from "../harness/statistics.js";
 import type { Finding, Findings } from "../harness/study.js";
 import type { Expansion } from "./expansion.js";

@@ -80,13 +80,13 @@ function sectionOf({ title, text, table, figures = [] }: Finding, number: number
     ({ figure, caption }) => html`<figure>${figure}<figcaption>${caption}</figcaption></figure>`,
   );
   return html`<section id="finding-${number}"><h2>${title}</h2><p class="lead">${text}</p>
-<div class="row block-row">${drawn}</div>${table !== undefined && tableOf(table)}</section>`;
+<div class="row block-row">${drawn}</div>${table !== undefined && tableOf(table, title)}</section>`;
 }
 
-function tableOf({ head, rows }: Table): Markup {
+function tableOf({ head, rows }: Table, label: string): Markup {
   const cells = (row: readonly string[]) =>
     row.map((cell, column) => (column === 0 ? html`<td class="name">${cell}</td>` : html`<td>${cell}</td>`));
-  return html`<div class="scroll"><table><thead><tr>${head.map((cell) => html`<th>${cell}</th>`)}</tr></thead>
+  return html`<div class="scroll" tabindex="0" role="group" aria-label="${label}"><table><thead><tr>${head.map((cell) => html`<th>${cell}</th>`)}</tr></thead>
 <tbody>${rows.map((row) => html`<tr>${cells(row)}</tr>`)}</tbody></table></div>`;
 }
 

@@ -116,7 +116,7 @@ for (const folds of [1, 3])
 
 test("rows without choices have neither accuracy nor F1", async () => {
   const solver = createReferenceSolver(buildProblem(randomSketches(3, { dim: 4 })), { lambda: 1e-2 });
-  assert.deepEqual(Object.keys(await forecastOf(solver, [[0, 1, 2]])), ["loss"]);
+  assert.deepEqual(Object.keys(await forecastOf(solver, [[0, 1, 2]])), ["loss", "clients"]);
 });
 
 test("the standard error of a forecast is that of a bootstrap over each client's examples", async () => {

@@ -81,6 +81,7 @@ test("model and population suffice, and give a complete plan with absolute paths
     endOfText: "auto",
     compare: ["base", "shared", "local"],
     full: { learningRate: "auto" },
+    report: { examples: 6 },
     concurrency: 4,
     runtime: { kind: "auto", device: "auto", threads: "auto" },
   });

@@ -2,16 +2,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import * as format from "../../../shared/base/format.js";
-import { colourAt, DIVERGING, paletteOf } from "../../../simulations/report/colours.js";
+import { colourAt, INK, paletteOf } from "../../../simulations/report/colours.js";
+import { ticks } from "../../../simulations/report/figures/axis.js";
 import { escapeHtml, html, Markup } from "../../../simulations/report/markup.js";
+import { CARD, GROUP_PALETTE } from "../../../simulations/report/palette.js";
 import { at, byClient } from "../../../simulations/report/types.js";
 import {
+  clientGains,
   compare,
   contrast,
   groupMean,
+  noStructure,
   spreadOf,
   standardise,
-  ticks,
   viewOf,
 } from "../../../simulations/report/views.js";
 import { sampleReport } from "./sample.js";
@@ -115,10 +118,10 @@ test("ticks are few, even, and cover the range", () => {
 });
 
 test("a colour scale contains its own colours exactly", () => {
-  assert.deepEqual(colourAt(DIVERGING.light, 0), [0xa8, 0x40, 0x0f]);
-  assert.deepEqual(colourAt(DIVERGING.light, 0.5), [0xf3, 0xf2, 0xee]);
-  assert.deepEqual(colourAt(DIVERGING.dark, 2), [0xa5, 0xcd, 0xff]);
-  assert.equal(new Set(paletteOf(DIVERGING.dark, 127).map(String)).size, 127);
+  assert.deepEqual(colourAt(INK.light, 0), [0xf7, 0xf6, 0xf2]);
+  assert.deepEqual(colourAt(INK.light, 0.5), [0x8b, 0x89, 0x82]);
+  assert.deepEqual(colourAt(INK.dark, 2), [0xf6, 0xf4, 0xea]);
+  assert.equal(new Set(paletteOf(INK.dark, 127).map(String)).size, 127);
 });
 
 test("text in a template is escaped, markup is not", () => {
@@ -168,4 +171,77 @@ test("numbers are formatted for people", () => {
     ["0.003", "12.5", "1\u202f500", "1e−9"],
   );
   assert.deepEqual(format.tickLabels([-0.5, 0, 0.25]), ["−0.50", "0.00", "0.25"]);
+});
+
+test("a client's best baseline is the best by its own test rows, and the largest gain comes first", () => {
+  const report = sampleReport({ clients: 12, groups: 3 });
+  const gains = clientGains(viewOf(report));
+  assert.deepEqual(gains.map(({ client }) => client).sort(), [...report.clients].sort());
+  gains.forEach(({ client, baseline, gain }, k) => {
+    const of = (method: "base" | "shared" | "local" | "full") => at(report.methods[method]!.clients, client)!.accuracy!;
+    assert.equal(of(baseline as "base"), Math.max(of("base"), of("shared"), of("local"), of("full")));
+    assert.ok(
+      Math.abs(gain.value - (at(report.methods.kindred!.clients, client)!.accuracy! - of(baseline as "base"))) < 1e-12,
+    );
+    assert.deepEqual(gain, at(report.gains![baseline]!.clients, client)!.accuracy);
+    assert.ok(k === 0 || gains[k - 1]!.gain.value >= gain.value);
+  });
+});
+
+test("structure is shown where the estimate tells the groups from one, and only there", () => {
+  const why = (options: Partial<Parameters<typeof sampleReport>[0]>, standardError?: number) => {
+    const report = sampleReport({ clients: 12, groups: 3, testRows: 2, ...options });
+    const estimation = { ...report.estimation, ...(standardError === undefined ? {} : { standardError }) };
+    return noStructure(viewOf({ ...report, estimation }));
+  };
+  assert.equal(why({}), undefined);
+  assert.match(why({ groups: 1 }) ?? "", /no division into groups gains more/);
+  assert.match(why({ clients: 2, groups: 2 }) ?? "", /two clients/);
+  assert.match(why({ noise: true }) ?? "", /does not tell them from one group/);
+  assert.match(why({}, 0.2) ?? "", /the choice of subsets alone gives 0\.20/);
+});
+
+// Machado, Oliveira and Fernandes 2009, severity 1, on linear RGB.
+const PROTANOPIA = [0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998];
+const DEUTERANOPIA = [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.01182, 0.04294, 0.968881];
+
+test("groups' colours differ for all eyes, and stand out from the page", () => {
+  const linear = (hex: string): number[] =>
+    [1, 3, 5].map((from) => {
+      const x = Number.parseInt(hex.slice(from, from + 2), 16) / 255;
+      return x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
+    });
+  const seen = (matrix: readonly number[], rgb: readonly number[]): number[] =>
+    [0, 1, 2].map((r) =>
+      Math.max(
+        0,
+        rgb.reduce((sum, x, c) => sum + matrix[3 * r + c]! * x, 0),
+      ),
+    );
+  const lab = ([r = 0, g = 0, b = 0]: readonly number[]): number[] => {
+    const [l, m, s] = [
+      Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b),
+      Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b),
+      Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b),
+    ];
+    return [
+      0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+      1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
+      0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
+    ];
+  };
+  const luminance = ([r = 0, g = 0, b = 0]: readonly number[]) => 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  for (const theme of ["light", "dark"] as const) {
+    const colours = GROUP_PALETTE[theme].map(linear);
+    const page = luminance(linear(CARD[theme]));
+    for (const [k, colour] of colours.entries()) {
+      const [low, high] = [page, luminance(colour)].sort((a, b) => a - b);
+      assert.ok((high! + 0.05) / (low! + 0.05) >= 3, `${theme} ${k}: contrast`);
+      for (const [j, other] of colours.slice(0, k).entries())
+        for (const eyes of [undefined, PROTANOPIA, DEUTERANOPIA]) {
+          const [a, b] = [colour, other].map((rgb) => lab(eyes === undefined ? rgb : seen(eyes, rgb)));
+          assert.ok(Math.hypot(...a!.map((x, c) => x - b![c]!)) > 0.1, `${theme} ${k} and ${j}`);
+        }
+    }
+  }
 });

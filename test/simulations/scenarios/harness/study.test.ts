@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
-import { STYLE } from "../../../../simulations/report/page.js";
-import { seriesPlot } from "../../../../simulations/report/series.js";
+import { seriesPlot } from "../../../../simulations/report/figures/plots.js";
+import { STYLE } from "../../../../simulations/report/style.js";
 import { type Findings, findingsText, writeFindings } from "../../../../simulations/scenarios/harness/study.js";
 
 const findings: Findings = {
@@ -85,7 +85,7 @@ test("points are placed by their axes, linear and logarithmic", () => {
   const at = (logX: boolean): number[] => {
     const points = [100, 200, 1000].map((x) => ({ x, y: x }));
     const { text } = seriesPlot([{ name: "one", points }], { x: "x", y: "y", logX, label: "test" });
-    return [...text.matchAll(/<circle cx="([\d.]+)" cy="[\d.]+" r="3.5"/g)].map(([, cx]) => Number(cx));
+    return [...text.matchAll(/<circle class="dot" cx="([\d.]+)%" cy="[\d.]+%" r="3.5"/g)].map(([, cx]) => Number(cx));
   };
   const share = ([a, b, c]: number[]) => (b! - a!) / (c! - a!);
   assert.ok(Math.abs(share(at(false)) - 1 / 9) < 1e-3);
@@ -99,12 +99,13 @@ test("a figure of one point has axes of positive length", () => {
   }
 });
 
-test("every line of a figure has a colour of its own in the page's style, up to six", () => {
+test("every line of a figure has a colour of its own in the page's style, up to eight, and then a dash", () => {
   const points = [{ x: 1, y: 1 }];
-  const series = Array.from({ length: 6 }, (_, k) => ({ name: `line ${k}`, points }));
+  const series = Array.from({ length: 9 }, (_, k) => ({ name: `line ${k}`, points }));
   const { text } = seriesPlot(series, { x: "x", y: "y", label: "test" });
-  const classes = new Set([...text.matchAll(/<g class="(series-\d)"/g)].map(([, name]) => name!));
-  const colours = [...classes].map((name) => STYLE.match(new RegExp(`\\.${name} \\{ color: var\\((--\\w+)\\)`))?.[1]);
-  assert.equal(new Set(colours).size, 6);
+  const classes = [...text.matchAll(/<g class="([^"]+)"/g)].map(([, name]) => name!);
+  assert.deepEqual([...new Set(classes)].length, 9);
+  const colours = classes.slice(0, 8).map((name) => STYLE.match(new RegExp(`\\.${name} \\{ color: (#\\w+)`))?.[1]);
+  assert.equal(new Set(colours).size, 8);
   assert.ok(!colours.includes(undefined));
 });
