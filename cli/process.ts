@@ -4,6 +4,7 @@
  */
 import { setMaxListeners } from "node:events";
 import type { JobContext } from "../shared/base/command.js";
+import { DISK_REMEDIES, DISK_TROUBLES, type DiskTrouble, diskTrouble } from "../shared/base/disk.js";
 import { exitCodeOf, KindredError } from "../shared/base/errors.js";
 import { reasonOf } from "../shared/base/json.js";
 import { formatLine, type Logger } from "../shared/base/log.js";
@@ -88,7 +89,7 @@ export async function runJob<T>(
   } catch (error) {
     // A stopped job fails in many ways: a closed channel, a worker that is gone. All of them mean that it stopped.
     if (stoppedBy !== undefined) throw new KindredError("cancelled", stopped(output, resumes), {}, error);
-    throw error;
+    throw diskErrorOf(error, resumes ? again(output) : undefined);
   } finally {
     stop.jobEnded();
     process.off("exit", progress.close);
@@ -162,10 +163,30 @@ function stopOnSignals(
   };
 }
 
-function stopped({ command = "kindred" }: OutputOptions, resumes: boolean): string {
-  if (!resumes) return "stopped";
+function stopped(output: OutputOptions, resumes: boolean): string {
+  return resumes ? `stopped; to resume, run again: ${again(output)}` : "stopped";
+}
+
+/** The words of this command, to be typed again. */
+function again({ command = "kindred" }: OutputOptions): string {
   const words = process.argv.slice(2).filter((word) => word !== "--force");
-  return `stopped; to resume, run again: ${[command, ...words.map(shellWord)].join(" ")}`;
+  return [command, ...words.map(shellWord)].join(" ");
+}
+
+/** An error of this machine's disk as one that says what to do; any other as it is. @param command resumes the job */
+function diskErrorOf(error: unknown, command: string | undefined): unknown {
+  const known = error instanceof KindredError ? error : undefined;
+  const stated = known?.code === "state_unavailable" ? String(known.facts.trouble) : "";
+  const trouble = diskTrouble(error) ?? (Object.hasOwn(DISK_TROUBLES, stated) ? (stated as DiskTrouble) : undefined);
+  if (trouble === undefined || !(error instanceof Error)) return error;
+  const problem = `this machine ${DISK_TROUBLES[trouble]} (${error.message}); ${DISK_REMEDIES[trouble]}`;
+  const remedy = command === undefined ? "" : `; then, to resume, run again: ${command}`;
+  return new KindredError(
+    known?.code ?? "state_unavailable",
+    `${known?.message ?? problem}${remedy}`,
+    known?.facts,
+    error,
+  );
 }
 
 /** Writes a text to stdout. Where that fails the promise stays open: `watchProcess` ends the process, and says why. */

@@ -17,13 +17,15 @@ import { transformsOf } from "../shared/transforms/names.js";
 import type { SecurityOptions } from "../shared/wire/security.js";
 import type { ModelIdentity } from "../shared/wire/types.js";
 import type { Score } from "../tasks/evaluate/message.js";
-import { EventLog, type RunEventListener } from "./events/events.js";
+import { EventLog, type RunEvent, type RunEventListener } from "./events/events.js";
 import { logReader } from "./events/follow.js";
 import { EnrolmentProgress, progressReader } from "./events/stage-progress.js";
 import { checkSampling } from "./methods/kindred/plan-checks.js";
 import { openRun, type RunOutcome } from "./open-run.js";
 import { type CoordinatorServer, serveCoordinator } from "./server/server.js";
+import { type Pause, StateGuard } from "./storage/guard.js";
 import { openState } from "./storage/open.js";
+import { orTrouble } from "./storage/trouble.js";
 import { strategyOf } from "./strategies/registry.js";
 import type { Strategy } from "./strategies/strategy.js";
 
@@ -68,9 +70,14 @@ export async function startCoordinator(
   const close = async (): Promise<void> => {
     for (const end of closing.splice(0).reverse()) await end();
   };
+  const stop = new AbortController();
+  const stopped = AbortSignal.any([signal, stop.signal]);
   try {
-    const state = await openState(job.state);
-    closing.push(() => state.close());
+    const opened = await openState(job.state);
+    closing.push(() => opened.close());
+    const onPause = (pause: Pause): void => events.emit(pauseEvent(pause));
+    const guard = new StateGuard(opened, { waits: true, log, signal: stopped, onPause });
+    const { state } = guard;
     const events = new EventLog(state.records);
     closing.push(() => events.flush());
     const enrolment = new EnrolmentProgress(progress, plan.minClients);
@@ -80,6 +87,7 @@ export async function startCoordinator(
       listen: job.listen,
       security: job.security,
       state,
+      guard,
       events,
       identity,
       transforms: transformsOf(plan.transport.compression),
@@ -93,18 +101,21 @@ export async function startCoordinator(
       members: { atLeast: plan.minClients },
       pool: server.pool,
       state,
+      guard,
       runtime,
       events,
       ...(job.strategies === undefined ? {} : { strategies: job.strategies }),
       compare: ["base"],
       model: plan.model ?? null,
-      signal,
+      signal: AbortSignal.any([stopped, guard.failed]),
     });
     const result = run.result
-      .catch(namingState(job.state))
-      .then((outcome) => conclude(outcome, server, job))
+      .catch((error: unknown): never => {
+        throw stopped.aborted ? error : (guard.failed.reason ?? namingState(error, job.state));
+      })
+      .then((outcome) => conclude(outcome, server, guard, job))
       .finally(close);
-    return { address: server.address, result, abort: run.abort };
+    return { address: server.address, result, abort: () => stop.abort() };
   } catch (error) {
     await close();
     throw error;
@@ -112,20 +123,25 @@ export async function startCoordinator(
 }
 
 /** A state that holds another run is named: who reads the message may have several. */
-const namingState =
-  (state: string) =>
-  (error: unknown): never => {
-    if (!(error instanceof KindredError) || error.code !== "already_exists") throw error;
-    throw new KindredError(error.code, `${state}: ${error.message}`, { ...error.facts, state }, error);
-  };
+function namingState(error: unknown, state: string): unknown {
+  if (!(error instanceof KindredError) || error.code !== "already_exists") return error;
+  return new KindredError(error.code, `${state}: ${error.message}`, { ...error.facts, state }, error);
+}
+
+const pauseEvent = (pause: Pause): RunEvent =>
+  pause.paused ? { type: "run-paused", trouble: pause.trouble, message: pause.message } : { type: "run-resumed" };
 
 /** Keeps the summary and tells the clients that the run is over. */
 async function conclude(
   outcome: RunOutcome,
   server: CoordinatorServer,
+  guard: StateGuard,
   { summary }: CoordinatorJob,
 ): Promise<RunOutcome> {
-  if (summary !== undefined) await writeAtomically(summary, `${JSON.stringify(summaryOf(outcome), null, 1)}\n`);
+  if (summary !== undefined) {
+    const text = `${JSON.stringify(summaryOf(outcome), null, 1)}\n`;
+    await guard.write(() => orTrouble(summary, () => writeAtomically(summary, text)));
+  }
   await server.pool.finish("the run is complete");
   return outcome;
 }

@@ -37,6 +37,7 @@ import { Books, type MethodCosts } from "./run/books.js";
 import { Cohort, type FaultNote } from "./run/cohort.js";
 import { Journal } from "./run/journal.js";
 import { Retention } from "./run/retention.js";
+import type { StateGuard } from "./storage/guard.js";
 import type { Records } from "./storage/types.js";
 import { strategyOf } from "./strategies/registry.js";
 import type { Strategy } from "./strategies/strategy.js";
@@ -50,6 +51,8 @@ export interface RunOptions {
   readonly state: { readonly records: Pick<Records, "memo" | "saveMemo"> };
   /** Keep updates and the ends of rounds in the state after the run, for studies of them. @default false */
   readonly keepUpdates?: boolean;
+  /** Tells where a part of the state was lost and forgotten: the run then goes through its steps again. @default nothing is lost */
+  readonly guard?: Pick<StateGuard, "watchRepairs">;
   /** Runs the coordinator's own matrix products. */
   readonly runtime: Runtime;
   /** @default discards them */
@@ -113,7 +116,7 @@ export function openRun(options: RunOptions): Run {
       given.emit(event);
     },
   };
-  const result = run(options, events, abort.signal)
+  const result = runUntilSound(options, events, abort.signal)
     .catch((error: unknown) => {
       const { code, message } = asKindredError(error);
       // A run that is refused before it begins is not the run that the state holds.
@@ -122,6 +125,26 @@ export function openRun(options: RunOptions): Run {
     })
     .finally(() => options.signal?.removeEventListener("abort", stop));
   return { result, abort: stop };
+}
+
+/**
+ * Runs; and again from the beginning where a stored part was lost meanwhile. Stored results come back at once, and what is lost is made
+ * again, as after a restart.
+ */
+async function runUntilSound(options: RunOptions, events: EventSink, signal: AbortSignal): Promise<RunOutcome> {
+  for (;;) {
+    const attempt = new AbortController();
+    const stop = AbortSignal.any([signal, attempt.signal]);
+    setMaxListeners(0, stop); // every task under way listens
+    const end = options.guard?.watchRepairs(() => attempt.abort());
+    try {
+      return await run(options, events, stop);
+    } catch (error) {
+      if (signal.aborted || !attempt.signal.aborted) throw error;
+    } finally {
+      end?.();
+    }
+  }
 }
 
 async function run(options: RunOptions, events: EventSink, signal: AbortSignal): Promise<RunOutcome> {

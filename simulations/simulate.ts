@@ -21,6 +21,7 @@ import { progressReader } from "../coordinator/events/stage-progress.js";
 import { checkGrouping, checkSampling } from "../coordinator/methods/kindred/plan-checks.js";
 import { openRun, type RunOutcome } from "../coordinator/open-run.js";
 import { serveCoordinator } from "../coordinator/server/server.js";
+import { StateGuard } from "../coordinator/storage/guard.js";
 import { openState } from "../coordinator/storage/open.js";
 import { strategyOf } from "../coordinator/strategies/registry.js";
 import type { Strategy } from "../coordinator/strategies/strategy.js";
@@ -28,6 +29,7 @@ import { FULL } from "../shared/adapters/settings.js";
 import { asset } from "../shared/base/assets.js";
 import { writeAtomically } from "../shared/base/atomic.js";
 import type { JobContext } from "../shared/base/command.js";
+import { diskTrouble } from "../shared/base/disk.js";
 import { asKindredError, KindredError } from "../shared/base/errors.js";
 import { firstDifference } from "../shared/base/json.js";
 import { detailsOf, type Logger } from "../shared/base/log.js";
@@ -263,8 +265,11 @@ async function federate(
       endOfFreeAnswers: null,
       endOfOtherRows: null,
     };
-    const state = await openState(join(run.out, "state"));
-    closing.push(() => state.close());
+    const opened = await openState(join(run.out, "state"));
+    closing.push(() => opened.close());
+    // Nobody watches a simulation: it ends where its disk is full, and says how it goes on.
+    const guard = new StateGuard(opened, { waits: false, log: run.log });
+    const { state } = guard;
     const events = new EventLog(state.records);
     closing.push(() => events.flush());
     // Hundreds of clients come and go in one process: who enrolled is of interest only where something is wrong.
@@ -275,6 +280,7 @@ async function federate(
     const server = await serveCoordinator({
       listen: "127.0.0.1:0",
       state,
+      guard,
       events,
       identity,
       transforms,
@@ -287,7 +293,7 @@ async function federate(
       compiledGraphs,
       datasets,
       log,
-      signal: run.signal,
+      signal: AbortSignal.any([run.signal, guard.failed]),
     });
     closing.push(() => cohort.close());
     const { result } = openRun({
@@ -295,6 +301,7 @@ async function federate(
       members: { names: population.clients.map(({ name }) => name) },
       pool: server.pool,
       state,
+      guard,
       runtime,
       events,
       ...(run.strategies === undefined ? {} : { strategies: run.strategies }),
@@ -307,7 +314,7 @@ async function federate(
       signal: cohort.signal,
     });
     const outcome = await result.catch((error: unknown) => {
-      throw asKindredError(cohort.fault() ?? error);
+      throw asKindredError(guard.failed.reason ?? cohort.fault() ?? error);
     });
     await server.pool.finish("the run is complete");
     await cohort.done;
@@ -369,6 +376,7 @@ function startClients(
       stateDir,
       rows: { train: rows.train.length, validation: rows.validation.length, test: rows.test.length },
       runner,
+      endsWith: (error) => diskTrouble(error) !== undefined, // its disk is the coordinator's
       signal: stop.signal,
       log,
     }).catch((error: unknown) => {

@@ -2,6 +2,7 @@
  * The last step before anything leaves a client: a result's tensors become uploaded blobs, its numbers a message; a failure
  * becomes a code and a sentence without data.
  */
+import { DISK_TROUBLES, diskTrouble } from "../../shared/base/disk.js";
 import { type ErrorCode, KindredError } from "../../shared/base/errors.js";
 import { MAX_ERROR_MESSAGE_LENGTH } from "../../shared/wire/limits.js";
 import type { BlobRef } from "../../shared/wire/types.js";
@@ -71,8 +72,22 @@ export async function sendResult(
   }
 }
 
+/** As ONNX Runtime, TensorFlow, V8 and C++ say that memory is short. */
+const OUT_OF_MEMORY = /out of memory|bad_alloc|failed to allocate|allocation failed/i;
+
+/** Trouble of the client's own machine, in words without a path of it. */
+function ownTrouble(error: KindredError): string | undefined {
+  const trouble = diskTrouble(error);
+  if (trouble !== undefined) return `its machine ${DISK_TROUBLES[trouble]}`;
+  const cause = error.code === "internal" ? error.cause : undefined;
+  const short = OUT_OF_MEMORY.test(error.message) || (cause instanceof Error && OUT_OF_MEMORY.test(cause.message));
+  return short ? "its machine has run out of memory" : undefined;
+}
+
 /** What may be said of an error outside. */
 export function sayable(error: KindredError): { code: ErrorCode; message: string } {
+  const own = ownTrouble(error);
+  if (own !== undefined) return { code: "task_failed", message: own };
   const message = QUIET_CODES.has(error.code) ? `${error.code} (its message is in the client's log)` : error.message;
   return { code: error.code, message: message.slice(0, MAX_ERROR_MESSAGE_LENGTH) };
 }

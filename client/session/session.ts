@@ -3,7 +3,7 @@
  * connections and restarts of the coordinator. It knows nothing of what tasks do: a `TaskRunner` does them.
  */
 import { join } from "node:path";
-import { asKindredError, KindredError } from "../../shared/base/errors.js";
+import { asKindredError, type ErrorCode, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { Task__Output } from "../../shared/wire/gen/kindred/v1/Task.js";
 import { DEFAULT_MAX_BLOB_BYTES, LONGEST_WAIT_MS, PROTOCOL_VERSION } from "../../shared/wire/limits.js";
@@ -49,6 +49,8 @@ export interface SessionOptions {
   /** The identity itself, 16 .. 200 characters, instead of one kept in `stateDir`. */
   readonly instanceId?: string;
   readonly signal?: AbortSignal;
+  /** Whether an error of a task ends the session, instead of failing the task. @default none does */
+  readonly endsWith?: (error: unknown) => boolean;
   readonly log: Logger;
   /** Own TCP connection even where other clients of the process dial the same address. @default false */
   readonly ownConnection?: boolean;
@@ -58,6 +60,12 @@ export interface SessionOptions {
 
 /** Beyond 2^31 milliseconds a timer fires every millisecond; a heartbeat is also how a client learns that a task is withdrawn. */
 const LONGEST_HEARTBEAT_MS = 60_000;
+
+/** What is said once when a client begins to wait. */
+const WAITS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  unavailable: "coordinator is away, trying again until it is back",
+  state_unavailable: "coordinator has trouble of its own, waiting until it goes on",
+};
 
 /** How the run ended, in the coordinator's words. */
 export interface RunEnd {
@@ -92,7 +100,8 @@ class Session {
   private readonly onAbort = () => this.stop.abort();
   private heartbeatMs = 1_000;
   private waitMs = 1_000;
-  private away = false;
+  /** Why calls to the coordinator are made again. */
+  private waitsFor: ErrorCode | undefined;
 
   constructor(private readonly options: SessionOptions) {
     this.log = options.log.child({ client: options.name });
@@ -125,8 +134,8 @@ class Session {
     for (;;) {
       const began = performance.now();
       const next = await this.enrolled(() => retrying(() => this.connection.nextTask(this.waitMs), this.retry));
-      if (this.away) {
-        this.away = false;
+      if (this.waitsFor !== undefined) {
+        this.waitsFor = undefined;
         this.log.info("coordinator is back");
       }
       if (next.over) {
@@ -225,7 +234,12 @@ class Session {
           this.log.info("task is no longer wanted", { task: taskId, kind });
           return;
         }
-        if (error.code === "name_taken") throw error;
+        if (error.code === "name_taken" || this.options.endsWith?.(thrown)) throw error;
+        // Its task is settled or withdrawn: there is nothing to report.
+        if (error.code === "not_found" && error.facts.what === "task") {
+          this.log.info("task is no longer wanted", { task: taskId, kind });
+          return;
+        }
         this.log.error("task failed", { task: taskId, kind, code: error.code, reason: error.message });
         receipt = await this.enrolled(() => sendFailure(this.connection, taskId, error, retry));
         return;
@@ -260,9 +274,10 @@ class Session {
 
   private noteRetry(error: KindredError, attempt: number, waitMs: number): void {
     const fields = { code: error.code, reason: error.message, attempt, waitMs: Math.round(waitMs) };
-    if (error.code === "unavailable" && !this.away) {
-      this.away = true;
-      this.log.warn("coordinator is away, trying again until it is back", fields);
+    const said = WAITS[error.code];
+    if (said !== undefined && this.waitsFor !== error.code) {
+      this.waitsFor = error.code;
+      this.log.warn(said, fields);
     } else this.log.debug("trying again", fields);
   }
 }

@@ -82,6 +82,9 @@ export type RunEvent =
     }
   /** One client could not take part in a step; the run goes on without it. */
   | { readonly type: "fault"; readonly client: string; readonly stage: string; readonly message: string }
+  /** The coordinator's own state is in trouble: the run waits. Stored once that has passed. */
+  | { readonly type: "run-paused"; readonly trouble: string; readonly message: string }
+  | { readonly type: "run-resumed" }
   | { readonly type: "run-finished"; readonly groups: number; readonly members: number }
   /** The process ends without a result. The run can be resumed. */
   | { readonly type: "run-stopped"; readonly code: ErrorCode; readonly message: string };
@@ -127,6 +130,8 @@ const TYPES: Readonly<Record<RunEventType, "once" | "repeatable">> = {
   "groups-found": "once",
   score: "once",
   fault: "once",
+  "run-paused": "repeatable",
+  "run-resumed": "repeatable",
   "run-finished": "once",
   "run-stopped": "repeatable",
 };

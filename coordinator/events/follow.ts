@@ -47,6 +47,11 @@ export function logLine(event: LoggedEvent): LogLine {
       return ["debug", "score", { method: event.method, client: event.client, loss: event.loss }];
     case "fault":
       return ["warn", "a client is left out", { client: event.client, stage: event.stage, reason: event.message }];
+    // The guard of the state has told these when they happened: an event is stored when the trouble is over.
+    case "run-paused":
+      return ["debug", "run paused", { reason: event.message }];
+    case "run-resumed":
+      return ["debug", "run resumed", {}];
     case "run-finished":
       return ["info", "run finished", { groups: event.groups, adapters: event.members }];
     case "run-stopped":

@@ -171,6 +171,8 @@ export class RunSummarizer {
         return;
       case "task-given":
       case "task-progress":
+      case "run-paused":
+      case "run-resumed":
         return;
     }
   }

@@ -65,7 +65,8 @@ export class Results {
   /** Takes a failure reported by the client, or found by the server in the client's result. */
   async fail(client: string, taskId: string, code: ErrorCode, message: string): Promise<Receipt> {
     const stored = await this.taskOf(client, taskId);
-    if (!stored) return UNKNOWN_TASK;
+    // A client may fail because its task was withdrawn: a blob that it needed is being made again.
+    if (!stored || (stored.outcome === undefined && this.options.isWithdrawn(taskId))) return UNKNOWN_TASK;
     const outcome = failureOf(client, { code, message }, bytesDown(stored));
     // A repeated report of the same failure gets the same receipt: the first one may have been lost.
     if (stored.outcome && !isDeepStrictEqual(stored.outcome, outcome)) return receiptOf(stored.outcome);

@@ -34,6 +34,8 @@ export interface RosterOptions {
   readonly events?: EventSink;
   /** A monotonic clock, milliseconds. @default performance.now */
   readonly now?: () => number;
+  /** Whether the run waits for the coordinator's own state: its time counts against no client. @default never */
+  readonly paused?: () => boolean;
   /** Silence after which a client is given up: its tasks fail and its name is free. @default 120_000 */
   readonly silenceMs?: number;
   /** Interval of the clock. @default 250 */
@@ -298,11 +300,11 @@ export class Roster implements ClientPool {
   /** Applies the time to all ledgers. */
   private tick(): void {
     const now = this.now();
-    const stalledMs = now - this.lastTickMs - this.tickMs;
+    const stalledMs = now - this.lastTickMs - (this.options.paused?.() ? 0 : this.tickMs);
     this.lastTickMs = now;
     for (const name of this.enrolled.names()) {
       // A blocked event loop (a long solve, a suspended machine) handles the timer before it reads its sockets.
-      if (stalledMs > this.tickMs) this.apply(name, { type: "stalled", ms: stalledMs });
+      if (stalledMs > this.tickMs || this.options.paused?.()) this.apply(name, { type: "stalled", ms: stalledMs });
       this.apply(name, { type: "tick" });
       if (this.enrolled.giveUpIfSilent(name))
         this.events.emit({ type: "client-left", client: name, reason: "no sign of life" });

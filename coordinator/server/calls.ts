@@ -23,6 +23,8 @@ export interface CallContext {
   authenticate(token: string): string;
   /** Whether the coordinator is closing: any failure is then worth a retry. */
   isClosing(): boolean;
+  /** Does the work of a call. Rejects at once where the coordinator's state is in trouble. */
+  answer<T>(work: () => Promise<T>): Promise<T>;
 }
 
 interface Call {
@@ -70,7 +72,7 @@ export function unary<Q extends object, R extends object>(
       if (context.isClosing()) throw new KindredError("unavailable", "the coordinator is closing");
       const caller = callerOf(context, call);
       context.traffic.add(caller.client, "up", messageSize(call.request));
-      return counted(context, caller.client, await handle(call.request, caller));
+      return counted(context, caller.client, await context.answer(() => handle(call.request, caller)));
     };
     answer().then(
       (reply) => callback(null, reply),
@@ -88,7 +90,7 @@ export function open<Q extends object, R extends object>(
   return (call, callback) => {
     const answer = async () => {
       if (context.isClosing()) throw new KindredError("unavailable", "the coordinator is closing");
-      const reply = await handle(call.request);
+      const reply = await context.answer(() => handle(call.request));
       const client = nameOf(call.request);
       context.traffic.add(client, "up", messageSize(call.request));
       return counted(context, client, reply);
@@ -117,7 +119,7 @@ export function reading<Q extends object, R extends object>(
           yield message;
         }
       };
-      return counted(context, caller.client, await handle(messages(), caller));
+      return counted(context, caller.client, await context.answer(() => handle(messages(), caller)));
     };
     answer().then(
       (reply) => callback(null, reply),
@@ -152,17 +154,21 @@ export function writing<Q extends object, R extends object>(
   handle: (request: Q, caller: Caller) => AsyncIterable<R>,
 ): handleServerStreamingCall<Q, R> {
   return (call) => {
+    let failed = false;
     const send = async () => {
       if (context.isClosing()) throw new KindredError("unavailable", "the coordinator is closing");
       const caller = callerOf(context, call);
       context.traffic.add(caller.client, "up", messageSize(call.request));
-      for await (const message of handle(call.request, caller)) {
-        if (caller.signal.aborted) return;
-        if (!call.write(counted(context, caller.client, message))) await drained(call, caller.signal);
-      }
-      call.end();
+      await context.answer(async () => {
+        for await (const message of handle(call.request, caller)) {
+          if (caller.signal.aborted || failed) return;
+          if (!call.write(counted(context, caller.client, message))) await drained(call, caller.signal);
+        }
+        if (!failed) call.end();
+      });
     };
     send().catch((error) => {
+      failed = true;
       const { code, details, metadata } = statusOf(context, error);
       if (code !== status.CANCELLED) call.emit("error", { code, details, metadata });
     });

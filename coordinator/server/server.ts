@@ -54,6 +54,7 @@ import { protocolMismatch } from "../roster/enrolment.js";
 import type { ClientPool } from "../roster/pool.js";
 import type { Receipt } from "../roster/results.js";
 import { Roster } from "../roster/roster.js";
+import type { StateGuard } from "../storage/guard.js";
 import type { State } from "../storage/types.js";
 import { type CallContext, type Caller, open, reading, unary, writing } from "./calls.js";
 import { Traffic } from "./traffic.js";
@@ -66,6 +67,8 @@ export interface ServerOptions {
   readonly state: State;
   /** What clients must have. @default of each part: that of the first client that names it */
   readonly identity?: Partial<ModelIdentity> | undefined;
+  /** Guards the state. @default nobody does: its trouble is its callers' */
+  readonly guard?: Pick<StateGuard, "answer" | "paused">;
   /** Transforms of updates that clients must be able to do. @default none */
   readonly transforms?: readonly TransformName[];
   readonly log: Logger;
@@ -96,15 +99,17 @@ const CLOSE_GRACE_MS = 2_000;
 export async function serveCoordinator(options: ServerOptions): Promise<CoordinatorServer> {
   const credentials = serverCredentials(options.listen, options.security);
   const { host } = parseAddress(options.listen);
-  const { state } = options;
+  const { state, guard } = options;
   const traffic = new Traffic();
-  const roster = await Roster.open({ ...options, records: state.records, blobs: state.blobs });
+  const paused = (): boolean => guard?.paused ?? false;
+  const roster = await Roster.open({ ...options, records: state.records, blobs: state.blobs, paused });
   let closing = false;
   const context: CallContext = {
     log: options.log,
     traffic,
     authenticate: (token) => roster.authenticate(token),
     isClosing: () => closing,
+    answer: (work) => (guard === undefined ? work() : guard.answer(work)),
   };
   const server = new Server({
     "grpc.max_receive_message_length": MAX_MESSAGE_BYTES,

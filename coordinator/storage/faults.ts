@@ -1,6 +1,7 @@
 /** What can be wrong with the use of a blob, in the same words for every implementation. */
 import { KindredError } from "../../shared/base/errors.js";
 import type { BlobRef } from "../../shared/wire/types.js";
+import { damagedBlob } from "./trouble.js";
 
 /** @throws {KindredError} `invalid_option` where the bytes are not all within the blob */
 export function checkRange({ sha256, size }: BlobRef, offset: number, length: number): void {
@@ -11,8 +12,9 @@ export function checkRange({ sha256, size }: BlobRef, offset: number, length: nu
   throw new KindredError("invalid_option", message, { sha256, size, offset, length });
 }
 
-export function missingBlob({ sha256, size }: BlobRef, place: string): KindredError {
-  return new KindredError("not_found", `blob ${sha256} of ${size} bytes is not in ${place}`, { sha256, size });
+/** Only blobs that are stored are asked for: one that is missing is damage of the state. */
+export function missingBlob(ref: BlobRef, place: string): KindredError {
+  return damagedBlob(ref, place, "is missing");
 }
 
 export function writerEnded(): KindredError {
@@ -41,4 +43,8 @@ export function incomplete({ sha256, size }: BlobRef, held: number): KindredErro
 export function damagedUpload({ sha256, size }: BlobRef): KindredError {
   const message = `blob ${sha256}: the ${size} bytes that arrived have another SHA-256; nothing was kept, send it again`;
   return new KindredError("checksum_mismatch", message, { sha256, size });
+}
+
+export function closedState(place: string): KindredError {
+  return new KindredError("cancelled", `${place}: the state has been closed`);
 }

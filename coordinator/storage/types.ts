@@ -1,7 +1,10 @@
 /**
  * What the coordinator keeps: records (clients, tasks with their outcomes, uploads, memos of the journal, events) and blobs.
  * When the promise of a writing method resolves, the written value survives the death of the process. Outcomes, memos and
- * blobs survive the death of the machine as well. This folder takes no decisions.
+ * blobs survive the death of the machine as well.
+ *
+ * Every method throws `state_unavailable` where the place of the state is in trouble: a full disk, a damaged file. Nothing has changed
+ * then, and the same call may be made again.
  */
 import type { ErrorCode } from "../../shared/base/errors.js";
 import type { BlobRef, ModelIdentity, RowCounts } from "../../shared/wire/types.js";
@@ -79,6 +82,12 @@ export interface Records {
   saveMemo(key: string, json: string): Promise<void>;
 
   /**
+   * Forgets every outcome, finished upload and memo that names the blob, whose content is lost: the run asks for it, or makes it, again.
+   * @returns how many there were
+   */
+  forgetBlob(ref: BlobRef): Promise<number>;
+
+  /**
    * Adds events at the end of the stream, in the order given. An event whose key is stored already is ignored. Does not wait
    * for the disk: the death of the machine may take the events since the last outcome or memo.
    */
@@ -127,18 +136,17 @@ export interface Blobs {
   put(bytes: Uint8Array): Promise<BlobRef>;
   /** Begins a blob whose length and content are not known yet. */
   write(): Promise<BlobWriter>;
-  /** @throws {KindredError} `not_found`, `checksum_mismatch` */
   get(ref: BlobRef): Promise<Uint8Array>;
   has(ref: BlobRef): Promise<boolean>;
   /**
-   * `length` bytes from `offset`, newly allocated, without a check of their hash. Cheap enough to be called for each tensor of
-   * a file: files stay open between calls.
-   * @throws {KindredError} `not_found`, `invalid_option` where the range is not within the blob
+   * `length` bytes from `offset`, newly allocated. The blob's hash is checked before its first use, not with each range, so that this
+   * is cheap enough to be called for each tensor of a file.
+   * @throws {KindredError} `invalid_option` where the range is not within the blob
    */
   range(ref: BlobRef, offset: number, length: number): Promise<Buffer>;
   /** As `range`, into bytes of the caller: a buffer that serves many reads leaves nothing to the garbage collector. */
   readInto(ref: BlobRef, offset: number, target: Uint8Array): Promise<void>;
-  /** The blob's bytes from `offset` in pieces of `pieceBytes`, the last shorter. @throws {KindredError} `not_found` */
+  /** The blob's bytes from `offset` in pieces of `pieceBytes`, the last shorter. */
   read(ref: BlobRef, offset: number, pieceBytes: number): AsyncGenerator<Buffer, void, undefined>;
   /** Bytes held of an unfinished upload. Ends a write that is still open under the same name. */
   held(taskId: string, ref: BlobRef): Promise<number>;
@@ -158,7 +166,7 @@ export interface BlobWriter {
   append(bytes: Uint8Array): Promise<void>;
   /** Makes the blob durable; the same bytes again are a no-op. */
   finish(): Promise<BlobRef>;
-  /** Drops the bytes. Does nothing after `finish` or `abort`, so that it can stand in a `finally`. */
+  /** Drops the bytes. Does nothing after `abort` or a `finish` that succeeded, so that it can stand in a `finally`. */
   abort(): Promise<void>;
 }
 

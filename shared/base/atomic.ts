@@ -13,10 +13,13 @@ export type Access = "owner" | "umask";
 const FILE_MODE: Readonly<Record<Access, number>> = { owner: PRIVATE_FILE, umask: 0o666 };
 const FOLDER_MODE: Readonly<Record<Access, number>> = { owner: PRIVATE_FOLDER, umask: 0o777 };
 
-/** A file that is being written under a temporary name. Exactly one of `commit` and `discard` ends it. */
+/** A file that is being written under a temporary name. Ended by a `commit` that succeeds, or by `discard`. */
 export interface TemporaryFile {
+  /** Open until `synced`. */
   readonly handle: FileHandle;
-  /** Syncs the bytes, closes the file and renames it, replacing an existing file. Removes the file where that fails. */
+  /** Whether its bytes are on the disk. */
+  readonly synced: boolean;
+  /** Syncs the bytes, closes the file and renames it, replacing an existing file. Where that fails the file stays, for one more try. */
   commit(path: string): Promise<void>;
   /** Closes and removes the file. */
   discard(): Promise<void>;
@@ -30,26 +33,24 @@ export interface TemporaryFile {
 export async function createTemporary(folder: string, name: string, access: Access = "owner"): Promise<TemporaryFile> {
   await makeFolder(folder, access);
   const temporary = join(folder, `.${name}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
-  const handle = await open(temporary, "wx", FILE_MODE[access]);
-  const remove = () => rm(temporary, { force: true });
+  const handle = await open(temporary, "wx+", FILE_MODE[access]);
+  let synced = false;
   return {
     handle,
+    get synced() {
+      return synced;
+    },
     commit: async (path) => {
-      try {
-        try {
-          await handle.sync();
-        } finally {
-          await handle.close();
-        }
-        await renameDurably(temporary, path, access);
-      } catch (error) {
-        await remove();
-        throw error;
-      }
+      if (!synced) await handle.sync();
+      synced = true;
+      // The second time it does nothing.
+      await handle.close();
+      await renameDurably(temporary, path, access);
     },
     discard: async () => {
-      await handle.close();
-      await remove();
+      // A close that fails leaves the file closed.
+      await handle.close().catch(() => undefined);
+      await rm(temporary, { force: true });
     },
   };
 }
@@ -73,11 +74,11 @@ export async function writeAtomically(
   const file = await createTemporary(temporaryFolder, basename(path), access);
   try {
     await (typeof content === "function" ? content(file.handle) : file.handle.writeFile(content));
+    await file.commit(path);
   } catch (error) {
     await file.discard();
     throw error;
   }
-  await file.commit(path);
 }
 
 /** Renames a synced file, and creates the new folder where it is missing. The rename is on the disk afterwards. */

@@ -21,6 +21,7 @@ export const ERROR_CODES = [
   "insecure", // refused: would send data off the loopback without TLS
   "unsupported",
   "unavailable", // network or peer cannot be reached; worth retrying
+  "state_unavailable", // the coordinator cannot read or write its own state (disk full, damaged file): nobody else's fault
   "too_large", // a bound was exceeded
   "cancelled", // stopped by the user
   "task_failed", // a client could not do a task

@@ -26,6 +26,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, status>> = {
   insecure: status.FAILED_PRECONDITION,
   unsupported: status.UNIMPLEMENTED,
   unavailable: status.UNAVAILABLE,
+  state_unavailable: status.UNAVAILABLE,
   too_large: status.RESOURCE_EXHAUSTED,
   cancelled: status.CANCELLED,
   task_failed: status.ABORTED,
@@ -51,6 +52,7 @@ export const RETRYABLE: Readonly<Record<ErrorCode, boolean>> = {
   insecure: false,
   unsupported: false,
   unavailable: true,
+  state_unavailable: true, // the coordinator waits until its disk has room, and so do its clients
   too_large: false,
   cancelled: false,
   task_failed: false,

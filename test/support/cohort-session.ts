@@ -10,6 +10,7 @@ import { ABILITIES } from "../../client/outbox/transforms/chain.js";
 import type { NextTask } from "../../coordinator/roster/polls.js";
 import type { Receipt } from "../../coordinator/roster/results.js";
 import type { Roster } from "../../coordinator/roster/roster.js";
+import type { StateGuard } from "../../coordinator/storage/guard.js";
 import type { State } from "../../coordinator/storage/types.js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import { silentLog } from "../../shared/base/log.js";
@@ -39,6 +40,8 @@ export const CALM: Trouble = { delayMs: 1, lost: "nothing" };
 export interface Process {
   readonly roster: Roster;
   readonly state: State;
+  /** Answers the clients' calls where the state is in trouble. */
+  readonly guard: Pick<StateGuard, "answer">;
   /** Rejects when the process dies. */
   readonly dies: Promise<never>;
   readonly signal: AbortSignal;
@@ -94,9 +97,11 @@ export class CohortSession {
     if (lost === "task") return;
     try {
       await this.call(({ roster }, name) => roster.progress(name, taskId, 0.5));
-      const made = await cohort(client, task, (ref) => this.download(taskId, ref)).catch((error: unknown) =>
-        asKindredError(error),
-      );
+      const made = await cohort(client, task, (ref) => this.download(taskId, ref)).catch((thrown: unknown) => {
+        const error = asKindredError(thrown);
+        if (error.code === "not_found" && error.facts.what === "task") throw error;
+        return error;
+      });
       const send =
         made instanceof KindredError
           ? this.failure(taskId, made)
@@ -106,7 +111,7 @@ export class CohortSession {
       if (lost === "receipt") await send();
       if (againMs !== undefined) this.later(againMs, send, receipt);
     } catch (error) {
-      // An earlier copy of the report settled the task meanwhile.
+      // An earlier copy of the report settled the task meanwhile, or a blob that it needs is being made again.
       if (!(error instanceof KindredError && error.code === "not_found")) throw error;
     }
   }
@@ -177,9 +182,12 @@ export class CohortSession {
     for (;;) {
       const process = await this.options.process();
       try {
-        return await Promise.race([this.enrolled(process).then((name) => what(process, name)), process.dies]);
+        // The network's handlers do each call's work so.
+        const call = async (): Promise<T> => what(process, await this.enrolled(process));
+        return await Promise.race([process.guard.answer(call), process.dies]);
       } catch (error) {
-        if (!(error instanceof ConnectionLost)) throw error;
+        const waits = error instanceof KindredError && error.code === "state_unavailable";
+        if (!waits && !(error instanceof ConnectionLost)) throw error;
         await this.options.time.sleep(RETRY_MS);
       }
     }

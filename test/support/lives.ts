@@ -4,12 +4,14 @@
  */
 import { setMaxListeners } from "node:events";
 import { Roster } from "../../coordinator/roster/roster.js";
+import { StateGuard } from "../../coordinator/storage/guard.js";
 import type { State } from "../../coordinator/storage/types.js";
 import { silentLog } from "../../shared/base/log.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
 import { type Cohort, type CohortClient, cohort } from "./cohort.js";
 import { CALM, CohortSession, ConnectionLost, type Process, type Trouble } from "./cohort-session.js";
 import { IDENTITY } from "./federation.js";
+import { onFillingDisk, type Shortage } from "./full-disk.js";
 import { MemoryStore } from "./memory-store.js";
 import { type Death, mortal } from "./mortal-store.js";
 import { type Json, type PinnedPlan, pinnedRun } from "./pinned-run.js";
@@ -33,6 +35,8 @@ export interface Adversity {
   readonly deaths?: readonly Death[];
   /** The courses of attempts, in the order in which clients start them; further attempts are calm. */
   readonly troubles?: readonly Trouble[];
+  /** When the disk of each process runs full, in the order of its writes. @default never */
+  readonly shortages?: readonly Shortage[];
   /** @default the deterministic one */
   readonly cohort?: Cohort;
   /** @default memory */
@@ -47,6 +51,10 @@ export interface LivedRun {
   readonly deaths: number;
   /** Number of attempts that clients started. */
   readonly attempts: number;
+  /** Writes of the last process that found its disk full. */
+  readonly shortOfRoom: number;
+  /** What the last process's log said of its state. */
+  readonly told: readonly string[];
 }
 
 export function memoryDisk(): Disk {
@@ -56,7 +64,7 @@ export function memoryDisk(): Disk {
 
 /** Runs a case to its end. */
 export async function live({ plan, clients }: Case, runtime: Runtime, adversity: Adversity = {}): Promise<LivedRun> {
-  const { deaths = [], troubles = [], disk = memoryDisk() } = adversity;
+  const { deaths = [], troubles = [], shortages = [], disk = memoryDisk() } = adversity;
   const time = new VirtualTime();
   const present = new Present();
   let attempts = 0;
@@ -83,8 +91,9 @@ export async function live({ plan, clients }: Case, runtime: Runtime, adversity:
   try {
     for (let died = 0; ; died++) {
       const life = new Life(plan, clients, runtime, time);
-      const ended = await Promise.race([life.run(await disk.open(), deaths[died], present), broken]);
-      if (ended.outcome !== undefined) return { outcome: ended.outcome, writes: ended.writes, deaths: died, attempts };
+      const filling = onFillingDisk(await disk.open(), shortages);
+      const { outcome, ...ended } = await Promise.race([life.run(filling.state, deaths[died], present), broken]);
+      if (outcome !== undefined) return { outcome, ...ended, shortOfRoom: filling.failed(), deaths: died, attempts };
       if (deaths[died]?.powerCut) disk.powerCut();
     }
   } finally {
@@ -125,7 +134,10 @@ class Life {
     inner: State,
     death: Death | undefined,
     present: Present,
-  ): Promise<{ readonly outcome: Json | undefined; readonly writes: number }> {
+  ): Promise<{ readonly outcome: Json | undefined; readonly writes: number; readonly told: readonly string[] }> {
+    const told: string[] = [];
+    const say = (message: string): void => void told.push(message);
+    const log = { ...silentLog, warn: say, info: say, error: say };
     const stop = new AbortController();
     setMaxListeners(0, stop.signal); // every open task listens
     let lose: (error: Error) => void = () => undefined;
@@ -133,13 +145,21 @@ class Life {
       lose = reject;
     });
     dies.catch(() => undefined); // open calls handle it
-    const { state, writes, kill } = mortal(inner, death, () => end());
+    const guard = new StateGuard(inner, {
+      waits: true,
+      log,
+      signal: stop.signal,
+      now: this.time.now,
+      sleep: (ms) => this.time.sleep(ms),
+    });
+    const { state, writes, kill } = mortal(guard.state, death, () => end());
     const roster = await Roster.open({
       records: state.records,
       blobs: state.blobs,
       identity: IDENTITY,
       log: silentLog,
       now: this.time.now,
+      paused: () => guard.paused,
       every: this.time.every,
     });
     const end = (): void => {
@@ -149,19 +169,20 @@ class Life {
       stop.abort();
       roster.close();
     };
-    present.set({ roster, state, dies, signal: stop.signal });
+    present.set({ roster, state, guard, dies, signal: stop.signal });
     const clients = this.clients.map(({ name }) => name);
     const run = pinnedRun({
       plan: this.plan,
       clients,
       pool: roster,
       records: state.records,
+      guard,
       runtime: this.runtime,
       signal: stop.signal,
     });
     run.catch(() => undefined); // the failure of a dead process is ignored
     const outcome = await Promise.race([run, dies.catch(() => undefined)]);
     if (outcome !== undefined) end();
-    return { outcome, writes: writes() };
+    return { outcome, writes: writes(), told };
   }
 }

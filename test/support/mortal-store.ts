@@ -82,6 +82,7 @@ function mortalRecords(inner: Records, read: Gate, write: Gate): Records {
     isUploaded: (taskId, ref) => read(() => inner.isUploaded(taskId, ref)),
     memo: (key) => read(() => inner.memo(key)),
     saveMemo: (key, json) => write(() => inner.saveMemo(key, json)),
+    forgetBlob: (ref) => write(() => inner.forgetBlob(ref)),
     // Events decide nothing: a death at one of these writes equals a death between two other writes.
     appendEvents: (events) => read(() => inner.appendEvents(events)),
     events: (from, limit) => read(() => inner.events(from, limit)),

@@ -4,6 +4,7 @@
 import { EventLog } from "../../coordinator/events/events.js";
 import { openRun, type RunOutcome } from "../../coordinator/open-run.js";
 import type { ClientPool } from "../../coordinator/roster/pool.js";
+import type { StateGuard } from "../../coordinator/storage/guard.js";
 import type { Records } from "../../coordinator/storage/types.js";
 import type { RunPlan } from "../../shared/config/config.js";
 import type { Runtime } from "../../shared/runtimes/types.js";
@@ -33,6 +34,7 @@ export interface PinnedRun {
   readonly clients: readonly string[];
   readonly pool: ClientPool;
   readonly records: Records;
+  readonly guard?: Pick<StateGuard, "watchRepairs">;
   readonly runtime: Runtime;
   readonly signal: AbortSignal;
 }
@@ -76,12 +78,13 @@ function planOf(plan: PinnedPlan, clients: number): RunPlan {
 }
 
 /** Runs to the end, from the given state. */
-export async function pinnedRun({ plan, clients, pool, records, runtime, signal }: PinnedRun): Promise<Json> {
+export async function pinnedRun({ plan, clients, pool, records, guard, runtime, signal }: PinnedRun): Promise<Json> {
   const { result } = openRun({
     plan: planOf(plan, clients.length),
     members: { names: clients },
     pool,
     state: { records },
+    ...(guard === undefined ? {} : { guard }),
     runtime,
     events: new EventLog(records),
     compare: plan.compare,

@@ -1,10 +1,12 @@
 /** Files that stay open between reads, at most `bound` at once. Knows nothing of what is in them. */
 import { type FileHandle, open } from "node:fs/promises";
-import { KindredError } from "../../../shared/base/errors.js";
+import { closedState } from "../faults.js";
 
 interface OpenFile {
   readonly file: Promise<{ readonly handle: FileHandle; readonly size: number }>;
   users: number;
+  /** Closed by its last user. */
+  forgotten?: boolean;
 }
 
 export class FileHandles {
@@ -14,7 +16,11 @@ export class FileHandles {
   private readonly waiting: (() => void)[] = [];
   private closed = false;
 
-  constructor(private readonly bound: number) {}
+  /** @param inspect called with each file that is opened, before its first use; its error is that of the use */
+  constructor(
+    private readonly bound: number,
+    private readonly inspect: (path: string, handle: FileHandle) => Promise<void> = async () => undefined,
+  ) {}
 
   /**
    * Calls `work` with the open file and the size that it had when it was opened.
@@ -27,15 +33,18 @@ export class FileHandles {
       return await work(handle, size);
     } finally {
       entry.users--;
+      if (entry.forgotten && entry.users === 0) await closeFile(entry);
       this.waiting.shift()?.();
     }
   }
 
-  /** Closes the file of this path, where it is open and not being read. */
+  /** Forgets an open file: the next use opens what is there by then. Its present users keep it, and the last one closes it. */
   async forget(path: string): Promise<void> {
     const entry = this.files.get(path);
-    if (entry === undefined || entry.users > 0) return;
+    if (entry === undefined) return;
     this.files.delete(path);
+    entry.forgotten = true;
+    if (entry.users > 0) return;
     await closeFile(entry);
     this.waiting.shift()?.();
   }
@@ -51,7 +60,7 @@ export class FileHandles {
 
   private async take(path: string): Promise<OpenFile> {
     for (;;) {
-      if (this.closed) throw new KindredError("cancelled", `${path}: the state has been closed`);
+      if (this.closed) throw closedState(path);
       const known = this.files.get(path);
       if (known !== undefined || this.files.size < this.bound) {
         const entry = known ?? this.opened(path);
@@ -70,22 +79,23 @@ export class FileHandles {
   }
 
   private opened(path: string): OpenFile {
-    const entry = { file: openFile(path), users: 0 };
+    const entry = { file: this.open(path), users: 0 };
     // The failure is reported to the users of the entry; later calls try again.
     entry.file.catch(() => {
       if (this.files.get(path) === entry) this.files.delete(path);
     });
     return entry;
   }
-}
 
-async function openFile(path: string): Promise<{ handle: FileHandle; size: number }> {
-  const handle = await open(path, "r");
-  try {
-    return { handle, size: (await handle.stat()).size };
-  } catch (error) {
-    await handle.close();
-    throw error;
+  private async open(path: string): Promise<{ handle: FileHandle; size: number }> {
+    const handle = await open(path, "r");
+    try {
+      await this.inspect(path, handle);
+      return { handle, size: (await handle.stat()).size };
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
   }
 }
 

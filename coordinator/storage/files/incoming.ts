@@ -4,6 +4,7 @@ import type { FileHandle } from "node:fs/promises";
 import type { BlobRef } from "../../../shared/wire/types.js";
 import { damagedUpload, incomplete, overlong, takenOver } from "../faults.js";
 import type { IncomingBlob } from "../types.js";
+import { writeAt } from "./writer.js";
 
 export interface Ends {
   isStored(): Promise<boolean>;
@@ -37,7 +38,7 @@ export class Incoming implements IncomingBlob {
   private async write(bytes: Uint8Array): Promise<void> {
     if (this.ending !== undefined) throw takenOver(this.ref);
     if (this.size + bytes.length > this.ref.size) throw overlong(this.ref);
-    await this.handle.appendFile(bytes);
+    await writeAt(this.handle, bytes, this.size);
     this.hash.update(bytes);
     this.size += bytes.length;
   }
@@ -73,7 +74,14 @@ export class Incoming implements IncomingBlob {
   private async install(): Promise<void> {
     const right = this.hash.digest("hex") === this.ref.sha256;
     const known = right && (await this.ends.isStored());
-    if (right && !known) await this.handle.sync();
+    try {
+      if (right && !known) await this.handle.sync();
+    } catch (error) {
+      // The system may take its pages for written that are not: it is sent again.
+      await this.handle.close();
+      await this.ends.discard();
+      throw error;
+    }
     // Windows moves and removes no open file.
     await this.handle.close();
     if (right && !known) return this.ends.install();

@@ -70,6 +70,20 @@ export class MemoryRecords implements Records {
     this.rows.set(`memo/${key}`, json);
   }
 
+  async forgetBlob({ sha256 }: BlobRef): Promise<number> {
+    const named = [...this.rows].filter(([, json]) => json.includes(sha256));
+    let forgotten = 0;
+    for (const [key, json] of named) {
+      if (/^(outcome|memo)\//.test(key)) this.rows.delete(key);
+      else if (/^uploads\//.test(key) && (JSON.parse(json) as Uploads)[sha256]?.complete) {
+        const uploads = JSON.parse(json) as Uploads;
+        this.write(key, { ...uploads, [sha256]: { ...uploads[sha256], complete: false } });
+      } else continue;
+      forgotten++;
+    }
+    return forgotten;
+  }
+
   async appendEvents(events: readonly StoredEvent[]): Promise<void> {
     for (const { key, at, json } of events) {
       if (this.rows.has(`position/${key}`)) continue;

@@ -3,7 +3,10 @@ import { existsSync, statSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import type { SqliteDatabase, SqliteStatement } from "kysely";
 import Database from "libsql";
+import type { DiskTrouble } from "../../../shared/base/disk.js";
 import { KindredError } from "../../../shared/base/errors.js";
+import { closedState } from "../faults.js";
+import { damagedDatabase, stateUnavailable } from "../trouble.js";
 
 type Libsql = InstanceType<typeof Database>;
 
@@ -11,23 +14,26 @@ type Libsql = InstanceType<typeof Database>;
 export class Connection implements SqliteDatabase {
   private readonly statements = new Map<string, SqliteStatement>();
   private readonly database: Libsql;
+  private opened = false;
+  private closed = false;
 
   constructor(private readonly file: string) {
     this.database = orExplain(file, () => new Database(file));
     this.exec("pragma journal_mode = WAL");
     // What can be made again (clients, open tasks, uploads, events) does not wait for the disk; see `SqliteRecords` for what does.
     this.exec("pragma synchronous = NORMAL");
+    this.opened = true;
   }
 
   /** The statement, prepared at its first use: 10,000 outcomes in one turn took 0.95 s of processor time, with this 0.70 s. */
   prepare(sql: string): SqliteStatement {
     const known = this.statements.get(sql);
     if (known !== undefined) return known;
-    const statement = orExplain(this.file, () => this.database.prepare(sql));
+    const statement = this.orExplain(() => this.database.prepare(sql));
     const explained: SqliteStatement = {
       reader: statement.reader,
-      all: (parameters) => orExplain(this.file, () => statement.all(parameters)),
-      run: (parameters) => orExplain(this.file, () => statement.run(parameters)),
+      all: (parameters) => this.orExplain(() => statement.all(parameters)),
+      run: (parameters) => this.orExplain(() => statement.run(parameters)),
       iterate: (parameters) => statement.iterate(parameters) as IterableIterator<unknown>,
     };
     this.statements.set(sql, explained);
@@ -35,16 +41,23 @@ export class Connection implements SqliteDatabase {
   }
 
   exec(sql: string): void {
-    orExplain(this.file, () => this.database.exec(sql));
+    this.orExplain(() => this.database.exec(sql));
   }
 
   get inTransaction(): boolean {
-    return this.database.inTransaction;
+    return !this.closed && this.database.inTransaction;
   }
 
   close(): void {
+    this.closed = true;
     this.statements.clear();
     this.database.close();
+  }
+
+  private orExplain<T>(work: () => T): T {
+    // libsql ends the process where a closed database is used.
+    if (this.closed) throw closedState(this.file);
+    return orExplain(this.file, work, this.opened);
   }
 }
 
@@ -95,26 +108,41 @@ function urlToRead(file: string): string {
   return url.href;
 }
 
-function orExplain<T>(file: string, work: () => T): T {
+/** @param opened whether the file was a database of this process before */
+function orExplain<T>(file: string, work: () => T, opened = false): T {
   try {
     return work();
   } catch (error) {
-    throw databaseError(file, error);
+    throw databaseError(file, error, opened);
   }
 }
 
-const EXPLANATIONS: readonly (readonly [code: RegExp, problem: string])[] = [
+/** What the user can mend before a run. */
+const MISTAKES: readonly (readonly [code: RegExp, problem: string])[] = [
   [/^SQLITE_NOTADB/, "is not a database of Kindred; give the folder of a run, or an empty one"],
-  [/^SQLITE_CORRUPT/, "is damaged; restore it from a copy, or start the run again in another folder"],
-  [/^SQLITE_FULL/, "the disk is full; free space and start the coordinator again: it resumes"],
-  [/^SQLITE_(CANTOPEN|READONLY|PERM)/, "cannot be opened; check that the folder may be read and written"],
+  [/^SQLITE_(CANTOPEN|PERM)/, "cannot be opened; check that the folder may be read and written"],
 ];
 
-export function databaseError(file: string, error: unknown): KindredError {
-  const { code = "", message } = error as { code?: string; message: string };
-  const problem = EXPLANATIONS.find(([known]) => known.test(code))?.[1];
-  // What is in no list is a defect, or a disk that fails.
-  if (problem === undefined)
+/** Trouble of the disk, as SQLite says it. */
+const TROUBLES: readonly (readonly [code: RegExp, trouble: DiskTrouble])[] = [
+  [/^SQLITE_FULL/, "full"],
+  [/^SQLITE_READONLY/, "readonly"],
+  // Busy: another program, such as one that makes a backup, holds the file.
+  [/^SQLITE_(IOERR|BUSY|LOCKED|PROTOCOL)/, "failing"],
+];
+
+export function databaseError(file: string, error: unknown, opened = false): KindredError {
+  if (error instanceof KindredError) return error;
+  const { code = "", message } = error as Error & { code?: string };
+  if (/^SQLITE_CORRUPT/.test(code) || (opened && code === "SQLITE_NOTADB"))
+    return damagedDatabase(file, error as Error);
+  const trouble = TROUBLES.find(([known]) => known.test(code))?.[1];
+  if (trouble !== undefined) return stateUnavailable(trouble, file, error);
+  const mistake = MISTAKES.find(([known]) => known.test(code))?.[1];
+  // A file that could be opened before: no handles are left, or the disk fails.
+  if (mistake !== undefined && opened) return stateUnavailable("failing", file, error);
+  // What is in no list is a defect.
+  if (mistake === undefined)
     return new KindredError("internal", `${file}: ${message} (${code})`, { file, code }, error);
-  return new KindredError("invalid_option", `state ${file}: ${problem} (${message})`, { file, code }, error);
+  return new KindredError("invalid_option", `state ${file}: ${mistake} (${message})`, { file, code }, error);
 }

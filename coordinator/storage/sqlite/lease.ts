@@ -26,8 +26,12 @@ export async function takeLease(folder: string): Promise<Lease> {
   return {
     release: async () => {
       if (!held.open) return;
-      held.exec("commit");
-      held.close();
+      try {
+        // Not "commit", which a full disk refuses: nothing was written.
+        held.exec("rollback");
+      } finally {
+        held.close();
+      }
     },
   };
 }

@@ -1,6 +1,5 @@
 /** Records in a SQLite database: Kysely makes the statements. One process at a time may write. */
-
-import type { CompiledQuery, Kysely, SqliteDatabase } from "kysely";
+import { type CompiledQuery, type Kysely, type SqliteDatabase, sql } from "kysely";
 import type { BlobRef, ModelIdentity, RowCounts } from "../../../shared/wire/types.js";
 import type { TaskSpec } from "../../../tasks/kinds.js";
 import { announcedOtherwise } from "../faults.js";
@@ -107,7 +106,11 @@ export class SqliteRecords extends SqliteReader implements Records {
         done(changed[i] ?? 0);
       });
     } catch (error) {
-      if (this.connection.inTransaction) this.connection.exec("rollback");
+      try {
+        if (this.connection.inTransaction) this.connection.exec("rollback");
+      } catch {
+        // What rolls a transaction back on a disk that fails is the next one's begin; the first error says more.
+      }
       for (const { failed } of writes) failed(error);
     }
   }
@@ -178,6 +181,20 @@ export class SqliteRecords extends SqliteReader implements Records {
       .values(row)
       .onConflict((conflict) => conflict.column("key").doUpdateSet(row));
     await this.durably(query.compile());
+  }
+
+  async forgetBlob({ sha256 }: BlobRef): Promise<number> {
+    const queries = [
+      this.db.updateTable("tasks").set({ outcome: null }).where(sql<boolean>`instr(outcome, ${sha256}) > 0`).compile(),
+      this.db
+        .updateTable("uploads")
+        .set({ complete: 0 })
+        .where("sha256", "=", sha256)
+        .where("complete", "=", 1)
+        .compile(),
+      this.db.deleteFrom("memos").where(sql<boolean>`instr(value, ${sha256}) > 0`).compile(),
+    ];
+    return this.write(queries, true);
   }
 
   async appendEvents(events: readonly StoredEvent[]): Promise<void> {

@@ -3,9 +3,12 @@ import { constants, existsSync } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { diskTrouble } from "../../../shared/base/disk.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { makePrivateFile, makePrivateFolder, narrow } from "../../../shared/base/private.js";
 import { FileBlobs } from "../files/blobs.js";
+import { gatedBlobs } from "../gated.js";
+import { orTrouble, stateUnavailable } from "../trouble.js";
 import type { Scheme, State, StateReader } from "../types.js";
 import { Connection, ReadingConnection } from "./database.js";
 import { takeLease } from "./lease.js";
@@ -37,10 +40,10 @@ async function open(folder: string): Promise<State> {
     const connection = new Connection(file);
     createTables(connection, file);
     const records = new SqliteRecords(connection);
-    const blobs = await FileBlobs.at(folder);
+    const blobs = await orTrouble(folder, () => FileBlobs.at(folder));
     return {
       records,
-      blobs,
+      blobs: gatedBlobs(blobs, (_, call) => orTrouble(folder, call)),
       close: async () => {
         try {
           records.close();
@@ -102,6 +105,8 @@ async function mustBeWritable(folder: string): Promise<void> {
     }
   } catch (error) {
     const { code = "", message } = error as NodeJS.ErrnoException;
+    const trouble = diskTrouble(error);
+    if (trouble !== undefined && trouble !== "readonly") throw stateUnavailable(trouble, folder, error);
     const problem = ["EEXIST", "ENOTDIR"].includes(code) ? "is, or is below, a file" : "is not writable";
     const text = `state ${folder}: ${problem}; expected a folder that may be written, or none; choose another one (${message})`;
     throw new KindredError("invalid_option", text, { folder, code }, error);

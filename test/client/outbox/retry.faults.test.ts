@@ -25,11 +25,12 @@ async function attemptsOf(code: ErrorCode): Promise<{ attempts: number; ended: E
 
 describe("a call that fails", () => {
   for (const code of ERROR_CODES) {
-    const expected = code === "unavailable" ? 5 : code === "checksum_mismatch" ? 3 : 1;
+    const away = code === "unavailable" || code === "state_unavailable";
+    const expected = away ? 5 : code === "checksum_mismatch" ? 3 : 1;
     it(`with ${code} is tried ${expected === 5 ? "until it is stopped" : `${expected} times`}`, async () => {
       assert.deepEqual(await attemptsOf(code), {
         attempts: expected,
-        ended: code === "unavailable" ? "cancelled" : code,
+        ended: away ? "cancelled" : code,
       });
       assert.equal(RETRYABLE[code], expected > 1);
     });

@@ -263,7 +263,7 @@ describe("a coordinator", () => {
     await assert.rejects(send(ref, bytes), code("checksum_mismatch", ref.sha256));
     const status = await connection.uploadStatus({ taskId, blob: encodeBlobRef(ref) }, stop.signal);
     assert.deepEqual(status, { held: "0", complete: false });
-    await assert.rejects(coordinator.pool.getBlob(ref), code("not_found"));
+    await assert.rejects(coordinator.pool.getBlob(ref), code("state_unavailable"));
     // The client's own code tries a few times and then gives up.
     await assert.rejects(uploadBlob(connection, taskId, ref, bytes, retry), code("checksum_mismatch"));
   });

@@ -36,9 +36,9 @@ inEachPlace((place, state, remove) => {
         { ...ref, size: 1 },
         { ...ref, sha256: "0".repeat(64) },
       ]) {
-        await assert.rejects(blobs.get(wrong), code("not_found"));
-        await assert.rejects(blobs.range(wrong, 0, 1), code("not_found"));
-        await assert.rejects(blobs.read(wrong, 0, 10).next(), code("not_found"));
+        await assert.rejects(blobs.get(wrong), code("state_unavailable"));
+        await assert.rejects(blobs.range(wrong, 0, 1), code("state_unavailable"));
+        await assert.rejects(blobs.read(wrong, 0, 10).next(), code("state_unavailable"));
         assert.equal(await blobs.has(wrong), false);
       }
     });
@@ -51,7 +51,7 @@ inEachPlace((place, state, remove) => {
       await blobs.remove(refs[0]);
       await blobs.remove(refs[0]);
       assert.deepEqual([await blobs.has(refs[0]), await blobs.has(refs[1])], [false, true]);
-      await assert.rejects(blobs.range(refs[0], 0, 10), code("not_found"));
+      await assert.rejects(blobs.range(refs[0], 0, 10), code("state_unavailable"));
       await blobs.put(gone);
       assert.ok(Buffer.from(await blobs.range(refs[0], 0, 1_000)).equals(gone));
     });

@@ -18,6 +18,7 @@ import { promisify } from "node:util";
 import Database from "libsql";
 import { openState, readState } from "../../../coordinator/storage/open.js";
 import { KindredError } from "../../../shared/base/errors.js";
+import type { BlobRef } from "../../../shared/wire/types.js";
 import { bytesOf, temporaryFolder } from "../../support/federation.js";
 import { coordinatorAt, listing } from "../../support/state-holder.js";
 
@@ -127,17 +128,49 @@ test("what a killed process was writing is removed at opening; uploads are kept"
   await second.close();
 });
 
-test("a damaged blob is found when it is read whole", async (t) => {
+/** Flips a bit of a file. */
+function flip(file: string, at = 5): void {
+  const bytes = readFileSync(file);
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  writeFileSync(file, bytes);
+}
+
+test("a damaged blob is found whichever part of it is read, and is moved aside by the process that writes", async (t) => {
   const folder = folderOf(t);
+  const first = await openState(folder);
+  const refs = await Promise.all(Array.from({ length: 5 }, (_, i) => first.blobs.put(bytesOf(1_000, "blob", i))));
+  const fileOf = ({ sha256 }: BlobRef, place = "blobs"): string =>
+    place === "blobs" ? join(folder, place, sha256.slice(0, 2), sha256) : join(folder, place, sha256);
+  const [whole, part, cut, open, gone] = refs as [BlobRef, BlobRef, BlobRef, BlobRef, BlobRef];
+  assert.equal((await first.blobs.range(open, 0, 10)).length, 10);
+  // While the file is open, too.
+  flip(fileOf(open));
+  const damaged = (problem: RegExp) => fault("state_unavailable", problem);
+  await assert.rejects(first.blobs.range(open, 900, 10), damaged(/has another SHA-256/));
+  await first.close();
+
+  for (const ref of [whole, part]) flip(fileOf(ref));
+  truncateSync(fileOf(cut), 999);
+  rmSync(fileOf(gone));
+  const reader = await readState(folder);
+  await assert.rejects(reader.blobs.get(whole), damaged(/has another SHA-256/));
+  assert.ok(existsSync(fileOf(whole)), "who reads moves nothing");
+  await reader.close();
+
   const state = await openState(folder);
-  const ref = await state.blobs.put(bytesOf(1_000, "blob"));
-  const file = join(folder, "blobs", ref.sha256.slice(0, 2), ref.sha256);
-  const damaged = readFileSync(file);
-  damaged[5] = (damaged[5] ?? 0) ^ 1;
-  writeFileSync(file, damaged);
-  await assert.rejects(state.blobs.get(ref), fault("checksum_mismatch", /damaged/));
-  truncateSync(file, 999);
-  await assert.rejects(state.blobs.get(ref), fault("not_found", /is not in/));
+  await assert.rejects(state.blobs.get(whole), damaged(/has another SHA-256/));
+  // The bit that is wrong is elsewhere.
+  await assert.rejects(state.blobs.readInto(part, 900, Buffer.alloc(10)), damaged(/has another SHA-256/));
+  await assert.rejects(state.blobs.range(cut, 0, 10), damaged(/has another SHA-256/));
+  await assert.rejects(state.blobs.get(gone), damaged(/is missing/));
+  for (const ref of [whole, part, cut, open]) {
+    assert.ok(existsSync(fileOf(ref, "damaged")), ref.sha256);
+    assert.equal(await state.blobs.has(ref), false);
+    await assert.rejects(state.blobs.get(ref), damaged(/is missing/));
+  }
+  // Made again it is sound.
+  assert.deepEqual(await state.blobs.put(bytesOf(1_000, "blob", 0)), whole);
+  assert.deepEqual(new Uint8Array(await state.blobs.get(whole)), bytesOf(1_000, "blob", 0));
   await state.close();
 });
 
@@ -179,7 +212,7 @@ test("a file that is no database is refused, and one with damaged pages says so 
         await damaged.close();
       }
     },
-    fault("invalid_option", /state.db: is damaged; restore/),
+    fault("state_unavailable", /state.db: is damaged; restore/),
   );
 });
 

@@ -3,6 +3,7 @@ import { after, before, describe, it } from "node:test";
 import fc from "fast-check";
 import type { StoredEvent, TaskOutcome } from "../../../coordinator/storage/types.js";
 import type { KindredError } from "../../../shared/base/errors.js";
+import type { BlobRef } from "../../../shared/wire/types.js";
 import { IDENTITY, trainTask } from "../../support/federation.js";
 import { inEachPlace } from "../../support/states.js";
 
@@ -94,6 +95,38 @@ inEachPlace((place, state, remove) => {
       assert.equal(await records.isUploaded("counting", { sha256: "a", size: 1 }), false);
       await records.completeUpload("counting", { sha256: "never announced", size: 1 });
       assert.equal(await records.isUploaded("counting", { sha256: "never announced", size: 1 }), false);
+    });
+
+    it("forget the outcomes, uploads and memos that name a lost blob, and no others", async () => {
+      const { records } = state.now;
+      const [lost, kept] = [
+        { sha256: "0f".repeat(32), size: 7 },
+        { sha256: "f0".repeat(32), size: 7 },
+      ];
+      const done = (values: BlobRef): TaskOutcome =>
+        ({ ok: true, result: { kind: "trainAdapter", values }, bytesUp: 1, bytesDown: 2 }) as unknown as TaskOutcome;
+      for (const [id, ref] of [
+        ["of the lost", lost],
+        ["of the kept", kept],
+      ] as const) {
+        // The task names the lost blob too: what is asked of a client stays.
+        await records.addTask({ id, key: id, client: "ada", task: trainTask(lost) });
+        await records.announceUpload(id, ref, 1);
+        await records.completeUpload(id, ref);
+        await records.settleTask(id, done(ref));
+        await records.saveMemo(`memo ${id}`, JSON.stringify({ value: { start: ref } }));
+      }
+      assert.equal(await records.forgetBlob(lost), 3);
+      assert.equal(await records.forgetBlob(lost), 0);
+      const later = (await state.reopened()).records;
+      assert.equal((await later.task("of the lost"))?.outcome, undefined);
+      assert.deepEqual((await later.task("of the lost"))?.task, trainTask(lost));
+      assert.equal(await later.isUploaded("of the lost", lost), false);
+      assert.equal(await later.memo("memo of the lost"), undefined);
+      assert.deepEqual((await later.task("of the kept"))?.outcome, done(kept));
+      assert.equal(await later.isUploaded("of the kept", kept), true);
+      assert.ok(await later.memo("memo of the kept"));
+      assert.equal(await later.settleTask("of the lost", done(lost)), true);
     });
 
     it("give no caller a hold on what is stored", async () => {
