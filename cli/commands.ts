@@ -41,7 +41,7 @@ export const COMMANDS: Readonly<Record<string, readonly CommandEntry[]>> = {
   "Runs:": [
     {
       name: "run",
-      summary: "show the condition of a run, or its events, also while it is under way",
+      summary: "show the condition of a run or its events, also while it is under way; remove it",
       load: async () => (await import("./run.js")).run,
     },
     {

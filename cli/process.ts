@@ -189,6 +189,26 @@ function diskErrorOf(error: unknown, command: string | undefined): unknown {
   );
 }
 
+/**
+ * Asks on the terminal, and goes on after a yes.
+ * @param option answers yes in advance
+ * @throws {KindredError} `cancelled` after another answer, `invalid_option` where there is no terminal to ask on
+ */
+export async function confirm(question: string, option: string): Promise<void> {
+  const { stdin, stderr } = process;
+  if (!stdin.isTTY || !stderr.isTTY) {
+    throw new KindredError("invalid_option", `${question} There is no terminal to ask on; add ${option} to do it`);
+  }
+  const { createInterface } = await import("node:readline/promises");
+  const terminal = createInterface({ input: stdin, output: stderr });
+  const closed = new Promise<string>((resolve) => terminal.once("close", () => resolve("\n")));
+  const answer = await Promise.race([terminal.question(`${question} [y/N] `), closed]);
+  terminal.close();
+  // After Ctrl-C or Ctrl-D the cursor is still behind the question.
+  if (answer === "\n") stderr.write(answer);
+  if (!/^\s*y(es)?\s*$/i.test(answer)) throw new KindredError("cancelled", "nothing was done");
+}
+
 /** Writes a text to stdout. Where that fails the promise stays open: `watchProcess` ends the process, and says why. */
 const write = (text: string): Promise<void> =>
   new Promise((done) => {

@@ -1,10 +1,10 @@
-/** `kindred run show STATE`, `kindred run logs STATE`; the state also as `--state STATE` */
+/** `kindred run show STATE`, `kindred run logs STATE`, `kindred run rm STATE`; the state also as `--state STATE` */
 import type { Command } from "commander";
 import { KindredError } from "../shared/base/errors.js";
 import { jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
 import { integer } from "./options/values.js";
-import { type OutputOptions, printLines, printResult, runJob } from "./process.js";
+import { confirm, type OutputOptions, printLines, printResult, runJob } from "./process.js";
 
 interface StateOptions {
   readonly state?: string;
@@ -26,6 +26,10 @@ function stateOf(command: Command, argument: string | undefined, { state }: Stat
 interface LogsOptions extends OutputOptions, StateOptions {
   readonly follow?: boolean;
   readonly from: number;
+}
+
+interface RemoveOptions extends OutputOptions, StateOptions {
+  readonly yes?: boolean;
 }
 
 export function run(command: Command): Command {
@@ -52,5 +56,19 @@ export function run(command: Command): Command {
       await runJob(options, ({ signal }) => printLines(eventLines(state, { from, follow, json, signal })));
     });
   example(logs, "run logs runs/example --follow");
+
+  const rm = stateOptions(command.command("rm"))
+    .description("remove a run: its state and its report, and nothing else in the folder")
+    .option("--yes", "do not ask")
+    .addOption(jsonOption())
+    .action(async (argument: string | undefined, options: RemoveOptions) => {
+      const state = stateOf(rm, argument, options);
+      const { removalQuestion, removedText, runRemoval } = await import("./jobs/run-remove.js");
+      const removal = await runRemoval(state);
+      if (options.yes !== true) await confirm(removalQuestion(state, removal), "--yes");
+      const removed = await removal.remove();
+      await printResult(removed, options, () => removedText(state, removed));
+    });
+  example(rm, "run rm runs/example");
   return command;
 }

@@ -5,8 +5,7 @@
 
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
-import { readdir, readFile, rm } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { EncodedDataset } from "../client/data/types.js";
 import type { OpenedModel } from "../client/models/open.js";
@@ -31,9 +30,7 @@ import { writeAtomically } from "../shared/base/atomic.js";
 import type { JobContext } from "../shared/base/command.js";
 import { diskTrouble } from "../shared/base/disk.js";
 import { asKindredError, KindredError } from "../shared/base/errors.js";
-import { firstDifference } from "../shared/base/json.js";
 import { detailsOf, type Logger } from "../shared/base/log.js";
-import { makePrivateFolder } from "../shared/base/private.js";
 import { Semaphore } from "../shared/base/semaphore.js";
 import type { SimulationPlan } from "../shared/config/config.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
@@ -49,13 +46,10 @@ import { affinityCsv, clientsCsv } from "./report/csv.js";
 import { type EventFacts, eventFactsOf } from "./report/from-events.js";
 import { renderReport } from "./report/html.js";
 import type { Report } from "./report/types.js";
+import { checkFolder, claimFolder, inputsOf, type RunFolder } from "./run-folder.js";
 import { keepTestRows, keptRows } from "./test-rows.js";
 
-export interface SimulationRun extends JobContext {
-  /** Folder of the run. */
-  readonly out: string;
-  /** Replace a finished run, or one of another configuration. */
-  readonly force: boolean;
+export interface SimulationRun extends JobContext, RunFolder {
   /** The file that the plan was read from, for messages. */
   readonly source?: string;
   /** Bytes that the process may take; no limit unless given. Not of the plan: a run may go on under another one. */
@@ -74,10 +68,6 @@ export interface SimulationRun extends JobContext {
   readonly keepUpdates?: boolean;
 }
 
-const FILES = ["report.json", "report.html", "clients.csv", "affinity.csv", "run.json"] as const;
-/** One of them is there as soon as a run has begun. */
-const RUN_MARKS: readonly string[] = ["run.json", "report.json"];
-
 /**
  * Runs or resumes a simulation and writes its report.
  * @throws {KindredError} `already_exists` for a finished run or one of another configuration, without `force`
@@ -90,7 +80,7 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
   const datasets = await encodePopulation(plan, opened, run.log);
   const runtime = await openRuntime({ ...plan.runtime, ...(run.memory === undefined ? {} : { memory: run.memory }) });
   try {
-    await claim(plan, run, begun, inputsOf(population, model));
+    await claimFolder(plan, run, begun, inputsOf(population, model));
     const { outcome, facts } = await federate(plan, run, { population, datasets, model }, runtime);
     const report = assembleReport({
       plan,
@@ -112,107 +102,6 @@ export async function runSimulation(plan: SimulationPlan, run: SimulationRun): P
   } finally {
     await runtime.close();
   }
-}
-
-/** What a run reads: SHA-256, and an id. */
-interface Inputs {
-  readonly model: string;
-  readonly tokenizer: string;
-  /** Empty where the model has none. */
-  readonly chatTemplate: string;
-  /** The end-of-text token; empty where the model names none. */
-  readonly endOfText: string;
-  readonly rows: string;
-}
-
-/** What a run was begun with, as `run.json` in its folder says. */
-interface Begun {
-  readonly plan: unknown;
-  readonly inputs: Inputs;
-}
-
-function inputsOf(population: Population, { base, tokenizer, renderChat, endOfText }: OpenedModel): Inputs {
-  const hash = createHash("sha256");
-  for (const client of population.clients) hash.update(JSON.stringify(client));
-  return {
-    model: base.hash,
-    tokenizer: tokenizer.hash,
-    chatTemplate: renderChat?.hash ?? "",
-    endOfText: String(endOfText ?? ""),
-    rows: hash.digest("hex"),
-  };
-}
-
-const INPUT_NAMES: Readonly<Record<keyof Inputs, string>> = {
-  model: "another model",
-  tokenizer: "another tokenizer",
-  chatTemplate: "another chat template",
-  endOfText: "another end-of-text token",
-  rows: "other rows",
-};
-
-/**
- * Refuses a folder that holds a finished run, one of another configuration, or what bears the names of a run and is none. Changes
- * nothing.
- * @returns what the unfinished run there was begun with
- */
-async function checkFolder(plan: SimulationPlan, { out, force }: SimulationRun): Promise<Begun | undefined> {
-  const there = await readdir(out).catch((): string[] => []);
-  const foreign = there.find((name) => name === "state" || FILES.some((file) => file === name));
-  if (foreign !== undefined && !RUN_MARKS.some((file) => there.includes(file))) {
-    // A run would put its own in its place, and --force remove it.
-    throw new KindredError("already_exists", `${join(out, foreign)}: is there, but of no run; choose another --out`, {
-      out,
-    });
-  }
-  if (force) return undefined;
-  if (existsSync(join(out, "report.json"))) {
-    throw new KindredError(
-      "already_exists",
-      `${out}: holds a finished run; choose another --out, or add --force to replace it`,
-      { out },
-    );
-  }
-  const text = await readFile(join(out, "run.json"), "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
-  const begun = JSON.parse(text) as Begun;
-  const difference = firstDifference(begun.plan, JSON.parse(JSON.stringify(plan)));
-  if (difference !== undefined) {
-    throw new KindredError(
-      "already_exists",
-      `${out}: holds an unfinished run of another configuration: ${difference}; choose another --out, or add --force to replace it`,
-      { out },
-    );
-  }
-  return begun;
-}
-
-/** Makes the folder this run's. Only now, when plan, rows and model are known to be sound, is a former run removed. */
-async function claim(
-  plan: SimulationPlan,
-  { out, force, log }: SimulationRun,
-  begun: Begun | undefined,
-  inputs: Inputs,
-): Promise<void> {
-  if (begun !== undefined) {
-    const changed = (Object.keys(INPUT_NAMES) as (keyof Inputs)[]).find((name) => begun.inputs[name] !== inputs[name]);
-    if (changed !== undefined) {
-      // Its results would be of both.
-      throw new KindredError(
-        "already_exists",
-        `${out}: holds an unfinished run on ${INPUT_NAMES[changed]}; choose another --out, or add --force to replace it`,
-        { out },
-      );
-    }
-    log.info("resuming", { out });
-    return;
-  }
-  makePrivateFolder(out);
-  if (force) {
-    await rm(join(out, "state"), { recursive: true, force: true });
-    for (const file of FILES) await rm(join(out, file), { force: true });
-  }
-  await writeAtomically(join(out, "run.json"), `${JSON.stringify({ plan, inputs } satisfies Begun)}\n`);
 }
 
 /** What of the configuration does not fit this model or so many clients, said before any client works for it. */

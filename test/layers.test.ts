@@ -27,7 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: ["cli/*", "client/*", "coordinator/*", "shared/*", "simulations/*", "tasks/*"],
   // Jobs on files: checks of what is there, reading and writing around a function of the coordinator.
-  "cli/jobs": ["coordinator/*", "shared/*", "tasks/*"],
+  "cli/jobs": ["coordinator/*", "shared/*", "simulations", "tasks/*"],
   // Parsers and groups of options know values, not jobs.
   "cli/options": ["shared/*"],
 

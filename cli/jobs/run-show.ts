@@ -1,22 +1,30 @@
 /** The job of `kindred run show`: the condition of a run, by its events. It reads beside a coordinator at work. */
 import { readEvents } from "../../coordinator/events/events.js";
 import { type RunSummary, summarizeRun } from "../../coordinator/events/summary.js";
+import { stateInUse } from "../../coordinator/storage/open.js";
 import { bytes, count, counted, duration, flops, loss, percent } from "../../shared/base/format.js";
 import { localTime } from "../../shared/base/local-time.js";
 import { factsOf, oneLine } from "../../shared/base/terminal.js";
-import { readRun } from "./read-run.js";
+import { findRun } from "./read-run.js";
 
-export interface RunCondition extends RunSummary {
+export interface RunCondition extends Omit<RunSummary, "status"> {
+  /** `interrupted`: no process is at work on the run, and the last one ended without a word. It can be resumed. */
+  readonly status: RunSummary["status"] | "interrupted";
   /** SHA-256 of the base model, which all clients have; null before a client enrolled. */
   readonly modelHash: string | null;
 }
 
 /** @throws {KindredError} `not_found` where there is no run */
 export async function runCondition(run: string): Promise<RunCondition> {
-  const state = await readRun(run);
+  const { place, state } = await findRun(run);
   try {
     const [client] = await state.records.clients();
-    return { ...(await summarizeRun(readEvents(state.records))), modelHash: client?.identity.modelHash ?? null };
+    // Asked before the events are read: a run that ends in between has told its end.
+    const inUse = await stateInUse(place);
+    const summary = await summarizeRun(readEvents(state.records));
+    const { status } = summary;
+    const interrupted = !inUse && (status === "running" || status === "waiting");
+    return { ...summary, status: interrupted ? "interrupted" : status, modelHash: client?.identity.modelHash ?? null };
   } finally {
     await state.close();
   }
@@ -30,9 +38,10 @@ const listed = <T>(items: readonly T[], line: (item: T) => string): string[] => 
   ...(items.length > NAMES_SHOWN ? [`  and ${count(items.length - NAMES_SHOWN)} more (--json has all)`] : []),
 ];
 
-const STATUS: Readonly<Record<RunSummary["status"], string>> = {
+const STATUS: Readonly<Record<RunCondition["status"], string>> = {
   waiting: "waits for clients",
   running: "under way",
+  interrupted: "interrupted: its process has ended without a word; the command that started it resumes it",
   stopped: "stopped; the command that started it resumes it",
   finished: "finished",
 };

@@ -8,7 +8,7 @@
 import { KindredError } from "../../shared/base/errors.js";
 import { memoryScheme } from "./memory/state.js";
 import { sqliteScheme } from "./sqlite/state.js";
-import type { Scheme, State, StateReader } from "./types.js";
+import type { Scheme, State, StateReader, StateRemoval } from "./types.js";
 
 const SCHEMES: Readonly<Record<string, Scheme>> = { file: sqliteScheme, memory: memoryScheme };
 
@@ -27,6 +27,23 @@ export function openState(url: string): Promise<State> {
  */
 export function readState(url: string): Promise<StateReader> {
   return schemeOf(url).read(url);
+}
+
+/** Whether a coordinator of this machine holds the state's lease. Takes no lock and writes nothing. */
+export function stateInUse(url: string): Promise<boolean> {
+  return schemeOf(url).inUse(url);
+}
+
+/**
+ * Prepares the removal of a state, of any version. Changes nothing.
+ * @param also names of further files and folders that the run keeps in the state's folder
+ * @throws {KindredError} `not_found` where there is no state, `invalid_option` where a coordinator holds it or the folder is a link,
+ *   `unsupported` where states are not kept in a folder
+ */
+export async function stateRemoval(url: string, also: readonly string[] = []): Promise<StateRemoval> {
+  const removal = await schemeOf(url).removal?.(url, also);
+  if (removal !== undefined) return removal;
+  throw new KindredError("unsupported", `state ${url}: is kept in no folder; it goes with its process`, { url });
 }
 
 /**

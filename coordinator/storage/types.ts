@@ -7,6 +7,7 @@
  * then, and the same call may be made again.
  */
 import type { ErrorCode } from "../../shared/base/errors.js";
+import type { Amount } from "../../shared/base/remove.js";
 import type { BlobRef, ModelIdentity, RowCounts } from "../../shared/wire/types.js";
 import type { TaskResult, TaskSpec } from "../../tasks/kinds.js";
 
@@ -123,10 +124,27 @@ export interface StateReader {
   close(): Promise<void>;
 }
 
+/** The removal of a state that no coordinator holds. */
+export interface StateRemoval {
+  /** Absolute. */
+  readonly folder: string;
+  /** What would be removed. */
+  measure(): Promise<Amount>;
+  /**
+   * Removes it, and leaves what else is in the folder.
+   * @returns what that was
+   * @throws {KindredError} `invalid_option` where a coordinator has taken the state since
+   */
+  remove(): Promise<Amount>;
+}
+
 /** A kind of place for states; see `openState` and `readState` for what both do. */
 export interface Scheme {
   open(url: string): Promise<State>;
   read(url: string): Promise<StateReader>;
+  inUse(url: string): Promise<boolean>;
+  /** Absent in a scheme whose states go with their process. */
+  removal?(url: string, also: readonly string[]): Promise<StateRemoval>;
   /** The folder that keeps the state; absent in a scheme that has none. */
   folder?(url: string): string;
 }

@@ -3,11 +3,13 @@
  * package.
  */
 import { join } from "node:path";
-import { writeAtomically } from "../../shared/base/atomic.js";
 import type { JobContext } from "../../shared/base/command.js";
+import { KindredError } from "../../shared/base/errors.js";
 import { simulationPlan } from "../../shared/config/config.js";
+import { populationOf } from "../population/load.js";
 import { plantedPopulation, populationLines } from "../population/planted.js";
 import type { Report } from "../report/types.js";
+import { checkFolder } from "../run-folder.js";
 import { runSimulation } from "../simulate.js";
 import { DEMO_MODEL } from "./demo-model.js";
 
@@ -26,15 +28,45 @@ export interface DemoJob extends JobContext {
   readonly force: boolean;
 }
 
-export async function runDemo({ seed, out, force, ...context }: DemoJob): Promise<Report> {
-  const population = join(out, "population.jsonl");
-  await writeAtomically(population, populationLines(plantedPopulation({ seed })));
+const POPULATION = "population.jsonl";
+
+/** What the demo runs in a folder. */
+function demoIn(out: string, seed: number) {
+  const planted = plantedPopulation({ seed });
   const plan = simulationPlan({
     title: `Demo: 24 houses, four rules, seed ${seed}`,
     model: DEMO_MODEL,
-    population,
+    population: join(out, POPULATION),
     ...DEMO_OPTIONS,
     seed,
   });
-  return await runSimulation(plan, { out, force, ...context, command: `npm run demo -- --seed ${seed}` });
+  return {
+    plan,
+    population: populationOf(planted.clients, { seed: plan.seed, format: plan.format }),
+    files: { [POPULATION]: populationLines(planted) },
+  };
+}
+
+/**
+ * The first of FOLDER, FOLDER-2, FOLDER-3, ... in which the demo can begin, or resume: a finished run is nobody's to replace unasked.
+ * @param folder absolute
+ */
+export async function freeFolder(folder: string, seed: number): Promise<string> {
+  for (let n = 1; ; n++) {
+    const out = n === 1 ? folder : `${folder}-${n}`;
+    const { plan, files } = demoIn(out, seed);
+    try {
+      await checkFolder(plan, { out, force: false, files });
+      return out;
+    } catch (error) {
+      if (!(error instanceof KindredError && error.code === "already_exists")) throw error;
+    }
+  }
+}
+
+/** @throws {KindredError} as `runSimulation` */
+export async function runDemo({ seed, out, force, ...context }: DemoJob): Promise<Report> {
+  const { plan, population, files } = demoIn(out, seed);
+  const command = `npm run demo -- --seed ${seed}`;
+  return await runSimulation(plan, { out, force, population, files, ...context, command });
 }

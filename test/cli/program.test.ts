@@ -48,11 +48,11 @@ test("an unknown command is named with the nearest one, whatever follows", async
 test("an action of a command is named like a command is, with what there is", async () => {
   assert.equal(
     await refusal("run", "shwo", "runs/a", "--json"),
-    "kindred run: unknown action 'shwo' (did you mean 'show'?); expected one of show, logs; see kindred run --help",
+    "kindred run: unknown action 'shwo' (did you mean 'show'?); expected one of show, logs, rm; see kindred run --help",
   );
   assert.equal(
     await refusal("run"),
-    "kindred run: no action given; expected one of show, logs; see kindred run --help",
+    "kindred run: no action given; expected one of show, logs, rm; see kindred run --help",
   );
   assert.equal(
     await refusal("run", "logs", "runs/a", "--folow"),

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -78,8 +79,27 @@ test("logs prints the events so far, one per line, from a position on, as text o
   );
 });
 
+test("rm without a terminal to ask on needs --yes, and refuses a run that a process is at work on", async () => {
+  const other = join(folder.path, "other");
+  await (await openState(other)).close();
+  const unasked = await kindred(["run", "rm", other]);
+  assert.equal(unasked.code, 2);
+  assert.match(
+    unasked.stderr,
+    /^kindred: remove [^\n]*other \(coordinator's state, \d+ files, [^\n]*; add --yes [^\n]*\n$/,
+  );
+  assert.ok(existsSync(join(other, "state.db")));
+  const held = await kindred(["run", "rm", run, "--yes"]);
+  assert.equal(held.code, 2);
+  assert.match(held.stderr, /^kindred: [^\n]*: a process is at work on this run; [^\n]*\n$/);
+  const { code, stdout, stderr } = await kindred(["run", "rm", "--state", other, "--yes", "--json"]);
+  assert.equal(code, 0, stderr);
+  assert.equal(JSON.parse(stdout).removed, other);
+  assert.ok(!existsSync(other));
+});
+
 test("a folder without a run is the user's mistake", async () => {
-  for (const action of ["show", "logs"]) {
+  for (const action of ["show", "logs", "rm"]) {
     const { code, stdout, stderr } = await kindred(["run", action, folder.path]);
     assert.equal(code, 2);
     assert.equal(stdout, "");

@@ -12,6 +12,10 @@ class MemoryState {
   readonly blobs = new MemoryBlobs();
   private leased = false;
 
+  get isLeased(): boolean {
+    return this.leased;
+  }
+
   /** @throws {KindredError} `invalid_option` while another part of the process holds the lease */
   async lease(url: string): Promise<Lease> {
     if (this.leased) {
@@ -59,4 +63,5 @@ export const memoryScheme: Scheme = {
       throw new KindredError("not_found", `state ${url}: this process has no such state`, { url });
     return { records: state.records, blobs: state.blobs, close: async () => undefined };
   },
+  inUse: async (url) => named.get(nameOf(url))?.isLeased ?? false,
 };

@@ -47,6 +47,9 @@ export function checkSchema(database: SqliteDatabase, file: string): void {
   throw new KindredError("unsupported", message, { file, version });
 }
 
+/** Whether the tables are Kindred's, of whatever version. */
+export const holdsTables = (database: SqliteDatabase): boolean => versionOf(database) !== undefined;
+
 function versionOf(database: SqliteDatabase): number | undefined {
   const [table] = database.prepare("select 1 from pragma_table_list where name = 'schema_info'").all([]);
   if (table === undefined) return undefined;

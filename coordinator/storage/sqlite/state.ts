@@ -11,13 +11,16 @@ import { gatedBlobs } from "../gated.js";
 import { orTrouble, stateUnavailable } from "../trouble.js";
 import type { Scheme, State, StateReader } from "../types.js";
 import { Connection, ReadingConnection } from "./database.js";
-import { takeLease } from "./lease.js";
+import { leaseHeld, takeLease } from "./lease.js";
 import { SqliteReader, SqliteRecords } from "./records.js";
+import { stateRemoval } from "./remove.js";
 import { checkSchema, createTables } from "./schema.js";
 
 export const sqliteScheme: Scheme = {
   open: async (url) => open(folderOf(url)),
   read: async (url) => read(folderOf(url)),
+  inUse: async (url) => leaseHeld(folderOf(url)),
+  removal: async (url, also) => stateRemoval(folderOf(url), also),
   folder: folderOf,
 };
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { openState, readState } from "../../../coordinator/storage/open.js";
+import { openState, readState, stateInUse } from "../../../coordinator/storage/open.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { inEachPlace } from "../../support/states.js";
 
@@ -26,6 +26,14 @@ inEachPlace((place, state, remove) => {
       await assert.rejects(openState(state.url), inUse);
       await next.close();
       await state.open();
+    });
+
+    it("is seen by others while it is held, and only then", async () => {
+      assert.equal(await stateInUse(state.url), true);
+      await state.close();
+      assert.equal(await stateInUse(state.url), false);
+      await state.open();
+      assert.equal(await stateInUse(state.url), true);
     });
 
     it("is not needed to read, and not taken by it", async () => {
