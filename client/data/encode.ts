@@ -33,6 +33,8 @@ export interface EncodeOptions {
   readonly maxTokens: number;
   /** The model's chat template. Without it, rows of messages are refused. */
   readonly renderChat?: RenderChat | undefined;
+  /** Tokens that the model has an embedding for: a row with the id of another is refused. @default all */
+  readonly vocabulary?: number;
   /** The token that is appended to rows and scored, unless they end with it. @default none */
   readonly end?: {
     readonly token: number;
@@ -50,6 +52,7 @@ const TEXTS_AT_ONCE = 1024;
 
 /** The texts of something to be encoded, and what is made of their tokens. */
 interface Draft<T> {
+  readonly where: string;
   readonly texts: readonly string[];
   /** Whether the tokenizer adds its leading special tokens. */
   readonly specials: boolean;
@@ -151,7 +154,7 @@ export class RowEncoder {
     return this.all(questions, ({ prompt, where }): Draft<Int32Array> => {
       const specials = typeof prompt === "string";
       const text = specials ? prompt : renderChatPrompt(prompt, this.options.renderChat, where);
-      return { texts: [text], specials, finish: ([encoded]) => this.promptOf(encoded!.ids, room, where) };
+      return { where, texts: [text], specials, finish: ([encoded]) => this.promptOf(encoded!.ids, room, where) };
     });
   }
 
@@ -166,26 +169,47 @@ export class RowEncoder {
         const texts = group.flatMap((each) => (each.specials === specials ? each.texts : []));
         encoded.set(specials, texts.length === 0 ? [] : [...(await this.tokenizer.encode(texts, { specials }))]);
       }
-      for (const { texts, specials, finish } of group)
-        made.push(finish(encoded.get(specials)!.splice(0, texts.length)));
+      for (const { where, texts, specials, finish } of group) {
+        const own = encoded.get(specials)!.splice(0, texts.length);
+        for (const [at, text] of texts.entries()) this.checkIds(own[at]!, text, where);
+        made.push(finish(own));
+      }
     }
     return made;
   }
 
+  /** Added tokens, such as one for padding, may have ids that the model lacks: they are in the way only where a row has one. */
+  private checkIds({ ids, starts, ends }: TokenizedText, text: string, where: string): void {
+    const { vocabulary = Number.POSITIVE_INFINITY } = this.options;
+    const at = ids.findIndex((id) => id >= vocabulary);
+    if (at < 0) return;
+    throw fail(
+      where,
+      `the text has the token ${show(text.slice(starts[at], ends[at]))} with the id ${ids[at]}, which the model lacks ` +
+        `(vocab_size ${vocabulary}); write it otherwise, or give a model whose embedding was resized for it`,
+    );
+  }
+
   private draftOf(example: Example): Draft<EncodedRow> {
+    const { where } = example;
     switch (example.kind) {
       case "text": {
         const finish: Draft<EncodedRow>["finish"] = ([encoded]) => this.textRow(example, encoded!.ids);
-        return { texts: [example.text], specials: true, finish };
+        return { where, texts: [example.text], specials: true, finish };
       }
       case "answer": {
         const texts = (example.choices ?? [example.completion]).map((completion) => example.prompt + completion);
-        return { texts, specials: true, finish: (encoded) => this.answerRow(example, encoded) };
+        return { where, texts, specials: true, finish: (encoded) => this.answerRow(example, encoded) };
       }
       case "chat": {
-        const { text, scored } = renderConversation(example, this.options.renderChat, example.where);
+        const { text, scored } = renderConversation(example, this.options.renderChat, where);
         // The template writes special tokens itself, so the tokenizer adds no others, as in transformers.
-        return { texts: [text], specials: false, finish: ([encoded]) => this.chatRow(example, encoded!, scored) };
+        return {
+          where,
+          texts: [text],
+          specials: false,
+          finish: ([encoded]) => this.chatRow(example, encoded!, scored),
+        };
       }
     }
   }

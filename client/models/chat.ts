@@ -7,12 +7,12 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
 import { canonicalJson, isObject, reasonOf } from "../../shared/base/json.js";
+import { readTokenizerConfig, type SpecialTokens, type TokenizerConfig } from "../../shared/models/special-tokens.js";
 import type { ChatMessage, RenderChat } from "../data/types.js";
 import { globalsAt } from "../jinja/globals.js";
 import { dictOf } from "../jinja/json.js";
 import { Template } from "../jinja/template.js";
 import { isList, ListOfParts, WatchedDict } from "../jinja/values.js";
-import { readTokenizerConfig, type SpecialTokens, type TokenizerConfig } from "./special-tokens.js";
 
 /** Renders conversations. `hash` is the SHA-256 (hex) of what decides how. */
 export type ChatTemplate = RenderChat & { readonly hash: string };

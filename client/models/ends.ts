@@ -6,8 +6,8 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
 import { brief, readJsonObject } from "../../shared/base/json.js";
+import type { SpecialTokens } from "../../shared/models/special-tokens.js";
 import type { BaseModel } from "./base.js";
-import type { SpecialTokens } from "./special-tokens.js";
 import type { ModelTokenizer } from "./tokenizer.js";
 
 /** Real files are under 1 KB. */

@@ -2,10 +2,10 @@
 import type { JobContext } from "../../shared/base/command.js";
 import { ggufTokenizer } from "../../shared/models/gguf-tokenizer.js";
 import { resolveModel } from "../../shared/models/hub.js";
+import { readTokenizerConfig, type SpecialTokens, specialTokensOf } from "../../shared/models/special-tokens.js";
 import { type BaseModel, type BaseOptions, openBaseModel } from "./base.js";
 import { type ChatTemplate, chatTemplateOf, loadChatTemplate } from "./chat.js";
 import { endOfTextToken } from "./ends.js";
-import { readTokenizerConfig, type SpecialTokens, specialTokensOf } from "./special-tokens.js";
 import { checkTokenizerFits, loadTokenizer, type ModelTokenizer, tokenizerOf } from "./tokenizer.js";
 
 export interface OpenedModel {
@@ -61,7 +61,10 @@ interface Parts extends Pick<OpenedModel, "tokenizer" | "renderChat"> {
 async function tokenizerAndTemplate({ folder }: BaseModel): Promise<Parts> {
   if (folder.gguf === undefined) {
     const config = await readTokenizerConfig(folder.path);
-    const [tokenizer, renderChat] = [await loadTokenizer(folder.path), await loadChatTemplate(folder.path, config)];
+    const [tokenizer, renderChat] = [
+      await loadTokenizer(folder.path, config),
+      await loadChatTemplate(folder.path, config),
+    ];
     return { tokenizer, renderChat, specialTokens: config.specialTokens };
   }
   const { json, config } = ggufTokenizer(folder.gguf.file);

@@ -2,12 +2,13 @@
  * A model's tokenizer from its tokenizer.json (or the equivalent made from a GGUF's metadata), through Hugging Face's tokenizers
  * library: the same ids and offsets as in Python. It knows neither rows nor chat templates.
  *
- * tokenizer.json alone decides. Flags of tokenizer_config.json such as add_bos_token, with which transformers rewrites the
- * post-processor of some classes, have no effect.
+ * Of the files beside tokenizer.json, shared/models/tokenizer-settings.ts takes added tokens. The class that
+ * tokenizer_class names has no effect: transformers builds the normalizer of some classes anew.
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { brief, isObject } from "../../shared/base/json.js";
 import type { ModelFolder } from "../../shared/models/files.js";
+import type { TokenizerConfig } from "../../shared/models/special-tokens.js";
 import { readTokenizerJson, tokenizerHash } from "../../shared/models/tokenizer-json.js";
 import type { TokenizedText, Tokenizer } from "../data/types.js";
 import type { EncodedTexts, Loaded } from "./tokenizer-host.js";
@@ -20,8 +21,10 @@ const MAX_TOKEN_ID = 16_777_215;
 export interface ModelTokenizer extends Tokenizer {
   /** Absolute path of tokenizer.json, or of the GGUF file. */
   readonly path: string;
-  /** The largest id plus one. At most the model's vocab_size, which may be padded. */
+  /** The largest id plus one. */
   readonly vocabularySize: number;
+  /** Of the tokens that any text may have, those before it included, the one with the largest id. Other added tokens are left out. */
+  readonly largest: { readonly id: number; readonly content: string };
   /** See `tokenizerHash`. */
   readonly hash: string;
   /** The id of a token by its content; undefined where there is no such token. */
@@ -34,32 +37,43 @@ function invalid(message: string, facts: Record<string, string | number> = {}, c
   return new KindredError("invalid_model", message, facts, cause);
 }
 
-/** The largest id of the vocabulary (-1 for none) and the contents of the added tokens. All ids are checked. */
-function checkedIds(
-  json: Readonly<Record<string, unknown>>,
-  path: string,
-): { readonly largest: number; readonly added: readonly string[] } {
-  let largest = -1;
-  const check = (token: unknown, id: unknown): void => {
-    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id > MAX_TOKEN_ID)
-      throw invalid(`${path}: token ${brief(token)} has the id ${brief(id)}; ids are 0 to ${MAX_TOKEN_ID}`);
-    if (id > largest) largest = id;
+interface Ids {
+  /** The vocabulary's largest id, -1 where it is empty. */
+  readonly top: number;
+  /** The same among its tokens that are not added tokens. */
+  readonly largest: ModelTokenizer["largest"];
+  /** The contents of the added tokens. */
+  readonly added: readonly string[];
+}
+
+/** Checks all ids. */
+function checkedIds(json: Readonly<Record<string, unknown>>, path: string): Ids {
+  const check = (token: unknown, id: unknown): number => {
+    if (typeof id === "number" && Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID) return id;
+    throw invalid(`${path}: token ${brief(token)} has the id ${brief(id)}; ids are 0 to ${MAX_TOKEN_ID}`);
   };
   const vocabulary = isObject(json.model) ? json.model.vocab : undefined;
-  if (Array.isArray(vocabulary)) {
-    if (vocabulary.length > 0) check("", vocabulary.length - 1);
-  } else if (isObject(vocabulary)) {
-    for (const [token, id] of Object.entries(vocabulary)) check(token, id);
-  } else throw invalid(`${path}: model.vocab is missing`, { file: path });
+  if (!Array.isArray(vocabulary) && !isObject(vocabulary))
+    throw invalid(`${path}: model.vocab is missing`, { file: path });
   if (!Array.isArray(json.added_tokens)) throw invalid(`${path}: added_tokens is not a list`, { file: path });
-  const inVocabulary = largest;
   const added = json.added_tokens.map((token: unknown): string => {
     if (!isObject(token) || typeof token.content !== "string")
       throw invalid(`${path}: added_tokens holds an entry without content`, { file: path });
     check(token.content, token.id);
     return token.content;
   });
-  return { largest: inVocabulary, added };
+  const isAdded = new Set(added);
+  let top = -1;
+  let largest = { id: -1, content: "" };
+  const entries: readonly (readonly [string, unknown])[] = Array.isArray(vocabulary)
+    ? vocabulary.map((piece: unknown, id) => [Array.isArray(piece) ? String(piece[0]) : "", id])
+    : Object.entries(vocabulary);
+  for (const [content, given] of entries) {
+    const id = check(content, given);
+    top = Math.max(top, id);
+    if (id > largest.id && !isAdded.has(content)) largest = { id, content };
+  }
+  return { top, largest, added };
 }
 
 /** UTF-16 units of a request's texts. Bounds the memory of an answer: a unit is at most about one token of 12 bytes. */
@@ -110,14 +124,22 @@ function partIn(message: string, json: Readonly<Record<string, unknown>>): strin
   return isObject(part) ? `${field} of type ${brief(part.type)} ` : `${field} `;
 }
 
+type Facts = Pick<ModelTokenizer, "path" | "vocabularySize" | "largest" | "hash" | "leading">;
+
 class LoadedTokenizer implements ModelTokenizer {
+  readonly path: string;
+  readonly vocabularySize: number;
+  readonly largest: ModelTokenizer["largest"];
+  readonly hash: string;
+  readonly leading: readonly number[];
+
   constructor(
-    readonly path: string,
-    readonly vocabularySize: number,
-    readonly hash: string,
-    readonly leading: readonly number[],
+    { path, vocabularySize, largest, hash, leading }: Facts,
     private readonly hosted: HostedTokenizer,
-  ) {}
+  ) {
+    [this.path, this.vocabularySize, this.largest] = [path, vocabularySize, largest];
+    [this.hash, this.leading] = [hash, leading];
+  }
 
   async encode(texts: readonly string[], { specials }: { readonly specials: boolean }): Promise<TokenizedText[]> {
     const before = specials ? this.leading : [];
@@ -173,10 +195,11 @@ class LoadedTokenizer implements ModelTokenizer {
 
 /**
  * Reads a model folder's tokenizer.json.
+ * @param known the folder's configuration of the tokenizer, where it was read already
  * @throws {KindredError} `invalid_model` where tokenizer.json is missing, damaged or refused by the library
  */
-export async function loadTokenizer(folder: string): Promise<ModelTokenizer> {
-  const { json, path } = await readTokenizerJson(folder);
+export async function loadTokenizer(folder: string, known?: TokenizerConfig): Promise<ModelTokenizer> {
+  const { json, path } = await readTokenizerJson(folder, known);
   return tokenizerOf(json, path);
 }
 
@@ -186,13 +209,13 @@ export async function loadTokenizer(folder: string): Promise<ModelTokenizer> {
  * @throws {KindredError} `invalid_model` where they are damaged, or are refused by the library
  */
 export async function tokenizerOf(json: Readonly<Record<string, unknown>>, path: string): Promise<ModelTokenizer> {
-  const { largest, added } = checkedIds(json, path);
+  const { top: topOfVocabulary, largest, added } = checkedIds(json, path);
   const dropout = isObject(json.model) ? (json.model.dropout ?? 0) : 0;
   if (dropout !== 0)
     throw invalid(`${path}: model.dropout is ${brief(dropout)}, which makes ids random; set it to null`, {
       file: path,
     });
-  if (largest < 0 && added.length === 0) throw invalid(`${path}: has no tokens`, { file: path });
+  if (topOfVocabulary < 0 && added.length === 0) throw invalid(`${path}: has no tokens`, { file: path });
   checkTokenizerParts(json, path);
   const text = JSON.stringify({ ...json, truncation: null, padding: null });
   const normalized = (json.added_tokens as { content: string; normalized: boolean }[]).flatMap((token) =>
@@ -216,24 +239,29 @@ export async function tokenizerOf(json: Readonly<Record<string, unknown>>, path:
   if (leading === undefined) throw invalid(`${path}: encodes no text as tokens`, { file: path });
   // The library, not the file, numbers an added token whose id is not the next one.
   const ids = [...loaded.added.flatMap((id) => id ?? []), ...leading];
-  const top = ids.reduce((most, id) => Math.max(most, id), largest);
+  const top = ids.reduce((most, id) => Math.max(most, id), topOfVocabulary);
   if (top > MAX_TOKEN_ID) throw invalid(`${path}: has the id ${top}; ids are 0 to ${MAX_TOKEN_ID}`, { file: path });
-  return new LoadedTokenizer(path, top + 1, tokenizerHash(json), leading, hosted);
+  const first = leading.reduce((most, id) => Math.max(most, id), -1);
+  const before = { id: first, content: added.find((_, at) => loaded.added[at] === first) ?? "before every text" };
+  const facts = { path, vocabularySize: top + 1, hash: tokenizerHash(json), leading };
+  return new LoadedTokenizer({ ...facts, largest: first > largest.id ? before : largest }, hosted);
 }
 
 /**
- * Refuses a tokenizer whose ids go beyond the model's vocabulary.
- * @throws {KindredError} `invalid_model`, naming both files and numbers
+ * Refuses a tokenizer of which any text may have an id beyond the model's vocabulary. An added token beyond it, such as one for padding,
+ * is refused in the row that has it (client/data/encode.ts): many models have one that no row has.
+ * @throws {KindredError} `invalid_model`, naming both files, the token and the numbers
  */
 export function checkTokenizerFits(tokenizer: ModelTokenizer, model: ModelFolder): void {
   const size = model.config.vocab_size;
   const config = model.configPath;
   if (typeof size !== "number" || !Number.isSafeInteger(size) || size < 1)
     throw invalid(`${config}: vocab_size is ${brief(size)}; expected a positive integer`, { file: config });
-  if (tokenizer.vocabularySize > size)
+  const { id, content } = tokenizer.largest;
+  if (id >= size)
     throw invalid(
-      `${tokenizer.path}: its largest id is ${tokenizer.vocabularySize - 1}, but ${config} has vocab_size ${size}: ` +
+      `${tokenizer.path}: the token ${brief(content)} has the id ${id}, but ${config} has vocab_size ${size}: ` +
         `the tokenizer belongs to another model`,
-      { file: tokenizer.path, largestId: tokenizer.vocabularySize - 1, vocabSize: size },
+      { file: tokenizer.path, token: content, id, vocabSize: size },
     );
 }

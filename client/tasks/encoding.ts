@@ -17,7 +17,8 @@ export function encodingOf(
   { maxTokens, endOfText }: EncodingSettings,
   log: Logger,
 ): EncodeOptions {
-  const options = { maxTokens: Math.min(maxTokens, base.architecture.context), renderChat };
+  const { context, vocabulary } = base.architecture;
+  const options = { maxTokens: Math.min(maxTokens, context), renderChat, vocabulary };
   if (endOfText === false) return options;
   if (token !== undefined) return { ...options, end: { token, rows: endOfText === true ? "all" : "free answers" } };
   const missing = `${base.folder.path}: the model's files name no end-of-text token (eos_token, eos_token_id)`;

@@ -9,6 +9,8 @@ import { KindredError } from "../base/errors.js";
 import { canonicalJson, isObject, readJsonObject } from "../base/json.js";
 import type { ModelFolder } from "./files.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
+import { readTokenizerConfig, type TokenizerConfig } from "./special-tokens.js";
+import { withSettings } from "./tokenizer-settings.js";
 
 /** The largest known files (256,000 entries with merges) have about 35 MB. */
 const MAX_TOKENIZER_BYTES = 200_000_000;
@@ -18,14 +20,20 @@ type Json = Readonly<Record<string, unknown>>;
 
 /**
  * Reads a folder's tokenizer.json.
- * @returns its path and fields
- * @throws {KindredError} `invalid_model` where it is missing, saying what else is there, or no JSON object
+ * @param known the folder's configuration of the tokenizer, where it was read already
+ * @returns its path, and its fields with what the folder's other files change
+ * @throws {KindredError} `invalid_model` where it is missing, saying what else is there, or no JSON object; and as `withSettings`
  */
-export async function readTokenizerJson(folder: string): Promise<{ readonly path: string; readonly json: Json }> {
+export async function readTokenizerJson(
+  folder: string,
+  known?: TokenizerConfig,
+): Promise<{ readonly path: string; readonly json: Json }> {
   const names = await readdir(folder).catch((): string[] => []);
   const path = resolve(folder, FILE);
-  if (names.includes(FILE))
-    return { path, json: await readJsonObject(path, { maxBytes: MAX_TOKENIZER_BYTES, code: "invalid_model" }) };
+  if (names.includes(FILE)) {
+    const json = await readJsonObject(path, { maxBytes: MAX_TOKENIZER_BYTES, code: "invalid_model" });
+    return { path, json: withSettings(json, known ?? (await readTokenizerConfig(folder))) };
+  }
   const other = ["tokenizer.model", "vocab.json", "vocab.txt"].find((name) => names.includes(name));
   const hint =
     other === undefined

@@ -161,6 +161,21 @@ test("white space whose offsets are trimmed counts where it stands", async () =>
   assert.deepEqual([...turn!.scored], [9, 10, 11]);
 });
 
+test("a row with a token that the model lacks is refused by file and line; a row without it is not", async () => {
+  const encoder = new RowEncoder(pieceTokenizer(["[PAD]"]), { maxTokens: 512, vocabulary: 256, renderChat });
+  const message = (place: RegExp) => ({
+    code: "invalid_data",
+    message: new RegExp(
+      `^${place.source}: the text has the token "\\[PAD\\]" with the id 100091, which the model lacks \\(vocab_size 256\\)`,
+    ),
+  });
+  const padded = answer("a", "[PAD]b");
+  assert.equal((await encoder.encode([answer("a", "[P]")])).length, 1);
+  await assert.rejects(encoder.encode([answer("a", "b"), padded]), message(/rows\.jsonl:\d+/));
+  await assert.rejects(encoder.encode([chat(["user", "[PAD]"], ["assistant", "y"])]), message(/rows\.jsonl:\d+/));
+  await assert.rejects(encoder.encodePrompts([{ where: "q.jsonl:2", prompt: "a[PAD]" }], 4), message(/q\.jsonl:2/));
+});
+
 test("the end-of-text token is appended and scored: to free answers alone, to every row, and not twice", async () => {
   const END = "$".charCodeAt(0);
   const ended = async (rows: "free answers" | "all", example: Example, maxTokens = 512) => {

@@ -53,6 +53,7 @@ interface TokenizerJson {
     readonly vocab: Readonly<Record<string, unknown>>;
     readonly merges: readonly (string | string[])[];
   };
+  readonly added_tokens: readonly object[];
   readonly [field: string]: unknown;
 }
 type Change = (json: TokenizerJson) => object;
@@ -180,16 +181,38 @@ test("a tokenizer with ids beyond the model's vocabulary is refused, naming both
   const model = await openModelFolder(tied);
   const tokenizer = await loadTokenizer(tied);
   checkTokenizerFits(tokenizer, model);
-  const small = { ...model, config: { ...model.config, vocab_size: tokenizer.vocabularySize - 1 } };
+  const small = { ...model, config: { ...model.config, vocab_size: tokenizer.largest.id } };
   assert.throws(() => checkTokenizerFits(tokenizer, small), {
     code: "invalid_model",
     message:
-      /tokenizer\.json: its largest id is (\d+), but .*config\.json has vocab_size \1: the tokenizer belongs to another model/,
+      /tokenizer\.json: the token ".+" has the id (\d+), but .*config\.json has vocab_size \1: the tokenizer belongs to another model/,
   });
   const none = { ...model, config: {} };
   assert.throws(() => checkTokenizerFits(tokenizer, none), {
     code: "invalid_model",
     message: /vocab_size is undefined/,
+  });
+});
+
+test("an added token beyond the model's vocabulary is in the way only where every text begins with it", async () => {
+  const model = await openModelFolder(tied);
+  const size = model.config.vocab_size as number;
+  const flags = { special: true, single_word: false, lstrip: false, rstrip: false, normalized: false };
+  const padded: Change = ({ added_tokens, model }) => {
+    const missing = size - Object.keys(model.vocab).length;
+    const filler = Array.from({ length: missing }, (_, at) => ({
+      id: size - missing + at,
+      content: `<${at}>`,
+      ...flags,
+    }));
+    return { added_tokens: [...added_tokens, ...filler, { id: size, content: "[PAD]", ...flags }] };
+  };
+  checkTokenizerFits(await loadTokenizer(await changed(padded)), model);
+  const leading = await changed((json) => ({ ...padded(json), post_processor: leadingId(size) }));
+  const tokenizer = await loadTokenizer(leading);
+  assert.throws(() => checkTokenizerFits(tokenizer, model), {
+    code: "invalid_model",
+    message: new RegExp(`the token "\\[PAD\\]" has the id ${size}, but .*config\\.json has vocab_size ${size}: `),
   });
 });
 

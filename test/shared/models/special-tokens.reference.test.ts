@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import { loadChatTemplate } from "../../../client/models/chat.js";
-import { readTokenizerConfig } from "../../../client/models/special-tokens.js";
 import { asset } from "../../../shared/base/assets.js";
+import { readTokenizerConfig } from "../../../shared/models/special-tokens.js";
 
 interface Case {
   readonly config: object;

@@ -7,13 +7,14 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { KindredError } from "../../shared/base/errors.js";
-import { brief, isObject, readJsonObject } from "../../shared/base/json.js";
+import { KindredError } from "../base/errors.js";
+import { brief, isObject, readJsonObject } from "../base/json.js";
 
 /** The largest known files have about 500 KB. */
 const MAX_CONFIG_BYTES = 25_000_000;
 const CONFIG = "tokenizer_config.json";
 const MAP = "special_tokens_map.json";
+const ADDED = "added_tokens.json";
 
 /** Special tokens by name, such as `eos_token`. */
 export type SpecialTokens = Readonly<Record<string, string>>;
@@ -24,7 +25,13 @@ export interface TokenizerConfig {
   /** Fields of tokenizer_config.json. Empty where there is none. */
   readonly fields: Readonly<Record<string, unknown>>;
   readonly specialTokens: SpecialTokens;
+  /** All special tokens, those without a name of their own too: content, and the fields of the object that names it. */
+  readonly special: ReadonlyMap<string, Fields>;
+  /** Ids of added_tokens.json by content. Empty where there is none. */
+  readonly added: { readonly path: string; readonly fields: Fields };
 }
+
+type Fields = Readonly<Record<string, unknown>>;
 
 const STANDARD: readonly string[] = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map((name) => `${name}_token`);
 
@@ -57,7 +64,7 @@ const CLASS_DEFAULTS: ReadonlyMap<string, SpecialTokens> = new Map<string, Speci
   ],
 ]);
 
-/** Reads tokenizer_config.json and special_tokens_map.json of a folder. @throws {KindredError} `invalid_model` where one is damaged */
+/** Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json of a folder. @throws {KindredError} `invalid_model` where one is damaged */
 export async function readTokenizerConfig(folder: string): Promise<TokenizerConfig> {
   const names = await readdir(folder).catch((): string[] => []);
   const read = async (name: string): Promise<Record<string, unknown>> =>
@@ -65,10 +72,33 @@ export async function readTokenizerConfig(folder: string): Promise<TokenizerConf
       ? await readJsonObject(join(folder, name), { maxBytes: MAX_CONFIG_BYTES, code: "invalid_model" })
       : {};
   const path = join(folder, CONFIG);
-  const [fields, map] = await Promise.all([read(CONFIG), read(MAP)]);
+  const [fields, map, added] = await Promise.all([read(CONFIG), read(MAP), read(ADDED)]);
   const given = namedTokens(fields, path);
-  const mapped = isObject(fields.added_tokens_decoder) ? [] : namedTokens(map, join(folder, MAP));
-  return { path, fields, specialTokens: resolve(fields, new Map([...given, ...mapped])) };
+  // As in transformers, these two are read only without it.
+  const old = !isObject(fields.added_tokens_decoder);
+  const mapped = old ? namedTokens(map, join(folder, MAP)) : [];
+  const specialTokens = resolve(fields, new Map([...given, ...mapped]));
+  return {
+    path,
+    fields,
+    specialTokens,
+    special: allSpecial(specialTokens, old ? [fields, map] : [fields]),
+    added: { path: join(folder, ADDED), fields: old ? added : {} },
+  };
+}
+
+/** The special tokens in transformers' order: the standard ones, those of the model's own names, those without a name. */
+function allSpecial(named: SpecialTokens, files: readonly Fields[]): ReadonlyMap<string, Fields> {
+  const lists = files.flatMap(({ extra_special_tokens: extra, additional_special_tokens: more }) =>
+    [extra, more].flatMap((list): unknown[] => (Array.isArray(list) ? list : [])),
+  );
+  const objects = [...files.flatMap((fields) => Object.values(fields)), ...lists].filter(isObject);
+  const order = [...STANDARD, ...Object.keys(named).filter((name) => !STANDARD.includes(name))];
+  const contents = [
+    ...order.map((name) => named[name]),
+    ...lists.map((token) => (isObject(token) ? token.content : token)),
+  ].filter((content): content is string => typeof content === "string" && content !== "");
+  return new Map(contents.map((content) => [content, objects.find((each) => each.content === content) ?? {}]));
 }
 
 /** The special tokens that the fields of a tokenizer_config.json name. @param path for messages */
