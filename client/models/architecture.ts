@@ -2,6 +2,7 @@
  * The interface of a model family to the rest of the client: sizes, weights, linears, tables that depend on the positions of tokens,
  * and two functions that append hidden states and logits to a graph. Tuning and scoring know a model by this interface alone.
  */
+import { KindredError } from "../../shared/base/errors.js";
 import type { Shape } from "../../shared/graph/dims.js";
 import type { DType, GraphBuilder, Value } from "../../shared/graph/graph.js";
 import type { ModelFolder } from "../../shared/models/files.js";
@@ -28,6 +29,8 @@ export interface Architecture {
   readonly tied?: { readonly embedding: string; readonly head: string };
   /** The beginning of the weights' names that checkpoints saved without a head leave out: "transformer.". */
   readonly prefix: string;
+  /** Names that some checkpoints have instead, by the names in `weights`. */
+  readonly otherNames?: ReadonlyMap<string, string>;
   /** The linears that may be adapted: all but the head. */
   readonly linears: readonly Linear[];
   /** The layers' names, each the beginning of its modules' names: "model.layers.0". */
@@ -69,10 +72,24 @@ export interface Linear {
   readonly inputFirst: boolean;
 }
 
-/** A weight's name in the files. Checkpoints that were saved without a head (the hub's GPT-2 is one) leave out the prefix. */
-export function storedName({ tensors }: Pick<ModelFolder, "tensors">, { prefix }: Architecture, name: string): string {
+/**
+ * A weight's name in the files. Checkpoints that were saved without a head (the hub's GPT-2 is one) leave out the prefix.
+ * @throws {KindredError} `invalid_model` where the files have the weight under two names
+ */
+export function storedName(
+  { tensors, path }: Pick<ModelFolder, "tensors" | "path">,
+  { prefix, otherNames }: Pick<Architecture, "prefix" | "otherNames">,
+  name: string,
+): string {
   const short = name.startsWith(prefix) ? name.slice(prefix.length) : name;
-  return !tensors.has(name) && tensors.has(short) ? short : name;
+  const names = [...new Set([name, short, otherNames?.get(name) ?? name])];
+  const [found = name, second] = names.filter((each) => tensors.has(each));
+  if (second === undefined) return found;
+  throw new KindredError(
+    "invalid_model",
+    `${path}: tensor ${name} is there twice, as ${found} and as ${second}; remove the one that does not belong to the model`,
+    { tensor: name },
+  );
 }
 
 /** Shape of a linear's weight. */

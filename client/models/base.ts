@@ -23,12 +23,17 @@ export interface BaseModel {
   readonly sources: ReadonlyMap<string, WeightSource>;
   /** Number of weights. */
   readonly parameters: number;
+  /** Tensors of the files that the model has no use for: more layers than the configuration says, biases, another head. */
+  readonly unused: readonly string[];
 }
 
 export interface BaseOptions {
   /** Format that the linears are rounded to. The embedding, the norms and the head stay as they are. @default "none" */
   readonly quantization?: Quantization | "none";
 }
+
+/** Tables that modules computed and older checkpoints saved: frequencies of rotary embeddings, masks, positions. */
+const BUFFER = /(^|\.)(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias|position_ids)$/;
 
 /**
  * @param path a Hugging Face model folder, or a GGUF file
@@ -60,6 +65,10 @@ export async function openBaseModel(path: string, { quantization = "none" }: Bas
   await mkdir(join(cache, "weights"), { recursive: true });
   const weightsCache = await realpath(join(cache, "weights"));
   const hash = await modelHash(folder, { cache: join(cache, "model-hashes.json"), quantization });
+  const used = new Set(weights.map(({ found }) => found));
+  const unused = [...folder.tensors.keys()].filter(
+    (name) => !used.has(name) && !BUFFER.test(name) && name !== architecture.tied?.head,
+  );
   const sources = await prepareWeights(folder, weights, quantization, join(weightsCache, `${hash}.bin`));
-  return { folder, architecture, hash, sources, parameters };
+  return { folder, architecture, hash, sources, parameters, unused };
 }

@@ -26,6 +26,8 @@ interface NeoxConfig {
 const blockName = (layer: number): string => `gpt_neox.layers.${layer}`;
 const EMBEDDING = "gpt_neox.embed_in.weight";
 const HEAD = "embed_out.weight";
+/** The head's name in transformers 5, which saves it as HEAD. */
+const NEW_HEAD = "lm_head.weight";
 const FINAL = "gpt_neox.final_layer_norm";
 
 /** Reads config.json of `model_type` gpt_neox. @throws {KindredError} `unsupported` or `invalid_model` naming the field */
@@ -69,6 +71,7 @@ export function gptNeox(json: Readonly<Record<string, unknown>>, file: string): 
     ]),
     ...(tied ? { tied: { embedding: EMBEDDING, head: HEAD } } : {}),
     prefix: "gpt_neox.",
+    otherNames: new Map([[HEAD, NEW_HEAD]]),
     linears,
     blocks: layers.map((_, layer) => blockName(layer)),
     attentionModules: ["query_key_value", "dense"],

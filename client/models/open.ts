@@ -42,12 +42,21 @@ export async function fetchModel(
   return folder;
 }
 
-/** Fetches and opens a model. @param model as for `fetchModel`. @throws {KindredError} `invalid_model`, `unsupported`, and as the hub */
+/** Fetches and opens a model; tensors that it does not use are named in the log. @param model as for `fetchModel`. @throws {KindredError} `invalid_model`, `unsupported`, and as the hub */
 export async function openModel(
   model: string,
-  { quantization = "none", ...context }: Pick<JobContext, "progress" | "signal"> & BaseOptions,
+  { quantization = "none", ...context }: JobContext & BaseOptions,
 ): Promise<OpenedModel> {
   const base = await openBaseModel(await fetchModel(model, context), { quantization });
+  if (base.unused.length > 0) {
+    context.log.warn(
+      `${base.folder.path}: holds tensors that ${base.folder.configPath} gives no place; they are left out`,
+      {
+        tensors: base.unused.length,
+        first: base.unused[0]!.slice(0, 200),
+      },
+    );
+  }
   const { tokenizer, renderChat, specialTokens } = await tokenizerAndTemplate(base);
   checkTokenizerFits(tokenizer, base.folder);
   return { base, tokenizer, renderChat, endOfText: await endOfTextToken(base, tokenizer, specialTokens) };

@@ -6,6 +6,7 @@
 import { KindredError } from "../../shared/base/errors.js";
 import { brief, isObject } from "../../shared/base/json.js";
 import type { GraphBuilder, Value } from "../../shared/graph/graph.js";
+import { rotaryField } from "../../shared/models/config-fields.js";
 import type { PositionTable, SequenceInputs } from "./architecture.js";
 import type { Fields } from "./fields.js";
 
@@ -26,7 +27,7 @@ export interface RotaryStyle {
  * @throws {KindredError} `unsupported` or `invalid_model` naming the field
  */
 export function readFrequencies({ json, file }: Fields, headDim: number, style: RotaryStyle): Float64Array {
-  const field = json.rope_parameters == null ? "rope_scaling" : "rope_parameters";
+  const field = rotaryField(json);
   const given = json[field] ?? {};
   const fail = (name: string, value: unknown, want: string): never => {
     throw new KindredError("invalid_model", `${file}: ${name} is ${brief(value)}; expected ${want}`, {
@@ -46,8 +47,16 @@ export function readFrequencies({ json, file }: Fields, headDim: number, style: 
     typeof value === "number" && value > 0 && value < Number.POSITIVE_INFINITY
       ? value
       : fail(name, value, "a positive number");
-  const theta = positive(style.theta, given.rope_theta ?? json[style.theta] ?? json.rope_theta ?? 10000);
+  const theta = positive(style.theta, given.rope_theta ?? json[style.theta] ?? 10000);
   const share = positive(style.share, given.partial_rotary_factor ?? json[style.share] ?? style.defaultShare);
+  // Another family's name of the field, which transformers passes over where the family has one of its own.
+  for (const [name, own, counts] of [
+    ["rope_theta", style.theta, theta],
+    ["partial_rotary_factor", style.share, share],
+  ] as const) {
+    if (name === own || json[name] == null || json[name] === counts) continue;
+    fail(name, json[name], `${counts}, which is what ${own} says or its default; write it as ${own}`);
+  }
   const dims = Math.trunc(headDim * share);
   if (dims < 2 || dims > headDim || dims % 2 !== 0) {
     fail(style.share, share, `a share that makes an even number of a head's ${headDim} dimensions`);

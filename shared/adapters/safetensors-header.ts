@@ -5,7 +5,7 @@
  * that starts at its first byte.
  */
 import { type ErrorCode, type Facts, KindredError } from "../base/errors.js";
-import { isObject } from "../base/json.js";
+import { isObject, LFS_POINTER, LFS_PROBLEM } from "../base/json.js";
 
 /** Bits per element, for every dtype of the format. */
 export const BITS = {
@@ -110,7 +110,9 @@ function repeatedKey(text: string): string | undefined {
 export function headerLength(start: Uint8Array, total: number, fail: Fail): number {
   if (total < 8 || start.byteLength < 8)
     return fail(`${total} bytes are too few for a safetensors file (truncated, or another format)`, { bytes: total });
-  const length = Buffer.from(start.buffer, start.byteOffset, 8).readBigUInt64LE();
+  const first = Buffer.from(start.buffer, start.byteOffset, 8);
+  if (first.toString("latin1") === LFS_POINTER.slice(0, 8)) return fail(LFS_PROBLEM);
+  const length = first.readBigUInt64LE();
   if (length > BigInt(MAX_HEADER_BYTES))
     return fail(
       `the header claims ${length} bytes; at most ${MAX_HEADER_BYTES} are accepted (not a safetensors file, or damaged)`,

@@ -141,7 +141,10 @@ export function toFloats(dtype: SafetensorsDtype, bytes: Uint8Array<ArrayBuffer>
 }
 
 function refuseDtype(name: string, dtype: SafetensorsDtype, wanted: string, fail: Fail): never {
-  return fail(`tensor ${shown(name)} is ${dtype}; ${wanted} can be read`, { tensor: name, dtype });
+  return fail(`tensor ${shown(name)} is ${dtype}; ${wanted} can be read; save the tensor as F32`, {
+    tensor: name,
+    dtype,
+  });
 }
 
 /** The bytes of one tensor in the file. */

@@ -2,11 +2,16 @@
 import { readFile, stat } from "node:fs/promises";
 import { type ErrorCode, KindredError } from "./errors.js";
 
+/** The beginning of the small text that Git has in the place of a large file which was not fetched. */
+export const LFS_POINTER = "version https://git-lfs";
+export const LFS_PROBLEM = "is a pointer of Git LFS, not the file itself; fetch it with git lfs pull";
+
 /** The reason of a file system error, in words for common codes. */
 export function reasonOf(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (code === "ENOENT") return "no such file";
   if (code === "EACCES" || code === "EPERM") return "permission denied";
+  if (code === "ELOOP") return "a link that leads to itself";
   if (code === "ENOSPC") return "no space left on the device";
   return code ?? (error instanceof Error ? error.message : String(error));
 }
@@ -26,7 +31,7 @@ export async function readJsonObject(
   path: string,
   { maxBytes, code }: { readonly maxBytes: number; readonly code: ErrorCode },
 ): Promise<Record<string, unknown>> {
-  let text: string;
+  let bytes: Uint8Array;
   try {
     const info = await stat(path);
     if (!info.isFile()) throw new KindredError(code, `${path}: is not a file`, { file: path });
@@ -35,11 +40,12 @@ export async function readJsonObject(
         file: path,
         bytes: info.size,
       });
-    text = await readFile(path, "utf8");
+    bytes = await readFile(path);
   } catch (error) {
     if (error instanceof KindredError) throw error;
     throw new KindredError(code, `${path}: cannot be read (${reasonOf(error)})`, { file: path }, error);
   }
+  const text = textOf(bytes, path, code);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -48,6 +54,18 @@ export async function readJsonObject(
   }
   if (!isObject(value)) throw new KindredError(code, `${path}: is not a JSON object`, { file: path });
   return value;
+}
+
+/** Text without its byte order mark. @throws {KindredError} `code` where it is not UTF-8, or a stand-in for another file */
+function textOf(bytes: Uint8Array, path: string, code: ErrorCode): string {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new KindredError(code, `${path}: is not valid UTF-8; save it as UTF-8`, { file: path }, error);
+  }
+  if (!text.startsWith(LFS_POINTER)) return text;
+  throw new KindredError(code, `${path}: ${LFS_PROBLEM}`, { file: path });
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

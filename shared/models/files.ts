@@ -5,10 +5,11 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, readdir, readFile, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import {
   readSafetensorsHeader,
   readTensor,
+  readTensorBytes,
   type SafetensorsDtype,
   type SafetensorsFile,
 } from "../adapters/safetensors.js";
@@ -17,6 +18,7 @@ import { KindredError } from "../base/errors.js";
 import { brief, canonicalJson, isObject, readJsonObject, reasonOf } from "../base/json.js";
 import { packGgmlBlocks } from "../quantization/int4.js";
 import type { Quantization } from "../quantization/layout.js";
+import { influentialConfig } from "./config-fields.js";
 import { type GgufFile, type GgufType, readGgufBytes, readGgufHeader, readGgufTensor } from "./gguf.js";
 import { deinterleaved, type GgufModel, ggufModel, ROPE_FACTORS } from "./gguf-names.js";
 
@@ -200,9 +202,31 @@ export async function openModelFolder(folder: string): Promise<ModelFolder> {
         });
       tensors.set(name, { ...entry, file: file.path });
     }
+    await refuseContradictions(tensors, files);
   } else throw missingWeights(path, names);
   if (tensors.size === 0) throw invalid(`${path}: its safetensors hold no tensor`, { folder: path });
   return { path, configPath, config, tensors, files };
+}
+
+/**
+ * A tensor may be in two shards, as long as both hold the same bytes: of two values, the index counts here and the last shard in
+ * transformers.
+ */
+async function refuseContradictions(
+  tensors: ReadonlyMap<string, ModelTensor>,
+  files: ReadonlyMap<string, SafetensorsFile>,
+): Promise<void> {
+  for (const [name, { file: path }] of tensors) {
+    for (const other of files.values()) {
+      if (other.path === path || !other.tensors.has(name)) continue;
+      const [counted, second] = [files.get(path)!, other].map((file) => readTensorBytes(file, name));
+      if (Buffer.compare((await counted)!, (await second)!) === 0) continue;
+      throw invalid(
+        `${other.path}: tensor ${brief(name)} differs from the one in ${basename(path)}, which ${INDEX} names; remove one`,
+        { file: other.path, tensor: name },
+      );
+    }
+  }
 }
 
 async function isFile(path: string): Promise<boolean> {
@@ -238,69 +262,6 @@ export async function readPackedTensor({ gguf, tensors }: ModelFolder, name: str
   const blocks = await readGgufBytes(gguf!.file, own);
   const ordered = interleaved === undefined ? blocks : deinterleaved(blocks, shape[0]!, interleaved);
   return packGgmlBlocks(dtype as "Q4_0" | "Q4_1", ordered, shape);
-}
-
-/**
- * Fields of config.json without influence on logits at inference: provenance, storage, switches of the library, and settings of
- * pretraining. All other fields are part of the hash, unknown ones too: they may change results.
- */
-const WITHOUT_INFLUENCE: ReadonlySet<string> = new Set([
-  "_attn_implementation",
-  "_attn_implementation_autoset",
-  "_name_or_path",
-  "architectures",
-  "attention_dropout",
-  "auto_map",
-  "bos_token_id",
-  "dtype",
-  "eos_token_id",
-  "id2label",
-  "initializer_range",
-  "is_llama_config",
-  "label2id",
-  "output_attentions",
-  "output_hidden_states",
-  "pad_token_id",
-  "pretraining_tp",
-  "return_dict",
-  "rope_interleaved",
-  "torch_dtype",
-  "torchscript",
-  "transformers.js_config",
-  "transformers_version",
-  "unk_token_id",
-  "use_cache",
-]);
-
-/**
- * The fields that change results, in one spelling: null becomes absent, and transformers 5's rope_parameters and GPT-NeoX's names become
- * the rope_theta, partial_rotary_factor and rope_scaling of earlier versions.
- */
-function influentialConfig(config: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  const fields: Record<string, unknown> = { ...config };
-  if (isObject(fields.rope_parameters)) {
-    const { rope_theta, partial_rotary_factor, ...scaling } = fields.rope_parameters;
-    fields.rope_theta ??= rope_theta;
-    fields.partial_rotary_factor ??= partial_rotary_factor;
-    fields.rope_scaling ??= scaling;
-    delete fields.rope_parameters;
-  }
-  const { rotary_emb_base, rotary_pct } = fields;
-  delete fields.rotary_emb_base;
-  delete fields.rotary_pct;
-  fields.rope_theta ??= rotary_emb_base;
-  fields.partial_rotary_factor ??= rotary_pct;
-  if (isObject(fields.rope_scaling)) {
-    const { type, ...scaling } = fields.rope_scaling;
-    const kind = scaling.rope_type ?? type ?? "default";
-    fields.rope_scaling = kind === "default" ? null : { ...scaling, rope_type: kind };
-  }
-  return Object.fromEntries(
-    Object.entries(fields).filter(
-      // A Mistral without the field has a window; null means no window.
-      ([key, value]) => (value != null || key === "sliding_window") && !WITHOUT_INFLUENCE.has(key),
-    ),
-  );
 }
 
 /** The files with tensors. */

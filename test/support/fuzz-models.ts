@@ -10,6 +10,7 @@ import { forwardGraph } from "../../client/tuning/graphs.js";
 import { loraLayout } from "../../client/tuning/lora.js";
 import { asset } from "../../shared/base/assets.js";
 import { KindredError } from "../../shared/base/errors.js";
+import { silentLog } from "../../shared/base/log.js";
 import { silentProgress } from "../../shared/base/progress.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { damagedBytes, damagedJson } from "./damage.js";
@@ -75,7 +76,7 @@ export async function fuzzModel(model: string, cases: number, seed: number): Pro
 }
 
 async function use(path: string, withText: boolean): Promise<void> {
-  const options = { progress: silentProgress, signal: new AbortController().signal };
+  const options = { log: silentLog, progress: silentProgress, signal: new AbortController().signal };
   const opened = withText ? await openModel(path, options) : undefined;
   const base = opened?.base ?? (await openBaseModel(path));
   await opened?.tokenizer.encode(["One day, a girl named Lily."], { specials: true });

@@ -53,7 +53,11 @@ export async function runFederation(run: TestRun): Promise<TestOutcome> {
   const config = writeTinyRun(folder.path, run.clients, run.options);
   const plan = await loadSimulationConfig(config);
   const population = await loadPopulation(plan.population as string, { seed: plan.seed });
-  const { base, tokenizer } = await openModel(TINY_MODEL, { progress: silentProgress, signal: stop.signal });
+  const { base, tokenizer } = await openModel(TINY_MODEL, {
+    log: silentLog,
+    progress: silentProgress,
+    signal: stop.signal,
+  });
   const identity: ModelIdentity = {
     quantization: "none",
     modelHash: base.hash,

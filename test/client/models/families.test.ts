@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { readArchitecture } from "../../../client/models/families.js";
+import type { TokenPositions } from "../../../client/models/positions.js";
 import { asset } from "../../../shared/base/assets.js";
 
 const fixtures = asset("test", "fixtures", "families");
@@ -27,6 +28,8 @@ const REFUSED: readonly (readonly [model: string, change: Json, code: string, sa
   ["pythia", { rotary_pct: 0.1 }, "invalid_model", /rotary_pct is 0.1; .*8 dimensions/],
   ["pythia", { rotary_emb_base: -1 }, "invalid_model", /rotary_emb_base is -1/],
   ["pythia", { use_parallel_residual: "yes" }, "invalid_model", /use_parallel_residual is "yes"/],
+  ["pythia", { rope_theta: 100 }, "invalid_model", /rope_theta is 100; expected .* rotary_emb_base/],
+  ["pythia", { partial_rotary_factor: 0.5 }, "invalid_model", /partial_rotary_factor is 0\.5; expected .* rotary_pct/],
   ["mistral-window", { sliding_window: 0 }, "invalid_model", /sliding_window is 0/],
   ["mistral-window", { layer_types: ["full_attention"] }, "unsupported", /layer_types \["full_attention"\]/],
   ["mistral-window", { num_key_value_heads: 3 }, "invalid_model", /num_key_value_heads is 3; expected a divisor of/],
@@ -60,6 +63,23 @@ for (const [model, change, code, says] of REFUSED) {
     );
   });
 }
+
+test("of two fields with a rotary embedding, rope_scaling counts, as in transformers", async () => {
+  const json = JSON.parse(await readFile(join(fixtures, "qwen2", "config.json"), "utf8")) as Json;
+  const cosines = (change: Json): number[] => {
+    const { positionTables } = readArchitecture(
+      { ...json, rope_theta: 100, rope_parameters: undefined, ...change },
+      "",
+    );
+    const table = positionTables.find(({ name }) => name === "cos")!;
+    return [...table.values({ position: Int32Array.of(0, 1, 5) } as TokenPositions)];
+  };
+  const scaled = { rope_scaling: { rope_type: "linear", factor: 4 } };
+  const parameters = { rope_parameters: { rope_type: "default", rope_theta: 500 } };
+  assert.deepEqual(cosines({ ...scaled, ...parameters }), cosines(scaled));
+  assert.deepEqual(cosines({ rope_scaling: {}, ...parameters }), cosines({ rope_theta: 500 }));
+  assert.notDeepEqual(cosines(scaled), cosines({ rope_theta: 500 }));
+});
 
 test("a mask is made only where a layer uses it", async () => {
   const masks = async (model: string, change: Json = {}): Promise<string[]> => {

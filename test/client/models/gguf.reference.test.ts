@@ -8,6 +8,7 @@ import { CompiledGraphs, Meter } from "../../../client/tuning/compiled-graphs.js
 import { loraLayout } from "../../../client/tuning/lora.js";
 import { readIntTensor, readSafetensorsHeader, readTensor } from "../../../shared/adapters/safetensors.js";
 import { asset } from "../../../shared/base/assets.js";
+import { silentLog } from "../../../shared/base/log.js";
 import { silentProgress } from "../../../shared/base/progress.js";
 import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { allLogits } from "../../support/logits.js";
@@ -27,7 +28,7 @@ const runtime = new OnnxRuntime();
 after(() => runtime.close());
 
 const open = (path: string): Promise<OpenedModel> =>
-  openModel(path, { progress: silentProgress, signal: new AbortController().signal });
+  openModel(path, { log: silentLog, progress: silentProgress, signal: new AbortController().signal });
 
 async function logitsOf(
   { base }: OpenedModel,

@@ -67,6 +67,17 @@ for (const name of ["gpt2-variant", "pythia", "qwen2-window", "gptj", "mistral-f
   });
 }
 
+test("a GPT-NeoX's head by its newer name is the head, also where the configuration ties it", async () => {
+  const renamed: ModelChange = {
+    tensors: (tensors) => {
+      tensors.set("lm_head.weight", tensors.get("embed_out.weight")!);
+      tensors.delete("embed_out.weight");
+    },
+  };
+  assert.ok((await difference("families/pythia", "renamed", renamed)) < 1e-4);
+  assert.ok((await difference("families/pythia", "renamed-tied", { ...TIED_BY_MISTAKE, ...renamed })) < 1e-4);
+});
+
 test("positive control: the embedding in place of a head of its own gives other logits", async () => {
   const swapped: ModelChange = {
     tensors: (tensors) => tensors.set("lm_head.weight", tensors.get("model.embed_tokens.weight")!),

@@ -42,13 +42,14 @@ function single(fields: object = config, tensors: NamedTensors = weights, dtype:
   });
 }
 
-function sharded(map: Readonly<Record<string, string>>) {
-  const pick = (...names: string[]) => encodeSafetensors(new Map(names.map((name) => [name, weights.get(name)!])));
+/** @param more tensors that b.safetensors holds too */
+function sharded(map: Readonly<Record<string, string>>, more: NamedTensors = new Map()) {
+  const pick = (...names: string[]) => names.map((name) => [name, weights.get(name)!] as const);
   return folder({
     "config.json": JSON.stringify(config),
     "model.safetensors.index.json": JSON.stringify({ metadata: {}, weight_map: map }),
-    "a.safetensors": pick("lm_head.weight", "model.norm.weight"),
-    "b.safetensors": pick("model.embed_tokens.weight"),
+    "a.safetensors": encodeSafetensors(new Map(pick("lm_head.weight", "model.norm.weight"))),
+    "b.safetensors": encodeSafetensors(new Map([...pick("model.embed_tokens.weight"), ...more])),
   });
 }
 
@@ -57,6 +58,8 @@ const map = {
   "model.norm.weight": "a.safetensors",
   "model.embed_tokens.weight": "b.safetensors",
 };
+
+const LFS_POINTER = `version https://git-lfs.github.com/spec/v1\noid sha256:${"0".repeat(64)}\nsize 1042688\n`;
 
 async function hashOf(path: string | Promise<string>): Promise<string> {
   return modelHash(await openModelFolder(await path));
@@ -75,6 +78,20 @@ test("one file and shards give the same tensors and the same hash", async () => 
   assert.deepEqual(whole.tensors.get("model.norm.weight")!.shape, [2]);
   assert.match(await modelHash(whole), /^[0-9a-f]{64}$/);
   assert.equal(await modelHash(whole), await modelHash(parts));
+});
+
+test("a tensor may be in two shards with the same values", async () => {
+  const norm = new Map([["model.norm.weight", weights.get("model.norm.weight")!]]);
+  const whole = await openModelFolder(await single());
+  assert.deepEqual(await values(await openModelFolder(await sharded(map, norm))), await values(whole));
+});
+
+test("a byte order mark before a configuration is no part of it", async () => {
+  const marked = await folder({
+    "config.json": `\ufeff${JSON.stringify(config)}`,
+    "model.safetensors": encodeSafetensors(weights),
+  });
+  assert.equal(await hashOf(marked), await hashOf(single()));
 });
 
 test("the hash changes with a value, a name, a shape, a width and a field that changes results", async () => {
@@ -103,6 +120,16 @@ test("the hash does not change with the order of fields or with fields that chan
   ];
   const expected = await hashOf(single());
   for (const fields of same) assert.equal(await hashOf(single(fields)), expected, JSON.stringify(fields));
+});
+
+test("where both fields hold a rotary embedding, the hash is that of rope_scaling alone", async () => {
+  const rope_scaling = { rope_type: "linear", factor: 4 };
+  const both = { ...config, rope_scaling, rope_parameters: { rope_type: "default", rope_theta: 500 } };
+  assert.equal(await hashOf(single(both)), await hashOf(single({ ...config, rope_scaling })));
+  assert.notEqual(await hashOf(single({ ...both, rope_scaling: {} })), await hashOf(single()));
+  // The field that counts has a theta of its own, so the configuration's does not count.
+  const within = { rope_type: "default", rope_theta: 500 };
+  assert.notEqual(await hashOf(single({ ...config, rope_parameters: within })), await hashOf(single()));
 });
 
 test("the hash does not depend on the spelling of a GPT-NeoX's rotary embedding", async () => {
@@ -168,6 +195,30 @@ const bad: readonly [name: string, make: () => Promise<string>, code: string, me
     /config\.json: is not a JSON obj/,
   ],
   ["a config without model_type", () => folder({ "config.json": "{}" }), "invalid_model", /model_type is missing/],
+  [
+    "a tensor with other values in a second shard",
+    () => sharded(map, new Map([["model.norm.weight", tensor([2], 9)]])),
+    "invalid_model",
+    /b\.safetensors: tensor "model\.norm\.weight" differs from the one in a\.safetensors, which model\.safetensors\.index/,
+  ],
+  [
+    "a configuration that is not UTF-8",
+    () => folder({ "config.json": Buffer.from('{"note": "caf\xe9"}', "latin1") }),
+    "invalid_model",
+    /config\.json: is not valid UTF-8; save it as UTF-8/,
+  ],
+  [
+    "a configuration that Git LFS has not fetched",
+    () => folder({ "config.json": LFS_POINTER }),
+    "invalid_model",
+    /config\.json: is a pointer of Git LFS.*git lfs pull/,
+  ],
+  [
+    "weights that Git LFS has not fetched",
+    () => folder({ "config.json": JSON.stringify(config), "model.safetensors": LFS_POINTER }),
+    "invalid_model",
+    /model\.safetensors: is a pointer of Git LFS.*git lfs pull/,
+  ],
   [
     "quantised weights",
     () => single({ ...config, quantization_config: { quant_method: "gptq" } }),
