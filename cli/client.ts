@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { example } from "./options/help.js";
 import { type ModelOptions, modelOf, modelOptions } from "./options/model.js";
-import { endOfTextOf, type FormatOptions, formatGiven, formatOptions } from "./options/rows.js";
+import { endOfTextOf, type FormatOptions, formatGiven, formatOptions, formatWords } from "./options/rows.js";
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./options/runtime.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
 import { integer } from "./options/values.js";
@@ -43,8 +43,9 @@ export function client(command: Command): Command {
         ...(state === undefined ? {} : { state: resolve(state) }),
       };
       const end = await runJob(options, (context) => runClient(job, context), { resumes: true });
+      const format = formatWords(options);
       const { clientEnding } = await import("./jobs/endings.js");
-      await printText(clientEnding(end.ensemble?.members.length, { name, model: options.model, state }));
+      await printText(clientEnding(end.ensemble?.members.length, { name, model: options.model, state, format }));
     });
   tlsOptions(runtimeOptions(formatOptions(command)), "client");
   return example(

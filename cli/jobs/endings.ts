@@ -48,17 +48,16 @@ export interface ClientPlace {
   readonly model: string;
   /** As the user named it. */
   readonly state?: string | undefined;
+  /** Words of the client's command line without which other rows would be read in another form. @default none */
+  readonly format?: readonly string[];
 }
 
 /** @param adapters of the client's ensemble; undefined where it has none */
-export function clientEnding(adapters: number | undefined, { name, model, state }: ClientPlace): string {
+export function clientEnding(adapters: number | undefined, { name, model, state, format = [] }: ClientPlace): string {
   if (adapters === undefined) return lines("the run is complete, without an ensemble for this client");
   const what = `the run is complete: ${name} has an ensemble of ${counted(adapters, "adapter")}`;
   if (state === undefined) return lines(`${what}, which was not kept: --state was not given`);
   const folder = join(state, "ensemble");
-  return lines(
-    what,
-    `ensemble: ${folder}`,
-    `answer rows with it: ${commandLine("predict", "--model", model, "--ensemble", folder, "--client", name, "--data", "ROWS.jsonl")}`,
-  );
+  const words = ["--model", model, "--ensemble", folder, "--client", name, "--data", "ROWS.jsonl", ...format];
+  return lines(what, `ensemble: ${folder}`, `answer rows with it: ${commandLine("predict", ...words)}`);
 }

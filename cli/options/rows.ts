@@ -83,6 +83,12 @@ export function formatGiven(options: FormatOptions & Output): RowFormat {
   return format;
 }
 
+/** The words of a command line that give the same form of rows. */
+export const formatWords = ({ template, completion, choices, label, endOfText }: FormatOptions): string[] =>
+  Object.entries({ template, completion, choices, label, "end-of-text": endOfText }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, typeof value === "string" ? value : JSON.stringify(value)],
+  );
+
 /** The values of `rowsOptions`, as a job takes them. */
 export async function rowsOf(options: RowsOptions & Output) {
   const { data, maxTokens } = options;

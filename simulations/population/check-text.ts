@@ -104,16 +104,33 @@ function markedText({ parts }: MarkedRow, scored: (text: string) => string): str
 /** Lines without control characters. */
 const lines = (text: string): string[] => text.split("\n").map(printable);
 
+/** So many clients with the same note are named; with more it is one line. */
+const NAMED_PER_NOTE = 3;
+
+/** Notes that differ in nothing but their numbers are one kind. */
+const kindOfNote = (note: string): string => note.replace(/\d+/g, "#");
+
 function noteLines(clients: readonly ClientCheck[], bold: (text: string) => string): string[] {
-  const all = clients.flatMap(({ name, notes }) =>
-    notes.map((note) => oneLine(clients.length === 1 ? note : `${printable(name)}: ${note}`)),
-  );
+  const kinds = new Map<string, { name: string; note: string }[]>();
+  for (const { name, notes } of clients) {
+    for (const note of notes) {
+      const kind = kindOfNote(note);
+      kinds.set(kind, [...(kinds.get(kind) ?? []), { name: printable(name), note }]);
+    }
+  }
+  const all = [...kinds.values()].flatMap((found) => {
+    if (clients.length === 1) return found.map(({ note }) => note);
+    if (found.length <= NAMED_PER_NOTE) return found.map(({ name, note }) => `${name}: ${note}`);
+    const [{ name, note }] = found as [{ name: string; note: string }];
+    const alike = found.every((other) => other.note === note) ? "" : ", with other numbers";
+    return [`${name}: ${note} (and ${counted(found.length - 1, "client")} more${alike})`];
+  });
   if (all.length === 0) return [];
   const more = all.length - MOST_NOTES;
   return [
     "",
     bold("Worth a look:"),
-    ...all.slice(0, MOST_NOTES),
+    ...all.slice(0, MOST_NOTES).map(oneLine),
     ...(more > 0 ? [`and ${counted(more, "note")} more: --json lists all`] : []),
   ];
 }

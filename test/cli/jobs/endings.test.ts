@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { clientEnding, coordinatorEnding, reportEnding } from "../../../cli/jobs/endings.js";
+import { formatWords } from "../../../cli/options/rows.js";
 import type { RunOutcome } from "../../../coordinator/open-run.js";
 
 test("a simulation ends with its report, how to open it, and the command that exports its adapters", () => {
@@ -49,6 +50,11 @@ test("a client ends with its ensemble and the command that uses it, or says why 
     "ensemble: runs/harbour/ensemble",
     "answer rows with it: kindred predict --model 'the model' --ensemble runs/harbour/ensemble --client harbour --data ROWS.jsonl",
   ]);
+  const format = formatWords({ template: "Note: {text} Urgent:", choices: { 0: " no", 1: " yes" }, label: "urgent" });
+  assert.match(
+    clientEnding(1, { ...place, format }),
+    / --data ROWS\.jsonl --template 'Note: \{text\} Urgent:' --choices '\{"0":" no","1":" yes"\}' --label urgent$/,
+  );
   assert.match(clientEnding(1, { ...place, state: undefined }), /which was not kept: --state/);
   assert.match(clientEnding(undefined, place), /without an ensemble for this client$/);
 });

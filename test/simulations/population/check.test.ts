@@ -83,6 +83,26 @@ test("a population of files: a line per client, notes with the client's name, no
   assert.match(words, /\* rows drawn from the training rows/);
   assert.match(words, /^b: \d of 2 test rows are also train rows$/m);
   assert(!words.includes("on this machine"));
+  // Many clients with the same note: one line.
+  const [first] = result.clients;
+  assert(first !== undefined);
+  const clients = ["a", "b", "c", "d"].map((name, at) => ({
+    ...first,
+    name,
+    notes: [`${at} of 9 rows are long`, "prompts are alike", ...(at < 2 ? [`answer ${at} dominates`] : [])],
+  }));
+  assert.deepEqual(
+    text({ ...result, clients })
+      .split("Worth a look:\n")[1]
+      ?.trimEnd()
+      .split("\n"),
+    [
+      "a: 0 of 9 rows are long (and 3 clients more, with other numbers)",
+      "a: prompts are alike (and 3 clients more)",
+      "a: answer 0 dominates",
+      "b: answer 1 dominates",
+    ],
+  );
 });
 
 test("truncation shows what is lost, and hostile text does not reach the terminal", async () => {
