@@ -1,9 +1,7 @@
 /** Parses expressions, with the precedences of Jinja. */
 import { TemplateError } from "./errors.js";
-import { isSupportedFilter } from "./filters.js";
 import type { Token, TokenKind } from "./lexer.js";
 import type { CallArguments, Expression, SliceKey } from "./nodes.js";
-import { isSupportedTest } from "./tests.js";
 
 const NONE: CallArguments = { positional: [], named: [] };
 const COMPARISONS = new Set(["==", "!=", "<", "<=", ">", ">="]);
@@ -298,7 +296,6 @@ export class ExpressionParser {
       if (bar) this.next();
       bar = true;
       const { value: name, line } = this.expect("name");
-      if (!isSupportedFilter(name)) throw this.fail(`the filter ${name} is not supported`, line);
       value = { kind: "filter", operand: value, name, given: this.isOperator("(") ? this.given() : NONE, line };
     }
     return value!;
@@ -308,7 +305,6 @@ export class ExpressionParser {
     const { line } = this.next();
     const negative = this.skipIf("name", "not");
     const { value: name } = this.expect("name");
-    if (!isSupportedTest(name)) throw this.fail(`the test ${name} is not supported`, line);
     let given = NONE;
     const { kind, value } = this.current;
     const literal = kind === "string" || kind === "integer" || kind === "float" || this.isOperator("[", "{");

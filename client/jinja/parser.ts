@@ -1,6 +1,7 @@
 /** Parses a template's statements. */
 import { ExpressionParser } from "./expressions.js";
 import { tokenize } from "./lexer.js";
+import { checkNames } from "./names.js";
 import type { Body, Expression, Parameter, Statement, Target } from "./nodes.js";
 
 /** Statements that Jinja has and chat templates do not use, or that would read other files. */
@@ -179,5 +180,7 @@ class Parser extends ExpressionParser {
 
 /** @throws {TemplateError} naming the line where the text is no template, or has something that is not supported */
 export function parse(source: string): Body {
-  return new Parser(tokenize(source)).template();
+  const body = new Parser(tokenize(source)).template();
+  checkNames(body);
+  return body;
 }

@@ -29,12 +29,11 @@ test("the template language has transformers' results, construct by construct", 
     variables: object;
     cases: [string, string | null][];
   };
-  const made = cases.map(([source]) => [
-    source,
-    attempt(() => new Template(source).render(dictOf(Object.entries(variables)), NOW).text),
-  ]);
   assert.ok(cases.length > 200);
-  assert.deepEqual(made, cases);
+  for (const [source, wanted] of cases) {
+    const made = attempt(() => new Template(source).render(dictOf(Object.entries(variables)), NOW).text);
+    assert.equal(made, wanted, JSON.stringify({ source, made, wanted }));
+  }
 });
 
 interface Fixture {

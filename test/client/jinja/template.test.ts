@@ -43,6 +43,12 @@ test("a mistake that shows when a template renders names its line and what is mi
   );
 });
 
+test("an unknown filter that an if leaves out is refused where it is reached", () => {
+  const source = "{% if text is string %}\n{{ text | from_json }}{% else %}none{% endif %}";
+  assert.equal(render(source, { text: null }), "none");
+  refuses(() => render(source, { text: "{}" }), /^line 2: the filter from_json is not supported$/);
+});
+
 test("methods that would change a value, and those that are not known here, are refused by name", () => {
   refuses(() => render("{{ x.append(1) }}", { x: [] }), /list\.append is not supported/);
   refuses(() => render("{{ x.encode() }}", { x: "a" }), /str\.encode is not supported/);
