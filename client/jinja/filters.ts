@@ -14,6 +14,7 @@ import {
   compare,
   equals,
   Generator,
+  isList,
   isNumeric,
   isTrue,
   iterate,
@@ -241,6 +242,7 @@ function unique(value: Value, given: Arguments, name: string): Value {
   const seen: Value[] = [];
   const kept = iterate(value).filter((item) => {
     const own = key(item);
+    if (isList(own) || own instanceof Map) throw new ValueError(`a ${typeOf(own)} cannot be compared by unique`);
     if (seen.some((other) => equals(other, own))) return false;
     seen.push(own);
     return true;
@@ -315,6 +317,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
       ["attribute", null],
       ["start", 0n],
     ]);
+    if (typeof start === "string") throw new ValueError("sum adds no texts; use join");
     return iterate(value).reduce(
       (sum, item) => binary("+", sum, attribute === null ? item : fieldOf(item, attribute!)),
       start!,

@@ -11,6 +11,7 @@ import {
   iterate,
   keyOf,
   Namespace,
+  Range,
   toText,
   type Value,
 } from "./values.js";
@@ -26,7 +27,8 @@ function range({ positional, named }: Arguments): Value {
   if (step === 0) throw new ValueError("the step of range is 0");
   const length = Math.max(0, Math.ceil((stop - start) / step));
   if (length > MAX_RANGE) throw new ValueError(`range is longer than ${MAX_RANGE}`);
-  return Array.from({ length }, (_, at) => BigInt(start + at * step));
+  const items = Array.from({ length }, (_, at) => BigInt(start + at * step));
+  return new Range(items, `range(${[start, stop, ...(step === 1 ? [] : [step])].join(", ")})`);
 }
 
 /** `dict(...)` and `namespace(...)`: of a dict or of pairs, and of names. */
@@ -97,6 +99,9 @@ export function globalsAt(now: Date): ReadonlyMap<string, Value> {
     },
     lipsum() {
       throw new ValueError("lipsum is not supported: it writes random text");
+    },
+    self() {
+      throw new ValueError("self is not supported");
     },
   };
   return new Map(Object.entries(functions).map(([name, call]) => [name, new Callable(name, call)]));

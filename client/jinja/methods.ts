@@ -196,7 +196,10 @@ const LIST: Readonly<Record<string, Method<readonly Value[]>>> = {
   copy: plain((self) => [...self]),
 };
 
-/** Methods that Python has and this has not, by type. Those of lists and dicts change them, which transformers refuses too. */
+const NUMBER = ["real", "imag", "conjugate", "as_integer_ratio", "is_integer"];
+const INT = [...NUMBER, "numerator", "denominator", "bit_length", "bit_count", "to_bytes", "from_bytes"];
+
+/** Methods and fields that Python has and this has not, by type. Those of lists and dicts change them, which transformers refuses too. */
 const OTHERS: Readonly<Record<string, readonly string[]>> = {
   str: [
     "encode",
@@ -209,6 +212,11 @@ const OTHERS: Readonly<Record<string, readonly string[]>> = {
     "swapcase",
     "translate",
   ],
+  int: INT,
+  bool: INT,
+  float: [...NUMBER, "hex", "fromhex"],
+  function: ["name", "arguments", "catch_kwargs", "catch_varargs", "caller", "explicit_caller", "fromkeys"],
+  range: ["start", "stop", "step", "count", "index"],
   dict: ["clear", "fromkeys", "pop", "popitem", "setdefault", "update"],
   list: ["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"],
 };

@@ -17,6 +17,7 @@ import {
   Markup,
   Namespace,
   type Numeric,
+  Range,
   Tuple,
   typeOf,
   Undefined,
@@ -213,7 +214,7 @@ export function getItem(object: Value, key: Value): Value {
 function listOf(value: Value): readonly Value[] | undefined {
   if (typeof value === "string") return characters(value);
   if (isList(value)) return value;
-  return value instanceof Tuple ? value.items : undefined;
+  return value instanceof Tuple || value instanceof Range ? value.items : undefined;
 }
 
 /** `object[start:stop:step]`; null stands for a bound that is not given. */
@@ -221,6 +222,7 @@ export function slice(object: Value, start: Value, stop: Value, step: Value): Va
   if (object instanceof Undefined) object.fail();
   const items = listOf(object);
   if (items === undefined) return new Undefined(`a ${typeOf(object)} has no slices`);
+  if (object instanceof Range) throw new ValueError("a slice of a range is not supported; slice a list of it");
   const by = step === null ? 1 : integer(step, "a slice's step");
   if (by === 0) throw new ValueError("a slice's step is 0");
   const lowest = by > 0 ? 0 : -1;

@@ -10,6 +10,7 @@ import {
   isList,
   isNumeric,
   Markup,
+  Range,
   Tuple,
   toText,
   Undefined,
@@ -33,7 +34,7 @@ const compared =
 
 const isText = (value: Value): boolean => typeof value === "string" || value instanceof Markup;
 const isSequence = (value: Value): boolean =>
-  isText(value) || isList(value) || value instanceof Map || value instanceof Tuple || value instanceof Undefined;
+  isText(value) || isList(value) || [Map, Tuple, Range, Undefined].some((kind) => value instanceof kind);
 
 const remainder = (value: Value, by: Value): Value => {
   if (value instanceof Undefined) value.fail();

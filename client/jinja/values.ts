@@ -18,6 +18,7 @@ export type Value =
   | Undefined
   | Tuple
   | View
+  | Range
   | Generator
   | Markup
   | Namespace
@@ -43,6 +44,15 @@ export class View {
   constructor(
     readonly kind: "keys" | "values" | "items",
     readonly items: readonly Value[],
+  ) {}
+}
+
+/** What `range` gives. */
+export class Range {
+  /** @param notation how Python writes it */
+  constructor(
+    readonly items: readonly bigint[],
+    readonly notation: string,
   ) {}
 }
 
@@ -169,6 +179,7 @@ export function typeOf(value: Value): string {
   if (value instanceof Map) return "dict";
   if (value instanceof Tuple) return "tuple";
   if (value instanceof View) return `dict_${value.kind}`;
+  if (value instanceof Range) return "range";
   if (value instanceof Callable) return "function";
   return value.constructor.name;
 }
@@ -179,7 +190,7 @@ export function isTrue(value: Value): boolean {
   if (typeof value === "object") {
     if (isList(value)) return value.length > 0;
     if (value instanceof Map) return value.size > 0;
-    if (value instanceof Tuple || value instanceof View) return value.items.length > 0;
+    if (value instanceof Tuple || value instanceof View || value instanceof Range) return value.items.length > 0;
     return value instanceof Markup ? value.text !== "" : true;
   }
   return Boolean(value);
@@ -218,6 +229,7 @@ export function equals(a: Value, b: Value): boolean {
   if (a === null || b === null || typeof a !== "object" || typeof b !== "object") return a === b;
   if (isList(a)) return isList(b) && equalLists(a, b);
   if (a instanceof Tuple) return b instanceof Tuple && equalLists(a.items, b.items);
+  if (a instanceof Range) return b instanceof Range && equalLists(a.items, b.items);
   if (a instanceof Map) {
     if (!(b instanceof Map) || a.size !== b.size) return false;
     return [...a].every(([key, item]) => b.has(key) && equals(item, b.get(key)!));
@@ -249,7 +261,7 @@ export function compare(a: Value, b: Value): number {
 export function iterate(value: Value): readonly Value[] {
   if (typeof value === "string") return characters(value);
   if (isList(value)) return value;
-  if (value instanceof Tuple || value instanceof View) return value.items;
+  if (value instanceof Tuple || value instanceof View || value instanceof Range) return value.items;
   if (value instanceof Map) return [...value.keys()];
   if (value instanceof Generator) return value.rest();
   if (value instanceof Undefined) return [];
@@ -318,9 +330,7 @@ export function toText(value: Value): string {
   if (typeof value === "number") return floatText(value);
   if (value instanceof Undefined) return "";
   if (value instanceof Markup) return value.text;
-  if (value instanceof ListOfParts) {
-    value.refuse();
-  }
+  if (value instanceof Range) return value.notation;
   if (isList(value) || value instanceof Map || value instanceof Tuple || value instanceof View) return notation(value);
   throw new ValueError(`a value of type ${typeOf(value)} cannot be written`);
 }

@@ -52,6 +52,12 @@ test("an unknown filter that an if leaves out is refused where it is reached", (
 test("methods that would change a value, and those that are not known here, are refused by name", () => {
   refuses(() => render("{{ x.append(1) }}", { x: [] }), /list\.append is not supported/);
   refuses(() => render("{{ x.encode() }}", { x: "a" }), /str\.encode is not supported/);
+  refuses(() => render("{% macro m() %}{% endmacro %}{{ m.name }}"), /function\.name is not supported/);
+  refuses(() => render("{{ dict.fromkeys('a') }}"), /function\.fromkeys is not supported/);
+  refuses(() => render("{{ (1).real }}"), /int\.real is not supported/);
+  refuses(() => render("{{ 1.5['real'] }}"), /float\.real is not supported/);
+  refuses(() => render("{{ self.x() }}"), /is not supported|no "x"/);
+  refuses(() => render("{{ range(5)[1:] }}"), /a slice of a range is not supported/);
   refuses(() => render("{{ strftime_now('%Q') }}"), /strftime_now does not support %Q/);
 });
 
