@@ -1,57 +1,62 @@
 /**
- * A model's chat template, rendered as transformers renders it (chat_template.jinja, else chat_template of tokenizer_config.json). It
- * knows no tokens: client/data decides which turns are scored.
+ * A model's chat template, rendered as transformers renders it. It knows no tokens: client/data decides which turns are scored.
  */
 import { createHash } from "node:crypto";
-import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
-import { canonicalJson, isObject, reasonOf } from "../../shared/base/json.js";
+import { canonicalJson } from "../../shared/base/json.js";
 import { readTokenizerConfig, type SpecialTokens, type TokenizerConfig } from "../../shared/models/special-tokens.js";
 import type { ChatMessage, RenderChat } from "../data/types.js";
 import { globalsAt } from "../jinja/globals.js";
 import { dictOf } from "../jinja/json.js";
 import { Template } from "../jinja/template.js";
 import { isList, ListOfParts, WatchedDict } from "../jinja/values.js";
+import { readChatTemplates, type TemplateSources } from "./chat-files.js";
 
 /** Renders conversations. `hash` is the SHA-256 (hex) of what decides how. */
 export type ChatTemplate = RenderChat & { readonly hash: string };
 
-/** The longest known templates are under 30 KB. */
-const MAX_TEMPLATE_BYTES = 1_000_000;
-
-/** The field chat_template is a text, or a list of named texts of which "default" is for plain conversations. */
-function templateIn(value: unknown): string | undefined {
-  if (typeof value === "string") return value;
-  if (!Array.isArray(value)) return undefined;
-  const named = value.find((entry) => isObject(entry) && entry.name === "default");
-  return isObject(named) && typeof named.template === "string" ? named.template : undefined;
-}
-
-async function templateFile(path: string): Promise<string> {
-  try {
-    const { size } = await stat(path);
-    if (size <= MAX_TEMPLATE_BYTES) return await readFile(path, "utf8");
-    throw new KindredError("invalid_model", `${path}: ${size} bytes; at most ${MAX_TEMPLATE_BYTES} are read`);
-  } catch (error) {
-    if (error instanceof KindredError) throw error;
-    throw new KindredError("invalid_model", `${path}: cannot be read (${reasonOf(error)})`, { file: path }, error);
-  }
-}
+/** The template for conversations with tools, where a model has one of its own for them. */
+const TOOL_USE = "tool_use";
 
 /**
  * The chat template of a model's folder, or undefined where the model has none.
  * @param known the folder's configuration of the tokenizer, where it was read already
- * @returns a function that throws `invalid_data` where the template refuses the messages (roles out of order, for example)
- * @throws {KindredError} `invalid_model` where the template cannot be parsed
+ * @returns as `chatTemplateFrom`
+ * @throws {KindredError} `invalid_model` where a template cannot be read or parsed
  */
 export async function loadChatTemplate(folder: string, known?: TokenizerConfig): Promise<ChatTemplate | undefined> {
-  const names = await readdir(folder).catch((): string[] => []);
   const config = known ?? (await readTokenizerConfig(folder));
-  const inFile = names.includes("chat_template.jinja");
-  const path = inFile ? join(folder, "chat_template.jinja") : config.path;
-  const text = inFile ? await templateFile(path) : templateIn(config.fields.chat_template);
-  return text === undefined ? undefined : chatTemplateOf(text, config.specialTokens, path);
+  return chatTemplateFrom(await readChatTemplates(folder, config), config.specialTokens);
+}
+
+/**
+ * The chat template that a model's templates make: of several, `tool_use` for conversations with tools and `default` for the others,
+ * as transformers chooses them. Undefined where there are none.
+ * @returns a function that throws `invalid_data` where the template refuses the messages (roles out of order, for example), and
+ * `invalid_model` where there is no template for them
+ * @throws {KindredError} as `chatTemplateOf`
+ */
+export function chatTemplateFrom(sources: TemplateSources, tokens: SpecialTokens): ChatTemplate | undefined {
+  const of = (name: string): ChatTemplate | undefined => {
+    const source = sources.get(name);
+    return source && chatTemplateOf(source.text, tokens, source.path);
+  };
+  const [plain, forTools] = [of("default"), of(TOOL_USE)];
+  if (sources.size === 0 || (plain !== undefined && forTools === undefined)) return plain;
+  const render: RenderChat = (conversation, options) => {
+    const tools = conversation.variables?.tools ?? null;
+    const chosen = (tools === null ? undefined : forTools) ?? plain;
+    if (chosen !== undefined) return chosen(conversation, options);
+    const [{ path = "" } = {}] = [...sources.values()];
+    const names = [...sources.keys()].join(", ");
+    throw new KindredError(
+      "invalid_model",
+      `${path}: none of the chat templates is for such a conversation (${names}); name one of them default`,
+      { file: path },
+    );
+  };
+  const hashes = [plain?.hash ?? "", forTools?.hash ?? ""];
+  return Object.assign(render, { hash: createHash("sha256").update(hashes.join("\n")).digest("hex") });
 }
 
 /** Names under which a message's reasoning is given, the standard one first. */

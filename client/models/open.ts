@@ -4,7 +4,8 @@ import { ggufTokenizer } from "../../shared/models/gguf-tokenizer.js";
 import { resolveModel } from "../../shared/models/hub.js";
 import { readTokenizerConfig, type SpecialTokens, specialTokensOf } from "../../shared/models/special-tokens.js";
 import { type BaseModel, type BaseOptions, openBaseModel } from "./base.js";
-import { type ChatTemplate, chatTemplateOf, loadChatTemplate } from "./chat.js";
+import { type ChatTemplate, chatTemplateFrom, loadChatTemplate } from "./chat.js";
+import { templatesIn } from "./chat-files.js";
 import { endOfTextToken } from "./ends.js";
 import { checkTokenizerFits, loadTokenizer, type ModelTokenizer, tokenizerOf } from "./tokenizer.js";
 
@@ -77,11 +78,10 @@ async function tokenizerAndTemplate({ folder }: BaseModel): Promise<Parts> {
     return { tokenizer, renderChat, specialTokens: config.specialTokens };
   }
   const { json, config } = ggufTokenizer(folder.gguf.file);
-  const template = config.chat_template;
   const specialTokens = specialTokensOf(config, folder.path);
   return {
     specialTokens,
     tokenizer: await tokenizerOf(json, folder.path),
-    renderChat: typeof template === "string" ? chatTemplateOf(template, specialTokens, folder.path) : undefined,
+    renderChat: chatTemplateFrom(templatesIn(config.chat_template, folder.path), specialTokens),
   };
 }

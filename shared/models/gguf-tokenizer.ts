@@ -89,6 +89,20 @@ class Metadata {
     return this.invalid(`tokenizer.${key}`, "should be a text");
   }
 
+  /** The templates of conversations, named as in a tokenizer_config.json. */
+  chatTemplates(): readonly { readonly name: string; readonly template: string }[] {
+    const own = "tokenizer.chat_template.";
+    const keys = [...this.file.metadata.keys()].filter((key) => key.startsWith(own));
+    const named = [
+      ["default", "chat_template"],
+      ...keys.map((key) => [key.slice(own.length), `chat_template.${key.slice(own.length)}`]),
+    ];
+    return named.flatMap(([name, key]) => {
+      const template = this.text(key!);
+      return template === undefined ? [] : [{ name: name!, template }];
+    });
+  }
+
   flag(key: string): boolean | undefined {
     const value = this.get(key);
     if (value === undefined || typeof value === "boolean") return value;
@@ -151,12 +165,12 @@ export function ggufTokenizer(file: GgufFile): GgufTokenizer {
     post_processor: leading ? leadingToken(bos!, vocab) : null,
   };
 
-  const template = fields.text("chat_template");
+  const templates = fields.chatTemplates();
   const config = {
     ...(bos === undefined ? {} : { bos_token: bos }),
     ...(eos === undefined ? {} : { eos_token: eos }),
     ...(unknown === undefined ? {} : { unk_token: unknown }),
-    ...(template === undefined ? {} : { chat_template: template }),
+    ...(templates.length === 0 ? {} : { chat_template: templates }),
   };
   return { json, config };
 }

@@ -13,7 +13,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { downloadFile, HUB_URL, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { syncFolder, writeAtomically } from "../base/atomic.js";
@@ -21,12 +21,15 @@ import { defaultCache, makeCache } from "../base/cache.js";
 import { KindredError, throwIfAborted } from "../base/errors.js";
 import { reasonOf } from "../base/json.js";
 import { withLock } from "../base/lock.js";
+import { CHAT_TEMPLATE_FILE, CHAT_TEMPLATE_FOLDER } from "./chat-template-names.js";
 import { readShardIndex } from "./files.js";
 
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const REQUIRED = ["config.json", "tokenizer.json"];
-const OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "generation_config.json"];
+const OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", CHAT_TEMPLATE_FILE, "generation_config.json"];
+/** Named chat templates. The name is a plain file name. */
+const NAMED_TEMPLATE = new RegExp(`^${CHAT_TEMPLATE_FOLDER}/[\\w-][\\w.-]*\\.jinja$`);
 
 /** Tries of a file without a byte of progress before the download fails. */
 const TRIES = 5;
@@ -160,9 +163,7 @@ class Download {
   }
 
   async run(): Promise<void> {
-    const listed = new Map<string, ListFileEntry>();
-    for await (const entry of listFiles({ ...this.hub, repo: this.name, revision: this.commit }))
-      if (entry.type === "file") listed.set(entry.path, entry);
+    const listed = await this.list();
     const entryOf = (file: string): ListFileEntry => {
       const entry = listed.get(file);
       if (entry === undefined) throw this.lacks(file, [...listed.keys()]);
@@ -173,6 +174,7 @@ class Download {
     await this.fetchAll([
       ...REQUIRED.map(entryOf),
       ...OPTIONAL.flatMap((file) => listed.get(file) ?? []),
+      ...[...listed.values()].filter(({ path }) => NAMED_TEMPLATE.test(path)),
       entryOf(weights),
     ]);
     if (weights === INDEX) {
@@ -183,6 +185,16 @@ class Download {
     await syncFolder(this.partial);
     await rename(this.partial, this.folder);
     await syncFolder(join(this.folder, ".."));
+  }
+
+  /** The files of the model's folder and of the folder of chat templates, by path. */
+  private async list(): Promise<ReadonlyMap<string, ListFileEntry>> {
+    const where = { ...this.hub, repo: this.name, revision: this.commit };
+    const listed = new Map<string, ListFileEntry>();
+    for await (const entry of listFiles(where)) listed.set(entry.path, entry);
+    if (listed.has(CHAT_TEMPLATE_FOLDER))
+      for await (const entry of listFiles({ ...where, path: CHAT_TEMPLATE_FOLDER })) listed.set(entry.path, entry);
+    return new Map([...listed].filter(([, { type }]) => type === "file"));
   }
 
   private lacks(file: string, names: readonly string[]): KindredError {
@@ -221,6 +233,7 @@ class Download {
     );
     if (!whole) {
       const part = `${path}.part`;
+      await mkdir(dirname(path), { recursive: true });
       await this.fill(entry, part, before);
       await checkHash(entry, part, this.name);
       await rename(part, path);

@@ -1,6 +1,6 @@
 /** Chat templates: where they are found, the texts that they render, the messages that they refuse. */
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -49,13 +49,67 @@ test("a template of tokenizer_config.json renders turns, and content is never a 
   assert.equal(await render(true), `${rendered}<|im_start|>assistant\n`);
 });
 
-test("special tokens may be objects, and of named templates the default is taken", async () => {
-  const chat_template = [
-    { name: "tool_use", template: "no" },
-    { name: "default", template: TEMPLATE },
-  ];
-  await config({ bos_token: { content: "<s>", lstrip: false }, chat_template });
+test("special tokens may be objects", async () => {
+  await config({ bos_token: { content: "<s>", lstrip: false }, chat_template: TEMPLATE });
   assert.equal(await render(), rendered);
+});
+
+const NAMED = { default: "plain {{ bos_token }}", tool_use: "tools {{ tools | length }}", rag: "{% nosuch %}" };
+
+async function chosen(): Promise<string[]> {
+  const renderChat = await loadChatTemplate(folder);
+  assert.ok(renderChat);
+  const options = { addGenerationPrompt: false };
+  return [undefined, { tools: null }, { tools: [] }, { tools: [{ name: "f" }] }].map(
+    (variables) => renderChat({ messages: conversation, ...(variables && { variables }) }, options).text,
+  );
+}
+
+test("of named templates, tool_use is for conversations with tools, and default for the others", async () => {
+  const wanted = ["plain <s>", "plain <s>", "tools 0", "tools 1"];
+  const chat_template = Object.entries(NAMED).map(([name, template]) => ({ name, template }));
+  await config({ bos_token: "<s>", chat_template });
+  assert.deepEqual(await chosen(), wanted);
+  const { hash } = (await loadChatTemplate(folder))!;
+  await config({ bos_token: "<s>", chat_template: NAMED });
+  assert.deepEqual(await chosen(), wanted);
+  assert.equal((await loadChatTemplate(folder))!.hash, hash);
+  // The same in files, which go before tokenizer_config.json.
+  await config({ bos_token: "<s>", chat_template: "no" });
+  await writeFile(join(folder, "chat_template.jinja"), NAMED.default);
+  assert.deepEqual(await chosen(), Array(4).fill("plain <s>"));
+  const alone = (await loadChatTemplate(folder))!.hash;
+  await mkdir(join(folder, "additional_chat_templates"));
+  await writeFile(join(folder, "additional_chat_templates", "rag.jinja"), NAMED.rag);
+  assert.equal((await loadChatTemplate(folder))!.hash, alone);
+  await writeFile(join(folder, "additional_chat_templates", "tool_use.jinja"), NAMED.tool_use);
+  assert.deepEqual(await chosen(), wanted);
+  assert.equal((await loadChatTemplate(folder))!.hash, hash);
+  assert.notEqual(alone, hash);
+});
+
+test("named templates without one for the conversation are refused by their names", async () => {
+  const message =
+    /tokenizer_config\.json: none of the chat templates is for such a conversation \(rag, tool_use\); name one of them default/;
+  await config({
+    chat_template: [
+      { name: "rag", template: "" },
+      { name: "tool_use", template: "t" },
+    ],
+  });
+  const renderChat = (await loadChatTemplate(folder))!;
+  const options = { addGenerationPrompt: false };
+  assert.throws(() => renderChat({ messages: conversation }, options), { code: "invalid_model", message });
+  assert.equal(renderChat({ messages: conversation, variables: { tools: [] } }, options).text, "t");
+  for (const chat_template of [3, [{ name: "default" }], ["x"], { default: 1 }]) {
+    await config({ chat_template });
+    await assert.rejects(loadChatTemplate(folder), {
+      code: "invalid_model",
+      message: /chat_template holds .*expected a text, or a list of/,
+    });
+  }
+  await config({ chat_template: null });
+  assert.equal(await loadChatTemplate(folder), undefined);
 });
 
 test("chat_template.jinja goes before tokenizer_config.json", async () => {

@@ -53,6 +53,24 @@ test("the metadata's add_bos_token decides whether texts begin with BOS, before 
   assert.deepEqual(await tokensOf(llama, "a"), ["a"]);
 });
 
+test("chat templates are those of the metadata, by their names", () => {
+  const templates = (fields: Readonly<Record<string, GgufValue>>) => ggufTokenizer(fileOf(fields)).config.chat_template;
+  assert.equal(templates({}), undefined);
+  const plain = { "tokenizer.chat_template": "a" };
+  assert.deepEqual(templates(plain), [{ name: "default", template: "a" }]);
+  assert.deepEqual(
+    templates({ ...plain, "tokenizer.chat_templates": ["tool_use"], "tokenizer.chat_template.tool_use": "b" }),
+    [
+      { name: "default", template: "a" },
+      { name: "tool_use", template: "b" },
+    ],
+  );
+  assert.throws(
+    () => templates({ "tokenizer.chat_template.rag": 3 }),
+    /tokenizer\.chat_template\.rag should be a text/,
+  );
+});
+
 const refused: readonly [fields: Readonly<Record<string, GgufValue>>, message: RegExp, code?: string][] = [
   [
     { "tokenizer.ggml.model": "bert" },

@@ -24,6 +24,8 @@ const single: Readonly<Record<string, Uint8Array | string>> = {
   "tokenizer_config.json": "{}",
   "special_tokens_map.json": "{}",
   "chat_template.jinja": "{{ messages }}",
+  "additional_chat_templates/tool_use.jinja": "{{ tools }}",
+  "additional_chat_templates/README.md": "not needed",
   "generation_config.json": "{}",
   "model.safetensors": encodeSafetensors(weights),
   "README.md": "not needed",
@@ -77,8 +79,18 @@ function isLarge(file: string): boolean {
   return file.endsWith(".safetensors");
 }
 
-function listing(): object[] {
-  return Object.entries(behaviour.files).map(([path, content]) => {
+/** What the hub lists of a folder: its files, and the folders in it. */
+function listing(folder: string): object[] {
+  const inside = Object.entries(behaviour.files).filter(([path]) => path.startsWith(folder));
+  const folders = inside.flatMap(([path]) => /^(.+?)\//.exec(path.slice(folder.length))?.[1] ?? []);
+  const files = inside.filter(([path]) => !path.slice(folder.length).includes("/"));
+  return [...new Set(folders)]
+    .map((path): object => ({ type: "directory", path, size: 0, oid: "" }))
+    .concat(filesListed(files));
+}
+
+function filesListed(files: readonly (readonly [string, Uint8Array | string])[]): object[] {
+  return files.map(([path, content]) => {
     const bytes = Buffer.from(content);
     const sha1 = createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
     const sha256 = createHash("sha256")
@@ -111,7 +123,9 @@ beforeEach(async () => {
     if (behaviour.token !== undefined && request.headers.authorization !== `Bearer ${behaviour.token}`)
       return json(response, 401, { error: "Invalid username or password." });
     if (path === "/api/models/owner/name/revision/main") return json(response, 200, { id: "owner/name", sha: COMMIT });
-    if (path === `/api/models/owner/name/tree/${COMMIT}`) return json(response, 200, listing());
+    const tree = `/api/models/owner/name/tree/${COMMIT}`;
+    if (path === tree) return json(response, 200, listing(""));
+    if (path.startsWith(`${tree}/`)) return json(response, 200, listing(`${path.slice(tree.length + 1)}/`));
     const file = new RegExp(`^/owner/name/resolve/${COMMIT}/(.*)$`).exec(path)?.[1];
     const content = file === undefined ? undefined : behaviour.files[file];
     if (file === undefined || content === undefined) return json(response, 404, { error: "Repository not found" });
@@ -132,6 +146,7 @@ function fetchModel(options: HubOptions = {}, id = "owner/name"): Promise<string
 }
 
 const needed = [
+  "additional_chat_templates",
   "chat_template.jinja",
   "config.json",
   "generation_config.json",
@@ -146,7 +161,9 @@ test("the needed files of a model are fetched once, and then used without a requ
   const folder = await fetchModel({ progress: (progress) => seen.push(progress) });
   assert.equal(folder, join(cache, "models", "owner--name", COMMIT));
   assert.deepEqual((await readdir(folder)).sort(), needed);
-  for (const file of needed) assert.deepEqual(await readFile(join(folder, file)), Buffer.from(single[file]!));
+  assert.deepEqual(await readdir(join(folder, "additional_chat_templates")), ["tool_use.jinja"]);
+  for (const file of [...needed.slice(1), "additional_chat_templates/tool_use.jinja"])
+    assert.deepEqual(await readFile(join(folder, file)), Buffer.from(single[file]!));
   const last = seen.at(-1)!;
   assert.equal(last.doneBytes, last.totalBytes);
   assert.ok(seen.every(({ doneBytes }, i) => i === 0 || doneBytes >= seen[i - 1]!.doneBytes));
