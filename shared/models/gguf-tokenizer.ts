@@ -52,7 +52,10 @@ const words = (digits: string) =>
   );
 const LLAMA3: Splitting = { pre_tokenizer: words("\\p{N}{1,3}"), ignoreMerges: true, bos: true };
 
-/** Splittings by the names that llama.cpp writes to `tokenizer.ggml.pre`, as in the models' own tokenizer.json. */
+/**
+ * Splittings by the names that llama.cpp writes to `tokenizer.ggml.pre`, as in the models' own tokenizer.json. Ids equal llama.cpp's,
+ * but for Qwen's: its tokenizer.json brings a text into NFC first, as the model was trained, and llama.cpp leaves that out.
+ */
 const SPLITTINGS: Readonly<Record<string, Splitting>> = {
   "gpt-2": { pre_tokenizer: byteLevel(true) },
   smollm: {
