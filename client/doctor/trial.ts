@@ -4,7 +4,7 @@
  */
 import { asKindredError } from "../../shared/base/errors.js";
 import { CANDIDATES } from "../../shared/runtimes/choose.js";
-import { type StepResult, trainingStep } from "./step.js";
+import type { StepResult } from "./step.js";
 
 export type TrialAnswer =
   | { readonly outcome: "computed"; readonly result: StepResult }
@@ -20,6 +20,7 @@ async function attempt(name: string): Promise<TrialAnswer> {
   try {
     const runtime = await candidate.open();
     try {
+      const { trainingStep } = await import("./step.js"); // most runtimes are absent, and need no model
       return { outcome: "computed", result: await trainingStep(runtime) };
     } catch (error) {
       return { outcome: "failed", why: why(error) };

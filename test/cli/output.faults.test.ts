@@ -21,7 +21,6 @@ const COMMANDS: readonly (readonly string[])[] = [
   ["evaluate", "--help"],
   ["schema", "simulate"],
   ["evaluate", "--model", TINY_MODEL, "--data", data, "--quiet", "--json"],
-  ["predict", "--model", TINY_MODEL, "--data", data, "--max-new-tokens", "2", "--quiet"],
 ];
 
 /** Runs the command with a descriptor, or a pipe that is closed at once, as its stdout or stderr. */

@@ -1,4 +1,4 @@
-/** `kindred run show` and `kindred run logs` as processes, beside a coordinator that holds the state. */
+/** `kindred run show` and `kindred run logs` in other processes, beside a coordinator that holds the state. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -9,11 +9,13 @@ import { fileURLToPath } from "node:url";
 import { EventLog } from "../../coordinator/events/events.js";
 import { openState } from "../../coordinator/storage/open.js";
 import type { State } from "../../coordinator/storage/types.js";
+import { Commands } from "../support/commands.js";
 import { IDENTITY, temporaryFolder } from "../support/federation.js";
-import { kindred, start } from "../support/processes.js";
+import { start } from "../support/processes.js";
 
 const folder = temporaryFolder();
 const run = join(folder.path, "run");
+const commands = new Commands();
 const rows = { train: 40, validation: 8, test: 12 };
 let state: State;
 let events: EventLog;
@@ -39,12 +41,13 @@ before(async () => {
 });
 
 after(async () => {
+  commands.close();
   await state.close();
   folder.remove();
 });
 
 test("show says what a run under way is, beside its coordinator", async () => {
-  const { code, stdout, stderr } = await kindred(["run", "show", run]);
+  const { code, stdout, stderr } = await commands.run(["run", "show", run]);
   assert.equal(code, 0, stderr);
   assert.match(stdout, /^run: under way$/m);
   assert.match(stdout, /^model: the\/model, sha256 (ab){32}$/m);
@@ -54,21 +57,21 @@ test("show says what a run under way is, beside its coordinator", async () => {
   assert.match(stdout, /^groups: not found yet$/m);
   assert.match(stdout, /^ {2}eve\ufffd\[2J in sketch: silent for long$/m);
   // The state's own folder, given as an option.
-  const json = JSON.parse((await kindred(["run", "show", "--state", join(run, "state"), "--json"])).stdout);
+  const json = JSON.parse((await commands.run(["run", "show", "--state", join(run, "state"), "--json"])).stdout);
   assert.equal(json.status, "running");
   assert.equal(json.modelHash, "ab".repeat(32));
   assert.deepEqual(json.stages, [{ stage: "sketch", done: 1, total: 3, info: { clients: "1/3" } }]);
 });
 
 test("logs prints the events so far, one per line, from a position on, as text or as JSON", async () => {
-  const { code, stdout, stderr } = await kindred(["run", "logs", run]);
+  const { code, stdout, stderr } = await commands.run(["run", "logs", run]);
   assert.equal(code, 0, stderr);
   const lines = stdout.trimEnd().split("\n");
   assert.equal(lines.length, 5);
   lines.forEach((line, at) => {
     assert.match(line, new RegExp(`^\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d ${at + 1} [^\\p{Cc}]+$`, "u"));
   });
-  const json = (await kindred(["run", "logs", run, "--from", "4", "--json"])).stdout.trimEnd().split("\n");
+  const json = (await commands.run(["run", "logs", run, "--from", "4", "--json"])).stdout.trimEnd().split("\n");
   const read = json.map((line) => JSON.parse(line) as { seq: number; type: string });
   assert.deepEqual(
     read.map(({ seq, type }) => [seq, type]),
@@ -82,17 +85,17 @@ test("logs prints the events so far, one per line, from a position on, as text o
 test("rm without a terminal to ask on needs --yes, and refuses a run that a process is at work on", async () => {
   const other = join(folder.path, "other");
   await (await openState(other)).close();
-  const unasked = await kindred(["run", "rm", other]);
+  const unasked = await commands.run(["run", "rm", other]);
   assert.equal(unasked.code, 2);
   assert.match(
     unasked.stderr,
     /^kindred: remove [^\n]*other \(coordinator's state, \d+ files, [^\n]*; add --yes [^\n]*\n$/,
   );
   assert.ok(existsSync(join(other, "state.db")));
-  const held = await kindred(["run", "rm", run, "--yes"]);
+  const held = await commands.run(["run", "rm", run, "--yes"]);
   assert.equal(held.code, 2);
   assert.match(held.stderr, /^kindred: [^\n]*: a process is at work on this run; [^\n]*\n$/);
-  const { code, stdout, stderr } = await kindred(["run", "rm", "--state", other, "--yes", "--json"]);
+  const { code, stdout, stderr } = await commands.run(["run", "rm", "--state", other, "--yes", "--json"]);
   assert.equal(code, 0, stderr);
   assert.equal(JSON.parse(stdout).removed, other);
   assert.ok(!existsSync(other));
@@ -100,7 +103,7 @@ test("rm without a terminal to ask on needs --yes, and refuses a run that a proc
 
 test("a folder without a run is the user's mistake", async () => {
   for (const action of ["show", "logs", "rm"]) {
-    const { code, stdout, stderr } = await kindred(["run", action, folder.path]);
+    const { code, stdout, stderr } = await commands.run(["run", action, folder.path]);
     assert.equal(code, 2);
     assert.equal(stdout, "");
     assert.match(stderr, /^kindred: .*: is no run[^\n]*\n$/);

@@ -1,13 +1,8 @@
 /** Kindred from code: rows as values, mistakes named by field, runs that are stopped and resumed. */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
-import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { promisify } from "node:util";
 import { DEMO_MODEL, type RunEvent, type Simulation, simulate, startClient, startCoordinator } from "../../index.js";
-import { asset } from "../../shared/base/assets.js";
 import { temporaryFolder } from "../support/federation.js";
 
 const folder = temporaryFolder();
@@ -25,39 +20,23 @@ const small: Simulation = {
     { client: "castle", train: rows(" south") },
   ],
   training: { epochs: 1, learningRate: 0.01 },
+  estimation: { dim: 32 },
   compare: ["base"],
 };
 
-test("the example of the front door's module comment runs", { timeout: 120_000 }, async () => {
-  const comment = readFileSync(asset("index.ts"), "utf8");
-  const example = /```js\n([\s\S]*?)```/.exec(comment)?.[1]?.replace(/^ \* ?/gm, "");
-  assert.ok(example !== undefined, "index.ts begins with an example");
-  assert.match(example, /simulate\(/);
-  const project = join(folder.path, "front-door");
-  await mkdir(join(project, "node_modules"), { recursive: true });
-  symlinkSync(asset(), join(project, "node_modules", "kindred"), "dir");
-  writeFileSync(join(project, "example.mjs"), example);
-  const { stdout } = await promisify(execFile)(process.execPath, [join(project, "example.mjs")]);
-  assert.match(stdout, /\[ 'harbour', 'market' \].*\[ 'castle' \]/s);
-});
-
-test("a population given as rows is simulated, and everything that happens is told once", async () => {
+test("a population given as rows is simulated, everything is told once, and the same run again has the same result", async () => {
   const events: RunEvent[] = [];
-  const report = await simulate(small, { onEvent: (event) => events.push(event) });
+  const out = join(folder.path, "kept");
+  const report = await simulate(small, { out, onEvent: (event) => events.push(event) });
   assert.deepEqual(report.clients, ["harbour", "castle"]);
   assert.ok(report.methods.kindred!.mean.loss < report.methods.base!.mean.loss);
   assert.equal((report.config as { population: unknown }).population, "rows given in memory");
   const types = events.map(({ type }) => type);
   for (const type of ["run-started", "groups-found", "run-finished"] as const)
     assert.equal(types.filter((each) => each === type).length, 1, type);
-});
-
-test("the same run in a folder is refused once finished, and gives the same result when made anew", async () => {
-  const out = join(folder.path, "kept");
-  const { methods } = await simulate(small, { out });
   await assert.rejects(simulate(small, { out }), { code: "already_exists" });
   const again = await simulate(small, { out, force: true });
-  assert.deepEqual(again.methods, methods);
+  assert.deepEqual(again.methods, report.methods);
 });
 
 const MISTAKES: readonly (readonly [string, Record<string, unknown>, string, RegExp])[] = [
@@ -98,6 +77,7 @@ test("a coordinator and two clients in one process end with an ensemble for each
     minClients: 2,
     model: DEMO_MODEL,
     training: { epochs: 1, learningRate: 0.01 },
+    estimation: { dim: 32 },
   });
   const clients = await Promise.all(
     ["harbour", "castle"].map((name) =>

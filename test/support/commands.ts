@@ -20,6 +20,13 @@ export interface CommandResult {
 
 const HOST = fileURLToPath(new URL("./command-host.js", import.meta.url));
 
+/** Without a terminal, wherever the tests run. */
+function open(): ChildProcess {
+  const host = fork(HOST, { execArgv: ["--enable-source-maps"], stdio: ["ignore", "pipe", "pipe", "ipc"] });
+  host.stderr?.pipe(process.stderr);
+  return host;
+}
+
 /** Runs command lines one after the other, in one process that starts with the first of them. */
 export class Commands {
   private host: ChildProcess | undefined;
@@ -38,8 +45,8 @@ export class Commands {
   }
 
   private async answer(line: CommandLine): Promise<CommandResult> {
-    this.host ??= fork(HOST, { execArgv: ["--enable-source-maps"] });
-    const { host } = this;
+    const host = this.host ?? open();
+    this.host = host;
     const end = new AbortController();
     const { signal } = end;
     const died = once(host, "exit", { signal }).then(([code]) => {

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { basename } from "node:path";
-import { after, describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import type { EncodedRow } from "../../client/data/types.js";
 import { moduleNames } from "../../client/models/architecture.js";
 import { type BaseModel, openBaseModel } from "../../client/models/base.js";
@@ -57,10 +57,10 @@ async function runCase(runtime: Runtime, op: OpCase): Promise<Readonly<Record<st
 const fixture = (...parts: string[]): Promise<BaseModel> => openBaseModel(asset("test", "fixtures", ...parts));
 
 export const LLAMA = await fixture("llama", "tied");
-const NF4 = await openBaseModel(asset("test", "fixtures", "gguf", "tiny.gguf"), { quantization: "nf4" });
-const GPT2 = await fixture("families", "gpt2");
+export const NF4 = await openBaseModel(asset("test", "fixtures", "gguf", "tiny.gguf"), { quantization: "nf4" });
+export const GPT2 = await fixture("families", "gpt2");
 /** One model per variant of the computation, all of a few thousand parameters. */
-const MODELS = [
+export const MODELS: readonly BaseModel[] = [
   LLAMA,
   GPT2,
   ...(await Promise.all(["gptj", "pythia"].map((family) => fixture("families", family)))),
@@ -144,12 +144,15 @@ async function runAdapter(
   return { ...tuned, margins: sketched.margin, sketches: sketched.sketch };
 }
 
-const reference = new OnnxRuntime({ threads: 1 });
-after(() => reference.close());
-const expectedOps = new Map<OpCase, Readonly<Record<string, HostTensor>>>();
-for (const op of OP_CASES) expectedOps.set(op, await runCase(reference, op));
-const expectedModels = new Map<BaseModel, Record<string, Numbers>>();
-for (const model of MODELS) expectedModels.set(model, await runModel(reference, model));
+const expectedOps = new Map<OpCase, Promise<Readonly<Record<string, HostTensor>>>>();
+const expectedModels = new Map<BaseModel, Promise<Record<string, Numbers>>>();
+
+/** What is known of a key, else what is made now. */
+function once<K, V>(known: Map<K, V>, key: K, make: () => V): V {
+  const value = known.get(key) ?? make();
+  known.set(key, value);
+  return value;
+}
 
 /** Tests of a runtime; one test skipped with the reason where the runtime does not work on this machine. */
 export async function keepsContract(candidate: Candidate, models = MODELS): Promise<void> {
@@ -160,7 +163,11 @@ export async function keepsContract(candidate: Candidate, models = MODELS): Prom
   }
   const runtime = opened;
   describe(`${candidate.name} keeps the contract`, () => {
-    after(() => runtime.close());
+    let reference: Runtime;
+    before(() => {
+      reference = new OnnxRuntime({ threads: 1 });
+    });
+    after(() => Promise.all([runtime.close(), reference.close()]));
 
     test("it has its name", () => {
       assert.equal(runtime.name, candidate.name);
@@ -170,7 +177,7 @@ export async function keepsContract(candidate: Candidate, models = MODELS): Prom
       const off: string[] = [];
       for (const op of OP_CASES) {
         const tensors = await runCase(runtime, op);
-        for (const [name, want] of Object.entries(expectedOps.get(op)!)) {
+        for (const [name, want] of Object.entries(await once(expectedOps, op, () => runCase(reference, op)))) {
           const got = tensors[name]!;
           const worst = difference(got.data, want.data);
           if (`${got.shape}` !== `${want.shape}`) off.push(`${op.name}, ${name}: shape [${got.shape}]`);
@@ -183,7 +190,7 @@ export async function keepsContract(candidate: Candidate, models = MODELS): Prom
     test("models' logits, training gradients, losses, margins and sketches are the reference's", async () => {
       const off: string[] = [];
       for (const model of models) {
-        const expected = expectedModels.get(model)!;
+        const expected = await once(expectedModels, model, () => runModel(reference, model));
         const got = await runModel(runtime, model);
         for (const [name, want] of Object.entries(expected)) {
           const worst = difference(got[name]!, want);

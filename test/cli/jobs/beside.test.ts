@@ -1,10 +1,7 @@
 /** Commands that read a run, beside its coordinator. */
 import assert from "node:assert/strict";
-import { execFile } from "node:child_process";
 import { join } from "node:path";
-import { test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { after, test } from "node:test";
 import { PUBLISHED, type Published } from "../../../coordinator/ensemble/published.js";
 import { ESTIMATE, type StoredEstimate } from "../../../coordinator/methods/kindred/estimate.js";
 import type { Explanation } from "../../../coordinator/stages/explain.js";
@@ -14,12 +11,19 @@ import { readPeftAdapter } from "../../../shared/adapters/peft.js";
 import { encodeSafetensors } from "../../../shared/adapters/safetensors.js";
 import { encodeSketches } from "../../../shared/sketch/codec.js";
 import { plantedSketches } from "../../../simulations/benchmarks/planted-sketches.js";
+import { Commands } from "../../support/commands.js";
 import { temporaryFolder } from "../../support/federation.js";
 import { coordinatorAt, listing } from "../../support/state-holder.js";
 
-const program = fileURLToPath(new URL("../../../kindred.js", import.meta.url));
-const kindred = async (...words: string[]) =>
-  JSON.parse((await promisify(execFile)(process.execPath, [program, ...words, "--json"])).stdout) as unknown;
+const commands = new Commands();
+after(() => commands.close());
+const kindred = (...words: string[]) => commands.run([...words, "--json"]);
+/** The result of a command that succeeds. */
+const result = async (...words: string[]): Promise<unknown> => {
+  const { code, stdout, stderr } = await kindred(...words);
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout);
+};
 
 const MODULE = "model.layers.0.self_attn.q_proj";
 const TENSORS = new Map([
@@ -75,9 +79,9 @@ test("a run is exported and explained while its coordinator is at work, and its 
   const before = listing(run);
 
   const out = join(folder.path, "out");
-  assert.deepEqual(await kindred("export", run, "--out", out), { members: ["group-0"] });
+  assert.deepEqual(await result("export", run, "--out", out), { members: ["group-0"] });
   assert.deepEqual((await readPeftAdapter(join(out, "members", "group-0"))).tensors, TENSORS);
-  const explanation = (await kindred("affinity", "explain", join(run, "state"), "client-0")) as Explanation;
+  const explanation = (await result("affinity", "explain", join(run, "state"), "client-0")) as Explanation;
   assert.deepEqual(explanation.members, ["client-0", "client-2", "client-4"]);
 
   assert.deepEqual(listing(run), before);
@@ -88,11 +92,8 @@ test("a run is exported and explained while its coordinator is at work, and its 
 
 test("a folder without a run is named, with what to give", async () => {
   const folder = temporaryFolder();
-  await assert.rejects(kindred("export", folder.path, "--out", join(folder.path, "out")), (error) => {
-    const { code, stderr } = error as { code: number; stderr: string };
-    assert.equal(code, 2);
-    assert.match(stderr, /is no run; expected a state there or in state\/, got none; give the folder/);
-    return true;
-  });
+  const { code, stderr } = await kindred("export", folder.path, "--out", join(folder.path, "out"));
+  assert.equal(code, 2);
+  assert.match(stderr, /is no run; expected a state there or in state\/, got none; give the folder/);
   folder.remove();
 });

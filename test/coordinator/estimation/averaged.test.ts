@@ -13,7 +13,7 @@ import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import type { ClientSketch, LogisticRows } from "../../../shared/sketch/types.js";
 import { randomSketches } from "./sketches.js";
 
-const runtime = new OnnxRuntime();
+const runtime = new OnnxRuntime({ threads: 1 });
 after(() => runtime.close());
 
 const OPTIONS = { lambda: [1e-1, 1e-2] };

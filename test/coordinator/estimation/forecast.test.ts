@@ -12,7 +12,7 @@ import { OnnxRuntime } from "../../../shared/runtimes/onnx/runtime.js";
 import { ROW_TERMS } from "../../../shared/sketch/types.js";
 import { randomRows, randomSketches } from "./sketches.js";
 
-const runtime = new OnnxRuntime();
+const runtime = new OnnxRuntime({ threads: 1 });
 after(() => runtime.close());
 
 test("an example is correct where the right answer beats every negative; one without choices is neither correct nor wrong", () => {

@@ -14,7 +14,7 @@ import type { ClientSketch, LogisticRows } from "../../../shared/sketch/types.js
 import { counting } from "../../support/counting-runtime.js";
 import { randomSketches } from "./sketches.js";
 
-const runtime = new OnnxRuntime();
+const runtime = new OnnxRuntime({ threads: 1 });
 after(() => runtime.close());
 
 /** The rows' sketches mapped to `dim` numbers by a random matrix: they keep their rank. */

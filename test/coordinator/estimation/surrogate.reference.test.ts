@@ -33,7 +33,7 @@ const fixture = JSON.parse(readFileSync(asset("test", "fixtures", "estimation", 
   pairs: Kind;
 };
 
-const runtime = new OnnxRuntime();
+const runtime = new OnnxRuntime({ threads: 1 });
 after(() => runtime.close());
 
 function rows(part: Rows): LogisticRows {

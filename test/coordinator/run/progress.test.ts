@@ -9,7 +9,7 @@ type Advance = Extract<LoggedEvent, { type: "stage-advanced" }>;
 
 test("every stage grows to its end, in parts within rounds, and says its rounds and losses", async () => {
   const { events } = await runFederation({
-    clients: tinyClients({ clients: 4 }),
+    clients: tinyClients({ clients: 4, train: 8, validation: 4, test: 4 }),
     compare: ["base", "shared", "local"],
     options: { groups: 2, training: { epochs: 2, batch: 8, learningRate: "auto" } },
   });

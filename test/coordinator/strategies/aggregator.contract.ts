@@ -136,9 +136,11 @@ export function aggregatorContract(name: string, make: () => Strategy): void {
   });
 }
 
-const WIDE = 120_000;
+/** Values of an update that is far larger than a chunk. */
+export const WIDE = 12_000;
+const CHUNK = 100;
 
-/** Bytes of all buffers that a strategy reads into and writes from, in a round of 40 updates of `WIDE` values in chunks of 1,000. */
+/** Bytes of all buffers that a strategy reads into and writes from, in a round of 40 updates of `WIDE` values in chunks. */
 export async function buffersOf(strategy: Strategy): Promise<{ read: number; written: number }> {
   const read = new Set<ArrayBufferLike>();
   const written = new Set<ArrayBufferLike>();
@@ -154,7 +156,7 @@ export async function buffersOf(strategy: Strategy): Promise<{ read: number; wri
     shapes,
     start: source(0),
     state: undefined,
-    chunkValues: 1000,
+    chunkValues: CHUNK,
     create: async () => ({
       append: async (values) => {
         written.add(values.buffer);
