@@ -7,13 +7,14 @@ import { escapeWarnings, formatOf, type RowFormat } from "../../shared/config/fo
 import { jsonOption } from "./general.js";
 import { type ModelOptions, modelOf, modelOptions } from "./model.js";
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./runtime.js";
-import { choiceMap, endOfText, integer } from "./values.js";
+import { choiceMap, endOfText, integer, names } from "./values.js";
 
 export interface FormatOptions {
   readonly template?: string;
   readonly completion?: string;
   readonly choices?: Record<string, string>;
   readonly label?: string;
+  readonly ignore?: readonly string[];
   readonly endOfText?: EndOfText;
 }
 
@@ -42,6 +43,11 @@ export const formatOptions = (to: Command): Command =>
         .helpGroup(GROUP),
     )
     .addOption(new Option("--label <field>", "field that holds the label").helpGroup(GROUP))
+    .addOption(
+      new Option("--ignore <fields>", "fields of rows to leave out: score,num_turns,messages.weight")
+        .argParser(names)
+        .helpGroup(GROUP),
+    )
     .addOption(
       new Option("--end-of-text <when>", "append and score the end-of-text token: auto (free answers), true or false")
         .argParser(endOfText)

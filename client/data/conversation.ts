@@ -7,9 +7,10 @@
  */
 import { KindredError } from "../../shared/base/errors.js";
 import { invalidData as fail } from "./faults.js";
-import { isGiven, isProvenance } from "./fields.js";
+import { isGiven, isProvenance, toIgnore } from "./fields.js";
 import { commonPrefix } from "./prefix.js";
 import type { ChatMessage, Conversation, RenderChat, RenderedChat, TextRange } from "./types.js";
+import { show } from "./values.js";
 
 /** A conversation's text. The ranges are ascending and disjoint, and at least one of them is not empty. */
 export interface ConversationText {
@@ -54,17 +55,21 @@ function isIdentifier({ role }: ChatMessage, field: string): boolean {
 
 /** A field that the template does not read would be dropped without a word. */
 function refuseUnread({ messages, variables = {} }: Conversation, rendered: RenderedChat, where: string): void {
-  const ofMessages = messages.flatMap((message, at) =>
-    Object.keys(message)
-      .filter((field) => isGiven(message[field]) && !isIdentifier(message, field) && !rendered.readMessage(at, field))
-      .map((field) => `messages[${at}].${field}`),
-  );
-  const ofRow = Object.keys(variables).filter(
+  const unused = "is not used by the model's chat template, so that it would be lost";
+  messages.forEach((message, at) => {
+    const fields = Object.keys(message).filter(
+      (name) => isGiven(message[name]) && !isIdentifier(message, name) && !rendered.readMessage(at, name),
+    );
+    const [field] = fields;
+    if (fields.includes("content"))
+      throw fail(where, `messages[${at}] (${show(message.role)}) ${unused}; remove the message`);
+    const ignored = fields.map((name) => `messages.${name}`);
+    if (field !== undefined) throw fail(where, `messages[${at}].${field} ${unused}; ${toIgnore(ignored)}`);
+  });
+  const fields = Object.keys(variables).filter(
     (name) => isGiven(variables[name]) && !isProvenance(name) && !rendered.readVariable(name),
   );
-  const [field] = [...ofMessages, ...ofRow];
-  if (field === undefined) return;
-  throw fail(where, `${field} is not used by the model's chat template, so that it would be lost; remove it`);
+  if (fields.length > 0) throw fail(where, `${fields[0]} ${unused}; ${toIgnore(fields)}`);
 }
 
 /** Finds the turns of one conversation in its text. */

@@ -6,7 +6,7 @@
 import { KindredError } from "../../shared/base/errors.js";
 import { parseTemplate, type RowFormat, type TemplatePart } from "../../shared/config/format.js";
 import { invalidData as fail } from "./faults.js";
-import { isGiven, refuseOtherFields } from "./fields.js";
+import { isGiven, leavingOut, refuseOtherFields } from "./fields.js";
 import { labelReader } from "./labels.js";
 import { readConversation } from "./messages.js";
 import type { Example, Question } from "./types.js";
@@ -55,7 +55,12 @@ function has(row: object, field: string): boolean {
   return Object.hasOwn(row, field);
 }
 
-function fill(parts: readonly TemplatePart[], row: Record<string, unknown>, option: string, where: string): string {
+function fill(
+  parts: readonly TemplatePart[],
+  row: Readonly<Record<string, unknown>>,
+  option: string,
+  where: string,
+): string {
   return parts
     .map((part) => {
       if ("text" in part) return part.text;
@@ -78,7 +83,7 @@ function distinct(choices: readonly string[], where: string): string[] {
   return set;
 }
 
-function readAnswer(row: Record<string, unknown>, where: string): Draft {
+function readAnswer(row: Readonly<Record<string, unknown>>, where: string): Draft {
   refuseOtherFields(row, ["prompt", "completion", "choices"], where);
   const prompt = textOf(row.prompt, "prompt", where);
   const answer = has(row, "completion") ? { completion: textOf(row.completion, "completion", where) } : {};
@@ -95,7 +100,7 @@ function readAnswer(row: Record<string, unknown>, where: string): Draft {
 }
 
 /** A row of instruction data: instruction, an input that may be absent or empty, and output. */
-function readInstruction(row: Record<string, unknown>, where: string): Draft {
+function readInstruction(row: Readonly<Record<string, unknown>>, where: string): Draft {
   const { text, ...own } = row;
   const instruction = textOf(row.instruction, "instruction", where);
   const given = has(row, "input") && row.input !== null ? textOf(row.input, "input", where) : "";
@@ -191,11 +196,12 @@ function draftReader(format: RowFormat, scored: boolean): RowReader<Draft> {
     );
   }
 
+  const kept = leavingOut(format.ignore ?? []);
   // A template that names them is meant for rows that have them.
   const named = [...(prompt ?? []), ...(completion ?? [])].flatMap((part) => ("field" in part ? [part.field] : []));
   const ownForm = !named.includes("prompt") && !named.includes("completion");
 
-  const readTemplated = (row: Record<string, unknown>, where: string): Draft => {
+  const readTemplated = (row: Readonly<Record<string, unknown>>, where: string): Draft => {
     const text = fill(prompt ?? [], row, "template", where);
     if (labelOf !== undefined && choices !== undefined) {
       const label = labelOf(row, where);
@@ -213,7 +219,7 @@ function draftReader(format: RowFormat, scored: boolean): RowReader<Draft> {
     if (typeof row !== "object" || row === null || Array.isArray(row)) {
       throw fail(where, `a row must be a string or an object, got ${show(row)}`);
     }
-    const object = row as Record<string, unknown>;
+    const object = kept(row as Record<string, unknown>);
     if (ownForm && has(object, "prompt") && has(object, "completion")) return readAnswer(object, where);
     if (has(object, "messages")) return { kind: "chat", where, ...readConversation(object, where) };
     if (prompt !== undefined || completion !== undefined) return readTemplated(object, where);

@@ -104,8 +104,8 @@ interface Origin {
 }
 
 function simulationOf(options: Simulation, title: string, { base, where }: Origin): SimulationPlan {
-  const { template, completion, choices, label, population, ...rest } = options;
-  const format = formatOf({ template, completion, choices, label });
+  const { template, completion, choices, label, ignore, population, ...rest } = options;
+  const format = formatOf({ template, completion, choices, label, ignore });
   if (typeof population === "string") checkFormat(format, where);
   const names = new Set<string>();
   const clients = (list: Exclude<typeof population, string>): PlannedClient[] =>
@@ -139,8 +139,8 @@ export async function loadSimulationConfig(
   file: string,
   given: RowFormat & { readonly endOfText?: EndOfText | undefined } = {},
 ): Promise<SimulationPlan> {
-  const { template, completion, choices, label, ...options } = await readConfig(file, simulationSchema);
-  const rows = mergeFormats(formatOf({ template, completion, choices, label }), formatOf(given));
+  const { template, completion, choices, label, ignore, ...options } = await readConfig(file, simulationSchema);
+  const rows = mergeFormats(formatOf({ template, completion, choices, label, ignore }), formatOf(given));
   const { endOfText = options.endOfText } = given;
   return simulationOf({ ...options, ...rows, endOfText }, basename(file, extname(file)), {
     base: dirname(resolve(file)),

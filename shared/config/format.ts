@@ -12,15 +12,18 @@ export interface RowFormat {
   readonly choices?: Readonly<Record<string, string>>;
   /** Field that holds the label. Unless given: `label`, or `label_text` where `label` has no value of `choices`. */
   readonly label?: string;
+  /** Fields that are left out before a row is read; `messages.NAME` is a field of each message. */
+  readonly ignore?: readonly string[];
 }
 
 /** The format's own fields of any options, where they are given. */
-export function formatOf({ template, completion, choices, label }: Given<RowFormat>): RowFormat {
+export function formatOf({ template, completion, choices, label, ignore }: Given<RowFormat>): RowFormat {
   return {
     ...(template === undefined ? {} : { template }),
     ...(completion === undefined ? {} : { completion }),
     ...(choices === undefined ? {} : { choices }),
     ...(label === undefined ? {} : { label }),
+    ...(ignore === undefined ? {} : { ignore }),
   };
 }
 

@@ -56,6 +56,14 @@ const rowFormat = {
     .describe(
       "Field that holds the label. Unless given: the field label, or label_text where label has no value of choices.",
     ),
+  ignore: z
+    .array(z.string().min(1))
+    .min(1)
+    .readonly()
+    .optional()
+    .describe(
+      "Fields of rows that are left out before a row is read, because nothing reads them: [score, num_turns]. messages.NAME is a field of each message. Without it, a field that nothing reads is refused, unless it says where the row is from.",
+    ),
 };
 
 const runtime = block({

@@ -167,7 +167,10 @@ test("rows of any other form are refused by field and value", () => {
 test("a field that nothing reads is refused by name, unless it says where the row is from or has no value", () => {
   const row = { prompt: "p", completion: "c" };
   for (const field of ["weight", "system", "images", "tools", "label", "answer"]) {
-    refuses({ ...row, [field]: 1 }, new RegExp(`the field "${field}" is not read \\(value 1\\).*remove it`));
+    refuses(
+      { ...row, [field]: 1 },
+      new RegExp(`the field "${field}" is not read \\(value 1\\).*name it in ignore \\(--ignore ${field}\\);`),
+    );
   }
   const provenance = {
     id: 3,
@@ -178,12 +181,41 @@ test("a field that nothing reads is refused by name, unless it says where the ro
     metadata: { a: 1 },
     url: "u",
     category: "c",
+    ID: "4",
+    conversationId: "5",
+    "Unnamed: 0": 0,
   };
   assert.deepEqual(read({ ...row, ...provenance }), { kind: "answer", where, ...row });
   const empty = { weight: null, system: "", images: [], extra: {} };
   assert.deepEqual(read({ ...row, ...empty }), { kind: "answer", where, ...row });
   // What a template does not name is not meant to be read.
   assert.equal(read({ ...row, weight: 1 }, { template: "{prompt}", completion: "{completion}" }).kind, "answer");
+});
+
+test("ignored fields are left out before a row is read, in rows of every form and in their messages", () => {
+  const row = { prompt: "p", completion: "c" };
+  const ignore = ["weight", "choices", "messages.weight", "tools"];
+  assert.deepEqual(read({ ...row, weight: 2, choices: 1 }, { ignore }), { kind: "answer", where, ...row });
+  refuses({ ...row, weight: 2, score: 1, rank: 2 }, /the field "score" is not read.*--ignore score,rank\)/, { ignore });
+  const turns = [
+    { role: "user", content: "hi" },
+    { role: "assistant", content: "yo" },
+  ];
+  const messages = turns.map((turn) => ({ ...turn, weight: 0 }));
+  assert.deepEqual(read({ messages, tools: [{ a: 1 }], weight: 1 }, { ignore }), {
+    kind: "chat",
+    where,
+    messages: turns,
+  });
+  assert.deepEqual(read({ messages, n: 1 }, { ignore: ["weight"] }), {
+    kind: "chat",
+    where,
+    messages,
+    variables: { n: 1 },
+  });
+  // A field that is needed cannot be left out.
+  refuses(row, /no answer to it/, { ignore: ["completion"] });
+  refuses({ text: "a" }, /no field "text", which template names/, { template: "{text}", ignore: ["text"] });
 });
 
 test("messages keep the fields that a chat template may read, and their own form is checked", () => {

@@ -134,19 +134,26 @@ test("a listed client's format takes the place of the configuration's", async ()
 model: HuggingFaceTB/SmolLM2-135M@main
 template: "{text}"
 choices: {0: " no", yes: " yes"}
+ignore: [score, messages.weight]
 population:
   - {name: a, data: ../data/a}
-  - {name: b, data: /data/b, group: 3, template: "B {text}", label: verdict}
+  - {name: b, data: /data/b, group: 3, template: "B {text}", label: verdict, ignore: [rank]}
   - {name: c, data: c, completion: "{answer}"}
 training: {learningRate: 5e-4, epochs: 2}
 compare: [kindred, local]
 `);
   assert.equal(plan.model, "HuggingFaceTB/SmolLM2-135M@main");
   const choices = { 0: " no", yes: " yes" };
+  const ignore = ["score", "messages.weight"];
   assert.deepEqual(plan.population, [
-    { name: "a", data: join(folder, "../data/a"), format: { template: "{text}", choices } },
-    { name: "b", data: "/data/b", group: "3", format: { template: "B {text}", label: "verdict", choices } },
-    { name: "c", data: join(folder, "c"), format: { template: "{text}", completion: "{answer}" } },
+    { name: "a", data: join(folder, "../data/a"), format: { template: "{text}", choices, ignore } },
+    {
+      name: "b",
+      data: "/data/b",
+      group: "3",
+      format: { template: "B {text}", label: "verdict", choices, ignore: ["rank"] },
+    },
+    { name: "c", data: join(folder, "c"), format: { template: "{text}", completion: "{answer}", ignore } },
   ]);
   assert.equal(plan.training.learningRate, 5e-4);
   assert.deepEqual(plan.compare, ["local"]);
