@@ -68,8 +68,8 @@ svg { display: block; overflow: visible; } svg text { fill: var(--ink); font-siz
 .curve.train { stroke: var(--mid); stroke-width: 1.25; stroke-dasharray: 2 4; } .curve.ghost { stroke: var(--mid); stroke-width: 1.25; }
 .vertex { fill: transparent; } .vertex.end { fill: currentColor; stroke: var(--card); } .vertex:hover { fill: var(--ink); }
 .trial { fill: var(--card); stroke: var(--mid); stroke-width: 1.5; } .trial.chosen { fill: var(--ink); stroke: var(--card); }
-.mark { stroke: var(--card); fill: var(--ink); } .mark.kindred { fill: currentColor; } .mark.base { stroke: var(--mid); stroke-width: 2; fill: none; } .mark.shared, .mark.local, .mark.full { fill: var(--card); stroke: var(--ink); stroke-width: 1.6; }
-.whisker { stroke: var(--ink); stroke-width: 1.5; } .whisker.thin { stroke-width: 1; opacity: .75; }
+.mark { stroke: var(--card); fill: var(--ink); } .mark.kindred { fill: currentColor; } .mark.estimate { fill: var(--card); stroke: currentColor; stroke-width: 1.6; stroke-dasharray: 2.2 1.6; } .mark.base { stroke: var(--mid); stroke-width: 2; fill: none; } .mark.shared, .mark.local, .mark.full { fill: var(--card); stroke: var(--ink); stroke-width: 1.6; }
+.whisker { stroke: var(--ink); stroke-width: 1.5; } .whisker-edge { stroke: var(--card); stroke-width: 3.5; } .whisker.thin { stroke-width: 1; opacity: .75; }
 .gain { fill: currentColor; } .strip.all .gain { fill: var(--mid); }
 .bar .track { fill: var(--hair); } .bar .fill { fill: var(--mid); }
 .key { display: inline-block; flex: none; vertical-align: -1.5px; overflow: hidden; } .key rect { fill: currentColor; } .key rect.mark { fill: var(--card); } .group-key { display: inline-flex; gap: 5px; align-items: center; font-variant-numeric: tabular-nums; color: var(--ink); }
@@ -92,7 +92,7 @@ table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabu
 th, td { text-align: right; padding: 4px 10px; border-bottom: 1px solid var(--hair); white-space: nowrap; }
 th { font-weight: 600; color: var(--soft); border-bottom-color: var(--line); vertical-align: bottom; }
 tbody th { color: var(--ink); border-bottom-color: var(--hair); font-weight: 500; vertical-align: middle; } th:first-child, td:first-child, .left { text-align: left; }
-td.name, th.name { max-width: 240px; overflow: hidden; text-overflow: ellipsis; unicode-bidi: isolate; } td.wrap { white-space: normal; overflow-wrap: anywhere; min-width: 160px; }
+td.name, th.name { max-width: 240px; overflow: hidden; text-overflow: ellipsis; unicode-bidi: isolate; } td.wrap { white-space: normal; overflow-wrap: anywhere; min-width: 110px; }
 .strong { font-weight: 660; } .soft { color: var(--soft); } .range { color: var(--soft); font-size: 13px; font-weight: 400; white-space: nowrap; } td .range { display: block; }
 tr.total td, tr.total th { border-top: 1px solid var(--line); font-weight: 620; } tr.all th, tr.all td { border-bottom-color: var(--line); font-weight: 660; }
 thead th { background: var(--card); } .tall thead th { position: sticky; top: 0; z-index: 1; }
@@ -119,7 +119,7 @@ table.planted thead .group-key { flex-direction: column; gap: 2px; } .heat1 { ba
 const PLACES = `
 @media (max-width: 1040px) { .wider { display: none; } }
 @media (max-width: 640px) {
-  .whisker.thin { stroke-width: .6; opacity: .5; } table.planted td, table.planted th { padding: 3px 2px; min-width: 24px; } table.planted .name { max-width: 96px; }
+  .whisker-edge { stroke: var(--card); stroke-width: 3.5; } .whisker.thin { stroke-width: .6; opacity: .5; } table.planted td, table.planted th { padding: 3px 2px; min-width: 24px; } table.planted .name { max-width: 96px; }
   main, header.top, footer { padding: 0 14px; } header.top { padding-top: 24px; } section { padding: 16px 14px; } details.card > summary { padding: 11px 14px; } details.card > .body { padding: 2px 14px 16px; }
   h1 { font-size: 23px; } .finding { font-size: 17px; } .wide { display: none; } table.dots .who { width: 34%; } table.dots .figures { width: 62px; } table.methods .who { width: 92px; } table.methods .who small { display: none; } table.methods .figures { width: 116px; }
   th, td { padding-left: 6px; padding-right: 6px; } dl.facts { grid-template-columns: minmax(0, 2fr) minmax(0, 3fr); } .area { grid-template-columns: 38px minmax(0, 1fr); } .area .y-axis { width: 38px; } summary .note { display: block; margin: 2px 0 0; }

@@ -185,6 +185,22 @@ export function groupMean(view: View, method: MethodName, group: number): TestSc
   };
 }
 
+/**
+ * Mean of what was estimated for one group's clients before any group was trained, in the view's metric. Undefined where it is not known
+ * of all: losses of rows with choices are estimated per answer, and measured per token.
+ */
+export function groupEstimate({ report, metric }: View, group: number): number | undefined {
+  const estimates = (report.groups[group] ?? []).flatMap((name) => {
+    const measured = scoreOf(report, "kindred", name)?.accuracy ?? null;
+    const of = at(report.forecasts?.clients, name);
+    if (metric === "accuracy") return measured === null ? [] : [of?.accuracy?.estimated];
+    return [measured === null ? of?.loss.estimated : undefined];
+  });
+  const known = estimates.filter((value) => value !== undefined);
+  if (known.length === 0 || known.length < estimates.length) return undefined;
+  return known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
 /** The interval of a score in a metric. */
 export function intervalIn(score: TestScore | undefined, metric: Metric): Interval | undefined {
   return metric === "accuracy" ? score?.accuracyInterval : score?.interval;

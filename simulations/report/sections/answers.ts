@@ -68,6 +68,7 @@ function exampleBlock({ methods }: View, { client, prompt, right, methods: by }:
       html`<tr><th scope="row">${key(method)} ${METHOD_NAMES[method]}</th>${answer}<td>${format.loss(of.loss)}</td></tr>`,
     ];
   });
+  const [, blank, completion] = /^(\s*)(.*)$/s.exec(right)!;
   const heads = withAnswers && html`<th class="left">Answer</th><th class="left">Verdict</th>`;
-  return html`<div><div class="soft"><bdi>${client}</bdi></div><blockquote>${prompt}${right !== "" && html`<mark>${right}</mark>`}</blockquote>${scrolling("Answers to this row", html`<table><thead><tr><th>Method</th>${heads}<th>Loss</th></tr></thead><tbody>${rows}</tbody></table>`)}</div>`;
+  return html`<div><div class="soft"><bdi>${client}</bdi></div><blockquote>${prompt}${blank}${completion !== "" && html`<mark>${completion}</mark>`}</blockquote>${scrolling("Answers to this row", html`<table><thead><tr><th>Method</th>${heads}<th>Loss</th></tr></thead><tbody>${rows}</tbody></table>`)}</div>`;
 }

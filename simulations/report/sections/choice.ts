@@ -49,7 +49,7 @@ function candidateTable(candidates: readonly GroupingCandidate[]): Markup {
     const gain =
       gainOverOne == null || groups === 1
         ? ""
-        : html`${format.signed(gainOverOne, 4)}${standardError != null && ` ± ${format.fixed(standardError, 4)}`}`;
+        : html`${format.signed(gainOverOne, 4)}${standardError != null && html` <span class="range">± ${format.fixed(standardError, 4)}</span>`}`;
     return html`<tr><th scope="row">${label}</th><td>${groups}</td><td>${format.fixed(judged, 4)}</td><td>${gain}</td><td class="left">${chosen && html`<b>chosen</b>`}</td></tr>`;
   });
   return html`<table><thead><tr><th>Partition</th><th>Groups</th><th>Value</th><th>Over one group</th><th class="left">Choice</th></tr></thead><tbody>${rows}</tbody></table>`;

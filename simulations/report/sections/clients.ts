@@ -34,8 +34,8 @@ const hasF1 = (view: View): boolean => view.report.clients.some((client) => macr
 
 function headRow(view: View): Markup {
   const { methods, metric, plantedOf, report } = view;
-  const head = (text: Markup | string, first = "descending", sorted = "") =>
-    html`<th scope="col" data-first="${first}"${sorted !== "" && html` aria-sort="${sorted}"`}><button>${text}</button></th>`;
+  const head = (text: Markup | string, first = "descending", { sorted = "", kind = "" } = {}) =>
+    html`<th scope="col"${kind !== "" && html` class="${kind}"`} data-first="${first}"${sorted !== "" && html` aria-sort="${sorted}"`}><button>${text}</button></th>`;
   const best = metric === "accuracy" ? "descending" : "ascending";
   const sizes = [
     report.rows && "Rows: train",
@@ -43,7 +43,7 @@ function headRow(view: View): Markup {
     report.rows && "test",
     report.tokens && "Tokens",
   ];
-  return html`<tr>${head("Client", "ascending")}${head("Group", "ascending", "ascending")}${plantedOf && head("Planted", "ascending")}${methods.map((method) => head(METHOD_NAMES[method], best))}${comparedWith(view).map((method) => head(`Gain over ${METHOD_NAMES[method]}`))}${hasF1(view) && head("Kindred's macro-F1")}${metric === "accuracy" && methods.includes("kindred") && head("Kindred's loss", "ascending")}${sizes.map((text) => text && head(text))}</tr>`;
+  return html`<tr>${head("Client", "ascending")}${head("Group", "ascending", { sorted: "ascending" })}${plantedOf && head("Planted", "ascending", { kind: "left" })}${methods.map((method) => head(METHOD_NAMES[method], best))}${comparedWith(view).map((method) => head(`Gain over ${METHOD_NAMES[method]}`))}${hasF1(view) && head("Kindred's macro-F1")}${metric === "accuracy" && methods.includes("kindred") && head("Kindred's loss", "ascending")}${sizes.map((text) => text && head(text))}</tr>`;
 }
 
 function clientRow(view: View, i: number): Markup {

@@ -43,7 +43,7 @@ function verdict(gains: readonly ClientGain[]): string {
   const above = known.filter(([low]) => low > 0).length;
   const below = known.filter(([, high]) => high < 0).length;
   const open = known.length - above - below;
-  return `The 95 % interval is above zero for ${format.counted(above, "client")}, below for ${below}, and holds zero for ${open}.`;
+  return `The 95\u00a0% interval is above zero for ${format.counted(above, "client")}, below for ${below}, and holds zero for ${open}.`;
 }
 
 function groupLegend(view: View): Markup | "" {

@@ -7,6 +7,7 @@ import type { Forecasted } from "../types.js";
 import {
   contingency,
   gainIn,
+  groupEstimate,
   groupMean,
   groupName,
   intervalIn,
@@ -23,12 +24,13 @@ const MOST_NAMES = 24;
 export function groupsSection(view: View): Markup {
   const { report, metric, methods } = view;
   const axis = linearAxis(
-    report.groups.flatMap((_, g) =>
-      methods.flatMap((method) => {
+    report.groups.flatMap((_, g) => [
+      groupEstimate(view, g) ?? Number.NaN,
+      ...methods.flatMap((method) => {
         const score = groupMean(view, method, g);
         return [metricOf(score, metric) ?? Number.NaN, ...(intervalIn(score, metric) ?? [])];
       }),
-    ),
+    ]),
     { wanted: 4, percent: metric === "accuracy" },
   );
   const strays = strayClients(view);
@@ -36,7 +38,7 @@ export function groupsSection(view: View): Markup {
   return html`<section id="groups"><h2>Groups</h2>
 <p class="lead">${report.grouping.reason && `${capital(report.grouping.reason)}. `}Mean ${unitOf(metric)}, of each group's clients on test rows; all groups on one scale.</p>
 ${forecastTable(view)}
-<div class="cards">${cards}</div>${strays.size > 0 && html`<p class="note">Dashed: planted in another group than most of these clients.</p>`}
+<div class="cards">${cards}</div>${strays.size > 0 && html`<p class="note">Dashed names: planted in another group than most of these clients.</p>`}
 ${plantedBlock(view)}</section>`;
 }
 
@@ -51,6 +53,11 @@ function groupCard(view: View, axis: Axis, group: readonly string[], g: number, 
     const dots = value === null ? [] : [{ method, value, interval }];
     return html`<tr><th scope="row" class="who">${key(method)} ${METHOD_NAMES[method]}</th><td class="plot">${stripRow(axis, dots, g)}</td><td class="figures">${cellText(metric, value)}</td><td class="ranges wide">${rangeText(interval, (x) => cellText(metric, x))}</td></tr>`;
   });
+  const estimated = groupEstimate(view, g);
+  if (estimated !== undefined)
+    rows.push(
+      html`<tr><th scope="row" class="who soft">${key("estimate")} Estimate</th><td class="plot">${stripRow(axis, [{ method: "estimate", value: estimated }], g)}</td><td class="figures soft">${cellText(metric, estimated)}</td><td class="ranges wide">before training</td></tr>`,
+    );
   const gain = methods.includes("shared") ? gainIn(view, "shared", { group: g }) : undefined;
   const over =
     gain &&

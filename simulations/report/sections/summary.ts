@@ -54,7 +54,7 @@ export function finding(view: View): Markup {
     const difference = gainIn(view, other, "all");
     if (difference === undefined) return undefined;
     if (difference.value === 0) return `equal to ${text}`;
-    return `${gainText(view, difference.value)} ${difference.value > 0 ? "better" : "worse"} than ${text}`;
+    return `${gainText(view, difference)} ${difference.value > 0 ? "better" : "worse"} than ${text}`;
   };
   const parts = [
     against("shared", "one shared adapter"),
@@ -79,7 +79,8 @@ function spread(view: View): Markup | "" {
   const all = gains.length;
   if (better === all) return html` Every client does better than under its best baseline.`;
   if (equal === all) return html` Every client does as well as under its best baseline.`;
-  const worst = worse > 0 && html` (by at most ${gainText(view, least.gain.value)}, <bdi>${least.client}</bdi>)`;
+  const worst =
+    worse > 0 && html` (by at most ${gainText(view, { value: least.gain.value })}, <bdi>${least.client}</bdi>)`;
   return html` Against its own best baseline, ${better} of ${format.counted(all, "client")} ${better === 1 ? "does" : "do"} better${equal > 0 && `, ${equal} the same`}, ${worse} worse${worst}.`;
 }
 
@@ -121,7 +122,7 @@ export function methodsSection(view: View): Markup | "" {
   });
   const name = metric === "accuracy" ? "Accuracy, %" : "Loss";
   return html`<section id="methods"><h2>Methods</h2>
-<p class="lead">Mean ${unitOf(metric)}, over the clients' test rows, which are used for nothing else; ${metric === "accuracy" ? "right" : "left"} is better.${hasIntervals(report) && " Lines and ranges are 95 % intervals."}</p>
+<p class="lead">Mean ${unitOf(metric)}, over the clients' test rows, which are used for nothing else; ${metric === "accuracy" ? "right" : "left"} is better.${hasIntervals(report) && " Lines and ranges are 95\u00a0% intervals."}</p>
 <table class="dots methods"><thead><tr><th class="who">Method</th><th class="plot"><span class="hidden">On a scale</span>${labelRow(axis)}</th><th class="figures">${name}</th>${withGains && html`<th class="figures wide">Kindred's gain</th>`}${metric === "accuracy" && html`<th class="figures wide wider">Loss, nats</th>`}${withF1 && html`<th class="figures wide wider">Macro-F1, %</th>`}</tr></thead><tbody>${rows}</tbody></table>
 ${intervalNote(report)}</section>`;
 }

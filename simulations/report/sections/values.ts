@@ -32,10 +32,12 @@ export function metricText({ metric }: View, value: number | null | undefined): 
   return metric === "accuracy" ? `${cellText(metric, value)} %` : cellText(metric, value);
 }
 
-/** "23.1 points", "0.214 nats". */
-export function gainText(view: View, value: number): string {
-  const size = Math.abs(value);
-  return view.metric === "accuracy" ? `${format.percent(size)} points` : `${format.loss(size)} nats`;
+/** The size of a gain or a loss with its interval: "23.1 points (20.0 to 26.4)", "0.214 nats". */
+export function gainText(view: View, { value, interval }: Difference): string {
+  const sign = value < 0 ? -1 : 1;
+  const size = (x: number): string => cellText(view.metric, sign * x);
+  const within = interval && (sign < 0 ? ([interval[1], interval[0]] as const) : interval);
+  return `${size(value)} ${view.metric === "accuracy" ? "points" : "nats"}${within ? ` (${rangeText(within, size)})` : ""}`;
 }
 
 export function gainCell(view: View, value: number | null): string {

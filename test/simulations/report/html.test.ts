@@ -202,6 +202,22 @@ test("losses of Kindred are stated as plainly as gains", () => {
   assert.match(page.slice(0, 4000), /Against its own best baseline, 0 of 8 clients do better, 8 worse \(by at most/);
 });
 
+test("gains in the headline have their paired intervals, the sign of a loss is in its words", () => {
+  const report = sampleReport({ clients: 8, groups: 2 });
+  const gain = (value: number, interval: readonly [number, number]) => ({
+    ...report.gains!.shared!,
+    mean: mean(value, interval),
+  });
+  const mean = (value: number, interval: readonly [number, number]) => ({
+    loss: { value: 0 },
+    accuracy: { value, interval },
+  });
+  const headline = (shared: ReturnType<typeof gain>) =>
+    bodyOf(renderReport({ ...report, gains: { ...report.gains, shared } })).slice(0, 4000);
+  assert.match(headline(gain(0.125, [0.05, 0.2])), /: 12\.5 points \(5\.0 to 20\.0\) better than one shared adapter/);
+  assert.match(headline(gain(-0.125, [-0.2, 0.05])), /: 12\.5 points \(−5\.0 to 20\.0\) worse than one shared adapter/);
+});
+
 test("clients with equal scores count neither as better nor as worse", () => {
   const report = sampleReport({ clients: 8, groups: 1 });
   const { shared } = report.methods;

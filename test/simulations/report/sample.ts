@@ -208,7 +208,14 @@ export function sampleReport(options: SampleOptions): Report {
         },
         ...(kindred.mean.accuracy === null
           ? {}
-          : { accuracy: { estimated: kindred.mean.accuracy, standardError: 0.02, measured: kindred.mean.accuracy } }),
+          : {
+              accuracy: {
+                estimated: kindred.mean.accuracy - 0.01,
+                standardError: 0.02,
+                measured: kindred.mean.accuracy,
+                interval: kindred.mean.accuracyInterval,
+              },
+            }),
       },
       clients: byClient(clients.map((name) => [name, estimatedOf(name)])),
     },

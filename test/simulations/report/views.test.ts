@@ -11,6 +11,7 @@ import {
   clientGains,
   compare,
   contrast,
+  groupEstimate,
   groupMean,
   noStructure,
   spreadOf,
@@ -98,6 +99,27 @@ test("groups' means average to the mean over clients", () => {
     0,
   );
   assert.ok(Math.abs(sum / 24 - (report.methods.local?.mean.accuracy ?? 0)) < 1e-12);
+});
+
+test("a group's estimate is the mean of its clients' estimates, and nothing where units differ", () => {
+  const report = sampleReport({ clients: 6, groups: 2 });
+  const [first = [], second = []] = report.groups;
+  const accuracy = (estimated: number) => ({
+    loss: { estimated: 9, measured: 9 },
+    accuracy: { estimated, measured: 1 },
+  });
+  const known = [...first.map((name, k) => [name, accuracy(k / 10)] as const), [second[0]!, accuracy(1)] as const];
+  const forecasts = { ...report.forecasts!, clients: Object.fromEntries(known) };
+  assert.ok(Math.abs(groupEstimate(viewOf({ ...report, forecasts }), 0)! - 0.1) < 1e-12);
+  assert.equal(groupEstimate(viewOf({ ...report, forecasts }), 1), undefined, "two clients without an estimate");
+  assert.equal(
+    groupEstimate({ ...viewOf(report), metric: "loss" }, 0),
+    undefined,
+    "per answer, and measured per token",
+  );
+  const texts = viewOf(sampleReport({ clients: 6, groups: 2, noChoices: true }));
+  const losses = texts.report.groups[0]!.map((name) => texts.report.forecasts!.clients[name]!.loss.estimated);
+  assert.ok(Math.abs(groupEstimate(texts, 0)! - losses.reduce((sum, x) => sum + x, 0) / losses.length) < 1e-12);
 });
 
 test("ticks are few, even, and cover the range", () => {
