@@ -228,7 +228,7 @@ function draftReader(format: RowFormat, scored: boolean): RowReader<Draft> {
     const fields = Object.keys(object).map(show).join(", ") || "none";
     throw fail(
       where,
-      `has neither prompt and completion, nor instruction and output, nor messages (its fields: ${fields}); give a template that makes a prompt of them`,
+      `has neither prompt and completion, nor instruction and output, nor messages (its fields: ${fields}); give a template that makes a prompt of them, such as '{text}' for a field that is the whole text`,
     );
   };
 }
