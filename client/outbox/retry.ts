@@ -21,6 +21,8 @@ export interface RetryOptions {
   readonly random: () => number;
   /** Told of every failure that will be tried again. */
   readonly onRetry?: (error: KindredError, attempt: number, waitMs: number) => void;
+  /** Looks for what is wrong before the call is made again. What it throws ends the tries. */
+  readonly examine?: (error: KindredError, attempt: number) => Promise<void>;
 }
 
 /** Waits. @throws {KindredError} `cancelled` */
@@ -52,6 +54,7 @@ export async function retrying<T>(call: (moved: () => void) => Promise<T>, optio
       attempt++;
       const waitMs = backoffMs(attempt, options.random());
       options.onRetry?.(error, attempt, waitMs);
+      await options.examine?.(error, attempt);
       await pause(waitMs, options.signal);
     }
   }

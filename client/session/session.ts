@@ -13,9 +13,11 @@ import { decodeTask } from "../../tasks/envelope.js";
 import type { TaskSpec, UnsentResult } from "../../tasks/kinds.js";
 import { Connection } from "../outbox/connection.js";
 import { FolderMemory, type Memory, ProcessMemory } from "../outbox/memory.js";
+import { connectionMistake } from "../outbox/probe.js";
 import { type Receipt, sendFailure, sendResult } from "../outbox/results.js";
 import { pause, type RetryOptions, retrying } from "../outbox/retry.js";
 import { ABILITIES } from "../outbox/transforms/chain.js";
+import { ConnectionDoubt } from "./doubt.js";
 import { downloadBlob } from "./download.js";
 import { instanceId } from "./instance.js";
 
@@ -97,6 +99,7 @@ class Session {
   private readonly retry: RetryOptions;
   private readonly log: Logger;
   private readonly memory: Memory;
+  private readonly doubt: ConnectionDoubt;
   private readonly onAbort = () => this.stop.abort();
   private heartbeatMs = 1_000;
   private waitMs = 1_000;
@@ -114,10 +117,16 @@ class Session {
     const credentials = channelCredentials(address, options.security);
     const ownConnection = options.ownConnection ?? false;
     this.connection = new Connection({ address, credentials, signal: this.stop.signal, ownConnection });
+    this.doubt = new ConnectionDoubt({
+      find: () => connectionMistake(address, options.security ?? {}, this.stop.signal),
+      address,
+      log: this.log,
+    });
     this.retry = {
       signal: this.stop.signal,
       random: Math.random,
       onRetry: (error, attempt, waitMs) => this.noteRetry(error, attempt, waitMs),
+      examine: (error, attempt) => this.doubt.examine(error, attempt),
     };
     if (options.signal?.aborted) this.stop.abort();
     options.signal?.addEventListener("abort", this.onAbort, { once: true });
@@ -162,6 +171,7 @@ class Session {
       transforms: ABILITIES,
     };
     const reply = await retrying(() => this.connection.enrol(request), this.retry);
+    this.doubt.connected();
     this.connection.sessionToken = reply.sessionToken;
     this.heartbeatMs = Math.max(1, Math.min(reply.heartbeatMs, LONGEST_HEARTBEAT_MS));
     this.waitMs = Math.max(1, Math.min(reply.longestWaitMs, LONGEST_WAIT_MS));

@@ -4,7 +4,7 @@
  */
 
 import { crc32 } from "node:zlib";
-import { Server } from "@grpc/grpc-js";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { TransformName } from "../../shared/transforms/names.js";
@@ -45,7 +45,7 @@ import {
   MIN_INSTANCE_ID_LENGTH,
   PROTOCOL_VERSION,
 } from "../../shared/wire/limits.js";
-import { parseAddress, type SecurityOptions, serverCredentials } from "../../shared/wire/security.js";
+import { parseAddress, type SecurityOptions, serverTls } from "../../shared/wire/security.js";
 import { messageSize, services } from "../../shared/wire/services.js";
 import type { ModelIdentity } from "../../shared/wire/types.js";
 import { decodeResult, encodeTask } from "../../tasks/envelope.js";
@@ -57,6 +57,7 @@ import { Roster } from "../roster/roster.js";
 import type { StateGuard } from "../storage/guard.js";
 import type { State } from "../storage/types.js";
 import { type CallContext, type Caller, open, reading, unary, writing } from "./calls.js";
+import { type Listener, listenAt } from "./listener.js";
 import { Traffic } from "./traffic.js";
 
 export interface ServerOptions {
@@ -97,7 +98,7 @@ const CLOSE_GRACE_MS = 2_000;
 
 /** @throws {KindredError} `insecure`, `invalid_option` (address, TLS files) */
 export async function serveCoordinator(options: ServerOptions): Promise<CoordinatorServer> {
-  const credentials = serverCredentials(options.listen, options.security);
+  const tls = serverTls(options.listen, options.security);
   const { host } = parseAddress(options.listen);
   const { state, guard } = options;
   const traffic = new Traffic();
@@ -125,22 +126,24 @@ export async function serveCoordinator(options: ServerOptions): Promise<Coordina
     blobs(context, roster, state, options.maxBlobBytes ?? DEFAULT_MAX_BLOB_BYTES),
   );
 
-  let port: number;
+  // It does no TLS of its own: the connections that it is given have done theirs.
+  const { injectConnection: take } = server.createConnectionInjector(ServerCredentials.createInsecure());
+  let listener: Listener;
   try {
-    port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync(options.listen, credentials, (error, bound) => (error ? reject(error) : resolve(bound)));
-    });
+    listener = await listenAt({ listen: options.listen, tls, log: options.log, take });
   } catch (error) {
     roster.close();
+    server.forceShutdown();
     const message = `cannot listen at ${options.listen}: ${(error as Error).message}`;
     throw new KindredError("invalid_option", message, { listen: options.listen }, error);
   }
-  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const address = `${host.includes(":") ? `[${host}]` : host}:${listener.port}`;
   options.log.info("coordinator listens", { address });
 
   let closed: Promise<void> | undefined;
   const close = async () => {
     closing = true;
+    listener.close();
     roster.close();
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => {

@@ -2,8 +2,9 @@
  * Who may speak in clear: nobody off the loopback, unless told so. Turns file names into gRPC credentials for both sides.
  * It knows nothing of sessions: who a client is, is the roster's matter.
  */
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { ChannelCredentials, ServerCredentials } from "@grpc/grpc-js";
+import { ChannelCredentials } from "@grpc/grpc-js";
 import { KindredError } from "../base/errors.js";
 
 export interface SecurityOptions {
@@ -41,29 +42,62 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
-function readPem(option: string, path: string | undefined): Buffer | null {
-  if (path === undefined) return null;
+/** What a side shows and trusts in TLS, in PEM. */
+export interface TlsFiles {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+}
+
+function readPem(option: string, path: string): Buffer {
   try {
     return readFileSync(path);
   } catch (error) {
-    throw new KindredError(
-      "invalid_option",
-      `${option}: cannot read ${path}: ${(error as Error).message}`,
-      { path },
-      error,
-    );
+    throw tlsMistake(option, path, `cannot read ${path}: ${(error as Error).message}`, error);
   }
 }
 
-/** Runs `make`, which parses PEM files: what OpenSSL has to say becomes an error of the options. */
-function withPems<T>(options: SecurityOptions, make: () => T): T {
+function tlsMistake(option: string, path: string, problem: string, cause?: unknown): KindredError {
+  return new KindredError("invalid_option", `${option}: ${problem}`, { path }, cause);
+}
+
+function readCertificates(option: string, path: string): Buffer {
+  const pem = readPem(option, path);
   try {
-    return make();
+    new X509Certificate(pem);
   } catch (error) {
-    if (error instanceof KindredError) throw error;
-    const files = [options.ca, options.cert, options.key].filter((path) => path !== undefined).join(", ");
-    throw new KindredError("invalid_option", `TLS files ${files}: ${(error as Error).message}`, {}, error);
+    throw tlsMistake(option, path, `${path} holds no certificate; expected PEM with a BEGIN CERTIFICATE line`, error);
   }
+  return pem;
+}
+
+/** Both ways in which PEM says that a key needs a passphrase. */
+const ENCRYPTED = /^(-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED)/m;
+
+function readKey(path: string): Buffer {
+  const pem = readPem("--key", path);
+  if (ENCRYPTED.test(pem.toString("latin1")))
+    throw tlsMistake("--key", path, `the key ${path} is encrypted; give one without a passphrase`);
+  try {
+    createPrivateKey(pem);
+  } catch (error) {
+    throw tlsMistake("--key", path, `${path} holds no private key; expected PEM with a BEGIN PRIVATE KEY line`, error);
+  }
+  return pem;
+}
+
+/** @returns nothing where no TLS is asked for. @throws {KindredError} `invalid_option` */
+export function tlsFiles({ tls, ca, cert, key }: SecurityOptions): TlsFiles | undefined {
+  if (!tls && ca === undefined && cert === undefined && key === undefined) return undefined;
+  const files = {
+    ...(ca === undefined ? {} : { ca: readCertificates("--ca", ca) }),
+    ...(cert === undefined ? {} : { cert: readCertificates("--cert", cert) }),
+    ...(key === undefined ? {} : { key: readKey(key) }),
+  };
+  if (cert === undefined || key === undefined) return files;
+  if (!new X509Certificate(files.cert as Buffer).checkPrivateKey(createPrivateKey(files.key as Buffer)))
+    throw tlsMistake("--key", key, `${key} is not the private key of the certificate ${cert}`);
+  return files;
 }
 
 function refusePlain(side: string, host: string, remedy: string): never {
@@ -74,38 +108,27 @@ function refusePlain(side: string, host: string, remedy: string): never {
 /** Credentials of a client that dials `address`. @throws {KindredError} `insecure`, `invalid_option` */
 export function channelCredentials(address: string, options: SecurityOptions = {}): ChannelCredentials {
   const { host } = parseAddress(address);
-  if (options.tls || options.ca !== undefined || options.cert !== undefined || options.key !== undefined) {
+  const files = tlsFiles(options);
+  if (files !== undefined) {
     if ((options.cert === undefined) !== (options.key === undefined)) {
       throw new KindredError("invalid_option", "a client's certificate needs both --cert and --key");
     }
-    return withPems(options, () =>
-      ChannelCredentials.createSsl(
-        readPem("--ca", options.ca),
-        readPem("--key", options.key),
-        readPem("--cert", options.cert),
-      ),
-    );
+    return ChannelCredentials.createSsl(files.ca ?? null, files.key ?? null, files.cert ?? null);
   }
   if (!isLoopback(host) && !options.insecure)
     refusePlain("coordinator", host, "--ca (the coordinator's authority) or --tls");
   return ChannelCredentials.createInsecure();
 }
 
-/** Credentials of a coordinator that listens at `address`. @throws {KindredError} `insecure`, `invalid_option` */
-export function serverCredentials(address: string, options: SecurityOptions = {}): ServerCredentials {
+/** What a coordinator shows that listens at `address`; nothing where it speaks in clear. @throws {KindredError} `insecure`, `invalid_option` */
+export function serverTls(address: string, options: SecurityOptions = {}): TlsFiles | undefined {
   const { host } = parseAddress(address);
-  if (options.tls || options.ca !== undefined || options.cert !== undefined || options.key !== undefined) {
-    const cert = readPem("--cert", options.cert);
-    const key = readPem("--key", options.key);
-    if (!cert || !key) throw new KindredError("invalid_option", "TLS at a coordinator needs both --cert and --key");
-    return withPems(options, () =>
-      ServerCredentials.createSsl(
-        readPem("--ca", options.ca),
-        [{ cert_chain: cert, private_key: key }],
-        options.ca !== undefined,
-      ),
-    );
+  const files = tlsFiles(options);
+  if (files !== undefined) {
+    if (files.cert === undefined || files.key === undefined)
+      throw new KindredError("invalid_option", "TLS at a coordinator needs both --cert and --key");
+    return files;
   }
   if (!isLoopback(host) && !options.insecure) refusePlain("listening address", host, "--cert and --key");
-  return ServerCredentials.createInsecure();
+  return undefined;
 }

@@ -1,4 +1,4 @@
-/** A new self-signed certificate for the loopback: X.509 v3 in DER (RFC 5280), signed with ECDSA on P-256. */
+/** A new self-signed certificate: X.509 v3 in DER (RFC 5280), signed with ECDSA on P-256. */
 import { generateKeyPairSync, sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -24,22 +24,36 @@ const SUBJECT_ALT_NAME = hex("0603551d11");
 const BASIC_CONSTRAINTS = hex("0603551d13");
 const TRUE = hex("0101ff");
 
-/** Writes cert.pem and key.pem, valid for 127.0.0.1 and localhost for a day. @returns their paths */
-export function certificateIn(folder: string): { cert: string; key: string } {
+const DAY_MS = 86_400_000;
+
+export interface CertificateOptions {
+  /** @default 127.0.0.1 and localhost */
+  readonly name?: string;
+  /** Milliseconds since 1970. @default yesterday */
+  readonly from?: number;
+  /** @default tomorrow */
+  readonly to?: number;
+}
+
+/** Writes cert.pem and key.pem. @returns their paths */
+export function certificateIn(
+  folder: string,
+  { name: host, from = Date.now() - DAY_MS, to = Date.now() + DAY_MS }: CertificateOptions = {},
+): { cert: string; key: string } {
   const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const name = sequence(tlv(0x31, sequence(COMMON_NAME, tlv(0x0c, Buffer.from("kindred test")))));
-  const names = sequence(tlv(0x87, Buffer.from([127, 0, 0, 1])), tlv(0x82, Buffer.from("localhost")));
+  const dns = tlv(0x82, Buffer.from(host ?? "localhost"));
+  const names = host === undefined ? sequence(tlv(0x87, Buffer.from([127, 0, 0, 1])), dns) : sequence(dns);
   const extensions = sequence(
     sequence(SUBJECT_ALT_NAME, tlv(0x04, names)),
     sequence(BASIC_CONSTRAINTS, TRUE, tlv(0x04, sequence(TRUE))),
   );
-  const day = 86_400_000;
   const body = sequence(
     tlv(0xa0, hex("020102")), // version 3
     hex("020101"), // serial number 1
     ECDSA_WITH_SHA256,
     name,
-    sequence(time(new Date(Date.now() - day)), time(new Date(Date.now() + day))),
+    sequence(time(new Date(from)), time(new Date(to))),
     name,
     publicKey.export({ type: "spki", format: "der" }),
     tlv(0xa3, extensions),

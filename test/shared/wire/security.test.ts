@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { createPrivateKey } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { KindredError } from "../../../shared/base/errors.js";
-import { channelCredentials, isLoopback, parseAddress, serverCredentials } from "../../../shared/wire/security.js";
+import { channelCredentials, isLoopback, parseAddress, serverTls } from "../../../shared/wire/security.js";
 import { certificateIn } from "../../support/certificate.js";
 import { arrived, clientOf, coordinatorAt, evaluateTask, temporaryFolder } from "../../support/federation.js";
 
@@ -44,7 +45,7 @@ describe("addresses", () => {
 describe("plain text", () => {
   for (const [side, make] of [
     ["client", channelCredentials],
-    ["coordinator", serverCredentials],
+    ["coordinator", serverTls],
   ] as const) {
     it(`is refused to a ${side} off the loopback, unless it insists`, () => {
       assert.throws(
@@ -77,7 +78,8 @@ describe("TLS", () => {
     });
     await arrived(coordinator.pool, "trusted");
     assert.ok((await coordinator.pool.run("t", "trusted", evaluateTask())).ok);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await assert.rejects(stranger.end, code("invalid_option"));
+    await assert.rejects(plain.end, code("invalid_option"));
     assert.deepEqual(
       (await coordinator.pool.clients()).map(({ name }) => name),
       ["trusted"],
@@ -98,7 +100,7 @@ describe("TLS", () => {
     });
     await arrived(coordinator.pool, "admitted");
     assert.ok((await coordinator.pool.run("t", "admitted", evaluateTask())).ok);
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await assert.rejects(bare.end, code("invalid_option"));
     assert.equal((await coordinator.pool.clients()).length, 1);
   });
 
@@ -108,15 +110,33 @@ describe("TLS", () => {
     writeFileSync(file, "not a certificate");
     const pair = certificateIn(broken.path);
     assert.throws(
-      () => serverCredentials("127.0.0.1:0", { cert: "/no/such/file", key: "x" }),
+      () => serverTls("127.0.0.1:0", { cert: "/no/such/file", key: "x" }),
       /cert: cannot read \/no\/such\/file/,
     );
-    assert.throws(() => serverCredentials("127.0.0.1:0", { cert: pair.cert }), code("invalid_option"));
+    assert.throws(() => serverTls("127.0.0.1:0", { cert: pair.cert }), code("invalid_option"));
     assert.throws(() => channelCredentials("127.0.0.1:0", { key: pair.key }), code("invalid_option"));
     assert.throws(
       () => channelCredentials("127.0.0.1:0", { cert: file, key: pair.key }),
       (error) => code("invalid_option")(error) && String(error).includes(file),
     );
+    const encrypted = join(broken.path, "encrypted.pem");
+    const plainKey = createPrivateKey(readFileSync(pair.key));
+    writeFileSync(encrypted, plainKey.export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "x" }));
+    const others = temporaryFolder();
+    const other = certificateIn(others.path);
+    for (const make of [channelCredentials, serverTls]) {
+      for (const [options, problem] of [
+        [{ ...pair, key: encrypted }, /--key: the key .*encrypted\.pem is encrypted; give one without a passphrase/],
+        [{ ...pair, key: other.key }, /--key: .* is not the private key of the certificate/],
+        [{ ...pair, key: pair.cert }, /--key: .* holds no private key/],
+        [{ ...pair, ca: pair.key }, /--ca: .* holds no certificate/],
+      ] as const)
+        assert.throws(
+          () => make("127.0.0.1:0", options),
+          (error) => code("invalid_option")(error) && problem.test(String(error)),
+        );
+    }
+    others.remove();
     broken.remove();
   });
 });

@@ -1,0 +1,117 @@
+/**
+ * The coordinator's sockets: they listen, do TLS, and hand connections to gRPC, which itself would say nothing of a handshake that
+ * failed. They know nothing of calls.
+ */
+import { lookup } from "node:dns/promises";
+import { createServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import type { Logger } from "../../shared/base/log.js";
+import { parseAddress, type TlsFiles } from "../../shared/wire/security.js";
+import { HandshakeLog } from "./handshakes.js";
+
+export interface ListenerOptions {
+  /** HOST:PORT; port 0 lets the system choose. All addresses of the host are listened at. */
+  readonly listen: string;
+  /** Nothing: plain text. With `ca` clients must show a certificate. */
+  readonly tls: TlsFiles | undefined;
+  readonly log: Logger;
+  /** Takes a connection whose handshake is done. */
+  readonly take: (connection: Socket) => void;
+}
+
+export interface Listener {
+  readonly port: number;
+  /** Takes no further connections; those that are open stay. */
+  close(): void;
+}
+
+/** @throws the error of the first address, where none can be listened at */
+export async function listenAt(options: ListenerOptions): Promise<Listener> {
+  const { host, port } = parseAddress(options.listen);
+  const failures = new HandshakeLog(options.log);
+  const servers: Server[] = [];
+  let bound = port;
+  let problem: unknown;
+  const addresses = new Set((await lookup(host, { all: true })).map(({ address }) => address));
+  for (const address of addresses) {
+    const server = options.tls === undefined ? plain(options, failures) : secure(options.tls, options, failures);
+    try {
+      bound = await bind(server, address, bound);
+      servers.push(server);
+    } catch (error) {
+      problem ??= error;
+    }
+  }
+  if (servers.length === 0) throw problem;
+  return {
+    port: bound,
+    close: () => {
+      for (const server of servers) server.close();
+      failures.close();
+    },
+  };
+}
+
+function bind(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, () => {
+      server.off("error", reject);
+      const address = server.address();
+      resolve(typeof address === "object" && address !== null ? address.port : port);
+    });
+  });
+}
+
+/** The first byte of a TLS handshake (RFC 8446, 5.1). */
+const TLS_HANDSHAKE = 22;
+
+function plain({ take }: ListenerOptions, failures: HandshakeLog): Server {
+  return createServer((socket) => {
+    // `take` adds listeners of its own; without one an error would end the process.
+    socket.on("error", () => undefined);
+    socket.once("readable", () => {
+      const first = socket.read() as Buffer | null;
+      if (first === null) return void socket.destroy();
+      if (first[0] === TLS_HANDSHAKE)
+        failures.note(socket.remoteAddress, "it speaks TLS, and this coordinator was started without --cert and --key");
+      // It is answered in either case: the client sees plain text then, and can say so.
+      socket.unshift(first);
+      take(socket);
+    });
+  });
+}
+
+function secure({ ca, cert, key }: TlsFiles, { take }: ListenerOptions, failures: HandshakeLog): Server {
+  const options = { cert, key, ALPNProtocols: ["h2"], ...(ca === undefined ? {} : { ca, requestCert: true }) };
+  return createServer((raw) => {
+    // Of a connection that has ended nobody can tell any more where it came from.
+    const from = raw.remoteAddress;
+    const server = createTlsServer(options, (socket) => {
+      socket.on("error", () => undefined);
+      take(socket);
+    });
+    server.on("tlsClientError", (error, socket) => failures.note(from, reasonOf(error, socket)));
+    server.emit("connection", raw);
+  });
+}
+
+const REASONS: readonly (readonly [code: RegExp, reason: string])[] = [
+  [/HTTP_REQUEST|WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG/, "it speaks plain text, and this coordinator speaks TLS"],
+  [/PEER_DID_NOT_RETURN_A_CERTIFICATE/, "it shows no certificate: its --cert and --key are missing"],
+  [
+    /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|CERTIFICATE_EXPIRED)/,
+    "it does not trust this coordinator's certificate",
+  ],
+  [/UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|VERSION_TOO_LOW/, "it has no version of TLS in common with this coordinator"],
+  [/NO_SHARED_CIPHER/, "it has no cipher in common with this coordinator"],
+  [/NO_APPLICATION_PROTOCOL/, "it speaks no HTTP/2"],
+  [/ECONNRESET/, "it closed the connection; it may not trust this coordinator's certificate"],
+  [/HANDSHAKE_TIMEOUT/, "it did not finish"],
+];
+
+function reasonOf(error: NodeJS.ErrnoException, socket: TLSSocket): string {
+  const { authorizationError } = socket;
+  if (authorizationError) return `its certificate is not of the authority in --ca (${authorizationError})`;
+  return REASONS.find(([code]) => code.test(error.code ?? ""))?.[1] ?? error.message;
+}
