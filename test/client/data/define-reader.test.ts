@@ -107,7 +107,10 @@ test("what a reader yields is checked like any row", async () => {
     [() => 1, /:7: a row must be a string or an object/],
     ["\ud800", /:7: the text holds half of a surrogate pair/],
     [{ prompt: "p", completion: Symbol("c") }, /:7: completion must be a string, got Symbol\(c\)$/],
-    [Object.create({ prompt: "inherited", completion: "inherited" }), /:7: has neither prompt and completion.* such as '{text}' for a field/],
+    [
+      Object.create({ prompt: "inherited", completion: "inherited" }),
+      /:7: has neither prompt and completion.* such as '{text}' for a field/,
+    ],
   ];
   for (const [at, [value, says]] of cases.entries()) {
     const path = defineFixed(`.case${at}`, [{ line: 7, value }]);
