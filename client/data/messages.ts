@@ -1,13 +1,11 @@
 /** Rows of messages: their form is checked here. Which of their fields are used is the chat template's matter (conversation.ts). */
-import { KindredError } from "../../shared/base/errors.js";
+
+import { parseExactJson } from "../../shared/base/exact-json.js";
 import { isObject } from "../../shared/base/json.js";
+import { invalidData as fail } from "./faults.js";
 import { isGiven } from "./fields.js";
 import type { ChatMessage, Conversation } from "./types.js";
 import { show } from "./values.js";
-
-function fail(where: string, message: string): KindredError {
-  return new KindredError("invalid_data", `${where}: ${message}`, { where });
-}
 
 /** Refuses texts that cannot be written as UTF-8, however deep they lie. */
 function checkTexts(value: unknown, field: string, where: string): void {
@@ -55,7 +53,7 @@ function readMessage(message: unknown, field: string, where: string): ChatMessag
 function objects(value: unknown, field: string, where: string): unknown {
   let list = value;
   try {
-    if (typeof value === "string") list = JSON.parse(value);
+    if (typeof value === "string") list = parseExactJson(value);
   } catch {
     // Refused below, with the text as it is.
   }

@@ -2,13 +2,14 @@
  * A population file holds one client per row: its name, its planted group where that is known, and lists of rows per split. A
  * client's own data may be such a file too (load.ts takes the client's row of it), so the format is known here.
  */
+import { isObject } from "../../shared/base/json.js";
 import { MAX_NAME_LENGTH } from "../../shared/base/limits.js";
 import { MAX_CLIENT_BYTES } from "../../shared/base/lines.js";
 import { invalidData as fail } from "./faults.js";
 import { readValues } from "./readers.js";
 import type { RowReader } from "./rows.js";
 import { fillSplits } from "./splits.js";
-import type { ClientRows, Example, Split } from "./types.js";
+import { type ClientRows, type Example, SPLITS, type Split } from "./types.js";
 import { isNumber, show } from "./values.js";
 
 /** One row of a population file, an object that is not checked further. */
@@ -78,6 +79,20 @@ export function groupOf({ fields: { group }, where }: ClientLine): string | unde
   return checkName(isNumber(group) ? String(group) : group, "group", where);
 }
 
+/** A list of rows under any other name would be left out. Other fields describe the client. */
+function refuseOtherRows(fields: ClientLine["fields"], where: string, client: string): void {
+  const known: readonly string[] = SPLITS;
+  const other = Object.keys(fields).find((field) => {
+    const value = fields[field];
+    return !known.includes(field) && Array.isArray(value) && value.some(isObject);
+  });
+  if (other === undefined) return;
+  throw fail(
+    where,
+    `client ${show(client)}: the rows of ${show(other)} are not read; a client has ${known.join(", ")}; rename or remove them`,
+  );
+}
+
 /**
  * One client's rows.
  * @param seed draws missing splits
@@ -90,6 +105,7 @@ export function readClient({ fields, where }: ClientLine, read: RowReader<Exampl
     if (Array.isArray(fields[other]))
       throw fail(where, `client ${show(name)}: the split ${other} is called ${ours} here; rename it`);
   }
+  refuseOtherRows(fields, where, name);
   const rowsOf = (split: Split): Example[] | undefined => {
     const rows = fields[split];
     if (rows === undefined || rows === null) return undefined;

@@ -22,7 +22,7 @@ const TOOL_USE = "tool_use";
  * The chat template of a model's folder, or undefined where the model has none.
  * @param known the folder's configuration of the tokenizer, where it was read already
  * @returns as `chatTemplateFrom`
- * @throws {KindredError} `invalid_model` where a template cannot be read or parsed
+ * @throws {KindredError} `invalid_model` where a file cannot be read
  */
 export async function loadChatTemplate(folder: string, known?: TokenizerConfig): Promise<ChatTemplate | undefined> {
   const config = known ?? (await readTokenizerConfig(folder));
@@ -32,9 +32,7 @@ export async function loadChatTemplate(folder: string, known?: TokenizerConfig):
 /**
  * The chat template that a model's templates make: of several, `tool_use` for conversations with tools and `default` for the others,
  * as transformers chooses them. Undefined where there are none.
- * @returns a function that throws `invalid_data` where the template refuses the messages (roles out of order, for example), and
- * `invalid_model` where there is no template for them
- * @throws {KindredError} as `chatTemplateOf`
+ * @returns as of `chatTemplateOf`; the function also throws `invalid_model` where there is no template for a conversation
  */
 export function chatTemplateFrom(sources: TemplateSources, tokens: SpecialTokens): ChatTemplate | undefined {
   const of = (name: string): ChatTemplate | undefined => {
@@ -88,21 +86,38 @@ function wasRead(turn: WatchedDict | undefined, field: string): boolean {
   return names.some((name) => turn?.wasRead(name) ?? false);
 }
 
+/** A template's text, parsed when it is needed: rows of other forms need none. */
+class LazyTemplate {
+  private parsed: Template | undefined;
+
+  constructor(
+    private readonly text: string,
+    private readonly path: string,
+  ) {}
+
+  /** @throws {KindredError} `invalid_model` naming the line where the text is no template, or has something that is not supported */
+  get(): Template {
+    try {
+      this.parsed ??= new Template(this.text);
+      return this.parsed;
+    } catch (error) {
+      const message = `${this.path}: the chat template cannot be read (${(error as Error).message})`;
+      throw new KindredError("invalid_model", message, { file: this.path }, error);
+    }
+  }
+}
+
 /**
  * A chat template from its text.
  * @param tokens special tokens, which it may write. @param path for messages
- * @throws {KindredError} `invalid_model` naming the line where the template cannot be read, or has something that is not supported
+ * @returns a function that throws `invalid_model` naming the line where the text is no template or has something that is not
+ * supported, and `invalid_data` where the template refuses the messages
  */
 export function chatTemplateOf(text: string, tokens: SpecialTokens, path: string): ChatTemplate {
-  let template: Template;
-  try {
-    template = new Template(text);
-  } catch (error) {
-    const message = `${path}: the chat template cannot be read (${(error as Error).message})`;
-    throw new KindredError("invalid_model", message, { file: path }, error);
-  }
+  const lazy = new LazyTemplate(text, path);
   const render: RenderChat = ({ messages, variables = {} }, { addGenerationPrompt }) => {
     const isOwn = (name: string): boolean => OWN_NAMES.has(name) || Object.hasOwn(tokens, name);
+    const template = lazy.get();
     try {
       const turns = messages.map(turnOf);
       const names = new WatchedDict([

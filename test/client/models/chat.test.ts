@@ -124,12 +124,15 @@ test("a model without a template has none", async () => {
   assert.equal(await loadChatTemplate(folder), undefined);
 });
 
-test("a template that cannot be parsed names its file", async () => {
-  await config({ chat_template: "{% if %}" });
-  await assert.rejects(loadChatTemplate(folder), {
-    code: "invalid_model",
-    message: /tokenizer_config\.json: the chat template cannot be read/,
-  });
+test("a template that cannot be parsed names its file and line, when messages need it", async () => {
+  await config({ chat_template: "a\n{% if %}" });
+  const renderChat = (await loadChatTemplate(folder))!;
+  for (const _ of ["first", "again"]) {
+    assert.throws(() => renderChat({ messages: conversation }, { addGenerationPrompt: false }), {
+      code: "invalid_model",
+      message: /tokenizer_config\.json: the chat template cannot be read \(line 2: /,
+    });
+  }
 });
 
 test("messages that the template refuses are reported as invalid data", async () => {

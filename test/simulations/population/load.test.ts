@@ -134,6 +134,10 @@ test("what is wrong with a population is named by file and line", async () => {
   await refuses(load({ ...ok, test: [] }), /test has no rows; leave it out/);
   await refuses(load({ ...ok, val: ["a"] }), /the split val is called validation here/);
   await refuses(
+    load({ ...ok, holdout: [{ prompt: "a", completion: "b" }] }),
+    /the rows of "holdout" are not read; a client has train, validation, test; rename or remove them/,
+  );
+  await refuses(
     load({ client: "a", train: many(2) }),
     /pop\.jsonl:1: client "a" has 2 rows and no test and no validation/,
   );
