@@ -5,6 +5,7 @@ import type { JobContext } from "../shared/base/command.js";
 import { KindredError } from "../shared/base/errors.js";
 import type { EndOfText } from "../shared/config/enumerations.js";
 import type { RowFormat } from "../shared/config/format.js";
+import { tokenizerFiles } from "../shared/models/tokenizer-files.js";
 import type { Quantization } from "../shared/quantization/layout.js";
 import { openRuntime } from "../shared/runtimes/choose.js";
 import type { RuntimeChoice } from "../shared/runtimes/types.js";
@@ -35,6 +36,8 @@ export interface ClientJob {
   readonly seed: number;
   /** Folder, GGUF file or hub id. */
   readonly model: string;
+  /** The model's name in the files of the ensemble. @default model */
+  readonly modelName?: string;
   readonly quantization: Quantization | "none";
   /** Folder or file of rows, or the rows. */
   readonly data: string | GivenRows;
@@ -92,7 +95,9 @@ async function work(
       if (state === undefined) return;
       const { adapter, members } = received;
       const weights = [[job.name, members.map(({ weight }) => weight)]] as const;
-      await writeEnsemble(join(state, "ensemble"), { baseModel: job.model, adapter, members, weights });
+      const tokenizer = await tokenizerFiles(base.folder);
+      const baseModel = job.modelName ?? job.model;
+      await writeEnsemble(join(state, "ensemble"), { baseModel, adapter, members, weights, tokenizer });
     };
     const { train, validation, test } = dataset;
     log.info("connecting", { coordinator: job.coordinator });

@@ -106,7 +106,7 @@ export async function startCoordinator(
       events,
       ...(job.strategies === undefined ? {} : { strategies: job.strategies }),
       compare: ["base"],
-      model: plan.model ?? null,
+      model: plan.modelName ?? null,
       signal: AbortSignal.any([stopped, guard.failed]),
     });
     const result = run.result

@@ -195,7 +195,7 @@ async function federate(
       events,
       ...(run.strategies === undefined ? {} : { strategies: run.strategies }),
       compare: plan.compare,
-      model: plan.model,
+      model: plan.modelName,
       partition: run.partition,
       ...(run.keepUpdates === undefined ? {} : { keepUpdates: run.keepUpdates }),
       fullLearningRate: plan.full.learningRate,

@@ -19,5 +19,5 @@ export const modelOptions = (to: Command): Command =>
 /** The base model as a job takes it: paths are relative to the working directory. */
 export async function modelOf({ model, quantization }: ModelOptions) {
   const { resolveModel } = await import("../../shared/config/config.js");
-  return { model: resolveModel(model, process.cwd(), "--model"), quantization };
+  return { model: resolveModel(model, process.cwd(), "--model"), modelName: model, quantization };
 }

@@ -1,13 +1,17 @@
-/** A finished ensemble as a folder: its members as adapters of PEFT or AdapterHub's library, and each client's weights. */
-import { rm } from "node:fs/promises";
-import { basename, join } from "node:path";
+/** A finished ensemble as a folder: its members as adapters of PEFT or AdapterHub's library, each client's weights, cards, tokenizer. */
+import { copyFile, link, mkdir, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
 import { KindredError } from "../base/errors.js";
 import { isObject, readJsonObject } from "../base/json.js";
+import { PRIVATE_FOLDER } from "../base/private.js";
 import type { NamedTensors } from "../base/tensors.js";
 import { writeBottleneckAdapter } from "./adapterhub.js";
+import { type CardFacts, modelCard } from "./model-card.js";
 import { adaptedModules, writePeftAdapter } from "./peft.js";
 import { type BottleneckSettings, isBottleneck, type LoraSettings } from "./settings.js";
+
+const CARD = "README.md";
 
 export interface WrittenMember {
   readonly name: string;
@@ -24,15 +28,21 @@ export interface WrittenEnsemble {
   readonly members: AsyncIterable<WrittenMember> | Iterable<WrittenMember>;
   /** Pairs of a client and its weights, one per member. */
   readonly weights: Iterable<readonly [string, readonly number[]]>;
+  /** The tokenizer's files by name: they are put beside the ensemble and beside each adapter. @default none */
+  readonly tokenizer?: ReadonlyMap<string, Uint8Array>;
+  /** What the model cards say of the run. @default nothing */
+  readonly facts?: CardFacts;
 }
 
 /** The formula of the ensemble's logits, for readers of `ensemble.json`. */
 const RULE = "base + sum of w (member - base), on logits";
 
-/** Writes `members/<name>/` and `ensemble.json` into a folder; existing members are replaced. @returns the members' names */
+/** Writes `members/<name>/`, `ensemble.json` and model cards into a folder; existing members are replaced. @returns the members' names */
 export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): Promise<string[]> {
   await rm(join(folder, "members"), { recursive: true, force: true });
-  const { adapter, baseModel } = ensemble;
+  const { adapter, tokenizer = new Map<string, Uint8Array>(), facts } = ensemble;
+  const { baseModel, revision } = namedModel(ensemble.baseModel);
+  for (const [name, bytes] of tokenizer) await writeAtomically(join(folder, name), bytes);
   const names: string[] = [];
   for await (const { name, tensors } of ensemble.members) {
     const path = join(folder, "members", name);
@@ -40,13 +50,35 @@ export async function writeEnsemble(folder: string, ensemble: WrittenEnsemble): 
     else {
       // A run's modules may be of some layers alone, which the last parts of the tensors' names do not show.
       const targetModules = adapter.modules.length > 0 ? adapter.modules : adaptedModules(tensors);
-      await writePeftAdapter(path, { ...adapter, targetModules, useRslora: adapter.rslora, tensors }, { baseModel });
+      await writePeftAdapter(
+        path,
+        { ...adapter, targetModules, useRslora: adapter.rslora, tensors },
+        { baseModel, revision },
+      );
     }
+    for (const file of tokenizer.keys()) await linkOrCopy(join(folder, file), join(path, file));
     names.push(name);
   }
+  const subject = { baseModel, revision, adapter, members: names.length, tokenizer: tokenizer.size > 0 };
+  for (const member of names) {
+    await writeAtomically(join(folder, "members", member, CARD), modelCard({ ...subject, member }, facts));
+  }
+  await writeAtomically(join(folder, CARD), modelCard(subject, facts));
   const content = { members: names, weights: Object.fromEntries(ensemble.weights), rule: RULE };
   await writeAtomically(join(folder, "ensemble.json"), `${JSON.stringify(content, null, 2)}\n`);
   return names;
+}
+
+/** `owner/name@revision` in two, as transformers and PEFT have them; any other name as it is. */
+function namedModel(name: string | null): { baseModel: string | null; revision?: string } {
+  const [, id, revision] = /^(\w[\w.-]*\/\w[\w.-]*)@(\w[\w./-]*)$/.exec(name ?? "") ?? [];
+  return id === undefined || revision === undefined ? { baseModel: name } : { baseModel: id, revision };
+}
+
+/** A second name for a file: a tokenizer may take 30 MB, and an ensemble has many members. */
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true, mode: PRIVATE_FOLDER });
+  await link(from, to).catch(() => copyFile(from, to));
 }
 
 /** Ten thousand clients with twenty weights each take 5 MB. */

@@ -193,6 +193,8 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
 export interface WritePeftOptions {
   /** The value of base_model_name_or_path: the base model's name or folder. */
   readonly baseModel: string | null;
+  /** Of a base model on the hub. @default its newest */
+  readonly revision?: string | undefined;
 }
 
 /**
@@ -220,6 +222,7 @@ export async function writePeftAdapter(folder: string, adapter: PeftAdapter, opt
     modules_to_save: null,
     peft_type: "LORA",
     r: adapter.rank,
+    ...(options.revision === undefined ? {} : { revision: options.revision }),
     target_modules: targetModules === "all-linear" ? targetModules : [...targetModules].sort(),
     task_type: "CAUSAL_LM",
     use_dora: false,

@@ -34,10 +34,17 @@ export type SimulationPlan = Frozen<
     population: string | PlannedClient[];
     /** Format of rows where a listed client has none of its own. */
     format: RowFormat;
+    /** The model as the user named it; `model` is absolute where it is a path. */
+    modelName: string;
   }
 >;
 
-export type CoordinatorPlan = Frozen<Coordinator>;
+export type CoordinatorPlan = Frozen<
+  Coordinator & {
+    /** The model as the user named it. */
+    modelName?: string;
+  }
+>;
 
 /** Everything that a run does: the options that simulations and coordinators share. */
 export type RunPlan = Frozen<z.output<typeof runSchema>>;
@@ -125,6 +132,7 @@ function simulationOf(options: Simulation, title: string, { base, where }: Origi
     ...rest,
     title: options.title ?? title,
     model: resolveModel(options.model, base, `${where}: model`),
+    modelName: options.model,
     population: typeof population === "string" ? populationPath(population, base) : clients(population),
     format,
   }) as SimulationPlan;
@@ -179,7 +187,10 @@ function coordinatorOf({ model, ...rest }: Coordinator, { base, where }: Origin)
         "leave the choice to the clients' --quantization",
     );
   }
-  return freeze({ ...rest, ...(model === undefined ? {} : { model: resolveModel(model, base, `${where}: model`) }) });
+  return freeze({
+    ...rest,
+    ...(model === undefined ? {} : { model: resolveModel(model, base, `${where}: model`), modelName: model }),
+  });
 }
 
 /**

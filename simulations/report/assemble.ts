@@ -94,7 +94,12 @@ export function assembleReport(sources: ReportSources): Report {
     faults: facts.faults,
     stages: facts.stages,
     config: plan as unknown as Json,
-    model: { name: plan.model, hash: base.hash, parameters: base.parameters, facts: { layers, hidden, vocabulary } },
+    model: {
+      name: plan.modelName,
+      hash: base.hash,
+      parameters: base.parameters,
+      facts: { layers, hidden, vocabulary },
+    },
     rows: byClient(clients.map((name) => [name, outcome.rows.get(name)!])),
     tokens: tokensOf(sources),
     wallSeconds: facts.wallSeconds,

@@ -131,13 +131,14 @@ describe("kindred simulate on six clients in two planted groups", () => {
     const exported = join(folder.path, "exported");
     const { code, stdout, stderr } = await kindred(["export", out, "--out", exported, "--json"]);
     assert.equal(code, 0, stderr);
-    assert.deepEqual(JSON.parse(stdout), { members: report.members.map(({ name }) => name) });
+    assert.deepEqual(JSON.parse(stdout), { members: report.members.map(({ name }) => name), tokenizer: true });
     const ensemble = JSON.parse(readFileSync(join(exported, "ensemble.json"), "utf8"));
     assert.deepEqual(Object.keys(ensemble), ["members", "weights", "rule"]);
     assert.deepEqual(ensemble.weights, report.weights);
     for (const name of ensemble.members) {
       const files = readdirSync(join(exported, "members", name)).toSorted();
-      assert.deepEqual(files, ["adapter_config.json", "adapter_model.safetensors"]);
+      const tokenizer = ["tokenizer.json", "tokenizer_config.json"];
+      assert.deepEqual(files, ["README.md", "adapter_config.json", "adapter_model.safetensors", ...tokenizer]);
     }
   });
 

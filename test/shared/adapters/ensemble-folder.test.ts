@@ -1,6 +1,6 @@
 /** The members of an exported ensemble. */
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -26,6 +26,29 @@ test("members name the run's modules where these are of some layers alone", asyn
     assert.deepEqual(fields, { ...expected, targetModules: ["layers.1.self_attn.q_proj"] });
     assert.deepEqual(read, tensors);
     assert.deepEqual((await written([])).targetModules, ["q_proj"]);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a model of the hub at a revision is named as PEFT has it, and the card tells both", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "kindred-ensemble-"));
+  try {
+    const adapter = { kind: "lora", rank: 2, alpha: 4, dropout: 0, rslora: false, modules: ["q_proj"] } as const;
+    const tensors = new Map([
+      ["model.layers.1.self_attn.q_proj.lora_A.weight", { shape: [2, 3], data: new Float32Array(6).fill(1) }],
+      ["model.layers.1.self_attn.q_proj.lora_B.weight", { shape: [3, 2], data: new Float32Array(6).fill(2) }],
+    ]);
+    const tokenizer = new Map([["tokenizer.json", Buffer.from("{}")]]);
+    const members = [{ name: "one", tensors }];
+    await writeEnsemble(folder, { baseModel: "owner/name@abc", adapter, members, weights: [], tokenizer });
+    const read = async (...path: string[]) => await readFile(join(folder, ...path), "utf8");
+    const { base_model_name_or_path: base, revision } = JSON.parse(await read("members", "one", "adapter_config.json"));
+    assert.deepEqual([base, revision], ["owner/name", "abc"]);
+    assert.equal((await readPeftAdapter(join(folder, "members", "one"))).baseModel, "owner/name");
+    assert.match(await read("members", "one", "README.md"), /^Base model: `owner\/name`, revision `abc`\.$/m);
+    assert.equal(await read("members", "one", "tokenizer.json"), "{}");
+    assert.match(await read("README.md"), /^1 adapter of one base model/m);
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -42,6 +42,7 @@ const least = "model: model\npopulation: pop.jsonl\n";
 test("model and population suffice, and give a complete plan with absolute paths", async () => {
   assert.deepEqual(await load(least), {
     model: join(folder, "model"),
+    modelName: "model",
     population: join(folder, "pop.jsonl"),
     title: "run",
     format: {},
