@@ -27,7 +27,13 @@ import { readShardIndex } from "./files.js";
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const REQUIRED = ["config.json", "tokenizer.json"];
-const OPTIONAL = ["tokenizer_config.json", "special_tokens_map.json", CHAT_TEMPLATE_FILE, "generation_config.json"];
+const OPTIONAL = [
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  CHAT_TEMPLATE_FILE,
+  "generation_config.json",
+];
 /** Named chat templates. The name is a plain file name. */
 const NAMED_TEMPLATE = new RegExp(`^${CHAT_TEMPLATE_FOLDER}/[\\w-][\\w.-]*\\.jinja$`);
 
