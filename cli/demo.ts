@@ -5,7 +5,7 @@ import type { Report } from "../simulations/report/types.js";
 import { type ForceOption, forceOption, jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
 import { integer } from "./options/values.js";
-import { type OutputOptions, printResult, runJob, screen } from "./process.js";
+import { type OutputOptions, printResult, runJob } from "./process.js";
 
 interface DemoOptions extends OutputOptions, ForceOption {
   readonly seed: number;
@@ -22,8 +22,7 @@ export function demo(command: Command): Command {
     .addOption(jsonOption())
     .action(async (options: DemoOptions) => {
       const { freeFolder, runDemo } = await import("../simulations/demo/demo.js");
-      const { reportEnding } = await import("./jobs/endings.js");
-      const { terminalReport } = await import("../simulations/report/terminal.js");
+      const { simulationText } = await import("./summary.js");
       const force = options.force === true;
       const given = resolve(options.out ?? FOLDER);
       // People run a demo to see it run, and to see it again: beside what it left the last time.
@@ -31,11 +30,7 @@ export function demo(command: Command): Command {
       const named = options.out ?? relative("", out);
       const job = { seed: options.seed, out, force };
       const report = await runJob<Report>(options, (context) => runDemo({ ...job, ...context }), { resumes: true });
-      await printResult(
-        report,
-        options,
-        () => `${terminalReport(report, screen()).trimEnd()}\n\n${reportEnding(named, out)}`,
-      );
+      await printResult(report, options, () => simulationText(report, named, out));
     });
   return example(command, "demo --seed 1");
 }

@@ -45,9 +45,18 @@ export function wantsColour(stream: { readonly isTTY?: boolean }): boolean {
   return stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
 }
 
-/** Width and colours of the terminal that results are written to. */
-export function screen(): { readonly color: boolean; readonly width: number } {
-  return { color: wantsColour(process.stdout), width: process.stdout.columns ?? 80 };
+export interface Screen {
+  readonly color: boolean;
+  /** Columns. */
+  readonly width: number;
+  /** Undefined where results are not written to a terminal. */
+  readonly rows: number | undefined;
+}
+
+/** The terminal that results are written to. */
+export function screen(): Screen {
+  const { columns, rows } = process.stdout;
+  return { color: wantsColour(process.stdout), width: columns ?? 80, rows };
 }
 
 /**

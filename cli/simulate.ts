@@ -6,7 +6,7 @@ import { example } from "./options/help.js";
 import { formatOptions } from "./options/rows.js";
 import { runtimeOptions } from "./options/runtime.js";
 import { type SimulationOptions, simulationOf } from "./options/simulation.js";
-import { type OutputOptions, printResult, runJob, screen } from "./process.js";
+import { type OutputOptions, printResult, runJob } from "./process.js";
 
 export function simulate(command: Command): Command {
   command
@@ -16,17 +16,12 @@ export function simulate(command: Command): Command {
     .action(async (config: string, options: OutputOptions & SimulationOptions) => {
       const { plan, place } = await simulationOf(config, options);
       const { runSimulation } = await import("../simulations/simulate.js");
-      const { terminalReport } = await import("../simulations/report/terminal.js");
-      const { reportEnding } = await import("./jobs/endings.js");
+      const { simulationText } = await import("./summary.js");
       const run = { ...place, source: config };
       const report = await runJob<Report>(options, (context) => runSimulation(plan, { ...run, ...context }), {
         resumes: true,
       });
-      await printResult(
-        report,
-        options,
-        () => `${terminalReport(report, screen()).trimEnd()}\n\n${reportEnding(options.out, place.out)}`,
-      );
+      await printResult(report, options, () => simulationText(report, options.out, place.out));
     });
   runtimeOptions(formatOptions(command), "that of the configuration").addOption(jsonOption());
   return example(command, "simulate docs/example/simulate.yaml --out runs/example");

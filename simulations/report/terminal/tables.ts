@@ -6,9 +6,22 @@ import { compare, gain, METHOD_NAMES, metricOf, plantedName, scoreOf, type View 
 import type { Brush } from "./brush.js";
 
 /** Largest number of clients listed in full; of more, the smallest and the largest gains are shown. */
-const MOST_CLIENTS = 40;
+export const MOST_CLIENTS = 40;
 
-const EXTREMES = 8;
+/** Of many clients, so many of each end at most. */
+export const EXTREMES = 8;
+
+/** Lines of a table of many clients beside those of clients. */
+export const FRAME = 3;
+
+export interface ClientTable {
+  /** Columns of the terminal. */
+  readonly width: number;
+  /** Of more clients than are listed in full, so many of each end. */
+  readonly extremes: number;
+  /** Path of the file with all clients, as the user would write it. */
+  readonly file?: string | undefined;
+}
 
 /** FLOP in GFLOP and bytes in MB: one unit per column, for comparison. */
 function inUnits(value: number | undefined, unit: number): string {
@@ -56,7 +69,7 @@ export function methodLines(view: View, brush: Brush): string[] {
   ];
 }
 
-export function clientLines(view: View, brush: Brush, width: number): string[] {
+export function clientLines(view: View, brush: Brush, { width, extremes, file }: ClientTable): string[] {
   const { report, methods, metric, order, plantedOf } = view;
   const gainOf = (i: number) => {
     const name = report.clients[i] ?? "";
@@ -102,14 +115,21 @@ export function clientLines(view: View, brush: Brush, width: number): string[] {
   if (order.length <= MOST_CLIENTS) return [brush.bold(unit), head, ...order.map(row)];
   if (!comparable) return [];
   const sorted = order.filter((i) => gainOf(i) !== null).sort((a, b) => (gainOf(a) ?? 0) - (gainOf(b) ?? 0));
+  const what = metric === "accuracy" ? unit : "Test loss, nats per token";
   return [
-    brush.bold(unit),
-    brush.dim(`the ${EXTREMES} smallest and the ${EXTREMES} largest gains of ${order.length} clients`),
+    brush.bold(fit(`${what}; the smallest and the largest gains over shared`, width).trimEnd()),
     head,
-    ...sorted.slice(0, EXTREMES).map(row),
-    brush.dim("…"),
-    ...sorted.slice(-EXTREMES).map(row),
+    ...sorted.slice(0, extremes).map(row),
+    brush.dim(between(sorted.length - 2 * extremes, { width, file })),
+    ...sorted.slice(-extremes).map(row),
   ];
+}
+
+/** Clients that are not listed, and where they are, in one line. */
+function between(clients: number, { width, file }: Pick<ClientTable, "width" | "file">): string {
+  const text = `… ${format.counted(clients, "client")} between them`;
+  const where = `${text}; all: ${printable(file ?? "")}`;
+  return file === undefined || columnsOf(where) > width ? text : where;
 }
 
 export function closing(view: View, brush: Brush): string[] {

@@ -54,6 +54,35 @@ test("up to forty clients are all listed; of more, the smallest and the largest 
   assert.equal(gainOf(listed[15] ?? ""), gainOf(sorted[40] ?? ""));
 });
 
+test("many clients fit a screen of any height: smallest and largest gains, and the file of all", () => {
+  const report = sampleReport({ clients: 120, groups: 9, testRows: 8 });
+  const gainOf = (name: string) =>
+    (report.methods.kindred?.clients[name]?.accuracy ?? 0) - (report.methods.shared?.clients[name]?.accuracy ?? 0);
+  const gains = report.clients.map(gainOf);
+  const shown = new Map(
+    [19, 24, 30, 60, 200].map((rows) => [
+      rows,
+      terminalReport(report, { color: false, width: 80, rows, file: "runs/x/clients.csv" }),
+    ]),
+  );
+  for (const [rows, text] of shown) {
+    const height = text.trimEnd().split("\n").length;
+    assert.ok(height <= rows, `${height} of ${rows} rows`);
+    const listed = text.match(/^client-\d+/gm) ?? [];
+    assert.equal(listed.length % 2, 0);
+    assert.equal(gainOf(listed[0]!), Math.min(...gains));
+    assert.equal(gainOf(listed.at(-1)!), Math.max(...gains));
+    assert.match(text, new RegExp(`^… ${120 - listed.length} clients between them; all: runs/x/clients\\.csv$`, "m"));
+    assert.match(text, /^Kindred: mean accuracy/m);
+  }
+  const listed = [...shown.values()].map((text) => text.match(/^client-\d+/gm)?.length);
+  assert.deepEqual(listed, [2, 8, 14, 16, 16]);
+  assert.equal(shown.get(200), terminalReport(report, { color: false, width: 80, file: "runs/x/clients.csv" }));
+  assert.doesNotMatch(shown.get(60)!, /Affinity/);
+  const long = terminalReport(report, { color: false, width: 80, rows: 24, file: `${"deep/".repeat(20)}clients.csv` });
+  assert.match(long, /^… 112 clients between them$/m);
+});
+
 test("groups are separated in the heatmap, and clients of one group look alike", () => {
   const report = sampleReport({ clients: 8, groups: 2, planted: false });
   const text = terminalReport(report, { color: false, width: 80 });
