@@ -140,7 +140,7 @@ function indent(value: Value, given: Arguments, name: string): Value {
     ["blank", false],
   ]);
   const before = typeof width === "string" ? width : " ".repeat(Math.max(0, integer(width!, "width")));
-  const lines = text.splitLines(`${toText(value)}\n`);
+  const lines = text.splitLines(`${string(value, "what indent changes")}\n`);
   const made = lines.map((line, at) => (at > 0 && (isTrue(blank!) || line !== "") ? before + line : line)).join("\n");
   return isTrue(first!) ? before + made : made;
 }
@@ -152,7 +152,7 @@ function truncate(value: Value, given: Arguments, name: string): Value {
     ["end", "..."],
     ["leeway", 5n],
   ]);
-  const all = text.characters(toText(value));
+  const all = text.characters(string(value, "what truncate changes"));
   const most = integer(length!, "length");
   const mark = string(end!, "end");
   if (all.length <= most + integer(leeway!, "leeway")) return all.join("");
@@ -162,6 +162,7 @@ function truncate(value: Value, given: Arguments, name: string): Value {
 
 /** The number of a text, or undefined. */
 function floatOf(value: Value): number | undefined {
+  if (value instanceof Undefined) value.fail();
   if (isNumeric(value)) return Number(asNumber(value));
   const digits = typeof value === "string" ? text.stripStart(text.stripEnd(value)) : "";
   if (/^[+-]?inf(inity)?$/i.test(digits)) return digits.startsWith("-") ? -Infinity : Infinity;

@@ -197,6 +197,7 @@ export function getItem(object: Value, key: Value): Value {
     const found = key instanceof Undefined ? undefined : object.get(keyOf(key));
     if (found !== undefined) return found;
   } else if (typeof key === "bigint" || typeof key === "boolean") {
+    if (object instanceof Markup) throw new ValueError("an item of a safe text is not supported");
     const items = listOf(object);
     const at = Number(asNumber(key));
     const item = items?.[at < 0 ? items.length + at : at];
@@ -221,7 +222,7 @@ function listOf(value: Value): readonly Value[] | undefined {
 export function slice(object: Value, start: Value, stop: Value, step: Value): Value {
   if (object instanceof Undefined) object.fail();
   const items = listOf(object);
-  if (items === undefined) return new Undefined(`a ${typeOf(object)} has no slices`);
+  if (items === undefined) throw new ValueError(`a ${typeOf(object)} has no slices`);
   if (object instanceof Range) throw new ValueError("a slice of a range is not supported; slice a list of it");
   const by = step === null ? 1 : integer(step, "a slice's step");
   if (by === 0) throw new ValueError("a slice's step is 0");
