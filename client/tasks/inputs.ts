@@ -109,13 +109,17 @@ async function bottleneckAdapter(architecture: Architecture, folder: string): Pr
 export async function peftAdapter(architecture: Architecture, folder: string): Promise<OpenedAdapter<LoraLayout>> {
   const adapter = await readPeftAdapter(folder);
   const modules = adaptedModules(adapter.tensors);
-  const strange = modules.find((module) => !architecture.linears.some(({ name }) => isTarget(name, [module])));
+  const all = modulesOf(adapter.tensors.keys(), folder);
+  const strange = all.find((module) => !architecture.linears.some(({ name }) => name === module));
   if (strange !== undefined) {
     const known = moduleNames(architecture).join(", ");
-    throw misfit(`${folder}: adapts ${strange}, which is none of ${known}`, folder, adapter.baseModel);
+    throw misfit(
+      `${folder}: adapts ${strange}, which this model does not have (its linears: ${known})`,
+      folder,
+      adapter.baseModel,
+    );
   }
   // Where some layers alone are adapted, only the names in full say which.
-  const all = modulesOf(adapter.tensors.keys(), folder);
   const everywhere = architecture.linears.filter(({ name }) => isTarget(name, modules)).length === all.length;
   const layout = loraLayout(architecture, {
     rank: adapter.rank,

@@ -99,7 +99,9 @@ export function readPeftSettings(config: Readonly<Record<string, unknown>>, path
     throw new KindredError("invalid_adapter", message, { file: path, field });
   };
   if (typeof rank !== "number" || !isRank(rank)) return wrong("r", `1 to ${MAX_RANK}`);
-  if (typeof alpha !== "number" || !Number.isFinite(alpha)) return wrong("lora_alpha", "a number");
+  if (typeof alpha !== "number" || !(alpha > 0 && alpha < Number.POSITIVE_INFINITY)) {
+    return wrong("lora_alpha", "a positive number");
+  }
   if (typeof dropout !== "number" || !(dropout >= 0 && dropout < 1)) return wrong("lora_dropout", "from 0 to below 1");
   if (config.use_rslora != null && typeof config.use_rslora !== "boolean") return wrong("use_rslora", "true or false");
   const namesOf = (field: string): Names => {

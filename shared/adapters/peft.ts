@@ -2,6 +2,8 @@
  * Reads and writes LoRA adapters as folders of PEFT (adapter_config.json, adapter_model.safetensors). It knows no model except for
  * PEFT's special case of GPT-2's linears: client/tuning checks whether the modules and shapes fit a base model.
  */
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
 import { KindredError } from "../base/errors.js";
@@ -75,7 +77,11 @@ function partOf(name: string, source: string): Part {
     new KindredError("unsupported", `${source}: tensor ${brief(name)} ${why}`, { file: source, tensor: name });
   if (/\.lora_embedding_[AB]$/.test(name)) throw refuse(`adapts an embedding, which is not supported; ${MERGE}`);
   const match = /^(.+)\.lora_([AB])\.weight$/s.exec(name);
-  if (match === null) throw refuse("is not a lora_A.weight or lora_B.weight");
+  if (match === null) {
+    throw refuse(
+      `is not a lora_A.weight or lora_B.weight; a weight in place of the model's is not supported; ${MERGE}`,
+    );
+  }
   const [, module, factor] = match as unknown as [string, string, Part["factor"]];
   if (HEADS.has(module.slice(module.lastIndexOf(".") + 1))) {
     throw refuse(`adapts the model's head, which is not supported; ${MERGE}`);
@@ -143,6 +149,15 @@ function checkTensors(
     }
 }
 
+/** The adapters in a folder of several, as PEFT saves those that have names and trainers their checkpoints; empty without any. */
+async function below(folder: string): Promise<string> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const names = entries.filter((each) => each.isDirectory()).map(({ name }) => name);
+  const found = names.filter((name) => existsSync(join(folder, name, CONFIG))).sort();
+  if (found.length === 0) return "";
+  return `; name one of the folders in it: ${found.slice(0, 8).join(", ")}${found.length > 8 ? ", ..." : ""}`;
+}
+
 /**
  * Reads a folder of PEFT.
  * @throws {KindredError} `invalid_adapter`, or `unsupported` naming the field that would change the result and its value
@@ -151,7 +166,9 @@ export async function readPeftAdapter(folder: string): Promise<ReadPeftAdapter> 
   const path = resolve(folder);
   const names = await adapterFiles(path);
   if (!names.includes(CONFIG))
-    throw invalid(`${path}: is not a PEFT adapter's folder; looked for ${CONFIG} and ${WEIGHTS}`, { folder: path });
+    throw invalid(`${path}: is not a PEFT adapter's folder; looked for ${CONFIG} and ${WEIGHTS}${await below(path)}`, {
+      folder: path,
+    });
   const configPath = join(path, CONFIG);
   const config = await readJsonObject(configPath, { maxBytes: MAX_CONFIG_BYTES, code: "invalid_adapter" });
   const { targets, useRslora, dropout, baseModel } = readPeftSettings(config, configPath);

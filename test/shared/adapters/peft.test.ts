@@ -233,6 +233,27 @@ test("tensors of modules that a pattern or a list of layers excludes are refused
   }
 });
 
+test("a factor of zero or below is refused by its field", async () => {
+  for (const lora_alpha of [0, -8]) {
+    await assert.rejects(readPeftAdapter(await changed({ lora_alpha })), {
+      code: "invalid_adapter",
+      message: new RegExp(`adapter_config\\.json: lora_alpha must be a positive number, got ${lora_alpha}$`),
+    });
+  }
+});
+
+test("a folder of several adapters is refused, naming them", async () => {
+  const several = join(folder, "several");
+  for (const name of ["checkpoint-10", "default"]) {
+    await writePeftAdapter(join(several, name), adapter, { baseModel: "base" });
+  }
+  await assert.rejects(readPeftAdapter(several), {
+    code: "invalid_adapter",
+    message: /is not a PEFT adapter's folder; .*; name one of the folders in it: checkpoint-10, default$/,
+  });
+  await rm(several, { recursive: true });
+});
+
 for (const [why, field, fields] of [
   ["that would take years", "target_modules", { target_modules: "(.*)*(.*)*(.*)*x" }],
   ["that closes the brackets around it", "rank_pattern", { rank_pattern: { "a)|(.*": 2 } }],
