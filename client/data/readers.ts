@@ -38,6 +38,9 @@ export interface Reader {
   read(path: string, limits: ReadLimits): AsyncIterable<RawRow>;
 }
 
+/** What Python's json writes for numbers that JSON does not have. */
+const NOT_JSON = ["NaN", "Infinity", "-Infinity"];
+
 /** JSON of one line. @throws {KindredError} `invalid_data` naming `where`; the message quotes none of the line's text */
 function parseJson(text: string, where: string): unknown {
   try {
@@ -45,7 +48,19 @@ function parseJson(text: string, where: string): unknown {
   } catch (cause) {
     if (cause instanceof RangeError)
       throw new KindredError("invalid_data", `${where}: is nested too deeply`, { where }, cause);
-    const at = /position \d+|end of JSON input/.exec((cause as Error).message)?.[0];
+    const { message } = cause as Error;
+    const first = message.startsWith("No number after minus") ? "-" : /^Unexpected token '([NI])'/.exec(message)?.[1];
+    const name = NOT_JSON.find(
+      (each) => each[0] === first && new RegExp(`(^|[\\s:,[])${each}([\\s,\\]}]|$)`).test(text),
+    );
+    if (name !== undefined)
+      throw new KindredError(
+        "invalid_data",
+        `${where}: holds ${name}, which is no value of JSON; write it as a text or leave it out`,
+        { where },
+        cause,
+      );
+    const at = /position \d+|end of JSON input/.exec(message)?.[0];
     throw new KindredError(
       "invalid_data",
       `${where}: is not JSON${at ? ` (${at})` : ""}; each line must be one JSON value`,

@@ -217,7 +217,11 @@ function draftReader(format: RowFormat, scored: boolean): RowReader<Draft> {
   return (row, where) => {
     if (typeof row === "string") return { kind: "text", where, text: textOf(row, "the text", where) };
     if (typeof row !== "object" || row === null || Array.isArray(row)) {
-      throw fail(where, `a row must be a string or an object, got ${show(row)}`);
+      const hint =
+        Array.isArray(row) && row.some((each) => typeof each === "object")
+          ? "; write each row on a line of its own"
+          : "";
+      throw fail(where, `a row must be a string or an object, got ${show(row)}${hint}`);
     }
     const object = kept(row as Record<string, unknown>);
     if (ownForm && has(object, "prompt") && has(object, "completion")) return readAnswer(object, where);

@@ -13,6 +13,20 @@ export interface CsvRow {
   readonly fields: Readonly<Record<string, string>>;
 }
 
+/** What is wrong, in words that say what to do. All other messages of the parser end with the line as it counts. */
+const PROBLEMS: Readonly<Record<string, (error: CsvError) => string>> = {
+  CSV_QUOTE_NOT_CLOSED: () => "a quote in this record is not closed",
+  INVALID_OPENING_QUOTE: ({ column }) =>
+    `column ${Number(column) + 1} has a quote within a field that has none around it; put quotes around the field, and write each one within it twice`,
+  CSV_INVALID_CLOSING_QUOTE: ({ column }) =>
+    `column ${Number(column) + 1} goes on after its closing quote; write a quote within a quoted field twice`,
+  CSV_RECORD_INCONSISTENT_FIELDS_LENGTH: ({ message }) => {
+    const [, columns, fields] = /expect (\d+), got (\d+)/.exec(message) ?? [];
+    return `${fields} fields, where the header has ${columns}; a field with a comma in it needs quotes`;
+  },
+  CSV_MAX_RECORD_SIZE: () => `a record of more than ${MAX_ROW_BYTES} bytes; is a quote not closed?`,
+};
+
 /** More columns than any table has: an affinity matrix of as many clients as a coordinator takes, and one for their names. */
 const MAX_COLUMNS = 10_001;
 
@@ -67,9 +81,7 @@ export async function* readRecords(path: string): AsyncGenerator<CsvRecord> {
     // An open quote runs to the end of the file; the useful location is the beginning of its record.
     const open = code === "CSV_QUOTE_NOT_CLOSED";
     const where = `${path}:${open || lines === undefined ? last + 1 : lines - tooMany}`;
-    // The parser's own message ends with the line as it counts.
-    const words = message.replace(/\s+/g, " ").replace(/ (at|on) line \d+/, "");
-    const reason = open ? "a quote in this record is not closed" : words;
+    const reason = PROBLEMS[code]?.(cause as CsvError) ?? message.replace(/\s+/g, " ").replace(/ (at|on) line \d+/, "");
     throw new KindredError("invalid_data", `${where}: is not valid CSV: ${reason}`, { where }, cause);
   } finally {
     parser.destroy();
@@ -85,6 +97,12 @@ function checkHeader(names: readonly string[], where: string): string[] {
   const fail = (message: string) => new KindredError("invalid_data", `${where}: ${message}`, { where });
   if (names.length > MAX_COLUMNS) throw fail(`the header has ${names.length} columns, more than ${MAX_COLUMNS}`);
   const trimmed = names.map((name) => name.trim());
+  const [other] = names.length === 1 ? (/[;\t|]/.exec(names[0]!) ?? []) : [];
+  if (other !== undefined) {
+    throw fail(
+      `the header is one column, ${JSON.stringify(names[0]!.slice(0, 100))}; columns are separated by commas, not by ${JSON.stringify(other)}`,
+    );
+  }
   const twice = trimmed.find((name, column) => trimmed.indexOf(name) !== column);
   const empty = trimmed.indexOf("");
   if (empty >= 0) {

@@ -74,6 +74,12 @@ function decode(bytes: Buffer, decoder: TextDecoder, path: string, number: numbe
   if (number === 1 && bytes.length >= 2 && (bytes.readUInt16BE(0) === 0xfffe || bytes.readUInt16BE(0) === 0xfeff)) {
     throw invalid(`${path}:1`, "is UTF-16; save the file as UTF-8");
   }
+  if (number === 1 && bytes[0] === 0x1f && bytes[1] === 0x8b) {
+    throw invalid(`${path}:1`, "is a gzip archive; give its name the ending .gz");
+  }
+  if (number === 1 && bytes.subarray(0, 4).toString("latin1") === "PK\x03\x04") {
+    throw invalid(`${path}:1`, "is a zip archive or a spreadsheet, not text; save it as CSV in UTF-8");
+  }
   if (bytes.includes(0)) throw invalid(`${path}:${number}`, "holds a NUL byte; this is not a text file in UTF-8");
   try {
     return decoder.decode(bytes);

@@ -103,7 +103,7 @@ test("what a reader yields is checked like any row", async () => {
   const cases: readonly (readonly [value: unknown, says: RegExp])[] = [
     [42, /:7: a row must be a string or an object, got 42$/],
     [7n, /:7: a row must be a string or an object, got 7$/],
-    [circular, /:7: a row must be a string or an object, got a value of type object$/],
+    [circular, /:7: a row must be a string or an object, got a value of type object; write each row on a line/],
     [() => 1, /:7: a row must be a string or an object/],
     ["\ud800", /:7: the text holds half of a surrogate pair/],
     [{ prompt: "p", completion: Symbol("c") }, /:7: completion must be a string, got Symbol\(c\)$/],

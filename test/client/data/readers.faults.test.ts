@@ -62,6 +62,26 @@ test("rows are read from csv, with quotes, line breaks in fields and a byte orde
   );
 });
 
+test("what Python writes for numbers that JSON does not have is refused by name", async () => {
+  for (const name of ["NaN", "Infinity", "-Infinity"]) {
+    await refuses(
+      file("nan.jsonl", `"ok"\n{"text": "a", "score": ${name}}\n`),
+      ":2",
+      new RegExp(`holds ${name}, which`),
+    );
+  }
+  await refuses(file("python.jsonl", '{"text": "NaN", "score": None}\n'), ":1", /is not JSON/);
+});
+
+test("archives that are named as text are refused by what they are", async () => {
+  await refuses(file("a.jsonl", gzipSync('"a"\n')), ":1", /is a gzip archive; give its name the ending \.gz/);
+  await refuses(
+    file("sheet.csv", Buffer.from("PK\x03\x04\x14\0", "latin1")),
+    ":1",
+    /is a zip archive or a spreadsheet/,
+  );
+});
+
 test("a line that is not JSON is refused by file and line, without the line's text", async () => {
   const path = file("bad.jsonl", '"a"\n{"secret": \n');
   await refuses(path, ":2", /not JSON/);

@@ -70,9 +70,40 @@ test("a header names every column, each by another name", async () => {
   await refused("text,text\na,b\n", /table\.csv:1: the header names the column "text" twice/);
 });
 
+test("a table whose columns other characters separate is refused by them", async () => {
+  for (const [text, mark] of [
+    ["text;label\na;1\n", ";"],
+    ["text;price\na;1,5\n", ";"],
+    ["text\tlabel\na\t1\n", "\\\\t"],
+    ["text|label\na|1\n", "\\|"],
+  ] as const) {
+    writeFileSync(path, text);
+    const message = new RegExp(
+      `table\\.csv:1: the header is one column, ".*"; columns are separated by commas, not by "${mark}"`,
+    );
+    await assert.rejects(all(readCsv(path)), { code: "invalid_data", message });
+  }
+  // A field of a table may hold them, and so may the name of one column among others.
+  assert.deepEqual(await recordsOf("text\na;b\n"), [
+    { line: 1, cells: ["text"] },
+    { line: 2, cells: ["a;b"] },
+  ]);
+});
+
+test("a quote in the wrong place is refused by its column, and none of the text is shown", async () => {
+  await assert.rejects(recordsOf('a,b\nsecret,x "y" z\n'), {
+    message:
+      /table\.csv:2: is not valid CSV: column 2 has a quote within a field that has none around it; put quotes around/,
+  });
+  await assert.rejects(recordsOf('a,b\n"secret"y,1\n'), {
+    message: /table\.csv:2: is not valid CSV: column 1 goes on after its closing quote; write a quote within/,
+  });
+});
+
 test("an error after quoted line ends of two characters names the right line", async () => {
   await assert.rejects(recordsOf('a,b\r\n"1\r\n2","3\r\n4"\r\n5\r\n'), {
-    message: /table\.csv:5: is not valid CSV: Invalid Record Length: expect 2, got 1$/,
+    message:
+      /table\.csv:5: is not valid CSV: 1 fields, where the header has 2; a field with a comma in it needs quotes$/,
   });
   await assert.rejects(recordsOf('a,b\r"1\r2",3\r4,"5\r'), {
     message: /table\.csv:4: .*quote in this record is not closed/,
