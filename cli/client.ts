@@ -6,7 +6,7 @@ import { type ModelOptions, modelOf, modelOptions } from "./options/model.js";
 import { endOfTextOf, type FormatOptions, formatGiven, formatOptions, formatWords } from "./options/rows.js";
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./options/runtime.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
-import { integer } from "./options/values.js";
+import { integer, path } from "./options/values.js";
 import { type OutputOptions, printText, runJob } from "./process.js";
 
 interface ClientOptions extends OutputOptions, ModelOptions, FormatOptions, RuntimeOptions, TlsOptions {
@@ -22,7 +22,7 @@ export function client(command: Command): Command {
   modelOptions(command.requiredOption("--coordinator <host:port>", "address of the coordinator"))
     .requiredOption("--data <path>", "folder with train, validation and test files, or a file of rows")
     .requiredOption("--name <name>", "name of this client, unique in the federation")
-    .option("--state <dir>", "folder of the state, from which a killed client resumes")
+    .option("--state <dir>", "folder of the state, from which a killed client resumes", path)
     .option("--seed <n>", "draws the splits that the data lacks", integer(0), 0)
     .option("--max-tokens <n>", "longest row in tokens", integer(2), 512)
     .action(async (options: ClientOptions) => {

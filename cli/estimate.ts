@@ -5,7 +5,7 @@ import { BALANCES, type Balance, DESIGNS, type Design } from "../shared/config/e
 import { type ForceOption, forceOption, jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
 import { engineOptions, type RuntimeOptions, runtimeOf } from "./options/runtime.js";
-import { integer, number, positives } from "./options/values.js";
+import { integer, number, path, positives } from "./options/values.js";
 import { type OutputOptions, printResult, runJob } from "./process.js";
 
 interface EstimateOptions extends OutputOptions, RuntimeOptions, ForceOption {
@@ -22,7 +22,7 @@ interface EstimateOptions extends OutputOptions, RuntimeOptions, ForceOption {
 export function estimate(command: Command): Command {
   command
     .argument("<sketches>", "folder that kindred gradients wrote")
-    .requiredOption("--out <dir>", "folder of the estimate")
+    .requiredOption("--out <dir>", "folder of the estimate", path)
     .option("--subsets <n>", "subsets of clients whose joint training is estimated (default: chosen)", integer(1))
     .option(
       "--subset-size <n>",

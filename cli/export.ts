@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { counted } from "../shared/base/format.js";
 import { type ForceOption, forceOption, jsonOption } from "./options/general.js";
 import { example } from "./options/help.js";
+import { path } from "./options/values.js";
 import { type OutputOptions, printResult, runJob } from "./process.js";
 
 interface ExportOptions extends OutputOptions, ForceOption {
@@ -14,7 +15,7 @@ interface ExportOptions extends OutputOptions, ForceOption {
 export function exportCommand(command: Command): Command {
   command
     .argument("<run>", "folder of a simulation or of a coordinator's state, or the URL of a state")
-    .requiredOption("--out <dir>", "folder to write")
+    .requiredOption("--out <dir>", "folder to write", path)
     .option("--model <dir>", "model whose tokenizer is written, where the run's is not there (default: the run's)")
     .addOption(forceOption("files of the folder"))
     .addOption(jsonOption())

@@ -5,12 +5,13 @@ import { example } from "./options/help.js";
 import { formatOptions } from "./options/rows.js";
 import { runtimeOptions } from "./options/runtime.js";
 import { type SimulationOptions, simulationOf } from "./options/simulation.js";
+import { path } from "./options/values.js";
 import { type OutputOptions, printResult, runJob } from "./process.js";
 
 export function gradients(command: Command): Command {
   command
     .argument("<config>", "configuration of a simulation (YAML)")
-    .requiredOption("--out <dir>", "folder of the sketches; sketches that are there and fit are kept")
+    .requiredOption("--out <dir>", "folder of the sketches; sketches that are there and fit are kept", path)
     .addOption(forceOption("sketches that are there"))
     .action(async (config: string, options: OutputOptions & SimulationOptions) => {
       const { plan, place } = await simulationOf(config, options);

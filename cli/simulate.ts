@@ -6,12 +6,13 @@ import { example } from "./options/help.js";
 import { formatOptions } from "./options/rows.js";
 import { runtimeOptions } from "./options/runtime.js";
 import { type SimulationOptions, simulationOf } from "./options/simulation.js";
+import { path } from "./options/values.js";
 import { type OutputOptions, printResult, runJob } from "./process.js";
 
 export function simulate(command: Command): Command {
   command
     .argument("<config>", "configuration of the simulation (YAML)")
-    .requiredOption("--out <dir>", "folder of the run: report, state, adapters")
+    .requiredOption("--out <dir>", "folder of the run: report, state, adapters", path)
     .addOption(forceOption("a finished run"))
     .action(async (config: string, options: OutputOptions & SimulationOptions) => {
       const { plan, place } = await simulationOf(config, options);

@@ -154,7 +154,7 @@ async function identityOf(
 ): Promise<Partial<ModelIdentity>> {
   const folder = await openModelFolder(await resolveModel(model, { signal }));
   const cache = defaultCache();
-  await makeCache(cache);
+  makeCache(cache);
   return {
     quantization,
     modelHash: await modelHash(folder, { cache: join(cache, "model-hashes.json"), quantization }),

@@ -50,6 +50,12 @@ export function positives(text: string): number[] {
 const numbers = (text: string): number[] =>
   text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
 
+/** A path; an empty one, as of a variable that is not set, would be the current folder. */
+export function path(text: string): string {
+  if (text.trim() !== "") return text;
+  throw new InvalidArgumentError("It must be a path, and is empty.");
+}
+
 /** When the end-of-text token is appended to rows. */
 export function endOfText(text: string): EndOfText {
   const found = END_OF_TEXT.find((value) => String(value) === text);

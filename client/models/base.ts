@@ -2,10 +2,11 @@
  * Opens a frozen base model: checks its configuration, computes its hash, and finds its weights. Weights stay in files and are
  * memory-mapped by every session that uses them.
  */
-import { mkdir, realpath } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { defaultCache, makeCache } from "../../shared/base/cache.js";
 import { KindredError } from "../../shared/base/errors.js";
+import { makeFolder } from "../../shared/base/folders.js";
 import { sizeOf } from "../../shared/base/tensors.js";
 import type { WeightSource } from "../../shared/graph/graph.js";
 import { type ModelFolder, modelHash, openModelFolder } from "../../shared/models/files.js";
@@ -61,8 +62,8 @@ export async function openBaseModel(path: string, { quantization = "none" }: Bas
     parameters += sizeOf(shape);
   }
   const cache = defaultCache();
-  await makeCache(cache);
-  await mkdir(join(cache, "weights"), { recursive: true });
+  makeCache(cache);
+  makeFolder(join(cache, "weights"));
   const weightsCache = await realpath(join(cache, "weights"));
   const hash = await modelHash(folder, { cache: join(cache, "model-hashes.json"), quantization });
   const used = new Set(weights.map(({ found }) => found));

@@ -17,6 +17,7 @@ function read(path: string): string | undefined {
   try {
     id = readFileSync(path, "utf8").trim();
   } catch (error) {
+    if (error instanceof KindredError) throw error;
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw new KindredError("invalid_option", `cannot read ${path}: ${(error as Error).message}`, { path }, error);
   }
@@ -37,6 +38,7 @@ export function instanceId(stateDir: string | undefined): string {
     writeFileSync(temporary, `${newInstanceId()}\n`, { mode: PRIVATE_FILE });
     linkSync(temporary, path); // appears whole, and fails where another process was first
   } catch (error) {
+    if (error instanceof KindredError) throw error;
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") {
       throw new KindredError("invalid_option", `cannot write ${path}: ${(error as Error).message}`, { path }, error);
     }

@@ -1,8 +1,9 @@
 /** A finished ensemble as a folder: its members as adapters of PEFT or AdapterHub's library, each client's weights, cards, tokenizer. */
-import { copyFile, link, mkdir, rm } from "node:fs/promises";
+import { copyFile, link, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
 import { KindredError } from "../base/errors.js";
+import { makeFolder } from "../base/folders.js";
 import { isObject, readJsonObject } from "../base/json.js";
 import { PRIVATE_FOLDER } from "../base/private.js";
 import type { NamedTensors } from "../base/tensors.js";
@@ -77,7 +78,7 @@ function namedModel(name: string | null): { baseModel: string | null; revision?:
 
 /** A second name for a file: a tokenizer may take 30 MB, and an ensemble has many members. */
 async function linkOrCopy(from: string, to: string): Promise<void> {
-  await mkdir(dirname(to), { recursive: true, mode: PRIVATE_FOLDER });
+  makeFolder(dirname(to), { mode: PRIVATE_FOLDER });
   await link(from, to).catch(() => copyFile(from, to));
 }
 

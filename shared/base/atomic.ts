@@ -3,8 +3,9 @@
  * file named `.NAME.PID-RANDOM.tmp`. Files and made folders are their owner's alone, unless `access` says otherwise.
  */
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
+import { makeFolder } from "./folders.js";
 import { PRIVATE_FILE, PRIVATE_FOLDER } from "./private.js";
 
 /** Who may read what is written: its owner alone, or whom the umask permits. */
@@ -31,7 +32,7 @@ export interface TemporaryFile {
  * @param name recognisable in a listing of the folder
  */
 export async function createTemporary(folder: string, name: string, access: Access = "owner"): Promise<TemporaryFile> {
-  await makeFolder(folder, access);
+  await makeDurably(folder, access);
   const temporary = join(folder, `.${name}.${process.pid}-${randomBytes(4).toString("hex")}.tmp`);
   const handle = await open(temporary, "wx+", FILE_MODE[access]);
   let synced = false;
@@ -83,16 +84,16 @@ export async function writeAtomically(
 
 /** Renames a synced file, and creates the new folder where it is missing. The rename is on the disk afterwards. */
 export async function renameDurably(from: string, to: string, access: Access = "owner"): Promise<void> {
-  await makeFolder(dirname(to), access);
+  await makeDurably(dirname(to), access);
   await rename(from, to);
   await syncFolder(dirname(to));
 }
 
 /** Creates a folder durably: each parent of a created folder is synced. */
-async function makeFolder(folder: string, access: Access): Promise<void> {
-  const made = await mkdir(folder, { recursive: true, mode: FOLDER_MODE[access] });
+async function makeDurably(folder: string, access: Access): Promise<void> {
+  const made = makeFolder(folder, { mode: FOLDER_MODE[access] });
   if (made === undefined) return;
-  const above = dirname(resolve(made));
+  const above = dirname(made);
   for (let path = resolve(folder); path.length > above.length; path = dirname(path)) await syncFolder(dirname(path));
 }
 

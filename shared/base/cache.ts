@@ -1,7 +1,7 @@
 /** The folder of the cache: fetched models, runtimes, hashes. */
-import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
+import { makeFolder } from "./folders.js";
 import { PRIVATE_FOLDER } from "./private.js";
 
 /** KINDRED_CACHE, else XDG_CACHE_HOME/kindred, else ~/.cache/kindred. */
@@ -13,7 +13,8 @@ export function defaultCache(env: NodeJS.ProcessEnv = process.env): string {
 /**
  * Makes the cache's folder where it is missing, for its owner alone. One that is there keeps its rights, and what is written in it
  * follows the umask: so several users can share a cache.
+ * @throws {KindredError} as `makeFolder`
  */
-export async function makeCache(cache: string): Promise<void> {
-  await mkdir(cache, { recursive: true, mode: PRIVATE_FOLDER });
+export function makeCache(cache: string): void {
+  makeFolder(cache, { mode: PRIVATE_FOLDER, advice: "set KINDRED_CACHE to a folder that can be written" });
 }

@@ -11,6 +11,9 @@ export function reasonOf(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | null)?.code;
   if (code === "ENOENT") return "no such file";
   if (code === "EACCES" || code === "EPERM") return "permission denied";
+  if (code === "EEXIST" || code === "ENOTDIR") return "a part of the path is a file";
+  if (code === "EROFS") return "the file system is read-only";
+  if (code === "ENAMETOOLONG") return "a name in the path is too long";
   if (code === "ELOOP") return "a link that leads to itself";
   if (code === "ENOSPC") return "no space left on the device";
   return code ?? (error instanceof Error ? error.message : String(error));

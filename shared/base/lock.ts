@@ -3,9 +3,10 @@
  * that several machines share. In rare cases two processes hold it (both found it stale at the same moment), and the guarded work must
  * tolerate that.
  */
-import { mkdir, open, rm, stat, utimes } from "node:fs/promises";
+import { open, rm, stat, utimes } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { makeFolder } from "./folders.js";
 
 const TOUCH_MS = 2_000;
 /** The time of five touches. */
@@ -14,7 +15,7 @@ const POLL_MS = 200;
 
 /** Waits for the lock and runs `work` with it. @param signal ends the waiting with an AbortError */
 export async function withLock<T>(path: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-  await mkdir(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   while (!(await take(path))) await sleep(POLL_MS, undefined, { signal });
   // A touch fails where another process found the file stale and removed it; that process then has the lock.
   const touching = setInterval(() => utimes(path, new Date(), new Date()).catch(() => undefined), TOUCH_MS);

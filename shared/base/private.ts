@@ -2,8 +2,9 @@
  * Files and folders that their owner alone can read, whatever the umask. Where a file system has no permissions (FAT, some network
  * shares, Windows), those of the folder above hold.
  */
-import { chmodSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { chmodSync, readdirSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
+import { makeFolder } from "./folders.js";
 
 export const PRIVATE_FILE = 0o600;
 export const PRIVATE_FOLDER = 0o700;
@@ -25,9 +26,10 @@ export function narrow(path: string): void {
 /**
  * Makes a folder with those above it, or narrows one that is there and empty. A folder with content keeps its rights: it may serve
  * others too, and all that Kindred makes in it is private by itself.
+ * @throws {KindredError} as `makeFolder`
  */
 export function makePrivateFolder(folder: string): void {
-  if (mkdirSync(folder, { recursive: true, mode: PRIVATE_FOLDER }) !== undefined) return;
+  if (makeFolder(folder, { mode: PRIVATE_FOLDER }) !== undefined) return;
   if (readdirSync(folder).length === 0) narrow(folder);
 }
 

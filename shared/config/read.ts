@@ -1,5 +1,5 @@
 /** Reads a configuration file (YAML 1.2, of which JSON is a part) and checks it against a schema. Errors name file and line. */
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import {
   type Document,
   isMap,
@@ -27,6 +27,8 @@ export function invalid(where: string, message: string, cause?: unknown): Kindre
 async function readText(file: string): Promise<string> {
   let bytes: Uint8Array;
   try {
+    // Opening a named pipe would block, and a device has no end.
+    if (!(await stat(file)).isFile()) throw invalid(file, "is not a file; name a file of options in YAML");
     const handle = await open(file, "r");
     try {
       const { size } = await handle.stat();

@@ -12,13 +12,14 @@
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { downloadFile, HUB_URL, HubApiError, type ListFileEntry, listFiles, modelInfo } from "@huggingface/hub";
 import { syncFolder, writeAtomically } from "../base/atomic.js";
 import { defaultCache, makeCache } from "../base/cache.js";
 import { KindredError, throwIfAborted } from "../base/errors.js";
+import { makeFolder } from "../base/folders.js";
 import { reasonOf } from "../base/json.js";
 import { withLock } from "../base/lock.js";
 import { CHAT_TEMPLATE_FILE, CHAT_TEMPLATE_FOLDER } from "./chat-template-names.js";
@@ -117,7 +118,7 @@ async function fetchModel(name: string, revision: string, options: HubOptions): 
     if (typeof sha !== "string" || !/^[0-9a-f]{40}$/.test(sha))
       throw new KindredError("unavailable", `${hub.hubUrl} names no commit for ${name}@${revision}`, { model: name });
     const folder = join(home, sha);
-    await makeCache(cache);
+    makeCache(cache);
     const fetchOnce = async () => {
       if (!(await isFolder(folder))) await new Download(hub, name, sha, folder, options).run();
     };
@@ -176,7 +177,7 @@ class Download {
       return entry;
     };
     const weights = listed.has(SINGLE) ? SINGLE : INDEX;
-    await mkdir(this.partial, { recursive: true });
+    makeFolder(this.partial);
     await this.fetchAll([
       ...REQUIRED.map(entryOf),
       ...OPTIONAL.flatMap((file) => listed.get(file) ?? []),
@@ -239,7 +240,7 @@ class Download {
     );
     if (!whole) {
       const part = `${path}.part`;
-      await mkdir(dirname(path), { recursive: true });
+      makeFolder(dirname(path));
       await this.fill(entry, part, before);
       await checkHash(entry, part, this.name);
       await rename(part, path);

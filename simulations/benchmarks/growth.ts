@@ -3,9 +3,9 @@
  * point in a process of its own, since a process keeps the memory it once had. Writes a table and a plot on logarithmic axes. It knows
  * nothing of the measurement at a point (estimation.ts).
  */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../shared/base/atomic.js";
+import { makeFolder } from "../../shared/base/folders.js";
 import { html, type Markup } from "../report/markup.js";
 import { inChildProcess } from "./child-process.js";
 import type { EstimationBench, EstimationCase } from "./estimation.js";
@@ -42,7 +42,7 @@ export async function benchGrowth(print: (line: string) => void, folder: string)
       `  with ${name}: processor time to the power ${slope(own, processor)}, memory to the power ${slope(own, ({ found }) => found.peakBytes)}`,
     );
   }
-  await mkdir(folder, { recursive: true });
+  makeFolder(folder);
   const header =
     "axis,clients,subsets,subset_size,dim,clock_s,processor_s,prepare_processor_s,fit_processor_s,peak_mib\n";
   const rows = points.map(

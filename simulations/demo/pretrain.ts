@@ -6,7 +6,6 @@
  *
  * It knows nothing of populations or adapters.
  */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { RowEncoder } from "../../client/data/encode.js";
@@ -20,6 +19,7 @@ import { learningRateAt, type Schedule } from "../../client/tuning/training.js";
 import { writeSafetensors } from "../../shared/adapters/safetensors.js";
 import { writeAtomically } from "../../shared/base/atomic.js";
 import { KindredError } from "../../shared/base/errors.js";
+import { makeFolder } from "../../shared/base/folders.js";
 import { createLog, type Logger } from "../../shared/base/log.js";
 import { SeededRng } from "../../shared/base/random.js";
 import { OnnxRuntime } from "../../shared/runtimes/onnx/runtime.js";
@@ -122,7 +122,7 @@ export async function pretrain(
   runtime: Runtime,
   log: Logger,
 ): Promise<readonly number[]> {
-  await mkdir(folder, { recursive: true });
+  makeFolder(folder);
   const made = demoTokenizer();
   const write = (name: string, value: unknown) =>
     writeAtomically(join(folder, name), `${JSON.stringify(value, undefined, 1)}\n`);

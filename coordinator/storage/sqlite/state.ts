@@ -107,8 +107,9 @@ async function mustBeWritable(folder: string): Promise<void> {
       for (const part of [`${file}-wal`, `${file}-shm`]) if (existsSync(part)) narrow(part);
     }
   } catch (error) {
-    const { code = "", message } = error as NodeJS.ErrnoException;
-    const trouble = diskTrouble(error);
+    const found = error instanceof KindredError ? error.cause : error;
+    const { code = "", message } = found as NodeJS.ErrnoException;
+    const trouble = diskTrouble(found);
     if (trouble !== undefined && trouble !== "readonly") throw stateUnavailable(trouble, folder, error);
     const problem = ["EEXIST", "ENOTDIR"].includes(code) ? "is, or is below, a file" : "is not writable";
     const text = `state ${folder}: ${problem}; expected a folder that may be written, or none; choose another one (${message})`;

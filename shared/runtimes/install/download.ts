@@ -4,10 +4,11 @@
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { KindredError, throwIfAborted } from "../../base/errors.js";
+import { makeFolder } from "../../base/folders.js";
 import { networkReason } from "./package-index.js";
 import { diskError, requireSpace } from "./space.js";
 
@@ -51,7 +52,7 @@ export async function download(source: Source, path: string, options: DownloadOp
   }
   const part = `${path}.part`;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     await fill(source, part, options);
     await checkSum(source, part, options.signal);
     await rename(part, path);

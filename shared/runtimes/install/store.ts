@@ -9,12 +9,13 @@
  * It knows nothing of what a runtime is made of.
  */
 import { readFileSync } from "node:fs";
-import { lstat, mkdir, readdir, readlink, rename, rm, stat, symlink, unlink } from "node:fs/promises";
+import { lstat, readdir, readlink, rename, rm, stat, symlink, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { syncFolder, writeAtomically } from "../../base/atomic.js";
 import { defaultCache, makeCache } from "../../base/cache.js";
 import { KindredError } from "../../base/errors.js";
+import { makeFolder } from "../../base/folders.js";
 import { withLock } from "../../base/lock.js";
 import { type Addable, runtimeFolder } from "./installed.js";
 
@@ -59,7 +60,7 @@ export const holdingLock = async <T>(
   signal: AbortSignal | undefined,
   work: () => Promise<T>,
 ): Promise<T> => {
-  await makeCache(cache);
+  makeCache(cache);
   return withLock(`${runtimeFolder(name, cache)}.lock`, work, signal);
 };
 
@@ -75,7 +76,7 @@ export async function installFolder(
   const folder = runtimeFolder(name, cache);
   const partial = `${folder}.partial`;
   await rm(partial, { recursive: true, force: true });
-  await mkdir(partial, { recursive: true });
+  makeFolder(partial);
   try {
     const built = await build(partial);
     const content = { ...built, bytes: await bytesIn(partial) };

@@ -8,11 +8,12 @@
  *     nvidia/                          CUDA's libraries, where TensorFlow looks for them
  */
 import { existsSync } from "node:fs";
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JobContext } from "../../base/command.js";
 import { KindredError } from "../../base/errors.js";
+import { makeFolder } from "../../base/folders.js";
 import { BINDING, NAPI, TFJS_PACKAGES, TFJS_VERSION } from "./installed.js";
 import { hostPlatform, type PackageIndex, type Platform } from "./package-index.js";
 import { downloadFolder, installFolder, type Manifest, readManifest } from "./store.js";
@@ -113,7 +114,7 @@ async function compile(compiler: string, folder: string, name: string, signal: A
   const source = join(modules, name, "binding");
   const binding = join(modules, name, BINDING);
   const target = dirname(binding);
-  await mkdir(target, { recursive: true });
+  makeFolder(target);
   const libraries = join(folder, "tensorflow");
   const includes = [join(modules, name, ".."), join(folder, "include"), join(modules, "node-api-headers", "include")];
   await runTool(

@@ -3,11 +3,11 @@
  * written outside the folder, and nothing beyond the size that was announced. It knows nothing of wheels.
  */
 import { createWriteStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { basename, dirname, relative, resolve, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
 import yauzl, { type Entry, type ZipFile } from "yauzl";
 import { KindredError } from "../../base/errors.js";
+import { makeFolder } from "../../base/folders.js";
 import { diskError, requireSpace } from "./space.js";
 
 /** The largest member that is unpacked anywhere (libtensorflow_cc.so.2 with CUDA) has 1.1 GB. */
@@ -64,10 +64,10 @@ export async function unpack(
     }
     onTotal?.(total);
     try {
-      await mkdir(folder, { recursive: true });
+      makeFolder(folder);
       await requireSpace(folder, total, `unpacking ${basename(archive)}`);
       for (const { entry, path } of chosen) {
-        await mkdir(dirname(path), { recursive: true });
+        makeFolder(dirname(path));
         const stream = await zip.openReadStreamPromise(entry);
         if (onBytes !== undefined) stream.on("data", (chunk: Uint8Array) => onBytes(chunk.byteLength));
         await pipeline(stream, createWriteStream(path, { flags: "wx" }), {

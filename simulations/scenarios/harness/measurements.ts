@@ -3,10 +3,11 @@
  * meaning.
  */
 import { createHash } from "node:crypto";
-import { appendFile, mkdir, readFile, rm } from "node:fs/promises";
+import { appendFile, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { writeAtomically } from "../../../shared/base/atomic.js";
 import { KindredError } from "../../../shared/base/errors.js";
+import { makeFolder } from "../../../shared/base/folders.js";
 import { canonicalJson } from "../../../shared/base/json.js";
 
 export const MEASUREMENTS = "measurements.jsonl";
@@ -22,7 +23,7 @@ export class Measurements {
    * @throws {KindredError} `already_exists` where the folder has measurements of another setting, without `force`
    */
   static async open(folder: string, setting: unknown, force: boolean): Promise<Measurements> {
-    await mkdir(folder, { recursive: true });
+    makeFolder(folder);
     const path = join(folder, MEASUREMENTS);
     const mark = JSON.stringify({
       format: "kindred-measurements",

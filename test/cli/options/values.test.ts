@@ -9,6 +9,7 @@ import {
   integer,
   integers,
   number,
+  path,
   positives,
   share,
   size,
@@ -26,6 +27,8 @@ test("whole numbers are read as they are written, from the least on", () => {
       else assert.throws(() => integer(min)(String(value)), InvalidArgumentError);
     }),
   );
+  refused(path, "", " ");
+  assert.equal(path(" a b"), " a b");
   refused(integer(0), "", " ", "-1", "1.5", "1e3", "0x10", "12a", "9007199254740993");
 });
 
