@@ -90,14 +90,21 @@ async function work(
   try {
     const compiledGraphs = new CompiledGraphs(runtime, base, budgetOf(job.runtime.memory, base, log, { trains: true }));
     let ensemble: ReceivedEnsemble | undefined;
+    let unkept: unknown;
     const onEnsemble = async (received: ReceivedEnsemble): Promise<void> => {
-      ensemble = received;
-      if (state === undefined) return;
       const { adapter, members } = received;
       const weights = [[job.name, members.map(({ weight }) => weight)]] as const;
-      const tokenizer = await tokenizerFiles(base.folder);
-      const baseModel = job.modelName ?? job.model;
-      await writeEnsemble(join(state, "ensemble"), { baseModel, adapter, members, weights, tokenizer });
+      try {
+        if (state !== undefined) {
+          const tokenizer = await tokenizerFiles(base.folder);
+          const baseModel = job.modelName ?? job.model;
+          await writeEnsemble(join(state, "ensemble"), { baseModel, adapter, members, weights, tokenizer });
+        }
+      } catch (error) {
+        unkept = error;
+        throw error;
+      }
+      ensemble = received;
     };
     const { train, validation, test } = dataset;
     log.info("connecting", { coordinator: job.coordinator });
@@ -115,6 +122,7 @@ async function work(
     });
     runner.close();
     if (!end.finished) throw new KindredError("cancelled", `the coordinator gave the run up: ${end.reason}`);
+    if (ensemble === undefined && unkept !== undefined) throw unkept;
     return { reason: end.reason, ...(ensemble === undefined ? {} : { ensemble }) };
   } finally {
     await runtime.close();

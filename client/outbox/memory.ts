@@ -51,8 +51,10 @@ export class FolderMemory implements Memory {
     try {
       return parseSafetensors(await readFile(path), { source: path, code: "invalid_data" }).tensors;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-      this.log.warn("the error of an earlier round is not there; it is not carried over", { training, round });
+      const damaged = error instanceof KindredError && error.code === "invalid_data";
+      if (!damaged && (error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      const reason = damaged ? error.message : `${path} is not there`;
+      this.log.warn("the error of an earlier round is lost; it is not carried over", { training, round, reason });
       return undefined;
     }
   }
@@ -65,7 +67,7 @@ export class FolderMemory implements Memory {
       const kept = [fileName(round), ...(keep === undefined ? [] : [fileName(keep)])];
       for (const name of await readdir(folder)) if (!kept.includes(name)) await rm(join(folder, name), { force: true });
     } catch (error) {
-      throw new KindredError("unavailable", `cannot write ${path}: ${(error as Error).message}`, { path }, error);
+      throw new KindredError("internal", `cannot write ${path}: ${(error as Error).message}`, { path }, error);
     }
   }
 

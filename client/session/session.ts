@@ -20,6 +20,7 @@ import { ABILITIES } from "../outbox/transforms/chain.js";
 import { ConnectionDoubt } from "./doubt.js";
 import { downloadBlob } from "./download.js";
 import { instanceId } from "./instance.js";
+import { onceThereIsRoom } from "./room.js";
 
 /** What a task may use while it runs. */
 export interface TaskIo {
@@ -51,7 +52,7 @@ export interface SessionOptions {
   /** The identity itself, 16 .. 200 characters, instead of one kept in `stateDir`. */
   readonly instanceId?: string;
   readonly signal?: AbortSignal;
-  /** Whether an error of a task ends the session, instead of failing the task. @default none does */
+  /** Whether an error of a task ends the session, instead of failing the task. @default none does; a full disk is waited for */
   readonly endsWith?: (error: unknown) => boolean;
   readonly log: Logger;
   /** Own TCP connection even where other clients of the process dial the same address. @default false */
@@ -227,12 +228,16 @@ class Session {
       try {
         const { task } = decodeTask(message);
         kind = task.kind;
-        const result = await this.execute(taskId, task, signal, (share) => {
-          if (share > fraction) fraction = Math.min(1, share);
-        });
+        const result = await this.withRoom(signal, () =>
+          this.execute(taskId, task, signal, (share) => {
+            if (share > fraction) fraction = Math.min(1, share);
+          }),
+        );
         if (signal.aborted) throw new KindredError("cancelled", "stopped");
         const sent = await this.enrolled(() =>
-          sendResult(this.connection, { taskId, task }, result, { retry, memory: this.memory }),
+          this.withRoom(signal, () =>
+            sendResult(this.connection, { taskId, task }, result, { retry, memory: this.memory }),
+          ),
         );
         this.options.runner.sent?.(task, sent.bytes);
         receipt = sent;
@@ -260,6 +265,10 @@ class Session {
     const ms = Math.round(performance.now() - began);
     if (receipt.accepted) this.log.debug("task done", { task: taskId, kind, ms });
     else this.log.warn("result was not taken", { task: taskId, kind, reason: receipt.reason });
+  }
+
+  private withRoom<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    return this.options.endsWith === undefined ? onceThereIsRoom(work, { log: this.log, signal }) : work();
   }
 
   private execute(
