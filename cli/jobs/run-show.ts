@@ -8,8 +8,8 @@ import { factsOf, oneLine } from "../../shared/base/terminal.js";
 import { findRun } from "./read-run.js";
 
 export interface RunCondition extends Omit<RunSummary, "status"> {
-  /** `interrupted`: no process is at work on the run, and the last one ended without a word. It can be resumed. */
-  readonly status: RunSummary["status"] | "interrupted";
+  /** `paused`: the coordinator waits until its own state can be written. `interrupted`: no process is at work on the run, and the last one ended without a word. It can be resumed. */
+  readonly status: RunSummary["status"] | "paused" | "interrupted";
   /** SHA-256 of the base model, which all clients have; null before a client enrolled. */
   readonly modelHash: string | null;
 }
@@ -23,8 +23,11 @@ export async function runCondition(run: string): Promise<RunCondition> {
     const inUse = await stateInUse(place);
     const summary = await summarizeRun(readEvents(state.records));
     const { status } = summary;
-    const interrupted = !inUse && (status === "running" || status === "waiting");
-    return { ...summary, status: interrupted ? "interrupted" : status, modelHash: client?.identity.modelHash ?? null };
+    const open = status === "running" || status === "waiting";
+    // On a full disk its coordinator could not store that it waits.
+    const paused = summary.paused !== null || (open && !(await state.hasRoom()));
+    const shown = !open ? status : !inUse ? "interrupted" : paused ? "paused" : status;
+    return { ...summary, status: shown, modelHash: client?.identity.modelHash ?? null };
   } finally {
     await state.close();
   }
@@ -41,6 +44,7 @@ const listed = <T>(items: readonly T[], line: (item: T) => string): string[] => 
 const STATUS: Readonly<Record<RunCondition["status"], string>> = {
   waiting: "waits for clients",
   running: "under way",
+  paused: "waits for its own state",
   interrupted: "interrupted: its process has ended without a word; the command that started it resumes it",
   stopped: "stopped; the command that started it resumes it",
   finished: "finished",
@@ -48,14 +52,17 @@ const STATUS: Readonly<Record<RunCondition["status"], string>> = {
 
 /** The condition for people. */
 export function conditionText(condition: RunCondition): string {
-  const { status, stopped, model, modelHash, firstAt, lastAt, events, cost, groupsReason } = condition;
+  const { status, model, modelHash, firstAt, lastAt, events, cost, groupsReason, pauses } = condition;
   const times =
     firstAt === null || lastAt === null
       ? "no events yet"
       : `began ${localTime(firstAt)}, last event (${events}) ${localTime(lastAt)}, ${duration((lastAt - firstAt) / 1000)} later`;
   return [
-    `run: ${STATUS[status]}${stopped === null ? "" : ` (${stopped.message})`}`,
+    `run: ${STATUS[status]}${statusReason(condition)}`,
     times,
+    ...(pauses.count === 0
+      ? []
+      : [`pauses: ${count(pauses.count)}, ${duration(pauses.seconds)} in all, for trouble of the coordinator's own`]),
     `model: ${model ?? "not named"}${modelHash === null ? "" : `, sha256 ${modelHash}`}`,
     ...clientLines(condition),
     ...progressLines(condition),
@@ -67,6 +74,12 @@ export function conditionText(condition: RunCondition): string {
   ]
     .map((line) => `${/^ */.exec(line)?.[0]}${oneLine(line)}`)
     .join("\n");
+}
+
+function statusReason({ status, stopped, paused }: RunCondition): string {
+  if (stopped !== null) return ` (${stopped.message})`;
+  if (status !== "paused") return "";
+  return ` (${paused?.message ?? "its disk has no room left; free space, and it goes on"})`;
 }
 
 function clientLines({ clients }: RunCondition): string[] {

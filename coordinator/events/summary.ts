@@ -76,6 +76,10 @@ export interface RunSummary {
   };
   readonly scores: readonly ScoreSummary[];
   readonly faults: readonly { readonly client: string; readonly stage: string; readonly message: string }[];
+  /** Since when it waits for the coordinator's own state to be mended, and why; null unless it does. */
+  readonly paused: { readonly at: number; readonly message: string } | null;
+  /** Waits of that kind which are over. */
+  readonly pauses: { readonly count: number; readonly seconds: number };
   /** Why it stopped; null unless it is stopped. */
   readonly stopped: { readonly code: ErrorCode; readonly message: string } | null;
 }
@@ -92,6 +96,8 @@ export class RunSummarizer {
   private started = false;
   private finished = false;
   private stopped: RunSummary["stopped"] = null;
+  private paused: RunSummary["paused"] = null;
+  private readonly pauses = { count: 0, seconds: 0 };
   private events = 0;
   private firstAt: number | null = null;
   private lastAt: number | null = null;
@@ -168,13 +174,25 @@ export class RunSummarizer {
         return;
       case "run-stopped":
         this.stopped = { code: event.code, message: event.message };
+        this.paused = null;
+        return;
+      case "run-paused":
+        this.paused = { at: event.at, message: event.message };
+        return;
+      case "run-resumed":
+        this.resumed(event.at);
         return;
       case "task-given":
       case "task-progress":
-      case "run-paused":
-      case "run-resumed":
         return;
     }
+  }
+
+  private resumed(at: number): void {
+    if (this.paused === null) return;
+    this.pauses.count++;
+    this.pauses.seconds += (at - this.paused.at) / 1000;
+    this.paused = null;
   }
 
   private client(name: string, change: Partial<ClientSummary>): void {
@@ -226,6 +244,8 @@ export class RunSummarizer {
         accuracy: withAccuracy === 0 ? null : accuracy / withAccuracy,
       })),
       faults: [...this.faults],
+      paused: this.finished ? null : this.paused,
+      pauses: { ...this.pauses },
       stopped: this.finished ? null : this.stopped,
     };
   }

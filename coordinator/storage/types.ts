@@ -121,6 +121,8 @@ export interface State {
 export interface StateReader {
   readonly records: RecordReader;
   readonly blobs: BlobReader;
+  /** Whether its place takes further bytes, as far as that can be known. */
+  hasRoom(): Promise<boolean>;
   close(): Promise<void>;
 }
 

@@ -61,7 +61,7 @@ export const memoryScheme: Scheme = {
     const state = named.get(nameOf(url));
     if (state === undefined)
       throw new KindredError("not_found", `state ${url}: this process has no such state`, { url });
-    return { records: state.records, blobs: state.blobs, close: async () => undefined };
+    return { records: state.records, blobs: state.blobs, hasRoom: async () => true, close: async () => undefined };
   },
   inUse: async (url) => named.get(nameOf(url))?.isLeased ?? false,
 };

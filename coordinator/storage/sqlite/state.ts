@@ -1,6 +1,6 @@
 /** A state in a folder: records in `state.db`, blobs in files, the lease in `lock.db`. */
 import { constants, existsSync } from "node:fs";
-import { access, stat } from "node:fs/promises";
+import { access, stat, statfs } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { diskTrouble } from "../../../shared/base/disk.js";
@@ -62,6 +62,9 @@ async function open(folder: string): Promise<State> {
   }
 }
 
+/** A commit of one event writes a few pages of 4 KiB. */
+const LEAST_ROOM_BYTES = 16_384;
+
 async function read(folder: string): Promise<StateReader> {
   const file = join(folder, "state.db");
   const found = await stat(file).catch((error: NodeJS.ErrnoException) => error);
@@ -77,6 +80,10 @@ async function read(folder: string): Promise<StateReader> {
   return {
     records: new SqliteReader(connection),
     blobs,
+    hasRoom: async () => {
+      const { bavail, bsize } = await statfs(folder);
+      return bavail * bsize >= LEAST_ROOM_BYTES;
+    },
     close: async () => {
       connection.close();
       await blobs.close();

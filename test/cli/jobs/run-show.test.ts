@@ -37,3 +37,25 @@ test("a run that ended, or was stopped, says so with and without its process", a
   const stopped: RunEvent = { type: "run-stopped", code: "cancelled", message: "stopped" };
   assert.deepEqual(await conditions(t, started, stopped), ["stopped", "stopped"]);
 });
+
+test("a run that waits for its own state says so and why, and afterwards for how long it waited", async (t) => {
+  const paused: RunEvent = { type: "run-paused", trouble: "readonly", message: "the disk is read-only" };
+  const folder = temporaryFolder();
+  t.after(folder.remove);
+  const state = await openState(folder.path);
+  t.after(() => state.close());
+  let at = 1_000;
+  const log = new EventLog(state.records, () => at);
+  log.emit(started);
+  log.emit(paused);
+  await log.flush();
+  const waits = await runCondition(folder.path);
+  assert.deepEqual([waits.status, waits.paused], ["paused", { at: 1_000, message: "the disk is read-only" }]);
+  assert.match(conditionText(waits), /^run: waits for its own state \(the disk is read-only\)$/m);
+  at = 91_000;
+  log.emit({ type: "run-resumed" });
+  await log.flush();
+  const goes = await runCondition(folder.path);
+  assert.deepEqual([goes.status, goes.paused, goes.pauses], ["running", null, { count: 1, seconds: 90 }]);
+  assert.match(conditionText(goes), /^pauses: 1, 1 min 30 s in all/m);
+});

@@ -5,6 +5,7 @@ import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { runCondition } from "../../../cli/jobs/run-show.js";
 import { serveCoordinator } from "../../../coordinator/server/server.js";
 import { type Pause, StateGuard } from "../../../coordinator/storage/guard.js";
 import { openState } from "../../../coordinator/storage/open.js";
@@ -92,6 +93,9 @@ test("on a full disk a task waits, both sides say so, and it is done once there 
   const said = client.lines.find((line) => /trouble of its own/.test(line)) ?? "";
   assert.match(said, /the coordinator has no room left on its disk; nothing is lost/);
   assert.ok(!said.includes(disk.path), "clients learn no path of the coordinator's");
+
+  const { status } = await runCondition(join(disk.path, "state"));
+  assert.equal(status, "paused");
 
   disk.free();
   const outcome = await waits;
