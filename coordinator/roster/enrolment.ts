@@ -58,7 +58,9 @@ const PARTS: Readonly<Record<keyof ModelIdentity, Part>> = {
   modelHash: { what: "base model", todo: () => "give all clients the same model folder" },
   tokenizerHash: {
     what: "tokenizer",
-    todo: () => "the same token ids would stand for other text; give all clients the same tokenizer.json",
+    todo: () =>
+      "the same token ids would stand for other text; give all clients the same tokenizer.json, and the same added and special " +
+      "tokens in the files beside it",
   },
   chatTemplateHash: {
     what: "chat template",
