@@ -5,7 +5,7 @@ import { gainBar, groupSwatch } from "../figures/marks.js";
 import { html, type Markup } from "../markup.js";
 import type { BoostingEffect } from "../types.js";
 import type { View } from "../views.js";
-import { folded, scrolling } from "./values.js";
+import { clientHeading, folded, scrolling } from "./values.js";
 
 export function boostingSection({ report: { boosting = [] } }: View): Markup | "" {
   if (boosting.length === 0) return "";
@@ -27,7 +27,7 @@ function stepBlock({ name, group, step, clients }: BoostingEffect, axis: ReturnT
   const entries = Object.entries(clients).sort(([, a], [, b]) => b.before - b.after - (a.before - a.after));
   const rows = entries.map(
     ([client, { before, after }]) =>
-      html`<tr><th scope="row" class="who" title="${client}"><bdi>${client}</bdi></th><td class="plot">${gainBar(axis, before - after, undefined, group)}</td><td class="ranges">${format.loss(before)} → ${format.loss(after)}</td></tr>`,
+      html`<tr>${clientHeading(client)}<td class="plot">${gainBar(axis, before - after, undefined, group)}</td><td class="ranges">${format.loss(before)} → ${format.loss(after)}</td></tr>`,
   );
   const length = step > 0 ? `step length ${format.plain(step)}` : "dropped: no step lowered the loss";
   const table = html`<table class="dots"><thead><tr><th class="who">Client</th><th class="plot"><span class="hidden">On a scale</span>${labelRow(axis)}</th><th class="ranges">Loss</th></tr></thead><tbody>${rows}</tbody></table>`;

@@ -5,7 +5,7 @@ import { GROUP_COLOURS, gainBar, groupKey } from "../figures/marks.js";
 import { columns } from "../figures/plots.js";
 import { html, type Markup } from "../markup.js";
 import { type ClientGain, clientGains, METHOD_NAMES, type View } from "../views.js";
-import { gainCell, MANY, rangeText, scrolling, unitOf } from "./values.js";
+import { clientHeading, gainCell, MANY, rangeText, scrolling, unitOf } from "./values.js";
 
 export function gainsSection(view: View): Markup | "" {
   const gains = clientGains(view);
@@ -56,7 +56,7 @@ function gainTable(view: View, gains: readonly ClientGain[], axis: Axis): Markup
   const rows = gains.map(({ client, index, baseline, gain }) => {
     const group = view.groupOf[index] ?? 0;
     const text = (value: number): string => gainCell(view, value);
-    return html`<tr><th scope="row" class="who" title="${client}">${groupKey(group)} <bdi>${client}</bdi></th><td class="plot">${gainBar(axis, gain.value, gain.interval, group)}</td><td class="figures">${text(gain.value)}</td><td class="ranges wide">${rangeText(gain.interval, text)}</td><td class="against soft wide left">${METHOD_NAMES[baseline]}</td></tr>`;
+    return html`<tr>${clientHeading(client, groupKey(group))}<td class="plot">${gainBar(axis, gain.value, gain.interval, group)}</td><td class="figures">${text(gain.value)}</td><td class="ranges wide">${rangeText(gain.interval, text)}</td><td class="against soft wide left">${METHOD_NAMES[baseline]}</td></tr>`;
   });
   return html`<table class="dots gains"><thead><tr><th class="who">Client</th><th class="plot"><span class="hidden">On a scale</span>${labelRow(axis)}</th><th class="figures">Gain</th><th class="ranges wide">95 % interval</th><th class="against left wide">over</th></tr></thead><tbody>${rows}</tbody></table>`;
 }

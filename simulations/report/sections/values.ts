@@ -24,6 +24,16 @@ export function base64(values: Iterable<number>): string {
   return bytes.toString("base64");
 }
 
+/** Names that differ in their ends alone stay apart where there is room for a part of them. Scripts whose letters join stay whole. */
+const NAME = /^([!-~]{3,})([!-~]{3})$/;
+
+/** The heading of a client's row of a plot: cut in its middle where it is too long. @param key before the name */
+export function clientHeading(client: string, key: Markup | "" = ""): Markup {
+  const [, head, tail] = NAME.exec(client) ?? [];
+  const name = head === undefined ? html`<span>${client}</span>` : html`<span>${head}</span><span>${tail}</span>`;
+  return html`<th scope="row" class="who" title="${client}"><div class="cut">${key}<bdi>${name}</bdi></div></th>`;
+}
+
 /** A value of the metric without its unit. */
 export const cellText = (metric: Metric, value: number | null | undefined): string =>
   metric === "accuracy" ? format.percent(value) : format.loss(value);
