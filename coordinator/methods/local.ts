@@ -32,7 +32,7 @@ export const localMethod = (parts: TrainingParts, adapter: AdapterSpec): Method<
         return values;
       }),
     );
-    stage.end();
+    stage.end({ clients: `${trained}/${names.length}` });
     const values = new Map<string, BlobRef>();
     names.forEach((client, at) => {
       const ref = adapters[at];

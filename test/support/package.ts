@@ -78,7 +78,10 @@ export function installPackage(): InstalledProject {
     return path;
   };
   write("package.json", JSON.stringify({ name: "empty-project", private: true, type: "module" }));
-  const [npm, ...words] = installCommand().map((word) => (word === name ? join("..", `${name}-${version}.tgz`) : word));
+  const tarball = `${name}-${version}.tgz`;
+  const given = installCommand();
+  if (!given.includes(`PATH/${tarball}`)) throw new Error(`README.md: ${given.join(" ")} does not install ${tarball}`);
+  const [npm, ...words] = given.map((word) => (word === `PATH/${tarball}` ? join("..", tarball) : word));
   const { code, stdout, stderr } = call(npm as string, words, project, INSTALL_MS);
   if (code !== 0) throw new Error(`${[npm, ...words].join(" ")}: ended with ${code}: ${stdout}${stderr}`);
   return {
