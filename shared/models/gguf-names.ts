@@ -6,6 +6,7 @@
  * (convert_hf_to_gguf.py, `permute`). `interleaved` is the number of heads, with which a reader reverses this.
  */
 import { KindredError } from "../base/errors.js";
+import { brief } from "../base/json.js";
 import type { GgufFile, GgufValue } from "./gguf.js";
 
 export interface GgufWeight {
@@ -51,6 +52,56 @@ function nameOf(tensor: string): string | undefined {
   return `${layer === undefined ? "" : `model.layers.${layer}.`}${names[part]}.${kind}`;
 }
 
+/** Fields of a Llama that are read here, or that change nothing. */
+const FIELDS: ReadonlySet<string> = new Set([
+  "attention.causal", // read in refuseOtherFields
+  "attention.head_count",
+  "attention.head_count_kv",
+  "attention.key_length",
+  "attention.layer_norm_epsilon", // of norms that a Llama does not have
+  "attention.layer_norm_rms_epsilon",
+  "attention.value_length", // the tensors' shapes have it
+  "block_count",
+  "context_length",
+  "embedding_length",
+  "feed_forward_length",
+  "rope.dimension_count",
+  "rope.freq_base",
+  "rope.scale_linear",
+  "rope.scaling.factor",
+  "rope.scaling.finetuned", // provenance
+  "rope.scaling.original_context_length", // of scalings that are refused
+  "rope.scaling.type",
+  "tensor_data_layout", // "Meta AI original pth" is the only one
+  "vocab_size",
+]);
+
+/** Refuses fields that may change the result and are not read: scales of logits, soft caps, experts, windows. */
+function refuseOtherFields(metadata: GgufFile["metadata"], unsupported: (what: string) => never): void {
+  for (const [key, value] of metadata) {
+    if (!key.startsWith("llama.") || FIELDS.has(key.slice("llama.".length)) || !value) continue;
+    unsupported(`metadata ${key} is ${brief(value)}; it may change the result and is not supported`);
+  }
+  if (metadata.get("llama.attention.causal") === false) unsupported("metadata llama.attention.causal is false");
+}
+
+/** The field rope_scaling: llama.cpp divides positions by a factor unless the type says otherwise; the factor had another name. */
+function ropeScaling(
+  metadata: GgufFile["metadata"],
+  optional: (key: string) => number | undefined,
+  unsupported: (what: string) => never,
+  factors: Float32Array | undefined,
+): Record<string, unknown> | undefined {
+  const type = metadata.get("llama.rope.scaling.type") ?? "linear";
+  const given = optional("llama.rope.scaling.factor") ?? optional("llama.rope.scale_linear");
+  const factor = type === "none" ? 1 : given || 1;
+  const scales = type !== "none" && (type !== "linear" || factor !== 1);
+  if (factors === undefined) return scales ? { rope_type: type, factor } : undefined;
+  if (scales)
+    unsupported(`scales its rotary embedding by ${ROPE_FACTORS} and by llama.rope.scaling (${brief(type)}) too`);
+  return { rope_type: "factors", factors: [...factors] };
+}
+
 /**
  * The configuration and the weights of a GGUF file.
  * @param ropeFactors values of `ROPE_FACTORS`, where the file has them
@@ -86,7 +137,7 @@ export function ggufModel(file: GgufFile, ropeFactors: Float32Array | undefined)
   const rotaryDims = optional("llama.rope.dimension_count") ?? headDim;
   if (rotaryDims !== headDim)
     unsupported(`llama.rope.dimension_count ${rotaryDims} is not the width of a head (${headDim})`);
-  const scaling = metadata.get("llama.rope.scaling.type") ?? "none";
+  const scaling = ropeScaling(metadata, optional, unsupported, ropeFactors);
 
   const weights = new Map<string, GgufWeight>();
   for (const name of tensors.keys()) {
@@ -112,15 +163,12 @@ export function ggufModel(file: GgufFile, ropeFactors: Float32Array | undefined)
     max_position_embeddings: number("llama.context_length"),
     rms_norm_eps: number("llama.attention.layer_norm_rms_epsilon"),
     rope_theta: optional("llama.rope.freq_base") ?? 10000,
-    ...(ropeFactors !== undefined
-      ? { rope_scaling: { rope_type: "factors", factors: [...ropeFactors] } }
-      : scaling !== "none"
-        ? { rope_scaling: { rope_type: scaling, factor: optional("llama.rope.scaling.factor") } }
-        : {}),
+    ...(scaling === undefined ? {} : { rope_scaling: scaling }),
     tie_word_embeddings: !tensors.has("output.weight"),
     attention_bias: tensors.has("blk.0.attn_q.bias"),
     mlp_bias: tensors.has("blk.0.ffn_gate.bias"),
   };
+  refuseOtherFields(metadata, unsupported);
   return { config, weights };
 }
 

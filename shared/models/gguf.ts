@@ -206,6 +206,9 @@ function parseHeader(bytes: Uint8Array, total: number, fail: Fail): Pick<GgufFil
   const cursor = new Cursor(bytes, Math.min(total, MAX_HEADER_BYTES), fail);
   if (cursor.uint32("the magic") !== 0x46554747) return fail("does not start with GGUF (another format, or damaged)");
   const version = cursor.uint32("the version");
+  if (version > 0 && (version & 0xffff) === 0) {
+    return fail("holds big-endian numbers; convert it on a little-endian machine", { version }, "unsupported");
+  }
   if (version !== 2 && version !== 3) {
     return fail(`is of GGUF version ${version}; versions 2 and 3 are read`, { version }, "unsupported");
   }

@@ -70,6 +70,38 @@ test("linear scaling is Hugging Face's; factors that do not fit the heads, and Y
   assert.throws(() => readArchitecture(short.config), { code: "unsupported", message: /rope scaling "factors"/ });
 });
 
+test("a factor without a type, and by its older name, scales linearly, as in llama.cpp; the type none switches it off", () => {
+  const first = (fields: Readonly<Record<string, GgufValue>>): number[] =>
+    frequenciesOf(readArchitecture(modelOf(fields).config)).slice(0, 1);
+  assertNear(first({ "llama.rope.scaling.factor": 4 }), [0.25]);
+  assertNear(first({ "llama.rope.scale_linear": 2 }), [0.5]);
+  assertNear(first({ "llama.rope.scale_linear": 1 }), [1]);
+  assertNear(first({ "llama.rope.scaling.type": "none", "llama.rope.scaling.factor": 4 }), [1]);
+  assert.throws(() => modelOf({ "llama.rope.scaling.factor": 4 }, [], Float32Array.of(1, 2, 4, 8)), {
+    code: "unsupported",
+    message: /by rope_freqs\.weight and by llama\.rope\.scaling \("linear"\) too/,
+  });
+});
+
+test("fields that may change the result and are not read are refused by name, unless they are off", () => {
+  assert.doesNotThrow(() => modelOf({ "llama.expert_count": 0, "llama.rope.scaling.finetuned": true }));
+  for (const [key, value] of [
+    ["llama.logit_scale", 0.5],
+    ["llama.attn_logit_softcapping", 50],
+    ["llama.attention.sliding_window", 8],
+    ["llama.expert_count", 8],
+  ] as const) {
+    assert.throws(() => modelOf({ [key]: value }), {
+      code: "unsupported",
+      message: `m.gguf: metadata ${key} is ${value}; it may change the result and is not supported`,
+    });
+  }
+  assert.throws(() => modelOf({ "llama.attention.causal": false }), {
+    code: "unsupported",
+    message: /causal is false/,
+  });
+});
+
 test("one part of a split model is refused", () => {
   assert.throws(() => modelOf({ "split.count": 3 }), { code: "unsupported", message: /part of a split model/ });
 });

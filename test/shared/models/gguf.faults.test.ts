@@ -50,6 +50,7 @@ const refused: readonly [name: string, make: () => Promise<string>, message: Reg
   ["an empty file", () => file(new Uint8Array()), /the magic goes beyond the end/],
   ["another format", () => patched("GGUF", 0, "PK\u0003\u0004"), /does not start with GGUF/],
   ["version 1", () => patched("GGUF", 4, u32(1)), /GGUF version 1; versions 2 and 3/, "unsupported"],
+  ["big-endian numbers", () => patched("GGUF", 4, u32(3 << 24)), /holds big-endian numbers; convert it/, "unsupported"],
   ["more tensors than fit", () => patched("GGUF", 8, HUGE), /number of tensors is 4611686018427387904; at most \d{4} /],
   ["more fields than fit", () => patched("GGUF", 16, HUGE), /number of metadata fields is 46/],
   ["a name as long as nothing", () => patched("GGUF", 24, HUGE), /length of the name of metadata field 0 is 46/],
