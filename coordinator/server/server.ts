@@ -77,6 +77,8 @@ export interface ServerOptions {
   readonly events?: EventSink;
   /** A monotonic clock, milliseconds. @default performance.now */
   readonly now?: () => number;
+  /** As `RosterOptions` has it. */
+  readonly every?: (tick: () => void, periodMs: number) => () => void;
   /** Silence after which a client is given up, milliseconds. @default 120_000 */
   readonly silenceMs?: number;
   /** Largest blob taken from a client. @default 4 GiB */

@@ -2,44 +2,51 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const script = fileURLToPath(new URL("./process-job.js", import.meta.url));
 
-/** Runs the job, sends the signals once it is ready, each after a pause in ms, and says how it ended. */
-async function run(behaviour: string, ...signals: [NodeJS.Signals, number][]) {
+/** Runs the job, sends each signal once its output, stdout or stderr, matches, and says how it ended. */
+async function run(behaviour: string, ...signals: [NodeJS.Signals, RegExp][]) {
   return runWith([behaviour, "a b"], ...signals);
 }
 
-async function runWith(words: readonly string[], ...signals: [NodeJS.Signals, number][]) {
+async function runWith(words: readonly string[], ...signals: [NodeJS.Signals, RegExp][]) {
   const child = spawn(process.execPath, [script, ...words], { stdio: ["ignore", "pipe", "pipe"] });
-  let stdout = "";
-  let stderr = "";
+  let [stdout, stderr, ended] = ["", "", false];
+  let written: () => void = () => undefined;
+  child.stdout.on("data", (chunk) => {
+    stdout += chunk;
+    written();
+  });
   child.stderr.on("data", (chunk) => {
     stderr += chunk;
+    written();
   });
-  const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
-  const ready = new Promise<void>((resolve) => {
-    child.stdout.on("data", (chunk) => {
-      stdout += chunk;
-      resolve();
-    });
+  const end = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>;
+  child.on("close", () => {
+    ended = true;
+    written();
   });
-  await Promise.race([ready, ended]);
-  for (const [signal, pauseMs] of signals) {
-    await sleep(pauseMs);
-    child.kill(signal);
+  for (const [name, after] of signals) {
+    while (!ended && !after.test(stdout + stderr)) {
+      await new Promise<void>((resolve) => {
+        written = resolve;
+      });
+    }
+    child.kill(name);
   }
-  const [code, signal] = await ended;
+  const [code, signal] = await end;
   return { code, signal, stdout: stdout.replace("ready\n", ""), stderr };
 }
 
+const READY = /^ready$/m;
+const STOPPING = /stopping/;
 const RESUME = /^kindred: stopped; to resume, run again: kindred .+'a b'$/m;
 
 test("Ctrl-C stops a job, which ends with 130 and says how to resume", async () => {
   for (const behaviour of ["stop", "fail on stop"]) {
-    const { code, stdout, stderr } = await run(behaviour, ["SIGINT", 0]);
+    const { code, stdout, stderr } = await run(behaviour, ["SIGINT", READY]);
     assert.equal(code, 130);
     assert.equal(stdout, "");
     assert.match(stderr, RESUME);
@@ -48,26 +55,26 @@ test("Ctrl-C stops a job, which ends with 130 and says how to resume", async () 
 });
 
 test("a second Ctrl-C ends a job at once, but not one that npm passes on with the first", async () => {
-  const { code, stderr } = await run("deaf", ["SIGINT", 0], ["SIGINT", 600]);
+  const { code, stderr } = await run("deaf", ["SIGINT", READY], ["SIGINT", STOPPING]);
   assert.equal(code, 130);
   assert.match(stderr, RESUME);
-  const twin = await run("finish", ["SIGINT", 0], ["SIGINT", 20]);
+  const twin = await run("twin", ["SIGINT", READY], ["SIGINT", STOPPING]);
   assert.equal(twin.code, 0);
 });
 
 test("where the reader of a result does not read, a later Ctrl-C ends the process", async () => {
-  const { code, signal } = await run("unread", ["SIGINT", 0], ["SIGINT", 600]);
+  const { code, signal } = await run("unread", ["SIGINT", READY], ["SIGINT", /^unread$/m]);
   assert.deepEqual({ code, signal }, { code: null, signal: "SIGINT" });
 });
 
 test("a job that ends well in spite of Ctrl-C is done", async () => {
-  const { code, stdout } = await run("finish", ["SIGINT", 0]);
+  const { code, stdout } = await run("finish", ["SIGINT", READY]);
   assert.equal(code, 0);
   assert.deepEqual(JSON.parse(stdout), { done: true });
 });
 
 test("with a log in JSON each line of stderr is one object, to the end", async () => {
-  const { code, stderr } = await runWith(["stop", "--log-format", "json"], ["SIGINT", 0]);
+  const { code, stderr } = await runWith(["stop", "--log-format", "json"], ["SIGINT", READY]);
   assert.equal(code, 130);
   const lines = stderr
     .trimEnd()
@@ -84,7 +91,7 @@ test("with a log in JSON each line of stderr is one object, to the end", async (
 });
 
 test("an end by another process has its own exit code", async () => {
-  assert.equal((await run("stop", ["SIGTERM", 0])).code, 143);
+  assert.equal((await run("stop", ["SIGTERM", READY])).code, 143);
 });
 
 test("a failure ends with 1, on one line and without a stack", async () => {

@@ -252,16 +252,20 @@ export async function keepsContract(candidate: Candidate, models = MODELS): Prom
       const x = g.input("x", [size, size]);
       const program = await runtime.compile(g.build({ y: g.total(g.matmul(x, x)) }));
       const feeds = { x: { shape: [size, size], data: new Float32Array(size * size).fill(1) } };
-      let [turns, runs, going] = [0, 0, true];
+      let [turns, most, going] = [0, 0, true];
       const turn = (): void => {
         turns++;
         if (going) setImmediate(turn);
       };
       setImmediate(turn);
-      for (const start = performance.now(); performance.now() - start < 100; runs++) await program.run(feeds);
+      // A run on this thread would leave the event loop at most one turn. A busy machine may do so once, but not always.
+      for (const start = performance.now(); most <= 5 && performance.now() - start < 60_000; ) {
+        turns = 0;
+        await program.run(feeds);
+        most = Math.max(most, turns);
+      }
       going = false;
-      // A run on this thread would leave the event loop at most one turn.
-      assert.ok(turns > 3 * runs, `the event loop turned ${turns} times in ${runs} runs`);
+      assert.ok(most > 5, `the event loop turned at most ${most} times in a run`);
       await program.release();
     });
   });

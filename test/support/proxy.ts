@@ -1,7 +1,8 @@
 /** A TCP relay that counts bytes and can cut connections after a number of bytes: faults of the network, for tests. */
 import { connect, createServer, type Socket } from "node:net";
 
-const SETTLE_MS = 200;
+const SETTLE_MS = 10;
+const SETTLE_TURNS = 20;
 
 export interface Relay {
   readonly address: string;
@@ -43,10 +44,15 @@ export async function relayTo(target: string): Promise<Relay> {
           if (plan.left <= 0) {
             plan = undefined;
             cuts++;
-            // The relay pauses first, so that the bytes passed have arrived, on a busy machine too.
+            // The bytes passed arrive first. Turns are counted, since after a pause of the process all timers are due at once.
             from.pause();
             to.write(bytes);
-            setTimeout(destroy, SETTLE_MS);
+            let turns = SETTLE_TURNS;
+            const settle = (): void => {
+              if (turns-- === 0) destroy();
+              else setTimeout(settle, SETTLE_MS);
+            };
+            settle();
             return;
           }
         }
