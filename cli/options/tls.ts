@@ -11,13 +11,13 @@ export interface TlsOptions {
 
 const GROUP = "TLS:";
 
-/** @param side whether this is the side that connects: it can trust the system's authorities too */
+/** @param side whether this is the side that connects: it can trust the authorities of Node too */
 export const tlsOptions = (to: Command, side: "client" | "coordinator"): Command => {
   const options = [
     new Option("--ca <pem>", "authorities to trust"),
     new Option("--cert <pem>", "certificate chain of this side"),
     new Option("--key <pem>", "private key of the certificate"),
-    ...(side === "client" ? [new Option("--tls", "TLS with the system's authorities")] : []),
+    ...(side === "client" ? [new Option("--tls", "TLS with the public authorities that Node trusts")] : []),
     new Option("--insecure", "permit plain text off the loopback"),
   ];
   for (const option of options) to.addOption(option.helpGroup(GROUP));

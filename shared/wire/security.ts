@@ -14,7 +14,7 @@ export interface SecurityOptions {
   readonly cert?: string;
   /** PEM file with the certificate's private key. */
   readonly key?: string;
-  /** TLS with the system's authorities; implied by `ca`, `cert` and `key`. @default false */
+  /** TLS with the authorities that Node trusts; implied by `ca`, `cert` and `key`. @default false */
   readonly tls?: boolean;
   /** Permits plain text off the loopback. @default false */
   readonly insecure?: boolean;
