@@ -121,7 +121,7 @@ const PLACES = `
 @media (max-width: 640px) {
   .whisker-edge { stroke: var(--card); stroke-width: 3.5; } .whisker.thin { stroke-width: .6; opacity: .5; } table.planted td, table.planted th { padding: 3px 2px; min-width: 24px; } table.planted .name { max-width: 96px; }
   main, header.top, footer { padding: 0 14px; } header.top { padding-top: 24px; } section { padding: 16px 14px; } details.card > summary { padding: 11px 14px; } details.card > .body { padding: 2px 14px 16px; }
-  h1 { font-size: 23px; } .finding { font-size: 17px; } .wide { display: none; } table.dots .who { width: 34%; } table.dots .figures { width: 62px; } table.methods .who { width: 92px; } table.methods .who small { display: none; } table.methods .figures { width: 116px; }
+  h1 { font-size: 23px; } .finding { font-size: 17px; } .wide { display: none; } table.dots .who { width: 34%; } table.gains .who { width: 42%; } table.dots .figures { width: 62px; } table.methods .who { width: 92px; } table.methods .who small { display: none; } table.methods .figures { width: 116px; }
   th, td { padding-left: 6px; padding-right: 6px; } dl.facts { grid-template-columns: minmax(0, 2fr) minmax(0, 3fr); } .area { grid-template-columns: 38px minmax(0, 1fr); } .area .y-axis { width: 38px; } summary .note { display: block; margin: 2px 0 0; }
 }
 @media print {
