@@ -1,15 +1,17 @@
 /** Evaluates expressions in a scope. */
+import { MAX_TEXT, spend, spendOnParts, spendOnText } from "./budget.js";
 import { TemplateError, ValueError } from "./errors.js";
 import { applyFilter } from "./filters.js";
 import { Loop } from "./loop.js";
 import type { CallArguments, Expression } from "./nodes.js";
-import { binary, compares, getAttribute, getItem, MAX_TEXT, slice } from "./operators.js";
+import { binary, compares, getAttribute, getItem, slice } from "./operators.js";
 import { passes } from "./tests.js";
 import {
   type Arguments,
   asNumber,
   Callable,
   type Dict,
+  isList,
   isNumeric,
   isTrue,
   iterate,
@@ -20,9 +22,6 @@ import {
   Undefined,
   type Value,
 } from "./values.js";
-
-/** What a template may do before it is ended: far more than any real one, and about a second. */
-const MAX_STEPS = 5_000_000;
 
 /** Names and their values: those of a loop's turn, a macro or a block, and behind them those around. */
 export class Scope {
@@ -56,16 +55,19 @@ export function defined(value: Value | undefined, message: string): Value {
   return value === undefined ? new Undefined(message) : value;
 }
 
-export class Evaluator {
-  private steps = 0;
+/** Expressions that may make a new list. */
+const MAKERS: ReadonlySet<Expression["kind"]> = new Set(["binary", "call", "filter"]);
 
-  /** Counts one step of the template. */
-  step(line: number): void {
-    if (++this.steps > MAX_STEPS) throw new TemplateError(`the template takes more than ${MAX_STEPS} steps`, line);
+export class Evaluator {
+  evaluate(node: Expression, scope: Scope): Value {
+    spend();
+    const value = this.valueOf(node, scope);
+    if (typeof value === "string") spendOnText(value);
+    else if (isList(value) && MAKERS.has(node.kind)) spendOnParts(value);
+    return value;
   }
 
-  evaluate(node: Expression, scope: Scope): Value {
-    this.step(node.line);
+  private valueOf(node: Expression, scope: Scope): Value {
     switch (node.kind) {
       case "constant":
         return node.value;

@@ -1,4 +1,5 @@
 /** Parses expressions, with the precedences of Jinja. */
+import { MAX_DIGITS } from "./budget.js";
 import { TemplateError } from "./errors.js";
 import type { Token, TokenKind } from "./lexer.js";
 import type { CallArguments, Expression, SliceKey } from "./nodes.js";
@@ -180,6 +181,8 @@ export class ExpressionParser {
       while (this.is("string")) text += this.next().value;
       return { kind: "constant", value: text, line };
     }
+    if (kind === "integer" && value.length > MAX_DIGITS)
+      throw this.fail(`an int has more than ${MAX_DIGITS} digits`, line);
     if (kind === "integer") return { kind: "constant", value: BigInt(value), line };
     if (kind === "float") return { kind: "constant", value: Number(value), line };
     if (kind === "operator" && value === "(") {

@@ -1,5 +1,6 @@
 /** Jinja's filters, with the `tojson` of transformers. Those of web pages, and those that chat templates do not use, are not here. */
 import { bind, integer, optionalString, string } from "./arguments.js";
+import { bounded, MAX_DIGITS, MAX_ITEMS, spend, spendOnText } from "./budget.js";
 import { ValueError } from "./errors.js";
 import { percent } from "./format.js";
 import { toJson } from "./json.js";
@@ -167,7 +168,7 @@ function floatOf(value: Value): number | undefined {
   const digits = typeof value === "string" ? text.stripStart(text.stripEnd(value)) : "";
   if (/^[+-]?inf(inity)?$/i.test(digits)) return digits.startsWith("-") ? -Infinity : Infinity;
   if (/^[+-]?nan$/i.test(digits)) return Number.NaN;
-  return /^[+-]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(e[+-]?\d+)?$/i.test(digits)
+  return /^[+-]?(\d[\d_]*(\.[\d_]*)?|\.\d[\d_]*)(e[+-]?\d+)?$/i.test(digits)
     ? Number(digits.replaceAll("_", ""))
     : undefined;
 }
@@ -179,7 +180,8 @@ function int(value: Value, given: Arguments, name: string): Value {
   ]);
   if (base !== 10n) throw new ValueError("int with a base is not supported");
   const digits = typeof value === "string" ? text.stripStart(text.stripEnd(value)) : "";
-  if (/^[+-]?\d+(_\d+)*$/.test(digits)) return BigInt(digits.replace("+", "").replaceAll("_", ""));
+  if (digits.length <= MAX_DIGITS && /^[+-]?\d+(_\d+)*$/.test(digits))
+    return BigInt(digits.replace("+", "").replaceAll("_", ""));
   if (typeof value === "bigint") return value;
   const number = floatOf(value);
   return number === undefined || !Number.isFinite(number) ? preset! : BigInt(Math.trunc(number));
@@ -260,6 +262,7 @@ function batch(value: Value, given: Arguments, name: string): Value {
     items.slice(at * size, (at + 1) * size),
   );
   if (fill === null) return new Generator(rows);
+  bounded(rows.length * size, MAX_ITEMS);
   return new Generator(rows.map((row) => [...row, ...Array<Value>(size - row.length).fill(fill!)]));
 }
 
@@ -380,5 +383,8 @@ export function isSupportedFilter(name: string): boolean {
 /** @throws {ValueError} for a filter that is not known, and where Python raises an error */
 export function applyFilter(name: string, value: Value, given: Arguments): Value {
   if (!isSupportedFilter(name)) throw new ValueError(`the filter ${name} is not supported`);
-  return FILTERS[ALIASES[name] ?? name]!(value, given, name);
+  spend();
+  const made = FILTERS[ALIASES[name] ?? name]!(value, given, name);
+  for (const one of [value, made]) if (typeof one === "string") spendOnText(one);
+  return made;
 }

@@ -11,7 +11,7 @@ function integerText(value: Value): string {
 export function percent(text: string, value: Value): string {
   const items = value instanceof Tuple ? value.items : [value];
   let at = 0;
-  const made = text.replace(/%(?:\((.*?)\))?(.?)/gs, (all, name: string | undefined, kind: string) => {
+  const made = text.replace(/%(?:\(([^()]*)\))?(.?)/gs, (all, name: string | undefined, kind: string) => {
     if (kind === "%" && name === undefined) return "%";
     let item: Value | undefined;
     if (name === undefined) item = items[at++];

@@ -1,5 +1,6 @@
 /** Functions that every template has, as transformers configures Jinja. */
 import { bind, integer, string } from "./arguments.js";
+import { spend } from "./budget.js";
 import { ValueError } from "./errors.js";
 import { itemsOf } from "./methods.js";
 import { strftime } from "./strftime.js";
@@ -27,6 +28,7 @@ function range({ positional, named }: Arguments): Value {
   if (step === 0) throw new ValueError("the step of range is 0");
   const length = Math.max(0, Math.ceil((stop - start) / step));
   if (length > MAX_RANGE) throw new ValueError(`range is longer than ${MAX_RANGE}`);
+  spend(length);
   const items = Array.from({ length }, (_, at) => BigInt(start + at * step));
   return new Range(items, `range(${[start, stop, ...(step === 1 ? [] : [step])].join(", ")})`);
 }

@@ -1,5 +1,6 @@
 /** JSON as Python's `json` module writes it, and values from JSON. */
 import { WrittenNumber } from "../../shared/base/exact-json.js";
+import { spend, spendOnText } from "./budget.js";
 import { ValueError } from "./errors.js";
 import { compareTexts } from "./text.js";
 import { type Dict, isList, isNumeric, Tuple, toText, typeOf, type Value } from "./values.js";
@@ -36,7 +37,11 @@ function keyText(key: Value): string {
 
 /** `json.dumps`. @throws {ValueError} for values that JSON has not */
 export function toJson(value: Value, form: JsonForm, depth = 0): string {
-  if (typeof value === "string") return quoted(value, form.asciiOnly);
+  spend();
+  if (typeof value === "string") {
+    spendOnText(value);
+    return quoted(value, form.asciiOnly);
+  }
   const simple = scalar(value);
   if (simple !== undefined) return simple;
   const inside = form.indent === undefined ? "" : `\n${form.indent.repeat(depth + 1)}`;

@@ -1,5 +1,6 @@
 /** Methods of Python's str, dict and list, as far as templates may call them: those that change a value are refused, as in transformers. */
 import { bind, integer, optionalString, string } from "./arguments.js";
+import { spendOnParts } from "./budget.js";
 import { ValueError } from "./errors.js";
 import { format } from "./format.js";
 import * as text from "./text.js";
@@ -176,10 +177,10 @@ const DICT: Readonly<Record<string, Method<Dict>>> = {
     const [key, preset] = bind(name, given, [["key"], ["default", null]]);
     return self.get(keyOf(key!)) ?? (self.has(keyOf(key!)) ? null : preset!);
   },
-  keys: plain((self) => new View("keys", [...self.keys()])),
-  values: plain((self) => new View("values", [...self.values()])),
+  keys: plain((self) => new View("keys", iterate([...self.keys()]))),
+  values: plain((self) => new View("values", iterate([...self.values()]))),
   items: plain((self) => new View("items", itemsOf(self))),
-  copy: plain((self) => new Map(self)),
+  copy: plain((self) => new Map(itemsOf(self).map(({ items }) => items as [Value, Value]))),
 };
 
 const LIST: Readonly<Record<string, Method<readonly Value[]>>> = {
@@ -222,6 +223,7 @@ const OTHERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 export function itemsOf(dict: Dict): Tuple[] {
+  spendOnParts({ length: dict.size });
   return [...dict].map((entry) => new Tuple(entry));
 }
 

@@ -1,5 +1,6 @@
 /** Python's operators on values, and how Jinja reads attributes and items. */
 import { integer } from "./arguments.js";
+import { bounded, boundedInt, MAX_ITEMS, power, spendOnParts, spendOnText } from "./budget.js";
 import { ValueError } from "./errors.js";
 import { percent } from "./format.js";
 import { methodOf } from "./methods.js";
@@ -24,15 +25,6 @@ import {
   type Value,
 } from "./values.js";
 
-/** Far above the length of any conversation: a template that makes more is a mistake, or an attack on the memory. */
-export const MAX_TEXT = 50_000_000;
-/** Far above the messages, tools and parts of any conversation. Python's sandbox gives `range` a tenth of it. */
-const MAX_ITEMS = 1_000_000;
-
-function bounded(length: number, most = MAX_TEXT): void {
-  if (length > most) throw new ValueError(`makes a value longer than ${most}`);
-}
-
 function escaped(text: string): string {
   const entities: Readonly<Record<string, string>> = {
     "&": "&amp;",
@@ -53,19 +45,18 @@ function integers(operator: string, a: bigint, b: bigint): bigint | number {
   if (b === 0n && ["/", "//", "%"].includes(operator)) throw new ValueError("division by zero");
   switch (operator) {
     case "+":
-      return a + b;
+      return boundedInt(a + b);
     case "-":
-      return a - b;
+      return boundedInt(a - b);
     case "*":
-      return a * b;
+      return boundedInt(a * b);
     case "//":
       return floorDivide(a, b);
     case "%":
       return a - floorDivide(a, b) * b;
     case "**":
       if (b < 0n) return Number(a) ** Number(b);
-      bounded(Number(b) * a.toString(2).length);
-      return a ** b;
+      return power(a, b);
     default:
       return Number(a) / Number(b);
   }
@@ -101,14 +92,16 @@ function repeat(value: Value, times: Numeric): Value | undefined {
   const count = asNumber(times);
   if (typeof count !== "bigint") return undefined;
   const n = Math.max(0, Number(count));
+  const items = isList(value) ? value : value instanceof Tuple ? value.items : undefined;
+  if (value === "" || items?.length === 0) return value;
   if (typeof value === "string") {
     bounded(value.length * n);
     return value.repeat(n);
   }
-  const items = isList(value) ? value : value instanceof Tuple ? value.items : undefined;
   if (items === undefined) return undefined;
   bounded(items.length * n, MAX_ITEMS);
-  const all = Array.from({ length: n }, () => items).flat();
+  spendOnParts({ length: items.length * n });
+  const all = Array.from({ length: items.length * n }, (_, at) => items[at % items.length]!);
   return isList(value) ? all : new Tuple(all);
 }
 
@@ -129,7 +122,11 @@ function add(left: Value, right: Value): Value | undefined {
     value instanceof Markup ? value.text : typeof value === "string" ? escaped(value) : undefined;
   if (left instanceof Markup || right instanceof Markup) {
     const [a, b] = [html(left), html(right)];
-    if (a !== undefined && b !== undefined) return new Markup(a + b);
+    if (a !== undefined && b !== undefined) {
+      bounded(a.length + b.length);
+      spendOnText(a + b);
+      return new Markup(a + b);
+    }
   }
   return undefined;
 }
@@ -223,6 +220,7 @@ export function slice(object: Value, start: Value, stop: Value, step: Value): Va
   if (object instanceof Undefined) object.fail();
   const items = listOf(object);
   if (items === undefined) throw new ValueError(`a ${typeOf(object)} has no slices`);
+  spendOnParts(items);
   if (object instanceof Range) throw new ValueError("a slice of a range is not supported; slice a list of it");
   const by = step === null ? 1 : integer(step, "a slice's step");
   if (by === 0) throw new ValueError("a slice's step is 0");

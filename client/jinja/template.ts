@@ -3,6 +3,7 @@
  * and this has not is refused by name, most of it when the template is read.
  */
 import { bind, type ParameterOf } from "./arguments.js";
+import { MAX_TEXT, spend, spendOnText, withBudget } from "./budget.js";
 import { TemplateError, ValueError } from "./errors.js";
 import { atLine, Evaluator, Scope } from "./evaluate.js";
 import { applyFilter } from "./filters.js";
@@ -17,7 +18,6 @@ import {
   type Statement,
   type Target,
 } from "./nodes.js";
-import { MAX_TEXT } from "./operators.js";
 import { parse } from "./parser.js";
 import {
   type Arguments,
@@ -50,6 +50,7 @@ class Output {
   length = 0;
 
   write(text: string): void {
+    spendOnText(text);
     this.length += text.length;
     if (this.length > MAX_TEXT) throw new ValueError(`the template writes a text longer than ${MAX_TEXT}`);
     this.parts.push(text);
@@ -75,8 +76,10 @@ class Renderer {
 
   private body(body: Body, scope: Scope, output: Output): Signal {
     for (const statement of body) {
-      this.values.step(statement.line);
-      const signal = atLine(statement.line, () => this.statement(statement, scope, output));
+      const signal = atLine(statement.line, () => {
+        spend();
+        return this.statement(statement, scope, output);
+      });
       if (signal !== undefined) return signal;
     }
     return undefined;
@@ -166,7 +169,7 @@ class Renderer {
 
   private loop(node: ForLoop, scope: Scope, output: Output, over: Value, depth: number): undefined {
     const items = iterate(over).filter((item) => {
-      this.values.step(node.items.line);
+      spend();
       if (node.filter === undefined) return true;
       const inner = new Scope(scope);
       this.assign(node.target, item, inner);
@@ -237,6 +240,19 @@ function hasGeneration(body: unknown): boolean {
   return Object.values(body).some(hasGeneration);
 }
 
+/** The engine's own limits as errors of the template. */
+function bounded<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const deep = /call stack/.test(error.message);
+    throw new TemplateError(
+      deep ? "calls, blocks or expressions are nested too deep" : "makes a value that is too long",
+    );
+  }
+}
+
 export class Template {
   private readonly body: Body;
   /** Whether the template marks what the model generates, by `{% generation %}`. */
@@ -244,8 +260,10 @@ export class Template {
 
   /** @throws {TemplateError} naming the line where the text is no template, or has something that is not supported */
   constructor(source: string) {
-    this.body = parse(source);
-    this.marks = hasGeneration(this.body);
+    [this.body, this.marks] = bounded(() => {
+      const body = parse(source);
+      return [body, hasGeneration(body)];
+    });
   }
 
   /**
@@ -257,12 +275,6 @@ export class Template {
   render(variables: Dict, now: Date): Rendered {
     const globals = globalsAt(now);
     const scope = new Scope((name) => (variables.has(name) ? variables.get(name) : globals.get(name)));
-    try {
-      return new Renderer().render(this.body, scope);
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      const deep = /call stack/.test(error.message);
-      throw new TemplateError(deep ? "calls or blocks are nested too deep" : "makes a value that is too long");
-    }
+    return bounded(() => withBudget(() => new Renderer().render(this.body, scope)));
   }
 }

@@ -1,4 +1,5 @@
 /** Texts as Python's `str` has them: their length in characters, their white space, their letter case, their literals. */
+import { spendOnParts, spendOnText } from "./budget.js";
 
 const SPACE = "\\t-\\r\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const ALL_SPACE = new RegExp(`^[${SPACE}]+$`);
@@ -18,16 +19,19 @@ export function isSpace(text: string): boolean {
 
 /** A text's characters. A surrogate pair is one. */
 export function characters(text: string): readonly string[] {
+  spendOnParts(text);
   return /[\ud800-\udfff]/.test(text) ? Array.from(text) : text.split("");
 }
 
 export function lengthOf(text: string): number {
+  spendOnText(text);
   return /[\ud800-\udfff]/.test(text) ? Array.from(text).length : text.length;
 }
 
 /** The order of Python's texts: by code point. */
 export function compareTexts(a: string, b: string): number {
   if (a === b) return 0;
+  for (const text of [a, b]) spendOnParts(text);
   const [x, y] = [Array.from(a), Array.from(b)];
   const at = x.findIndex((character, index) => character !== y[index]);
   if (at < 0) return -1;

@@ -2,6 +2,7 @@
  * Values of templates as Python has them. An int is a bigint, a float is a number, None is null; a str is a string, a list an array,
  * a dict a Map. What else Python has is a class here.
  */
+import { bounded, MAX_ITEMS, spend, spendOnParts, spendOnText } from "./budget.js";
 import { ValueError } from "./errors.js";
 import { characters, compareTexts, lengthOf, literal } from "./text.js";
 
@@ -222,10 +223,12 @@ function equalLists(a: readonly Value[], b: readonly Value[]): boolean {
 }
 
 export function equals(a: Value, b: Value): boolean {
+  spend();
   if (isNumeric(a) && isNumeric(b)) return compare(a, b) === 0;
   if (a instanceof Markup) return equals(a.text, b);
   if (b instanceof Markup) return equals(a, b.text);
   if (a instanceof Undefined) return b instanceof Undefined;
+  if (typeof a === "string") spendOnText(a);
   if (a === null || b === null || typeof a !== "object" || typeof b !== "object") return a === b;
   if (isList(a)) return isList(b) && equalLists(a, b);
   if (a instanceof Tuple) return b instanceof Tuple && equalLists(a.items, b.items);
@@ -245,6 +248,7 @@ export function compare(a: Value, b: Value): number {
     if (x > y) return 1;
     return Number.isNaN(Number(x)) || Number.isNaN(Number(y)) ? Number.NaN : 0;
   }
+  spend();
   if (typeof a === "string" && typeof b === "string") return compareTexts(a, b);
   const lists = isList(a) && isList(b) ? [a, b] : a instanceof Tuple && b instanceof Tuple ? [a.items, b.items] : [];
   const [x, y] = lists;
@@ -259,6 +263,13 @@ export function compare(a: Value, b: Value): number {
 
 /** The values that a loop over a value has. */
 export function iterate(value: Value): readonly Value[] {
+  if (typeof value === "string") bounded(value.length, MAX_ITEMS);
+  const items = partsOf(value);
+  spendOnParts(items);
+  return items;
+}
+
+function partsOf(value: Value): readonly Value[] {
   if (typeof value === "string") return characters(value);
   if (isList(value)) return value;
   if (value instanceof Tuple || value instanceof View || value instanceof Range) return value.items;
@@ -282,6 +293,7 @@ export function sizeOf(value: Value): bigint {
 export function contains(value: Value, item: Value): boolean {
   if (value instanceof Markup) return contains(value.text, item);
   if (typeof value === "string") {
+    spendOnText(value);
     if (item instanceof Markup) return value.includes(item.text);
     if (typeof item !== "string") throw new ValueError(`a str holds no ${typeOf(item)}`);
     return value.includes(item);
@@ -306,6 +318,7 @@ function floatText(value: number): string {
 
 /** Python's `repr`. */
 export function notation(value: Value): string {
+  spend();
   if (typeof value === "string") return literal(value);
   if (value instanceof Undefined) return "Undefined";
   if (value instanceof ListOfParts) value.refuse();

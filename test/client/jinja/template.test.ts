@@ -66,12 +66,68 @@ test("a template that does not end, or that fills the memory, is ended", () => {
   refuses(() => render(long), /takes more than \d+ steps/);
   refuses(() => render("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), /nested too deep|steps/);
   refuses(() => render("{{ 'a' * 10 ** 12 }}"), /longer than/);
-  refuses(() => render("{{ 10 ** (10 ** 10) }}"), /longer than/);
+  refuses(() => render("{{ 10 ** (10 ** 10) }}"), /more than 4300 digits/);
   const doubled = "{% set ns = namespace(x=['a']) %}{% for i in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}";
   refuses(() => render(doubled), /longer than/);
   refuses(() => render("{% for i in range(9999) %}{{ x }}{% endfor %}", { x: "a".repeat(10_000) }), /longer than/);
   refuses(() => new Template(`{{ ${"(".repeat(5000)}1${")".repeat(5000)} }}`), /nested deeper/);
   refuses(() => new Template("{% if x %}".repeat(5000)), /nested deeper/);
+});
+
+test("what one step does on long or shared values is counted", () => {
+  const long = "{% set x = 'a' * 9000000 %}{% for i in range(100000) %}";
+  const shared = (name: string): string =>
+    `{% set ${name} = namespace(x=[1]) %}{% for i in range(60) %}{% set ${name}.x = [${name}.x, ${name}.x] %}{% endfor %}`;
+  for (const source of [
+    `${long}{% set y = x | upper %}{% endfor %}`,
+    `${long}{% set y = x[0] %}{% endfor %}`,
+    `${long}{% set y = 'b' in x %}{% endfor %}`,
+    `${long}{% set y %}{{ x }}{% endset %}{% endfor %}`,
+    "{% set ns = namespace(l=[]) %}{% for i in range(100000) %}{% set ns.l = [[0] * 1000000, ns.l] %}{% endfor %}",
+    "{{ (['x'] * 1000000) | map('center', 50000000) | map('upper') | list | length }}",
+    "{{ range(100000) | unique | list | length }}",
+    `${shared("a")}{{ a.x }}`,
+    `${shared("a")}{{ a.x | tojson }}`,
+    `${shared("a")}${shared("b")}{{ a.x == b.x }}`,
+  ]) {
+    refuses(() => render(source), /takes more than \d+ steps/);
+  }
+  refuses(() => render("{{ ('a' * 1000001) | sort }}"), /longer than/);
+  refuses(() => render("{{ [1] | batch(10 ** 9, 0) | list }}"), /longer than/);
+  assert.equal(render("{{ [] * 10 ** 15 }}{{ () * 10 ** 15 }}|{{ '' * 10 ** 15 }}"), "[]()|");
+});
+
+test("a long conversation is far from the bounds", () => {
+  const messages = Array.from({ length: 2000 }, (_, at) => ({
+    role: at % 2 ? "assistant" : "user",
+    content: "a".repeat(5000),
+  }));
+  const source =
+    "{% set ns = namespace(all='') %}{% for m in messages %}{% if messages[loop.index0].content is string and messages | length > 1 %}" +
+    "{% set ns.all = ns.all ~ m.role %}{{ m.content | trim }}{{ m.content.split('</think>')[-1] }}{% endif %}{% endfor %}";
+  assert.equal(render(source, { messages }).length, 2 * 2000 * 5000);
+});
+
+test("ints have at most as many digits as Python writes", () => {
+  const most = "9".repeat(4300);
+  assert.equal(render(`{{ ${most} }}`), most);
+  refuses(() => new Template(`{{ ${most}9 }}`), /more than 4300 digits/);
+  refuses(() => render(`{{ ${most} + 1 }}`), /more than 4300 digits/);
+  refuses(
+    () => render("{% set ns = namespace(x=9) %}{% for i in range(99) %}{% set ns.x = ns.x * ns.x %}{% endfor %}"),
+    /digits/,
+  );
+  assert.equal(
+    render("{{ 1 ** 10 ** 12 }}|{{ (-1) ** 10 ** 12 }}|{{ 0 ** 0 }}|{{ 2 ** 10 }}|{{ (-2) ** 3 }}"),
+    "1|1|1|1024|-8",
+  );
+  assert.equal(render("{{ x | int(7) }}", { x: `${most}9` }), "7");
+});
+
+test("expressions of any length end", () => {
+  for (const part of ["1 + ", "not ", "- "]) refuses(() => render(`{{ ${part.repeat(100_000)}1 }}`), /nested/);
+  for (const part of ["| string", ".a", " if 1"])
+    refuses(() => render(`{{ x${part.repeat(100_000)} }}`, { x: {} }), /nested/);
 });
 
 test("names of JavaScript's own objects are no names of a template", () => {
@@ -87,6 +143,8 @@ test("names of JavaScript's own objects are no names of a template", () => {
 });
 
 test("long texts take no time beyond their length", () => {
+  refuses(() => render("{{ ('%(' * 1000000) % {} }}"), /is not supported/);
+  assert.equal(render("{{ ('1' * 1000000 ~ 'x') | float(2.5) }}"), "2.5");
   const spaces = `${" ".repeat(200_000)}a${" ".repeat(200_000)}`;
   assert.equal(render("{{ (x ~ 'b').strip() | length }}", { x: spaces }), "200002");
   assert.equal(render(`a${" ".repeat(200_000)}{{- 1 }}`), "a1");
