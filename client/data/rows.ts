@@ -181,6 +181,13 @@ function draftReader(format: RowFormat, scored: boolean): RowReader<Draft> {
   if (prompt === undefined && map !== undefined) {
     throw new KindredError("invalid_config", "choices need a template for the prompt; add template");
   }
+  if (map === undefined && format.label !== undefined) {
+    throw new KindredError(
+      "invalid_config",
+      `label: nothing reads it without choices that its values stand for, got ${show(format.label)}; add choices, or remove it`,
+      { field: "label" },
+    );
+  }
   if (map !== undefined && completion !== undefined) {
     throw new KindredError("invalid_config", "choices and completion exclude each other; remove one of them");
   }

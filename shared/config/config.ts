@@ -90,9 +90,15 @@ function populationPath(population: string, base: string): string {
   return posix.join(convertPathToPattern(base), population);
 }
 
-function checkFormat({ template, completion, choices }: RowFormat, where: string): void {
+function checkFormat({ template, completion, choices, label }: RowFormat, where: string): void {
   if (choices !== undefined && completion !== undefined) {
     throw invalid(where, "choices and completion exclude each other; expected at most one of them; remove the other");
+  }
+  if (label !== undefined && choices === undefined) {
+    throw invalid(
+      `${where}: label`,
+      `nothing reads it without choices that its values stand for, got ${JSON.stringify(label)}; add choices, or remove it`,
+    );
   }
   if (template === undefined && choices !== undefined) {
     throw invalid(

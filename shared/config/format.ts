@@ -29,11 +29,14 @@ export function formatOf({ template, completion, choices, label, ignore }: Given
 
 type Given<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
-/** The fields of `own` replace those of `all`. A completion of `own` also replaces choices of `all`, and choices a completion. */
+/**
+ * The fields of `own` replace those of `all`. A completion of `own` also replaces choices of `all` with their label, and choices a
+ * completion.
+ */
 export function mergeFormats(all: RowFormat, own: RowFormat = {}): RowFormat {
   if (own.choices === undefined && own.completion === undefined) return { ...all, ...own };
-  const { choices: _, completion: __, ...rest } = all;
-  return { ...rest, ...own };
+  const { choices: _, completion: __, label, ...rest } = all;
+  return { ...rest, ...(own.choices === undefined || label === undefined ? {} : { label }), ...own };
 }
 
 /** A template taken apart: literal text and fields in turn. */

@@ -102,6 +102,16 @@ test("the label may stand in label_text or in a field that the format names", ()
   assert.equal(named.kind === "answer" && named.completion, " -");
 });
 
+test("a label without choices is refused, whatever the rows are", () => {
+  for (const format of [{ label: "kind" }, { template: "{text}", completion: "{answer}", label: "kind" }]) {
+    assert.throws(() => read({ prompt: "a", completion: "b" }, format), {
+      code: "invalid_config",
+      message:
+        'label: nothing reads it without choices that its values stand for, got "kind"; add choices, or remove it',
+    });
+  }
+});
+
 test("labels that share a completion make one choice", () => {
   const row = read({ text: "x", label: "c" }, { template: "{text}", choices: { a: "1", b: "2", c: "1" } });
   assert.deepEqual(row.kind === "answer" && row.choices, ["1", "2"]);

@@ -165,8 +165,9 @@ test("a format that is given beside a file takes the place of the file's, not of
   assert.deepEqual((await loadSimulationConfig(path, { completion: " {more}" })).format, {
     template: "{text}",
     completion: " {more}",
-    label: "kind",
   });
+  // The label of all clients' choices is that of a client's own choices too.
+  assert.equal((await loadSimulationConfig(path, { choices: { a: "1", b: "2" } })).format.label, "kind");
   assert.deepEqual((await loadSimulationConfig(path, { template: "Q: {text}" })).format, {
     template: "Q: {text}",
     choices: { a: "x", b: "y" },
@@ -178,6 +179,12 @@ test("a format that is given beside a file takes the place of the file's, not of
     (population as readonly { format: object }[]).map(({ format }) => format),
     [{ template: "{own}" }, { template: "{given}" }],
   );
+});
+
+test("a label without choices is refused, for all clients and for one", async () => {
+  const reason = /nothing reads it without choices that its values stand for, got "kind"; add choices, or remove it$/;
+  await refuses(`${least}label: kind\n`, reason);
+  await refuses("model: model\npopulation: [{name: a, data: a, label: kind}]\n", reason);
 });
 
 test("an unknown key is refused by line and name, with the one that was probably meant", async () => {
