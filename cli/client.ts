@@ -6,7 +6,7 @@ import { type ModelOptions, modelOf, modelOptions } from "./options/model.js";
 import { endOfTextOf, type FormatOptions, formatGiven, formatOptions, formatWords } from "./options/rows.js";
 import { type RuntimeOptions, runtimeOf, runtimeOptions } from "./options/runtime.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
-import { integer, path } from "./options/values.js";
+import { address, integer, path } from "./options/values.js";
 import { type OutputOptions, printText, runJob } from "./process.js";
 
 interface ClientOptions extends OutputOptions, ModelOptions, FormatOptions, RuntimeOptions, TlsOptions {
@@ -19,7 +19,7 @@ interface ClientOptions extends OutputOptions, ModelOptions, FormatOptions, Runt
 }
 
 export function client(command: Command): Command {
-  modelOptions(command.requiredOption("--coordinator <host:port>", "address of the coordinator"))
+  modelOptions(command.requiredOption("--coordinator <host:port>", "address of the coordinator", address))
     .requiredOption("--data <path>", "folder with train, validation and test files, or a file of rows")
     .requiredOption("--name <name>", "name of this client, unique in the federation")
     .option("--state <dir>", "folder of the state, from which a killed client resumes", path)

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { example } from "./options/help.js";
 import { securityOf, type TlsOptions, tlsOptions } from "./options/tls.js";
-import { path } from "./options/values.js";
+import { address, path } from "./options/values.js";
 import { type OutputOptions, printText, runJob } from "./process.js";
 
 interface CoordinatorOptions extends OutputOptions, TlsOptions {
@@ -15,7 +15,7 @@ interface CoordinatorOptions extends OutputOptions, TlsOptions {
 export function coordinator(command: Command): Command {
   command
     .requiredOption("--config <file>", "configuration of the run (YAML); minClients is needed")
-    .requiredOption("--listen <host:port>", "address to listen on")
+    .requiredOption("--listen <host:port>", "address to listen on", address)
     .requiredOption("--state <dir>", "folder or URL of the state, from which a killed coordinator resumes", path)
     .action(async (options: CoordinatorOptions) => {
       const { loadCoordinatorConfig } = await import("../shared/config/config.js");

@@ -1,4 +1,5 @@
 /** `kindred predict --model DIR --data ROWS [--adapter DIR | --ensemble DIR --client NAME]` */
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { KindredError } from "../shared/base/errors.js";
@@ -50,6 +51,9 @@ export function predict(command: Command): Command {
 async function predictAction(options: PredictOptions): Promise<void> {
   const { maxNewTokens, temperature, topP, topK, seed, out } = options;
   const tuned = tunedOf(options);
+  if (out !== undefined && statSync(out, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new KindredError("invalid_option", `${out}: is a folder; name a file, as --out`, { out });
+  }
   const sampling = { temperature, topP, topK };
   const job = { ...(await rowsOf(options)), maxNewTokens, sampling, seed, ...tuned };
   const { predict } = await import("../client/tasks/predict.js");

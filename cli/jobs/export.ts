@@ -46,7 +46,10 @@ export async function exportRun(
   { log, signal }: Pick<JobContext, "log" | "signal">,
 ): Promise<Exported> {
   const { run, out, force } = job;
-  const there = await readdir(out).catch(() => []);
+  const there = await readdir(out).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOTDIR") throw new KindredError("invalid_option", `${out}: is a file; name a folder`, { out });
+    return [];
+  });
   if (there.length > 0 && !force) {
     throw new KindredError("already_exists", `${out}: is not empty; choose another folder or add --force`, { out });
   }

@@ -77,7 +77,7 @@ export function conditionText(condition: RunCondition): string {
 }
 
 function statusReason({ status, stopped, paused }: RunCondition): string {
-  if (stopped !== null) return ` (${stopped.message})`;
+  if (stopped !== null) return stopped.message === "stopped" ? "" : ` (${stopped.message})`;
   if (status !== "paused") return "";
   return ` (${paused?.message ?? "its disk has no room left; free space, and it goes on"})`;
 }

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from "commander";
 import { parse } from "lossless-json";
 import { parseBytes } from "../../shared/base/bytes.js";
 import { END_OF_TEXT, type EndOfText } from "../../shared/config/enumerations.js";
+import { parseAddress } from "../../shared/wire/address.js";
 
 export function integer(min: number): (text: string) => number {
   return (text) => {
@@ -49,6 +50,16 @@ export function positives(text: string): number[] {
 
 const numbers = (text: string): number[] =>
   text.split(",").map((part) => (part.trim() === "" ? Number.NaN : Number(part)));
+
+/** HOST:PORT. */
+export function address(text: string): string {
+  try {
+    parseAddress(text);
+    return text;
+  } catch {
+    throw new InvalidArgumentError("It must be HOST:PORT, with IPv6 in brackets, such as 127.0.0.1:7461.");
+  }
+}
 
 /** A path; an empty one, as of a variable that is not set, would be the current folder. */
 export function path(text: string): string {

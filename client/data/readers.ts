@@ -2,6 +2,7 @@
  * Reads files of rows. A `Reader` knows one format: .jsonl and .csv, plain or gzip, are two of them, and `defineReader` adds a
  * user's own. A reader gives values and their lines; rows.ts checks the values, whichever reader gave them.
  */
+import { stat } from "node:fs/promises";
 import { readCsv } from "../../shared/base/csv.js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import { parseExactJson } from "../../shared/base/exact-json.js";
@@ -148,6 +149,17 @@ export function rowsStem(path: string): string | undefined {
   return extension === "" ? undefined : path.slice(0, -extension.length);
 }
 
+/** Why a path without the extension of a reader is no file of rows. */
+async function unreadable(path: string): Promise<KindredError> {
+  const info = await stat(path).catch(() => undefined);
+  const extensions = rowExtensions().join(", ");
+  if (info === undefined) return new KindredError("not_found", `${path}: no such file or folder`, { path });
+  const message = info.isDirectory()
+    ? `${path}: is a folder; name one file of rows in it (${extensions})`
+    : `${path}: rows are read from ${extensions} files only`;
+  return new KindredError("invalid_data", message, { path });
+}
+
 /**
  * A file's values with their places, not yet checked: the way to a file for rows and for populations.
  * @throws {KindredError} `not_found`, or `invalid_data` naming the file and, where there is one, the line
@@ -157,11 +169,7 @@ export async function* readValues(
   limits: ReadLimits = { maxRowBytes: MAX_ROW_BYTES },
 ): AsyncGenerator<{ readonly where: string; readonly value: unknown }> {
   const reader = READERS.get(extensionOf(path));
-  if (reader === undefined) {
-    throw new KindredError("invalid_data", `${path}: rows are read from ${rowExtensions().join(", ")} files only`, {
-      path,
-    });
-  }
+  if (reader === undefined) throw await unreadable(path);
   let last = 0;
   const failed = (message: string, cause?: unknown): KindredError => {
     const where = last === 0 ? path : `${path}:${last}`;

@@ -10,6 +10,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { KindredError } from "../../shared/base/errors.js";
+import { isLoopback, parseAddress } from "../../shared/wire/address.js";
 import { fromStatus } from "../../shared/wire/errors.js";
 import type { Chunk__Output } from "../../shared/wire/gen/kindred/v1/Chunk.js";
 import type { DownloadRequest } from "../../shared/wire/gen/kindred/v1/DownloadRequest.js";
@@ -26,7 +27,6 @@ import type { UploadMessage } from "../../shared/wire/gen/kindred/v1/UploadMessa
 import type { UploadReply__Output } from "../../shared/wire/gen/kindred/v1/UploadReply.js";
 import type { UploadStatusReply__Output } from "../../shared/wire/gen/kindred/v1/UploadStatusReply.js";
 import { MAX_MESSAGE_BYTES } from "../../shared/wire/limits.js";
-import { isLoopback, parseAddress } from "../../shared/wire/security.js";
 import { SESSION_KEY, services } from "../../shared/wire/services.js";
 
 /** A call that takes longer has lost its peer; beyond it the caller asks again. */

@@ -5,7 +5,8 @@
  */
 import { connect, isIP, type Socket } from "node:net";
 import { type TLSSocket, connect as tlsConnect } from "node:tls";
-import { isLoopback, parseAddress, type SecurityOptions, tlsFiles } from "../../shared/wire/security.js";
+import { isLoopback, parseAddress } from "../../shared/wire/address.js";
+import { type SecurityOptions, tlsFiles } from "../../shared/wire/security.js";
 
 export interface Mistake {
   /** What is wrong, and what to do. */

@@ -144,10 +144,7 @@ class Session {
     for (;;) {
       const began = performance.now();
       const next = await this.enrolled(() => retrying(() => this.connection.nextTask(this.waitMs), this.retry));
-      if (this.waitsFor !== undefined) {
-        this.waitsFor = undefined;
-        this.log.info("coordinator is back");
-      }
+      this.noteAnswer();
       if (next.over) {
         const { finished, reason } = next.over;
         this.log.debug("run is over", { finished, reason });
@@ -173,12 +170,19 @@ class Session {
     };
     const reply = await retrying(() => this.connection.enrol(request), this.retry);
     this.doubt.connected();
+    this.noteAnswer();
     this.connection.sessionToken = reply.sessionToken;
     this.heartbeatMs = Math.max(1, Math.min(reply.heartbeatMs, LONGEST_HEARTBEAT_MS));
     this.waitMs = Math.max(1, Math.min(reply.longestWaitMs, LONGEST_WAIT_MS));
     const { train, validation, test } = rows;
     const sizes = { trainingRows: train, validationRows: validation, testRows: test };
     this.log.info("enrolled", { coordinator: this.options.coordinator, ...sizes });
+  }
+
+  private noteAnswer(): void {
+    if (this.waitsFor === undefined) return;
+    this.waitsFor = undefined;
+    this.log.info("coordinator is back");
   }
 
   /** Makes a call; where the coordinator has lost the session, enrols and makes it again. */

@@ -8,7 +8,11 @@ type LogLine = readonly [level: "debug" | "info" | "warn", message: string, fiel
 export function logLine(event: LoggedEvent): LogLine {
   switch (event.type) {
     case "run-started":
-      return ["info", "run started", { clients: event.clients.length, model: event.model }];
+      return [
+        "info",
+        "run started",
+        { clients: event.clients.length, ...(event.model === null ? {} : { model: event.model }) },
+      ];
     case "client-enrolled": {
       const { train, validation, test } = event.rows;
       const rows = { trainingRows: train, validationRows: validation, testRows: test };
@@ -61,9 +65,17 @@ export function logLine(event: LoggedEvent): LogLine {
 
 /** Writes each event that happens from now on to a log. */
 export function logReader(log: Logger): RunEventListener {
+  let serving: ReadonlySet<string> | undefined;
   return (event, live) => {
+    if (event.type === "run-started") serving = new Set(event.clients.map(({ name }) => name));
     if (!live) return;
     const [level, message, fields] = logLine(event);
     log[level](message, fields);
+    if (event.type === "client-enrolled" && serving?.has(event.client) === false) {
+      log.warn("a client came too late", {
+        client: event.client,
+        reason: "the run began without it; it gets no ensemble",
+      });
+    }
   };
 }

@@ -134,7 +134,7 @@ export class EnrolledClients {
     const session = this.sessions.get(sha256(token));
     const client = session && this.byName.get(session.name);
     if (session && !session.current) {
-      const message = `another process enrolled as ${session.name} after this one and holds the name now`;
+      const message = `another process enrolled as ${session.name} after this one and holds the name now; give each client a name and a --state of its own`;
       throw new KindredError("name_taken", message, { client: session.name });
     }
     if (session && client) {

@@ -122,7 +122,7 @@ export class Roster implements ClientPool {
   async enrol(request: EnrolRequest): Promise<string> {
     const { name, rows } = request;
     // In memory before the write, so that a second instance that enrols meanwhile finds the name held.
-    const { record, token, as } = this.admit(request);
+    const { record, token, as } = this.enrolled.enrol(request);
     await this.options.records.saveClient(record);
     this.events.emit({ type: "client-enrolled", client: name, as, rows });
     this.conditions.check();
@@ -244,16 +244,6 @@ export class Roster implements ClientPool {
   }
 
   // ---- inside -------------------------------------------------------------------------------------------------------
-
-  private admit(request: EnrolRequest) {
-    try {
-      return this.enrolled.enrol(request);
-    } catch (error) {
-      if (error instanceof KindredError)
-        this.options.log.warn("client refused", { client: request.name, code: error.code });
-      throw error;
-    }
-  }
 
   /** Resolves a task from its stored outcome, or puts it on its client's list. */
   private start(entry: Omit<StoredTask, "outcome">, deadlineMs: number): void {

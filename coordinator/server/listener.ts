@@ -6,7 +6,8 @@ import { lookup } from "node:dns/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import type { Logger } from "../../shared/base/log.js";
-import { parseAddress, type TlsFiles } from "../../shared/wire/security.js";
+import { parseAddress } from "../../shared/wire/address.js";
+import type { TlsFiles } from "../../shared/wire/security.js";
 import { HandshakeLog } from "./handshakes.js";
 
 export interface ListenerOptions {

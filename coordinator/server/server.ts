@@ -8,6 +8,7 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { asKindredError, KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { TransformName } from "../../shared/transforms/names.js";
+import { parseAddress } from "../../shared/wire/address.js";
 import {
   blobRef,
   boundBlob,
@@ -45,7 +46,7 @@ import {
   MIN_INSTANCE_ID_LENGTH,
   PROTOCOL_VERSION,
 } from "../../shared/wire/limits.js";
-import { parseAddress, type SecurityOptions, serverTls } from "../../shared/wire/security.js";
+import { type SecurityOptions, serverTls } from "../../shared/wire/security.js";
 import { messageSize, services } from "../../shared/wire/services.js";
 import type { ModelIdentity } from "../../shared/wire/types.js";
 import { decodeResult, encodeTask } from "../../tasks/envelope.js";
@@ -136,7 +137,11 @@ export async function serveCoordinator(options: ServerOptions): Promise<Coordina
   } catch (error) {
     roster.close();
     server.forceShutdown();
-    const message = `cannot listen at ${options.listen}: ${(error as Error).message}`;
+    const reason =
+      (error as NodeJS.ErrnoException).code === "EADDRINUSE"
+        ? "the port is in use; stop the process that listens there, or choose another port"
+        : (error as Error).message;
+    const message = `cannot listen at ${options.listen}: ${reason}`;
     throw new KindredError("invalid_option", message, { listen: options.listen }, error);
   }
   const address = `${host.includes(":") ? `[${host}]` : host}:${listener.port}`;
@@ -192,7 +197,7 @@ function enrolment(context: CallContext, roster: Roster): EnrolmentHandlers {
         };
         const sessionToken = await roster.enrol(asked).catch((error: unknown): never => {
           const { code, message: reason } = asKindredError(error);
-          context.log.warn("client is refused", { client: name, code, reason });
+          context.log.warn("client refused", { client: name, code, reason });
           throw error;
         });
         return {

@@ -1,4 +1,5 @@
 /** A finished ensemble as a folder: its members as adapters of PEFT or AdapterHub's library, each client's weights, cards, tokenizer. */
+import { existsSync } from "node:fs";
 import { copyFile, link, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { writeAtomically } from "../base/atomic.js";
@@ -99,6 +100,10 @@ export interface ReadEnsemble {
  */
 export async function readEnsemble(folder: string, client: string): Promise<ReadEnsemble> {
   const file = join(folder, "ensemble.json");
+  if (!existsSync(file)) {
+    const message = `${folder}: has no ensemble.json; name a folder that kindred export wrote, or the ensemble/ in a client's state`;
+    throw new KindredError("invalid_adapter", message, { folder });
+  }
   const content = await readJsonObject(file, { maxBytes: MAX_ENSEMBLE_BYTES, code: "invalid_adapter" });
   const invalid = (message: string): KindredError =>
     new KindredError("invalid_adapter", `${file}: ${message}`, { file });

@@ -17,6 +17,8 @@ import { chooseTargets, isTarget, type Target } from "./targets.js";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
+/** Of an export: the folder of its adapters. */
+const MEMBERS = "members";
 
 /** PEFT's prefix of the names of the base model's modules. */
 const PREFIX = "base_model.model.";
@@ -149,10 +151,16 @@ function checkTensors(
     }
 }
 
-/** The adapters in a folder of several, as PEFT saves those that have names and trainers their checkpoints; empty without any. */
+/**
+ * The adapters in a folder of several, as PEFT saves those that have names, trainers their checkpoints, and an export its members;
+ * empty without any.
+ */
 async function below(folder: string): Promise<string> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  const names = entries.filter((each) => each.isDirectory()).map(({ name }) => name);
+  const foldersIn = async (path: string): Promise<string[]> =>
+    (await readdir(path, { withFileTypes: true })).filter((each) => each.isDirectory()).map(({ name }) => name);
+  const own = await foldersIn(folder);
+  const members = own.includes(MEMBERS) ? await foldersIn(join(folder, MEMBERS)) : [];
+  const names = [...own, ...members.map((name) => `${MEMBERS}/${name}`)];
   const found = names.filter((name) => existsSync(join(folder, name, CONFIG))).sort();
   if (found.length === 0) return "";
   return `; name one of the folders in it: ${found.slice(0, 8).join(", ")}${found.length > 8 ? ", ..." : ""}`;

@@ -113,6 +113,9 @@ function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && typeof (error as Partial<ServiceError>).code === "number" && "metadata" in error;
 }
 
+/** gRPC writes a further part where there is nothing to say too. */
+const briefly = (details: string): string => details.replace(/\.? Resolution note: $/, "");
+
 /** What a failed call means. @param peer how to name the other side in the message */
 export function fromStatus(error: unknown, peer: string): KindredError {
   if (error instanceof KindredError) return error;
@@ -128,7 +131,7 @@ export function fromStatus(error: unknown, peer: string): KindredError {
   const meaning = TRANSPORT_CODE[error.code] ?? "internal";
   return new KindredError(
     meaning,
-    `${peer}: ${status[error.code]} ${error.details}`,
+    `${peer}: ${status[error.code]} ${briefly(error.details)}`,
     { status: status[error.code] },
     error,
   );

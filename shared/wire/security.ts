@@ -6,6 +6,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { ChannelCredentials } from "@grpc/grpc-js";
 import { KindredError } from "../base/errors.js";
+import { isLoopback, parseAddress } from "./address.js";
 
 export interface SecurityOptions {
   /** PEM file of the authorities to trust: at a client, whose servers; at a coordinator, whose clients must show a certificate. */
@@ -18,28 +19,6 @@ export interface SecurityOptions {
   readonly tls?: boolean;
   /** Permits plain text off the loopback. @default false */
   readonly insecure?: boolean;
-}
-
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
-
-/** @throws {KindredError} `invalid_option` */
-export function parseAddress(address: string): Address {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(address);
-  const port = Number(match?.[3]);
-  if (!match || port > 65_535) {
-    throw new KindredError(
-      "invalid_option",
-      `address must be HOST:PORT (IPv6 in brackets), got ${JSON.stringify(address)}`,
-    );
-  }
-  return { host: (match[1] ?? match[2]) as string, port };
-}
-
-export function isLoopback(host: string): boolean {
-  return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
 /** What a side shows and trusts in TLS, in PEM. */

@@ -93,12 +93,21 @@ function labelLines({ labels }: ClientCheck, faint: (text: string) => string): s
 function markedText({ parts }: MarkedRow, scored: (text: string) => string): string {
   return parts
     .map((part) => {
-      if (part.scored) return lines(part.text).map(scored).join("\n");
+      if (part.scored)
+        return scoredLines(part.text)
+          .map((line) => (line === "" ? "" : scored(line)))
+          .join("\n");
       const { text } = part;
       const shown = text.length <= MOST_PROMPT ? text : `${text.slice(0, 80)} ... ${text.slice(80 - MOST_PROMPT)}`;
       return lines(shown).join("\n");
     })
     .join("");
+}
+
+/** Lines of scored text: a line end is scored too, and is seen. Behind the last one nothing is scored. */
+function scoredLines(text: string): string[] {
+  const all = lines(text);
+  return all.map((line, at) => (at < all.length - 1 ? `${line}↵` : line));
 }
 
 /** Lines without control characters. */

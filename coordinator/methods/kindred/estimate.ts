@@ -101,15 +101,19 @@ async function answerPrefixesOf({
   plan,
   cohort,
   books,
+  events,
 }: EstimateParts): Promise<ReadonlyMap<string, readonly AnswerPrefix[]>> {
+  const stage = beginStage(events, "list answers", cohort.names.length);
   const task: ListChoices = { kind: "listChoices", adapter: { ...plan.adapter, initSeed: plan.seed } };
   const { results, charges } = await cohort.ask({
     stage: "estimate",
     key: "choices",
     clients: cohort.names,
     taskOf: () => task,
+    onShare: (share, answered) => stage.answered(share, answered, cohort.names.length),
   });
   books.charge(["kindred"], "sketch", charges);
+  stage.end();
   return new Map([...results].map(([name, { answerPrefixes }]) => [name, answerPrefixes]));
 }
 

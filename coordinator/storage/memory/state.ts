@@ -19,7 +19,7 @@ class MemoryState {
   /** @throws {KindredError} `invalid_option` while another part of the process holds the lease */
   async lease(url: string): Promise<Lease> {
     if (this.leased) {
-      const message = `state ${url}: is in use by another coordinator; stop that one, or choose another state`;
+      const message = `state ${url}: is in use by another process; stop that one, or choose another state`;
       throw new KindredError("invalid_option", message, { url });
     }
     this.leased = true;

@@ -29,7 +29,7 @@ export async function takeLease(folder: string): Promise<Lease> {
   } catch (error) {
     lock?.close();
     if (!isBusy(error)) throw databaseError(file, error);
-    const message = `state ${folder}: is in use by another coordinator; stop that one, or choose another folder`;
+    const message = `state ${folder}: is in use by another process; stop that one, or choose another folder`;
     throw new KindredError("invalid_option", message, { folder }, error);
   }
   const held = lock;

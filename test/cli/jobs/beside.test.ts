@@ -86,7 +86,7 @@ test("a run is exported and explained while its coordinator is at work, and its 
 
   assert.deepEqual(listing(run), before);
   // The lease is still the coordinator's, and it goes on.
-  await assert.rejects(openState(join(run, "state")), /in use by another coordinator/);
+  await assert.rejects(openState(join(run, "state")), /in use by another process/);
   await coordinator.write("still at work");
 });
 

@@ -1,6 +1,6 @@
 /** What `kindred export` writes beside the adapters: the tokenizer and the model cards. */
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { parse } from "yaml";
@@ -73,6 +73,18 @@ async function exported(job: Omit<ExportJob, "force">) {
 }
 
 const fieldsOf = (card: string): Record<string, unknown> => parse(card.split("---\n")[1] as string);
+
+test("an output that is a file is refused", async (t) => {
+  const { run, out } = await finishedRun(t);
+  writeFileSync(out, "");
+  await assert.rejects(
+    exportRun({ run, out, force: false }, { log: silentLog, signal: new AbortController().signal }),
+    {
+      code: "invalid_option",
+      message: `${out}: is a file; name a folder`,
+    },
+  );
+});
 
 test("each adapter stands with the tokenizer and a card, under the base model's name as the user has it", async (t) => {
   const { run, out } = await finishedRun(t, TINY_MODEL);

@@ -38,6 +38,25 @@ test("a run that ended, or was stopped, says so with and without its process", a
   assert.deepEqual(await conditions(t, started, stopped), ["stopped", "stopped"]);
 });
 
+test("a run that a person stopped is said once to be stopped, one that an error stopped has the reason", async (t) => {
+  const first = async (message: string): Promise<string | undefined> => {
+    const folder = temporaryFolder();
+    t.after(folder.remove);
+    const state = await openState(folder.path);
+    const log = new EventLog(state.records);
+    log.emit(started);
+    log.emit({ type: "run-stopped", code: "cancelled", message });
+    await log.flush();
+    await state.close();
+    return conditionText(await runCondition(folder.path)).split("\n")[0];
+  };
+  assert.equal(await first("stopped"), "run: stopped; the command that started it resumes it");
+  assert.equal(
+    await first("no client is left"),
+    "run: stopped; the command that started it resumes it (no client is left)",
+  );
+});
+
 test("a run that waits for its own state says so and why, and afterwards for how long it waited", async (t) => {
   const paused: RunEvent = { type: "run-paused", trouble: "readonly", message: "the disk is read-only" };
   const folder = temporaryFolder();

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { InvalidArgumentError } from "commander";
 import fc from "fast-check";
 import {
+  address,
   choiceMap,
   collected,
   gathered,
@@ -19,6 +20,11 @@ import { KindredError } from "../../../shared/base/errors.js";
 const refused = (parse: (text: string) => unknown, ...texts: string[]): void => {
   for (const text of texts) assert.throws(() => parse(text), InvalidArgumentError, JSON.stringify(text));
 };
+
+test("an address is a host and a port", () => {
+  for (const text of ["127.0.0.1:7461", "[::1]:0", "hub.example:65535"]) assert.equal(address(text), text);
+  refused(address, "7461", "localhost", ":7461", "::1:7461", "http://hub.example:7461", "hub.example:65536");
+});
 
 test("whole numbers are read as they are written, from the least on", () => {
   fc.assert(

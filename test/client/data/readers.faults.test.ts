@@ -119,8 +119,9 @@ test("a line without an end is refused before it is held in memory", async () =>
 
 test("files that are missing, folders, empty or of another kind are refused by name", async () => {
   await refuses(join(folder, "none.jsonl"), "", /no such file/, "not_found");
-  await refuses(folder, "", /files only/);
+  await refuses(join(folder, "none"), "", /no such file or folder/, "not_found");
+  await refuses(folder, "", /is a folder; name one file of rows in it \(\.jsonl, /);
   await refuses(file("empty.jsonl", "\n\n"), "", /holds no rows/);
   await refuses(file("head.csv", "a,b\n"), "", /holds no rows/);
-  await refuses(file("rows.txt", "a"), "", /\.jsonl, \.jsonl\.gz, \.csv/);
+  await refuses(file("rows.txt", "a"), "", /\.jsonl, \.jsonl\.gz, \.csv.* files only/);
 });

@@ -133,7 +133,7 @@ describe("a client in trouble", () => {
     for (const [part, differs, todo] of parts) {
       const client = clientOf(coordinator.address, "stranger", { identity: { ...IDENTITY, ...part } });
       await assert.rejects(client.end, failsWith("model_mismatch", "client stranger has the ", differs, todo));
-      assert.match(logged.at(-1) ?? "", new RegExp(`client is refused.*stranger.*${differs}`));
+      assert.match(logged.at(-1) ?? "", new RegExp(`client refused.*stranger.*${differs}`));
     }
   });
 

@@ -5,6 +5,8 @@ import type { LoggedEvent, RunEvent } from "../../../coordinator/events/events.j
 import { logLine, logReader } from "../../../coordinator/events/follow.js";
 import { type LogFields, type Logger, silentLog } from "../../../shared/base/log.js";
 
+const rows = { train: 1, validation: 1, test: 1 };
+
 const at = (event: RunEvent, seq = 1): LoggedEvent => ({ ...event, seq, at: 0 });
 
 test("a log has a line for what happens from now on, at its level", () => {
@@ -25,6 +27,23 @@ test("a log has a line for what happens from now on, at its level", () => {
     ["warn", "a client is left out", { client: "bob", stage: "train", reason: "NaN" }],
     ["debug", "train", { done: 1, loss: 1 }],
   ]);
+});
+
+test("a client that comes after the run's start is told of in the log, one that returns is not", () => {
+  const warned: unknown[] = [];
+  const read = logReader({ ...silentLog, warn: (_message: string, fields?: LogFields) => warned.push(fields) });
+  const enrolled = (client: string, as: "new" | "returning"): LoggedEvent =>
+    at({ type: "client-enrolled", client, as, rows });
+  read(enrolled("ann", "new"), true);
+  read(at({ type: "run-started", model: null, clients: [{ name: "ann", rows }] }), false);
+  read(enrolled("ann", "returning"), true);
+  read(enrolled("late", "new"), true);
+  assert.deepEqual(warned, [{ client: "late", reason: "the run began without it; it gets no ensemble" }]);
+});
+
+test("a run whose configuration names no model has none in its line", () => {
+  const [, , fields] = logLine(at({ type: "run-started", model: null, clients: [{ name: "ann", rows }] }));
+  assert.deepEqual(fields, { clients: 1 });
 });
 
 test("a round that reports no losses has none in its line", () => {

@@ -22,6 +22,7 @@ test("every stage grows to its end, in parts within rounds, and says its rounds 
       "learning rate",
       "train shared",
       "train local",
+      "list answers",
       "sketch gradients",
       "estimate affinities",
       "search groups",

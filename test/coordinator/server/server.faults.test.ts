@@ -124,6 +124,15 @@ describe("a coordinator", () => {
     taskId = (await connection.nextTask(10_000)).task?.taskId ?? "";
   });
 
+  it("does not listen where another process does, and says what to do", async () => {
+    const second = temporaryFolder();
+    await assert.rejects(coordinatorAt(second.path, { listen: coordinator.address }), {
+      code: "invalid_option",
+      message: `cannot listen at ${coordinator.address}: the port is in use; stop the process that listens there, or choose another port`,
+    });
+    second.remove();
+  });
+
   it("refuses a client without a transform that the run needs, by its name, and admits the others", async (t) => {
     const folder = temporaryFolder();
     const strict = await coordinatorAt(folder.path, { transforms: ["int8"] });

@@ -5,9 +5,7 @@ import { KindredError } from "../../../shared/base/errors.js";
 import { inEachPlace } from "../../support/states.js";
 
 const inUse = (error: unknown) =>
-  error instanceof KindredError &&
-  error.code === "invalid_option" &&
-  /in use by another coordinator/.test(error.message);
+  error instanceof KindredError && error.code === "invalid_option" && /in use by another process/.test(error.message);
 
 inEachPlace((place, state, remove) => {
   describe(`the lease of a state in ${place}`, () => {

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { writeEnsemble } from "../../../shared/adapters/ensemble-folder.js";
+import { readEnsemble, writeEnsemble } from "../../../shared/adapters/ensemble-folder.js";
 import { readPeftAdapter } from "../../../shared/adapters/peft.js";
 
 test("members name the run's modules where these are of some layers alone", async () => {
@@ -29,6 +29,13 @@ test("members name the run's modules where these are of some layers alone", asyn
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+test("a folder that holds no ensemble is refused, with the folders that do", async () => {
+  await assert.rejects(readEnsemble(join(tmpdir(), "kindred-no-ensemble"), "harbour"), {
+    code: "invalid_adapter",
+    message: /kindred-no-ensemble: has no ensemble\.json; name a folder that kindred export wrote, or the ensemble\//,
+  });
 });
 
 test("a model of the hub at a revision is named as PEFT has it, and the card tells both", async () => {

@@ -254,6 +254,13 @@ test("a folder of several adapters is refused, naming them", async () => {
   await rm(several, { recursive: true });
 });
 
+test("an export is refused as an adapter, naming the adapters in it", async () => {
+  const exported = join(folder, "exported");
+  await writePeftAdapter(join(exported, "members", "group-1"), adapter, { baseModel: "base" });
+  await assert.rejects(readPeftAdapter(exported), /name one of the folders in it: members\/group-1$/);
+  await rm(exported, { recursive: true });
+});
+
 for (const [why, field, fields] of [
   ["that would take years", "target_modules", { target_modules: "(.*)*(.*)*(.*)*x" }],
   ["that closes the brackets around it", "rank_pattern", { rank_pattern: { "a)|(.*": 2 } }],

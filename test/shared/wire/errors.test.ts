@@ -48,6 +48,15 @@ describe("errors across the wire", () => {
     });
   }
 
+  it("names the cause of a connection that is refused, without the empty part that gRPC appends", () => {
+    const details = "No connection established. Last error: connect ECONNREFUSED 127.0.0.1:1. Resolution note: ";
+    const got = fromStatus(arrived({ code: status.UNAVAILABLE, details, metadata: new Metadata() }), "peer");
+    assert.equal(
+      got.message,
+      "peer: UNAVAILABLE No connection established. Last error: connect ECONNREFUSED 127.0.0.1:1",
+    );
+  });
+
   it("a message that cannot be encoded is a defect, not a lost connection", () => {
     const details = "Request message serialization failure: not a number";
     const got = fromStatus(arrived({ code: status.INTERNAL, details, metadata: new Metadata() }), "peer");

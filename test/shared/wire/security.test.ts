@@ -4,7 +4,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { KindredError } from "../../../shared/base/errors.js";
-import { channelCredentials, isLoopback, parseAddress, serverTls } from "../../../shared/wire/security.js";
+import { isLoopback, parseAddress } from "../../../shared/wire/address.js";
+import { channelCredentials, serverTls } from "../../../shared/wire/security.js";
 import { certificateIn } from "../../support/certificate.js";
 import { arrived, clientOf, coordinatorAt, evaluateTask, temporaryFolder } from "../../support/federation.js";
 

@@ -105,6 +105,16 @@ test("a population of files: a line per client, notes with the client's name, no
   );
 });
 
+test("a scored line end is seen, and no empty mark stands behind it", async () => {
+  const result = await check(asset("docs", "example", "sites", "harbour"));
+  const parts = [
+    { text: "The door\n", scored: false },
+    { text: " is\nred\n", scored: true },
+  ];
+  const words = text({ ...result, examples: [{ where: "lines.jsonl:1", tokens: 7, parts }] });
+  assert(words.includes("The door\n[[ is↵]]\n[[red↵]]\n\n"), words);
+});
+
 test("truncation shows what is lost, and hostile text does not reach the terminal", async () => {
   const file = join(folder, "long.jsonl");
   const row = { prompt: "the desk is green and the door is red \u001b[31m. Desk:", completion: " north" };
