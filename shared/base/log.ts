@@ -51,6 +51,10 @@ export interface LogOptions {
   readonly write?: (line: string) => void;
 }
 
+/** What JSON leaves as it is and a terminal may obey, or take for the end of a line: C1 controls, overrides of direction. */
+const UNESCAPED = /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g;
+const escapeOf = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
 const LINES: Readonly<Record<LogFormat, (level: string, message: string, fields: object) => string>> = {
   text(level, message, fields) {
     const named = Object.entries(fields)
@@ -59,7 +63,8 @@ const LINES: Readonly<Record<LogFormat, (level: string, message: string, fields:
     // Fields quote the other side, which must neither begin a line of its own nor control the terminal.
     return `${new Date().toISOString()} ${level} ${oneLine(`${message}${named}`)}`;
   },
-  json: (level, message, fields) => JSON.stringify({ time: new Date().toISOString(), level, message, fields }),
+  json: (level, message, fields) =>
+    JSON.stringify({ time: new Date().toISOString(), level, message, fields }).replace(UNESCAPED, escapeOf),
   terminal(level, message, fields) {
     const facts = factsOf(fields);
     const severity = level === "warn" ? "warning: " : level === "error" ? "error: " : "";

@@ -72,6 +72,15 @@ test("a line of text stays one line, and controls no terminal, whatever the othe
   assert.match(stderr, /^\S+ warn task failed reason=x\ufffd\[2J 2026-\S+ info run finished\ufffd2J\ufffdgnp\n$/);
 });
 
+test("a line of JSON has each control character as an escape, so that it reads as what was said and controls no terminal", () => {
+  const said = "x\u001b[2J\r\n\u009b2J\u007f\u2028\u202egnp\u2066";
+  const { stderr } = run(
+    `(await createLog({ format: "json" })).warn("task failed", { reason: ${JSON.stringify(said)} });`,
+  );
+  assert.doesNotMatch(stderr.trimEnd(), /[\p{Cc}\p{Cf}\u2028]/u);
+  assert.equal((JSON.parse(stderr) as { fields: { reason: string } }).fields.reason, said);
+});
+
 test("the silent log writes nothing and does not load winston, which createLog loads", () => {
   const loaded = `console.log(Object.keys((await import("node:module")).createRequire(${JSON.stringify(log)}).cache).some((path) => path.includes("winston")));`;
   const quiet = run(`silentLog.child({ a: 1 }).error("x", { b: 2 }); silentLog.info("y");\n${loaded}`);
