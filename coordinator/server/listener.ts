@@ -20,13 +20,13 @@ export interface ListenerOptions {
   readonly take: (connection: Socket) => void;
   /** Time for a handshake; in plain text, for the first byte. Milliseconds. @default 20_000 */
   readonly handshakeMs?: number;
-  /** Connections that may be open at each address. @default 10_000 */
+  /** Connections that may be open at each address. @default 12_000 */
   readonly maxConnections?: number;
 }
 
 const HANDSHAKE_MS = 20_000;
-/** Far more than the clients of a run, and few enough that a flood leaves files to the state where a process may have 16,384. */
-const MAX_CONNECTIONS = 10_000;
+/** More than the 10,000 clients that a run may have, and few enough that a flood leaves files to the state of a process with 16,384. */
+const MAX_CONNECTIONS = 12_000;
 
 export interface Listener {
   readonly port: number;
