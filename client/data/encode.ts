@@ -118,10 +118,17 @@ function* groupsOf<T>(drafts: Iterable<Draft<T>>): Generator<Draft<T>[]> {
 
 /** Encodes rows with one model's tokenizer. */
 export class RowEncoder {
+  private cut = 0;
+
   constructor(
     private readonly tokenizer: Tokenizer,
     private readonly options: EncodeOptions,
   ) {}
+
+  /** Number of the rows and prompts so far that were longer than `maxTokens` and lost tokens. */
+  get truncated(): number {
+    return this.cut;
+  }
 
   /**
    * Each example's tokens, and which of them are scored.
@@ -220,6 +227,12 @@ export class RowEncoder {
     return leading.every((id, at) => ids[at] === id) ? leading.length : 0;
   }
 
+  /** Counts a row. @param lost number of the tokens that it loses @returns the same */
+  private noted(lost: number): number {
+    if (lost > 0) this.cut += 1;
+    return lost;
+  }
+
   private promptOf(ids: Int32Array, room: number, where: string): Int32Array {
     const { maxTokens } = this.options;
     if (ids.length === 0) throw fail(where, "the prompt has no tokens, so there is nothing to continue");
@@ -230,7 +243,7 @@ export class RowEncoder {
         `${room} new tokens leave no room for the prompt within ${maxTokens} tokens; ask for fewer new tokens`,
       );
     }
-    return without(ids, leading, Math.max(0, ids.length + room - maxTokens));
+    return without(ids, leading, this.noted(Math.max(0, ids.length + room - maxTokens)));
   }
 
   /** A text with the end-of-text token behind it, where rows of its kind have one. */
@@ -244,6 +257,7 @@ export class RowEncoder {
 
   private textRow({ where }: Of<"text">, text: Int32Array): EncodedRow {
     const { ids } = this.ended({ ids: text, scored: range(1, text.length) }, false);
+    this.noted(Math.max(0, ids.length - this.options.maxTokens));
     const tokens = ids.slice(0, this.options.maxTokens);
     if (tokens.length < 2) throw fail(where, "the text has nothing to score; expected at least two tokens");
     return { tokens, scored: range(1, tokens.length) };
@@ -260,7 +274,7 @@ export class RowEncoder {
     );
     const fieldOf = (at: number): string => (choices === undefined ? "the completion" : `choices[${at}]`);
     const { leading } = this.tokenizer;
-    const lost = this.tokensLost(whole, fieldOf, where);
+    const lost = this.noted(this.tokensLost(whole, fieldOf, where));
     const kept = whole.map(({ ids, scored }): ScoredText => {
       return { ids: without(ids, leading.length, lost), scored: scoredAfter(scored, lost) };
     });
@@ -325,7 +339,7 @@ export class RowEncoder {
   private chatRow({ where }: Of<"chat">, encoded: TokenizedText, turns: readonly TextRange[]): EncodedRow {
     const { maxTokens } = this.options;
     const { ids, scored: whole } = this.ended({ ids: encoded.ids, scored: reaching(encoded, turns) }, false);
-    const lost = Math.max(0, ids.length - maxTokens);
+    const lost = this.noted(Math.max(0, ids.length - maxTokens));
     const leading = lost === 0 ? 0 : this.leadingOf(ids);
     const lastTurn = turns.findLast(({ start, end }) => end > start);
     const reply = ids.length - (lastTurn === undefined ? ids.length : (reaching(encoded, [lastTurn])[0] ?? ids.length));

@@ -2,13 +2,30 @@
 import { KindredError } from "../../shared/base/errors.js";
 import type { Logger } from "../../shared/base/log.js";
 import type { EndOfText } from "../../shared/config/enumerations.js";
-import type { EncodeOptions } from "../data/encode.js";
+import type { EncodeOptions, RowEncoder } from "../data/encode.js";
 import type { OpenedModel } from "../models/open.js";
 
 export interface EncodingSettings {
   /** Longest row in tokens; bounded by the model's context. */
   readonly maxTokens: number;
   readonly endOfText: EndOfText;
+}
+
+/** Warns where rows lost tokens: their scores are those of shorter rows. @param rows number of rows that were encoded */
+export function warnOfTruncation(
+  { truncated }: RowEncoder,
+  rows: number,
+  { maxTokens }: EncodeOptions,
+  log: Logger,
+): void {
+  if (truncated === 0) return;
+  log.warn(
+    "rows are longer than the most tokens and lose tokens; raise --max-tokens where the model's context permits",
+    {
+      rows: `${truncated}/${rows}`,
+      maxTokens,
+    },
+  );
 }
 
 /** @throws {KindredError} `invalid_option` where rows are to end with a token that the model does not name */

@@ -17,7 +17,7 @@ import { openModel } from "../models/open.js";
 import { type AdapterLayout, type AdapterValues, adapterFromTensors } from "../tuning/adapter.js";
 import { bottleneckLayout } from "../tuning/bottleneck.js";
 import { type LoraLayout, loraLayout } from "../tuning/lora.js";
-import { encodingOf } from "./encoding.js";
+import { encodingOf, warnOfTruncation } from "./encoding.js";
 
 export interface InputFiles {
   /** Folder, GGUF file or hub id. */
@@ -50,8 +50,10 @@ export async function openInputs(files: InputFiles, context: JobContext): Promis
   }
   const model = await openModel(files.model, { ...context, quantization: files.quantization });
   const { base } = model;
-  const encoder = new RowEncoder(model.tokenizer, encodingOf(model, files, context.log));
+  const encoding = encodingOf(model, files, context.log);
+  const encoder = new RowEncoder(model.tokenizer, encoding);
   const rows = await encoder.encode(examples);
+  warnOfTruncation(encoder, rows.length, encoding, context.log);
   const names = examples.map(({ where }) => where);
   if (files.adapter === undefined) return { base, rows, names };
   const adapter = await openAdapter(base.architecture, files.adapter);

@@ -24,7 +24,7 @@ import { smallestLayout } from "../tuning/kinds.js";
 import { budgetOf } from "../tuning/memory.js";
 import type { SamplingPlan } from "../tuning/sampling.js";
 import { choiceNlls, likeliest } from "../tuning/scoring.js";
-import { encodingOf } from "./encoding.js";
+import { encodingOf, warnOfTruncation } from "./encoding.js";
 import { openAdapter } from "./inputs.js";
 
 export interface PredictJob {
@@ -91,7 +91,8 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
   const model = await openModel(job.model, { ...context, quantization: job.quantization });
   const { base, tokenizer } = model;
   const tuned = await openTuned(base, job.tuned);
-  const encoder = new RowEncoder(tokenizer, encodingOf(model, job, context.log));
+  const encoding = encodingOf(model, job, context.log);
+  const encoder = new RowEncoder(tokenizer, encoding);
   const asked = { choices: [] as QuestionWithChoices[], text: [] as Question[] };
   for (const question of questions) {
     if (hasChoices(question)) asked.choices.push(question);
@@ -99,6 +100,7 @@ export async function predict(job: PredictJob, context: JobContext): Promise<Pre
   }
   const rows = await encoder.encodeChoices(asked.choices);
   const prompts = await encoder.encodePrompts(asked.text, job.maxNewTokens);
+  warnOfTruncation(encoder, questions.length, encoding, context.log);
   const ends = new Set([...(await endTokens(base)), ...(model.endOfText === undefined ? [] : [model.endOfText])]);
   const runtime = await openRuntime(job.runtime);
   const compiledGraphs = new CompiledGraphs(

@@ -7,7 +7,7 @@ import { after, before, test } from "node:test";
 import { RowEncoder } from "../../../client/data/encode.js";
 import type { Example } from "../../../client/data/types.js";
 import { type OpenedModel, openModel } from "../../../client/models/open.js";
-import { encodingOf } from "../../../client/tasks/encoding.js";
+import { encodingOf, warnOfTruncation } from "../../../client/tasks/encoding.js";
 import { asset } from "../../../shared/base/assets.js";
 import { silentLog } from "../../../shared/base/log.js";
 import { silentProgress } from "../../../shared/base/progress.js";
@@ -44,6 +44,27 @@ test("a padding token that the model lacks forbids the rows that have it, and ne
     message:
       /^rows\.jsonl:7: the text has the token "\[PAD\]" with the id 128, which the model lacks \(vocab_size 128\); write it otherwise/,
   });
+});
+
+test("rows of any kind that lose tokens are counted and warned of, others are not", async () => {
+  const model = await opened("cut", {});
+  const answer = (prompt: string): Example => ({ kind: "answer", where: "rows.jsonl:1", prompt, completion: " time" });
+  const long = "a time ".repeat(64);
+  const warned = async (...rows: readonly Example[]): Promise<unknown[]> => {
+    const facts: unknown[] = [];
+    const encoding = encodingOf(model, { ...settings, endOfText: false }, silentLog);
+    const encoder = new RowEncoder(model.tokenizer, encoding);
+    await encoder.encode(rows);
+    await encoder.encodePrompts([{ where: "rows.jsonl:2", prompt: long }], 8);
+    const log = { ...silentLog, warn: (_message: string, fields?: object) => facts.push(fields) };
+    warnOfTruncation(encoder, rows.length + 1, encoding, log);
+    return facts;
+  };
+  assert.deepEqual(await warned(text("a time"), answer("a")), [{ rows: "1/3", maxTokens: 64 }]);
+  assert.deepEqual(await warned(text(long), answer(long), answer("a")), [{ rows: "3/4", maxTokens: 64 }]);
+  const short = new RowEncoder(model.tokenizer, { maxTokens: 64 });
+  await short.encode([text("a time")]);
+  assert.equal(short.truncated, 0);
 });
 
 test("rows end with eos_token, with the first eos_token_id where the model lacks that, and with neither where none is named", async () => {
