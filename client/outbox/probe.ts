@@ -57,8 +57,10 @@ const unknownHost = (host: string): Mistake => ({
 
 const NO_COORDINATOR = "is no coordinator of Kindred; check the port of --coordinator";
 
+const FRAME_HEADER_BYTES = 9;
+
 /** Whether bytes begin as those of an HTTP/2 server do. */
-const isHttp2 = (bytes: Buffer): boolean => bytes.length >= 9 && bytes[3] === SETTINGS_FRAME;
+const isHttp2 = (bytes: Buffer): boolean => bytes.length >= FRAME_HEADER_BYTES && bytes[3] === SETTINGS_FRAME;
 
 async function plainMistake(address: string, signal: AbortSignal): Promise<Mistake | undefined> {
   const { host, port } = parseAddress(address);
@@ -172,7 +174,7 @@ function namesOf(names: string | undefined, common: string | string[] | undefine
   return `${shown.join(", ")}${found.length > shown.length ? " and others" : ""}`;
 }
 
-/** Waits for the first bytes or the end of a connection, and ends it. */
+/** Waits for the first bytes, a frame's header in all, or for the end of a connection, and ends it. */
 function watched(socket: Socket, signal: AbortSignal): Promise<Seen> {
   return new Promise((resolve) => {
     const end = (seen: Seen): void => {
@@ -181,13 +183,18 @@ function watched(socket: Socket, signal: AbortSignal): Promise<Seen> {
       socket.destroy();
       resolve(seen);
     };
-    const stop = (): void => end({ silent: true });
+    let bytes = Buffer.alloc(0);
+    const endWith = (otherwise: Seen): void => end(bytes.length > 0 ? { bytes } : otherwise);
+    const stop = (): void => endWith({ silent: true });
     const timer = setTimeout(stop, LONGEST_MS);
     signal.addEventListener("abort", stop, { once: true });
     if (signal.aborted) stop();
-    socket.once("data", (bytes: Buffer) => end({ bytes }));
+    socket.on("data", (piece: Buffer) => {
+      bytes = Buffer.concat([bytes, piece]);
+      if (bytes.length >= FRAME_HEADER_BYTES) end({ bytes });
+    });
     socket.on("error", (error) => end({ error }));
-    socket.once("close", () => end({}));
-    socket.once("end", () => end({}));
+    socket.once("close", () => endWith({}));
+    socket.once("end", () => endWith({}));
   });
 }

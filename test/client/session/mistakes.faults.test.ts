@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createServer as createWebServer } from "node:http";
 import { createServer as createSecureWebServer } from "node:https";
-import type { AddressInfo, Server } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { connectionMistake } from "../../../client/outbox/probe.js";
 import { KindredError } from "../../../shared/base/errors.js";
 import { silentLog } from "../../../shared/base/log.js";
 import type { SecurityOptions } from "../../../shared/wire/security.js";
@@ -147,4 +148,24 @@ describe("a client ends, and both sides say why, with", { concurrency: true }, (
       assert.match(await endOf(`localhost:${(server.address() as AddressInfo).port}`, client), says);
     });
   }
+});
+
+it("a frame's header that comes in two pieces is no mistake, a few bytes that begin none are", async (t) => {
+  const settings = Buffer.from("000000040000000000", "hex");
+  let pieces: readonly Buffer[] = [settings.subarray(0, 4), settings.subarray(4)];
+  const server = createServer(async (socket) => {
+    socket.on("error", () => undefined).setNoDelay();
+    await new Promise((resolve) => socket.once("data", resolve));
+    for (const piece of pieces) {
+      await new Promise((resolve) => socket.write(piece, resolve));
+      await sleep(30);
+    }
+    socket.end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "localhost", resolve));
+  t.after(() => server.close());
+  const address = `localhost:${(server.address() as AddressInfo).port}`;
+  assert.equal(await connectionMistake(address, {}, t.signal), undefined);
+  pieces = [Buffer.from("hello")];
+  assert.match((await connectionMistake(address, {}, t.signal))?.message ?? "", /^it speaks no HTTP\/2/);
 });
