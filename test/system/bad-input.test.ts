@@ -412,7 +412,7 @@ const MISTAKES: readonly Mistake[] = [
       writeFileSync(join(folder, "c.yaml"), "minClients: 1\n");
       return ["coordinator", "--config", join(folder, "c.yaml"), "--listen", "localhost", "--state", join(folder, "s")];
     },
-    says: [/"localhost"/, /HOST:PORT/],
+    says: [/'localhost'/, /HOST:PORT/],
   },
   {
     what: "an export of a folder that is no run",

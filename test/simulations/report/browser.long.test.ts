@@ -83,4 +83,28 @@ describe("the report's page in a browser", { skip: WITHOUT_CHROMIUM }, () => {
         assert.deepEqual(await lookAt(browser, join(folder.path, "study.html"), look), [], `${width} px, ${theme}`);
       }
   });
+
+  it("positive control: what does not fit is found", async () => {
+    const file = join(folder.path, "broken.html");
+    const page = renderReport(REPORTS["3 clients"]!(), 0);
+    // A style that squeezes values to a letter per line, and a policy that still allows it.
+    const squeezed =
+      "td.figures { display: block; width: 8px !important; padding: 0; overflow-wrap: anywhere; white-space: normal; }";
+    const broken = page
+      .replace(/<meta http-equiv="Content-Security-Policy"[^>]*>/, "")
+      .replace(
+        "</style>",
+        `${squeezed} .meta { width: 600px; color: #ddd; } .tick { font-size: 9px !important; } .labels svg { width: 20px; }</style>`,
+      );
+    writeFileSync(file, broken);
+    const wrong = (await lookAt(browser, file, { width: 390, theme: "light", unfolded: true, axe: true })).join("\n");
+    for (const kind of [
+      /the page is \d+ px wide/,
+      /high: <td class="figures/,
+      /^9\.0 px: /m,
+      /^axe color-contrast/m,
+      /of one figure overlap/,
+    ])
+      assert.match(wrong, kind);
+  });
 });

@@ -157,7 +157,18 @@ const FIXED = {
   faults: [],
 } satisfies Partial<Report>;
 
+const made = new Map<string, Report>();
+
+/** A report of one's own. Most of the work is the intervals', so reports of the same options are made once. */
 export function sampleReport(options: SampleOptions): Report {
+  if (options.names !== undefined) return reportOf(options);
+  const key = JSON.stringify(options);
+  const report = made.get(key) ?? reportOf(options);
+  made.set(key, report);
+  return structuredClone(report);
+}
+
+function reportOf(options: SampleOptions): Report {
   const { clients: n, groups: m, seed = 0, strays = 0, planted = true, noise = false } = options;
   const rng = new SeededRng(seed, "sample report", n, m);
   const clients = Array.from({ length: n }, (_, i) => options.names?.(i) ?? `client-${String(i).padStart(2, "0")}`);
