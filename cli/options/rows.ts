@@ -90,8 +90,12 @@ export function formatGiven(options: FormatOptions & Output): RowFormat {
 }
 
 /** The words of a command line that give the same form of rows. */
-export const formatWords = ({ template, completion, choices, label, endOfText }: FormatOptions): string[] =>
-  Object.entries({ template, completion, choices, label, "end-of-text": endOfText }).flatMap(([name, value]) =>
+export const formatWords = (options: FormatOptions): string[] =>
+  Object.entries({
+    ...formatOf(options),
+    ignore: options.ignore?.join(","),
+    "end-of-text": options.endOfText,
+  }).flatMap(([name, value]) =>
     value === undefined ? [] : [`--${name}`, typeof value === "string" ? value : JSON.stringify(value)],
   );
 

@@ -55,6 +55,12 @@ test("a client ends with its ensemble and the command that uses it, or says why 
     clientEnding(1, { ...place, format }),
     / --data ROWS\.jsonl --template 'Note: \{text\} Urgent:' --choices '\{"0":" no","1":" yes"\}' --label urgent$/,
   );
+  assert.deepEqual(formatWords({ ignore: ["score", "messages.weight"], endOfText: true }), [
+    "--ignore",
+    "score,messages.weight",
+    "--end-of-text",
+    "true",
+  ]);
   assert.match(clientEnding(1, { ...place, state: undefined }), /which was not kept: --state/);
   assert.match(clientEnding(undefined, place), /without an ensemble for this client$/);
 });
