@@ -1,7 +1,6 @@
 /** The program that commander parses by: the list of all commands, and in full only the command that is asked for. */
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { asset } from "../shared/base/assets.js";
+import { manifest } from "../shared/base/assets.js";
 import { COMMANDS, type CommandEntry } from "./commands.js";
 import { generalOptions, helpOption } from "./options/general.js";
 import { HELP } from "./options/help.js";
@@ -15,12 +14,12 @@ function listOfCommands(print: (text: string) => void): {
   readonly program: Command;
   readonly entries: ReadonlyMap<string, CommandEntry>;
 } {
-  const { version, description } = JSON.parse(readFileSync(asset("package.json"), "utf8")) as Record<string, string>;
+  const { version, description } = manifest();
   const program = new Command("kindred")
-    .description(description ?? "")
+    .description(description)
     .usage("COMMAND [options]")
     .optionsGroup("General:")
-    .version(version ?? "", "-V, --version", "print the version")
+    .version(version, "-V, --version", "print the version")
     .addHelpOption(helpOption())
     .helpCommand(false) // rewritten by `runCommandLine`, so that it loads its command
     .configureHelp(HELP)

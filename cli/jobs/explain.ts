@@ -6,6 +6,7 @@
 import { SurrogateEvaluator } from "../../coordinator/estimation/partition-evaluator.js";
 import { PartitionConstraints } from "../../coordinator/grouping/constraints.js";
 import { ESTIMATE, type StoredEstimate } from "../../coordinator/methods/kindred/estimate.js";
+import { storedResult } from "../../coordinator/run/journal.js";
 import { openEstimator } from "../../coordinator/stages/affinities.js";
 import { type ExplainQuestion, type Explanation, explainClient } from "../../coordinator/stages/explain.js";
 import type { StateReader } from "../../coordinator/storage/types.js";
@@ -28,14 +29,13 @@ export interface ExplainJob extends ExplainQuestion {
 export async function explainRun(job: ExplainJob, { progress, signal }: JobContext): Promise<Explanation> {
   const state = await readRun(job.run);
   try {
-    const memo = await state.records.memo(ESTIMATE);
-    if (memo === undefined)
+    const stored = await storedResult<StoredEstimate>(state.records, ESTIMATE);
+    if (stored === undefined)
       throw new KindredError(
         "not_found",
         `${job.run}: the run has not estimated its affinities yet; let it come so far first`,
       );
-    const { clients, affinity, partition, reason, rejected, evidence } = (JSON.parse(memo) as { value: StoredEstimate })
-      .value;
+    const { clients, affinity, partition, reason, rejected, evidence } = stored.value;
     if (evidence === undefined)
       throw new KindredError(
         "not_found",

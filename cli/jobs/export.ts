@@ -2,16 +2,16 @@
  * The job of `kindred export`: writes a run's adapters as folders of PEFT or AdapterHub, with the tokenizer and model cards, and the
  * ensemble's weights. It reads the state beside a coordinator at work and changes nothing in it.
  */
-import { readFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { PUBLISHED, type Published } from "../../coordinator/ensemble/published.js";
 import { readEvents } from "../../coordinator/events/events.js";
 import { summarizeRun } from "../../coordinator/events/summary.js";
+import { storedResult } from "../../coordinator/run/journal.js";
 import type { RecordReader } from "../../coordinator/storage/types.js";
 import { writeEnsemble } from "../../shared/adapters/ensemble-folder.js";
 import type { CardFacts } from "../../shared/adapters/model-card.js";
 import { parseSafetensors } from "../../shared/adapters/safetensors.js";
-import { asset } from "../../shared/base/assets.js";
+import { manifest } from "../../shared/base/assets.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { KindredError } from "../../shared/base/errors.js";
 import type { RunPlan } from "../../shared/config/config.js";
@@ -55,11 +55,8 @@ export async function exportRun(
   }
   const state = await readRun(run);
   try {
-    const memo = async <T>(key: string): Promise<T | undefined> => {
-      const text = await state.records.memo(key);
-      return text === undefined ? undefined : (JSON.parse(text) as { value: T }).value;
-    };
-    const [published, plan] = [await memo<Published>(PUBLISHED), await memo<Plan>("plan")];
+    const published = (await storedResult<Published>(state.records, PUBLISHED))?.value;
+    const plan = (await storedResult<Plan>(state.records, "plan"))?.value;
     if (published === undefined) {
       throw new KindredError("not_found", `${run}: the run has not published its adapters yet; let it finish first`);
     }
@@ -125,7 +122,6 @@ async function factsOf(records: Pick<RecordReader, "clients" | "events">, plan: 
   const serving = clients.filter(({ inRun }) => inRun);
   const total = (split: "train" | "validation" | "test"): number =>
     serving.reduce((sum, { rows }) => sum + (rows?.[split] ?? 0), 0);
-  const { version } = JSON.parse(readFileSync(asset("package.json"), "utf8")) as { version: string };
   return {
     modelHash: client?.identity.modelHash ?? null,
     clients: serving.length,
@@ -135,7 +131,7 @@ async function factsOf(records: Pick<RecordReader, "clients" | "events">, plan: 
       ...(groups === null ? [] : [["groups of clients", String(groups.length)] as const]),
       ...Object.entries(learningRates).map(([subject, rate]) => [`learning rate of ${subject}`, String(rate)] as const),
       ...(plan === undefined ? [] : trainingOf(plan)),
-      ["version of Kindred", version],
+      ["version of Kindred", manifest().version],
     ],
   };
 }

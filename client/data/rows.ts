@@ -4,7 +4,7 @@
  * encode.ts makes tokens.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import { parseTemplate, type RowFormat, type TemplatePart } from "../../shared/config/format.js";
+import { labelProblem, parseTemplate, type RowFormat, type TemplatePart } from "../../shared/config/format.js";
 import { invalidData as fail } from "./faults.js";
 import { isGiven, leavingOut, refuseOtherFields } from "./fields.js";
 import { labelReader } from "./labels.js";
@@ -181,12 +181,9 @@ function draftReader(format: RowFormat, scored: boolean): RowReader<Draft> {
   if (prompt === undefined && map !== undefined) {
     throw new KindredError("invalid_config", "choices need a template for the prompt; add template");
   }
-  if (map === undefined && format.label !== undefined) {
-    throw new KindredError(
-      "invalid_config",
-      `label: nothing reads it without choices that its values stand for, got ${show(format.label)}; add choices, or remove it`,
-      { field: "label" },
-    );
+  const wrongLabel = labelProblem(format);
+  if (wrongLabel !== undefined) {
+    throw new KindredError("invalid_config", `label: ${wrongLabel}`, { field: "label" });
   }
   if (map !== undefined && completion !== undefined) {
     throw new KindredError("invalid_config", "choices and completion exclude each other; remove one of them");

@@ -3,9 +3,8 @@
  * numbers are compared with those of ONNX Runtime on the processor.
  */
 import { fork } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { asset } from "../../shared/base/assets.js";
+import { manifest } from "../../shared/base/assets.js";
 import type { JobContext } from "../../shared/base/command.js";
 import { throwIfAborted } from "../../shared/base/errors.js";
 import { CANDIDATES, type Candidate } from "../../shared/runtimes/choose.js";
@@ -100,10 +99,9 @@ export async function diagnose({ progress, signal, log }: JobContext, timeoutMs 
     stage.tick(1, { runtime: candidate.name });
   }
   stage.done();
-  const { version } = JSON.parse(readFileSync(asset("package.json"), "utf8")) as { version: string };
   return {
     machine,
-    versions: { kindred: version, onnxruntime: onnxInstallation().version },
+    versions: { kindred: manifest().version, onnxruntime: onnxInstallation().version },
     reference: reference?.name ?? null,
     findings,
     libraries: computeLibraries(),

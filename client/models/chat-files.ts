@@ -2,11 +2,11 @@
  * Where a model's chat templates stand, as transformers finds them: chat_template.jinja and additional_chat_templates/NAME.jinja, else
  * chat_template of tokenizer_config.json, which is a text or a list of named ones. It knows no Jinja.
  */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { KindredError } from "../../shared/base/errors.js";
 import { brief, isObject, reasonOf } from "../../shared/base/json.js";
-import { CHAT_TEMPLATE_FILE, CHAT_TEMPLATE_FOLDER } from "../../shared/models/chat-template-names.js";
+import { chatTemplateFiles, DEFAULT_TEMPLATE } from "../../shared/models/chat-template-files.js";
 import { readTokenizerConfig, type TokenizerConfig } from "../../shared/models/special-tokens.js";
 
 /** A template's text, and the file that it is from. */
@@ -20,8 +20,6 @@ export type TemplateSources = ReadonlyMap<string, TemplateSource>;
 
 /** The longest known templates are under 30 KB. */
 const MAX_TEMPLATE_BYTES = 1_000_000;
-const DEFAULT = "default";
-const ENDING = ".jinja";
 
 async function readTemplate(path: string): Promise<TemplateSource> {
   try {
@@ -41,7 +39,7 @@ async function readTemplate(path: string): Promise<TemplateSource> {
  */
 export function templatesIn(value: unknown, path: string): TemplateSources {
   if (value === undefined || value === null) return new Map();
-  if (typeof value === "string") return new Map([[DEFAULT, { text: value, path }]]);
+  if (typeof value === "string") return new Map([[DEFAULT_TEMPLATE, { text: value, path }]]);
   const entries = Array.isArray(value)
     ? value.map((entry): [unknown, unknown] => (isObject(entry) ? [entry.name, entry.template] : [undefined, entry]))
     : isObject(value)
@@ -65,15 +63,13 @@ export function templatesIn(value: unknown, path: string): TemplateSources {
  * @throws {KindredError} `invalid_model` where a file cannot be read or the field is no template
  */
 export async function readChatTemplates(folder: string, known?: TokenizerConfig): Promise<TemplateSources> {
-  const list = (path: string): Promise<string[]> => readdir(path).catch((): string[] => []);
-  const more = join(folder, CHAT_TEMPLATE_FOLDER);
-  const files = (await list(more)).filter((name) => name.endsWith(ENDING)).sort();
-  const named = files.map((name): [string, string] => [name.slice(0, -ENDING.length), join(more, name)]);
-  if ((await list(folder)).includes(CHAT_TEMPLATE_FILE)) named.unshift([DEFAULT, join(folder, CHAT_TEMPLATE_FILE)]);
+  const named = await chatTemplateFiles(folder);
   if (named.length > 0) {
     return new Map(
       await Promise.all(
-        named.map(async ([name, path]): Promise<[string, TemplateSource]> => [name, await readTemplate(path)]),
+        named.map(
+          async ([name, path]): Promise<[string, TemplateSource]> => [name, await readTemplate(join(folder, path))],
+        ),
       ),
     );
   }

@@ -5,7 +5,7 @@
  * steps' results. It knows nothing of what the steps do.
  */
 import { KindredError } from "../../shared/base/errors.js";
-import type { Records } from "../storage/types.js";
+import type { RecordReader, Records } from "../storage/types.js";
 import { Retention } from "./retention.js";
 
 export interface StepOptions {
@@ -49,14 +49,23 @@ export class Journal {
   }
 
   private async once<T>(key: string, fn: () => Promise<T>): Promise<T> {
-    const stored = await this.records.memo(key);
-    if (stored !== undefined) return read<T>(stored);
+    const stored = await storedResult<T>(this.records, key);
+    if (stored !== undefined) return stored.value;
     const value = await fn();
     mustSurviveJson(value, key);
     const json = JSON.stringify({ value });
     await this.records.saveMemo(key, json);
     return read<T>(json);
   }
+}
+
+/** What a journal keeps under a name, for those who read a run's records. @returns undefined where the step has no result yet */
+export async function storedResult<T>(
+  records: Pick<RecordReader, "memo">,
+  key: string,
+): Promise<{ readonly value: T } | undefined> {
+  const stored = await records.memo(key);
+  return stored === undefined ? undefined : { value: read<T>(stored) };
 }
 
 function read<T>(json: string): T {

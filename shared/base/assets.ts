@@ -1,5 +1,5 @@
 /** Paths of the package's own files (proto, the demo's model), both in dist/ and in an installed package. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -21,4 +21,9 @@ export function packageRoot(): string {
 /** Path of a file of the package, given relative to its root. */
 export function asset(...parts: readonly string[]): string {
   return join(packageRoot(), ...parts);
+}
+
+/** What the package's package.json says of it. */
+export function manifest(): { readonly version: string; readonly description: string } {
+  return JSON.parse(readFileSync(asset("package.json"), "utf8"));
 }

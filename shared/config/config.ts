@@ -8,7 +8,7 @@ import { convertPathToPattern, isDynamicPattern } from "tinyglobby";
 import { z } from "zod";
 import { KindredError } from "../base/errors.js";
 import type { EndOfText } from "./enumerations.js";
-import { formatOf, mergeFormats, type RowFormat } from "./format.js";
+import { formatOf, labelProblem, mergeFormats, type RowFormat } from "./format.js";
 import { mistakesOf } from "./issues.js";
 import { invalid, readConfig } from "./read.js";
 import { coordinatorSchema, runSchema, simulationSchema } from "./schema.js";
@@ -90,16 +90,13 @@ function populationPath(population: string, base: string): string {
   return posix.join(convertPathToPattern(base), population);
 }
 
-function checkFormat({ template, completion, choices, label }: RowFormat, where: string): void {
+function checkFormat(format: RowFormat, where: string): void {
+  const { template, completion, choices } = format;
   if (choices !== undefined && completion !== undefined) {
     throw invalid(where, "choices and completion exclude each other; expected at most one of them; remove the other");
   }
-  if (label !== undefined && choices === undefined) {
-    throw invalid(
-      `${where}: label`,
-      `nothing reads it without choices that its values stand for, got ${JSON.stringify(label)}; add choices, or remove it`,
-    );
-  }
+  const wrongLabel = labelProblem(format);
+  if (wrongLabel !== undefined) throw invalid(`${where}: label`, wrongLabel);
   if (template === undefined && choices !== undefined) {
     throw invalid(
       where,

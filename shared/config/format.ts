@@ -27,6 +27,12 @@ export function formatOf({ template, completion, choices, label, ignore }: Given
   };
 }
 
+/** What is wrong with a format's label, in words: undefined where nothing is. */
+export const labelProblem = ({ label, choices }: RowFormat): string | undefined =>
+  label === undefined || choices !== undefined
+    ? undefined
+    : `nothing reads it without choices that its values stand for, got ${JSON.stringify(label)}; add choices, or remove it`;
+
 type Given<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
 /**

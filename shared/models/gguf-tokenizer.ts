@@ -7,9 +7,9 @@
  * from which the merges follow: all pairs of tokens that make a third token, in the order of the third token's score (as in
  * transformers' converter).
  */
-import { KindredError } from "../../shared/base/errors.js";
-import { brief } from "../../shared/base/json.js";
-import type { GgufFile, GgufValue } from "../../shared/models/gguf.js";
+import { KindredError } from "../base/errors.js";
+import { brief } from "../base/json.js";
+import type { GgufFile, GgufValue } from "./gguf.js";
 
 export interface GgufTokenizer {
   /** The object of tokenizer.json. */

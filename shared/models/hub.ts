@@ -22,7 +22,7 @@ import { KindredError, throwIfAborted } from "../base/errors.js";
 import { makeFolder } from "../base/folders.js";
 import { reasonOf } from "../base/json.js";
 import { withLock } from "../base/lock.js";
-import { CHAT_TEMPLATE_FILE, CHAT_TEMPLATE_FOLDER } from "./chat-template-names.js";
+import { CHAT_TEMPLATE_FILE, CHAT_TEMPLATE_FOLDER } from "./chat-template-files.js";
 import { readShardIndex } from "./files.js";
 
 const SINGLE = "model.safetensors";

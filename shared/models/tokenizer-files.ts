@@ -3,9 +3,9 @@
  * files add to it, and a configuration whose class takes tokenizer.json literally. Other classes rewrite parts of it, by the version of
  * transformers.
  */
-import { readdir, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { CHAT_TEMPLATE_FILE, CHAT_TEMPLATE_FOLDER } from "./chat-template-names.js";
+import { chatTemplateFiles } from "./chat-template-files.js";
 import type { ModelFolder } from "./files.js";
 import { ggufTokenizer } from "./gguf-tokenizer.js";
 import { readTokenizerConfig, type SpecialTokens, specialTokensOf } from "./special-tokens.js";
@@ -37,16 +37,8 @@ export async function tokenizerFiles({ path, gguf }: ModelFolder): Promise<Map<s
   const config = await readTokenizerConfig(path);
   const { json } = await readTokenizerJson(path, config);
   const files = filesOf(json, configOf(config.fields, config.specialTokens));
-  for (const name of await templateFiles(path)) files.set(name, await readFile(join(path, name)));
+  for (const [, name] of await chatTemplateFiles(path)) files.set(name, await readFile(join(path, name)));
   return files;
-}
-
-/** Paths of the folder's chat templates, relative to it. */
-async function templateFiles(folder: string): Promise<string[]> {
-  const list = (path: string): Promise<string[]> => readdir(path).catch((): string[] => []);
-  const main = (await list(folder)).filter((name) => name === CHAT_TEMPLATE_FILE);
-  const more = (await list(join(folder, CHAT_TEMPLATE_FOLDER))).filter((name) => name.endsWith(".jinja")).sort();
-  return [...main, ...more.map((name) => `${CHAT_TEMPLATE_FOLDER}/${name}`)];
 }
 
 function filesOf(json: Fields, config: Fields): Map<string, Uint8Array> {

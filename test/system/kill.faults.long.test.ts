@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
-import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { SeededRng } from "../../shared/base/random.js";
 import { clientOf, temporaryFolder } from "../support/federation.js";
+import { freePort } from "../support/processes.js";
 
 const PROGRAM = fileURLToPath(new URL("../support/coordinator-process.js", import.meta.url));
 const CLIENTS = ["ada", "bob", "cyd"];
@@ -16,16 +16,6 @@ interface Event {
   readonly round?: number;
   readonly luck?: number;
   readonly result?: { readonly sha256: string; readonly bytes: readonly number[] };
-}
-
-/** A port that is free now. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 /** Runs the coordinator until it ends, or kills it with SIGKILL at the event that `die` picks. */
